@@ -1,0 +1,27 @@
+"""A microscope for gradient flow in neural networks."""
+
+from importlib.metadata import version as _version
+
+from vgrad_jax import presets as presets
+from vgrad_jax.data import Data as Data
+from vgrad_jax.data import Dataset as Dataset
+from vgrad_jax.data import load_data as load_data
+from vgrad_jax.errors import InputError as InputError
+from vgrad_jax.experiment import Experiment as Experiment
+from vgrad_jax.experiment import Recording as Recording
+from vgrad_jax.experiment import Training as Training
+from vgrad_jax.nets.mlp import MLP as MLP
+from vgrad_jax.nets.mlp import Layer as Layer
+from vgrad_jax.nets.mlp import apply_mlp as apply_mlp
+from vgrad_jax.nets.mlp import init_mlp as init_mlp
+from vgrad_jax.optimizers import Optimizer as Optimizer
+from vgrad_jax.sweeps.engine import run_key as run_key
+from vgrad_jax.sweeps.store import open_results as open_results
+from vgrad_jax.sweeps.sweep import SweepInterrupted as SweepInterrupted
+from vgrad_jax.sweeps.sweep import sweep as sweep
+from vgrad_jax.training.convergence import Outcome as Outcome
+from vgrad_jax.training.run import History as History
+from vgrad_jax.training.run import train as train
+from vgrad_jax.training.run import train_from as train_from
+
+__version__ = _version("vgrad_jax")

@@ -1,0 +1,189 @@
+"""Data: what to make or read, and the arrays that come of it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from vgrad_jax.descriptions import Description, number, whole_number
+from vgrad_jax.errors import InputError, unknown_name
+
+__all__ = ["Data", "Dataset", "data_fingerprint", "load_data"]
+
+
+class Dataset(NamedTuple):
+    """Examples and their classes, split."""
+
+    train_x: Float[Array | np.ndarray, "train features"]
+    train_y: Int[Array | np.ndarray, " train"]
+    test_x: Float[Array | np.ndarray, "test features"]
+    test_y: Int[Array | np.ndarray, " test"]
+
+
+@dataclass(frozen=True)
+class Data(Description):
+    """Data, described.
+
+    Every feature is scaled to [-1, 1] by its smallest and largest value over ALL rows, test rows too, as the
+    article does. The first `train_samples` rows are for training and the rest for testing; rows of "digits" and
+    "file" are first shuffled by `random_state`.
+
+    Args:
+        source: "circles" or "moons" (made, two classes), "digits" (8 x 8 images, ten classes; ships with
+            scikit-learn), or "file".
+        samples: number of rows; None is 1000 for made data and all there are otherwise.
+        noise: standard deviation of the Gaussian noise of made data; None is 0.1.
+        random_state: seed of the noise and of the shuffle.
+        train_samples: number of training rows; None is half.
+        path: for "file": a CSV whose last column is the class (0, 1, ...; one header line is allowed), or an NPZ with
+            arrays `x` (rows, features) and `y` (rows,).
+
+    Raises:
+        InputError: an unknown source, an impossible size, or a field that the source does not take.
+    """
+
+    source: str = "circles"
+    samples: int | None = None
+    noise: float | None = None
+    random_state: int = 1
+    train_samples: int | None = None
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.source not in _SOURCES:
+            raise unknown_name("data source", self.source, _SOURCES)
+        made = self.source in _MADE
+        whole_number("random_state", self.random_state)
+        if self.samples is not None:
+            whole_number("samples", self.samples, minimum=2)
+        elif made:
+            object.__setattr__(self, "samples", 1000)
+        if made:
+            noise = 0.1 if self.noise is None else number("noise", self.noise, at_least=0)
+            object.__setattr__(self, "noise", noise)
+        elif self.noise is not None:
+            raise InputError(f"noise is for made data; the source {self.source!r} takes none; got {self.noise!r}")
+        if (self.path is not None) != (self.source == "file"):
+            raise InputError(f"path goes with the source 'file'; got source {self.source!r} and path {self.path!r}")
+        if self.path is not None:
+            object.__setattr__(self, "path", str(self.path))
+        if self.train_samples is not None:
+            whole_number("train_samples", self.train_samples, minimum=1)
+            if self.samples is not None and self.train_samples >= self.samples:
+                raise InputError(
+                    f"train_samples must leave rows to test on: {self.samples} rows, {self.train_samples} to train"
+                )
+        elif self.samples is not None:
+            object.__setattr__(self, "train_samples", self.samples // 2)
+
+
+def load_data(data: Data) -> Dataset:
+    """The arrays: float32 features in [-1, 1], int32 classes from 0.
+
+    Raises:
+        InputError: a file that cannot be read, or that holds something else than numbers and classes.
+
+    >>> load_data(Data()).train_x.shape
+    (500, 2)
+    """
+    if data.path is not None and not Path(data.path).is_file():
+        raise InputError(f"no file {data.path!r}; give the path of a CSV or NPZ file")
+    stamp = Path(data.path).stat().st_mtime_ns if data.path is not None else 0
+    return _load(data, stamp)
+
+
+def data_fingerprint(dataset: Dataset) -> str:
+    """A SHA-256 of the arrays: equal for equal data.
+
+    >>> data_fingerprint(load_data(Data())) == data_fingerprint(load_data(Data(random_state=2)))
+    False
+    """
+    digest = hashlib.sha256()
+    for array in dataset:
+        array = np.ascontiguousarray(array)
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _load(data: Data, stamp: int) -> Dataset:
+    del stamp  # A file that has changed is read again.
+    x, y = _SOURCES[data.source](data)
+    if data.source not in _MADE:
+        order = np.random.default_rng(data.random_state).permutation(len(x))[: data.samples]
+        x, y = x[order], y[order]
+    low, high = x.min(axis=0), x.max(axis=0)
+    x = ((x - low) / np.where(high > low, high - low, 1.0) * 2 - 1).astype(np.float32)
+    split = data.train_samples or len(x) // 2
+    if not 0 < split < len(x):
+        raise InputError(f"{len(x)} rows cannot be split into {split} to train on and some to test on")
+    y = y.astype(np.int32)
+    return Dataset(x[:split], y[:split], x[split:], y[split:])
+
+
+def _circles(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import make_circles
+
+    return make_circles(n_samples=data.samples, noise=data.noise, random_state=data.random_state)
+
+
+def _moons(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import make_moons
+
+    return make_moons(n_samples=data.samples, noise=data.noise, random_state=data.random_state)
+
+
+def _digits(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    del data
+    return load_digits(return_X_y=True)
+
+
+def _file(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    path = Path(str(data.path))
+    try:
+        x, y = _read_npz(path) if path.suffix == ".npz" else _read_csv(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read as a table of numbers with the class in the last column "
+            f"(CSV), or as arrays 'x' and 'y' (NPZ): {error}"
+        ) from None
+    if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
+        raise InputError(f"{str(path)!r} needs x (rows, features) and y (rows,); got {x.shape} and {y.shape}")
+    if not np.isfinite(x).all():
+        raise InputError(f"{str(path)!r} has features that are missing or not finite; fill them in or drop their rows")
+    classes = np.unique(y)
+    if not np.array_equal(classes, np.arange(len(classes))):
+        raise InputError(f"{str(path)!r} needs classes 0, 1, ... without gaps; got {classes[:5].tolist()} ...")
+    return x, y
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return np.asarray(arrays["x"], np.float64), np.asarray(arrays["y"], np.float64)
+
+
+def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    lines = path.read_text().splitlines()
+    try:
+        first_row = 0 if all(np.isfinite(float(cell)) for cell in lines[0].split(",")) else 1
+    except (ValueError, IndexError):
+        first_row = 1
+    table = np.loadtxt(lines, delimiter=",", skiprows=first_row, ndmin=2)
+    return table[:, :-1], table[:, -1]
+
+
+_SOURCES: dict[str, Callable[[Data], tuple[np.ndarray, np.ndarray]]] = {
+    "circles": _circles,
+    "moons": _moons,
+    "digits": _digits,
+    "file": _file,
+}
+_MADE = ("circles", "moons")

@@ -1,0 +1,176 @@
+"""Frozen descriptions of what to do: checked when made, and to JSON and back.
+
+A description is a frozen dataclass whose fields are numbers, strings, tuples of those, other
+descriptions, or functions that can be imported by name.
+"""
+
+import dataclasses
+import json
+import math
+import numbers
+import sys
+from collections.abc import Callable
+from typing import Any, Self
+
+from vgrad_jax.errors import InputError, unknown_name
+
+__all__ = ["Description", "NamedFunction", "number", "parse_call", "whole_number"]
+
+NamedFunction = str | Callable[..., Any]
+"""A name from a table, with numbers in brackets where it takes any, or a function."""
+
+
+def whole_number(name: str, value: Any, *, minimum: int = 0) -> int:
+    """`value` as an int, refused below `minimum` or when it is not whole."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        raise InputError(f"{name} must be a whole number, {minimum} or larger; got {value!r}")
+    return int(value)
+
+
+def number(
+    name: str, value: Any, *, above: float = -math.inf, below: float = math.inf, at_least: float = -math.inf
+) -> float:
+    """`value` as a finite float with `above < value < below` and `value >= at_least`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and above < value < below and value >= at_least):
+        bounds = [
+            f"above {above:g}" if above > -math.inf else "",
+            f"{at_least:g} or larger" if at_least > -math.inf else "",
+            f"below {below:g}" if below < math.inf else "",
+        ]
+        wanted = " and ".join(bound for bound in bounds if bound)
+        raise InputError(f"{name} must be a finite number{' ' if wanted else ''}{wanted}; got {value!r}")
+    return float(value)
+
+
+def parse_call(kind: str, text: str, parameters: dict[str, tuple[int, int]]) -> tuple[str, tuple[float, ...]]:
+    """Split "name" or "name(1, 0.5)" into the name and its numbers.
+
+    Args:
+        kind: what the name stands for, for the error.
+        text: what was given.
+        parameters: valid names, each with the least and the most numbers it takes.
+
+    Raises:
+        InputError: an unknown name, or numbers that it does not take.
+
+    >>> parse_call("initializer", "uniform(0, 1)", {"uniform": (2, 2)})
+    ('uniform', (0.0, 1.0))
+    """
+    name, bracket, rest = text.strip().partition("(")
+    name = name.strip()
+    if name not in parameters:
+        raise unknown_name(kind, name, parameters)
+    least, most = parameters[name]
+    inside = rest.strip().removesuffix(")").strip() if bracket else ""
+    try:
+        if bracket and not rest.strip().endswith(")"):
+            raise ValueError
+        values = tuple(float(part) for part in inside.split(",")) if inside else ()
+    except ValueError:
+        values = (math.nan,)
+    if not least <= len(values) <= most or not all(map(math.isfinite, values)):
+        wanted = str(least) if least == most else f"{least} to {most}"
+        example = f"{name}({', '.join(['0.5'] * most)})" if most else name
+        raise InputError(f"{kind} {name!r} takes {wanted} finite numbers, as in {example!r}; got {text!r}")
+    return name, values
+
+
+def canonical_call(name: str, values: tuple[float, ...]) -> str:
+    """The one spelling of a name with its numbers, so that equal descriptions compare equal."""
+    return f"{name}({', '.join(f'{value!r}' for value in values)})" if values else name
+
+
+class Description:
+    """Base of the frozen descriptions: dictionaries and JSON, both ways."""
+
+    @classmethod
+    def nested(cls) -> dict[str, type["Description"]]:
+        """Fields that are descriptions themselves, by name."""
+        return {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only: what JSON can hold.
+
+        Raises:
+            InputError: a field holds a function that cannot be imported by its name.
+        """
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return {field.name: _to_plain(field.name, getattr(self, field.name)) for field in fields}
+
+    def to_json(self) -> str:
+        """The description as JSON text; `from_json` gives an equal one back."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """The description that `to_dict` wrote.
+
+        Raises:
+            InputError: an unknown field, or a value that the description refuses.
+        """
+        if not isinstance(values, dict):
+            raise InputError(f"a {cls.__name__} is read from a mapping of fields to values; got {values!r}")
+        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        for name in values:
+            if name not in known:
+                raise unknown_name(f"field of {cls.__name__}", name, known)
+        nested = cls.nested()
+        return cls(
+            **{
+                name: nested[name].from_dict(value) if name in nested else _from_plain(value)
+                for name, value in values.items()
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The description in `text`, as `to_json` wrote it."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"not JSON, so not a {cls.__name__}: {error}") from None
+        return cls.from_dict(values)
+
+
+def _to_plain(name: str, value: Any) -> Any:
+    if isinstance(value, Description):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_to_plain(name, item) for item in value]
+    if callable(value):
+        return {"function": _import_name(name, value)}
+    return value
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_plain(item) for item in value)
+    if isinstance(value, dict) and set(value) == {"function"}:
+        return _imported(value["function"])
+    return value
+
+
+def _import_name(field: str, function: Callable[..., Any]) -> str:
+    path = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
+    try:
+        found = _imported(path)
+    except InputError:
+        found = None
+    if found is not function:
+        raise InputError(
+            f"{field} is {function!r}, which cannot be found again by a name, so it cannot be written down; "
+            "define it with a name at the top of a module, or use one of the names the project knows"
+        )
+    return path
+
+
+def _imported(path: str) -> Any:
+    # Only modules that are loaded already: reading a description must not run code.
+    module, _, qualified_name = str(path).partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualified_name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise InputError(f"no function {path!r} in the modules that are loaded; import {module!r} first")
+    return found

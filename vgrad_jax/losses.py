@@ -1,0 +1,54 @@
+"""Losses by name, for one example, each with what counts as a right answer."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from vgrad_jax.errors import InputError
+
+__all__ = ["LOSSES", "Loss"]
+
+
+class Loss(NamedTuple):
+    """A loss of one example's logits."""
+
+    value: Callable[[jax.Array, jax.Array], jax.Array]
+    correct: Callable[[jax.Array, jax.Array], jax.Array]
+    out_features: Callable[[int], int]
+    """Number of logits for a number of classes."""
+
+
+def _binary_value(logits: Float[Array, "1"], label: Int[Array, ""]) -> Float[Array, ""]:
+    return optax.sigmoid_binary_cross_entropy(logits[0], label)
+
+
+def _binary_correct(logits: Float[Array, "1"], label: Int[Array, ""]) -> Bool[Array, ""]:
+    # A NaN compares as "not above zero": without the check a diverged network would score the share of class 0.
+    return ((logits[0] > 0) == (label > 0)) & ~jnp.isnan(logits[0])
+
+
+def _binary_out_features(classes: int) -> int:
+    if classes > 2:
+        raise InputError(
+            f"binary_cross_entropy is for two classes, the data has {classes}; use loss='softmax_cross_entropy'"
+        )
+    return 1
+
+
+def _softmax_value(logits: Float[Array, " classes"], label: Int[Array, ""]) -> Float[Array, ""]:
+    return optax.softmax_cross_entropy_with_integer_labels(logits, label)
+
+
+def _softmax_correct(logits: Float[Array, " classes"], label: Int[Array, ""]) -> Bool[Array, ""]:
+    return (jnp.argmax(logits) == label) & ~jnp.any(jnp.isnan(logits))
+
+
+LOSSES: dict[str, Loss] = {
+    "binary_cross_entropy": Loss(_binary_value, _binary_correct, _binary_out_features),
+    "softmax_cross_entropy": Loss(_softmax_value, _softmax_correct, lambda classes: classes),
+}
+"""Computed from logits, in nats."""

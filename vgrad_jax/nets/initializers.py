@@ -1,0 +1,91 @@
+"""Initialisers by name; each is `f(key, shape, dtype)`, as in `jax.nn.initializers`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.nn import initializers as jax_initializers
+
+from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
+from vgrad_jax.errors import InputError
+
+__all__ = ["INITIALIZERS", "Initializer", "canonical_initializer", "initializer_function"]
+
+Initializer = Callable[..., jax.Array]
+
+
+def uniform(low: float, high: float) -> Initializer:
+    """Uniform on [low, high): mean (low + high) / 2, variance (high - low)^2 / 12."""
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, minval=low, maxval=high)
+
+    return init
+
+
+_constructors: dict[str, tuple[Callable[..., Initializer], int, int]] = {
+    "constant": (jax_initializers.constant, 1, 1),
+    "glorot_normal": (jax_initializers.glorot_normal, 0, 0),
+    "glorot_uniform": (jax_initializers.glorot_uniform, 0, 0),
+    "he_normal": (jax_initializers.he_normal, 0, 0),
+    "he_uniform": (jax_initializers.he_uniform, 0, 0),
+    "lecun_normal": (jax_initializers.lecun_normal, 0, 0),
+    "lecun_uniform": (jax_initializers.lecun_uniform, 0, 0),
+    "normal": (jax_initializers.normal, 1, 1),
+    "orthogonal": (jax_initializers.orthogonal, 0, 1),
+    "truncated_normal": (jax_initializers.truncated_normal, 1, 1),
+    "uniform": (uniform, 2, 2),
+    "zeros": (lambda: jax_initializers.zeros, 0, 0),
+}
+
+INITIALIZERS: dict[str, tuple[int, int]] = {name: (least, most) for name, (_, least, most) in _constructors.items()}
+"""Name to the least and the most numbers it takes in brackets, as in "uniform(0, 1)".
+
+`he_normal`, `glorot_normal` and `lecun_normal` draw from a normal truncated at two standard deviations and
+corrected for it, as in `jax.nn.initializers`; `truncated_normal(s)` is not corrected.
+"""
+
+_FOR_BIASES = {
+    name: INITIALIZERS[name] for name in ("constant", "normal", "truncated_normal", "uniform", "zeros")
+}
+
+
+def canonical_initializer(field: str, initializer: Any, *, for_bias: bool = False) -> NamedFunction:
+    """The initialiser in its one spelling.
+
+    Args:
+        field: the description's field, for the error.
+        initializer: a name, with its numbers in brackets where it takes any, or a function.
+        for_bias: only those that need no fan-in.
+
+    Raises:
+        InputError: neither a known name nor a function, or numbers that make no distribution.
+
+    >>> canonical_initializer("kernel_init", "uniform(0,1)")
+    'uniform(0.0, 1.0)'
+    """
+    if isinstance(initializer, str):
+        name, values = parse_call(field, initializer, _FOR_BIASES if for_bias else INITIALIZERS)
+        if name == "uniform" and values[0] >= values[1]:
+            raise InputError(f"{field} 'uniform(low, high)' needs low < high; got {initializer!r}")
+        if name in ("normal", "truncated_normal") and values[0] <= 0:
+            raise InputError(f"{field} '{name}(standard deviation)' needs a positive number; got {initializer!r}")
+        return canonical_call(name, values)
+    if not callable(initializer):
+        raise InputError(
+            f"{field} must be a name, such as 'he_uniform', or a function f(key, shape, dtype); got {initializer!r}"
+        )
+    return initializer
+
+
+def initializer_function(initializer: NamedFunction) -> Initializer:
+    """The function `f(key, shape, dtype)` for a name or a function.
+
+    >>> initializer_function("constant(2)")(jax.random.key(0), (2,), jnp.float32).tolist()
+    [2.0, 2.0]
+    """
+    if callable(initializer):
+        return initializer
+    name, values = parse_call("initializer", initializer, INITIALIZERS)
+    return _constructors[name][0](*values)

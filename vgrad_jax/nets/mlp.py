@@ -1,0 +1,188 @@
+"""The multilayer perceptron: its description, its parameters, and its value for one example."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, UInt
+
+from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
+from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.nets.activations import activation_function, canonical_activation
+from vgrad_jax.nets.initializers import canonical_initializer, initializer_function
+
+__all__ = ["MLP", "Layer", "PRNGKey", "Params", "apply_mlp", "init_mlp"]
+
+PRNGKey = Key[Array, ""] | UInt[Array, "2"]
+"""A `jax.random.key`, or the older kind, `jax.random.PRNGKey`."""
+
+NORMS = ("layer", "batch")
+NORM_EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class MLP(Description):
+    """A multilayer perceptron, described.
+
+    With `z_0` the input and `h_l = activation(z_l)`, layer l computes `norm(h_{l-1} W_l) + b_l`; the output
+    layer has neither norm nor activation.
+
+    Args:
+        hidden: width of each hidden layer, input side first; unequal widths are fine, and none at all is a linear model.
+        activation: a name from `ACTIVATIONS`, a function of an array, or a tuple with one for each hidden layer.
+        kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`.
+        bias_init: the same, for the biases.
+        output_init: the output layer's kernel; None is as `kernel_init`.
+        norm: None; "layer", each example's preactivations normalised over the layer's units; or "batch", each unit's
+            normalised over the axis named "batch" of the caller's `vmap`. The bias is the norm's shift; it has no gain.
+        residual: None, or the branch factor a of `z_l = z_{l-1} + a (norm(h_{l-1} W_l) + b_l)` between hidden layers
+            of equal width (the identity is never activated: pre-activation residual blocks, He et al. 2016,
+            arXiv:1603.05027).
+
+    Raises:
+        InputError: an unknown name, an impossible size.
+
+    >>> MLP(hidden=(8, 4), activation="relu", kernel_init="uniform(0, 1)").widths(in_features=2, out_features=1)
+    (2, 8, 4, 1)
+    """
+
+    hidden: tuple[int, ...] = (5,) * 5
+    activation: NamedFunction | tuple[NamedFunction, ...] = "tanh"
+    kernel_init: NamedFunction = "he_uniform"
+    bias_init: NamedFunction = "zeros"
+    output_init: NamedFunction | None = None
+    norm: str | None = None
+    residual: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.hidden, tuple | list):
+            raise InputError(f"hidden must be a tuple of widths, such as (5, 5); got {self.hidden!r}")
+        _set(self, "hidden", tuple(whole_number("a hidden width", width, minimum=1) for width in self.hidden))
+        if isinstance(self.activation, tuple | list):
+            if len(self.activation) != len(self.hidden):
+                raise InputError(
+                    f"a tuple of activations needs one for each hidden layer: {len(self.hidden)} layers, "
+                    f"{len(self.activation)} activations"
+                )
+            _set(self, "activation", tuple(canonical_activation("activation", item) for item in self.activation))
+        else:
+            _set(self, "activation", canonical_activation("activation", self.activation))
+        _set(self, "kernel_init", canonical_initializer("kernel_init", self.kernel_init))
+        _set(self, "bias_init", canonical_initializer("bias_init", self.bias_init, for_bias=True))
+        if self.output_init is not None:
+            _set(self, "output_init", canonical_initializer("output_init", self.output_init))
+        if self.norm is not None and self.norm not in NORMS:
+            raise unknown_name("norm", self.norm, NORMS)
+        if self.residual is not None:
+            _set(self, "residual", number("residual", self.residual))
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers with a kernel: the hidden ones and the output."""
+        return len(self.hidden) + 1
+
+    def widths(self, in_features: int, out_features: int = 1) -> tuple[int, ...]:
+        """Sizes from the input to the output: `num_layers + 1` of them."""
+        return (in_features, *self.hidden, out_features)
+
+    def activations(self) -> tuple[NamedFunction, ...]:
+        """One activation for each hidden layer."""
+        if isinstance(self.activation, tuple):
+            return self.activation
+        return (self.activation,) * len(self.hidden)
+
+
+def _set(description: Any, field: str, value: Any) -> None:
+    object.__setattr__(description, field, value)
+
+
+class Layer(NamedTuple):
+    """One layer's parameters (or anything of their shape: a gradient, an update)."""
+
+    kernel: Float[Array, "fan_in fan_out"]
+    bias: Float[Array, " fan_out"]
+
+
+Params = tuple[Layer, ...]
+"""A network's layers, input side first."""
+
+
+def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) -> Params:
+    """Draw a network's parameters.
+
+    Layer l draws from `fold_in(key, l)`, so that a layer's draw does not depend on how many follow it.
+
+    Args:
+        key: a PRNG key.
+        mlp: the network.
+        in_features: size of one example.
+        out_features: number of logits.
+
+    Returns:
+        A tuple of `Layer(kernel (fan_in, fan_out), bias (fan_out,))`, input side first.
+
+    >>> params = init_mlp(jax.random.key(0), MLP(hidden=(8, 4)), in_features=2)
+    >>> [layer.kernel.shape for layer in params]
+    [(2, 8), (8, 4), (4, 1)]
+    """
+    whole_number("in_features", in_features, minimum=1)
+    whole_number("out_features", out_features, minimum=1)
+    widths = mlp.widths(in_features, out_features)
+    kernel_init = initializer_function(mlp.kernel_init)
+    output_init = kernel_init if mlp.output_init is None else initializer_function(mlp.output_init)
+    bias_init = initializer_function(mlp.bias_init)
+    dtype = jnp.zeros(()).dtype
+    layers = []
+    for index, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
+        init = output_init if index == mlp.num_layers - 1 else kernel_init
+        layers.append(Layer(init(kernel_key, (fan_in, fan_out), dtype), bias_init(bias_key, (fan_out,), dtype)))
+    return tuple(layers)
+
+
+def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Float[Array, " out_features"]:
+    """The network's logits for ONE example; batches and seeds are the caller's `vmap`.
+
+    Args:
+        params: as `init_mlp` gives them.
+        x: one example.
+        mlp: the network. With `norm="batch"` call this under `jax.vmap(..., axis_name="batch")`.
+
+    Returns:
+        Logits, before any sigmoid or softmax.
+
+    Raises:
+        InputError: `params` are not this network's, or `x` is not one example of its input's size.
+
+    >>> mlp = MLP(hidden=(8, 4), activation="relu")
+    >>> params = init_mlp(jax.random.key(0), mlp, in_features=2)
+    >>> apply_mlp(params, jnp.ones(2), mlp).shape
+    (1,)
+    >>> jax.vmap(apply_mlp, (None, 0, None))(params, jnp.ones((32, 2)), mlp).shape
+    (32, 1)
+    """
+    if len(params) != mlp.num_layers:
+        raise InputError(f"the network has {mlp.num_layers} layers, the parameters {len(params)}")
+    if x.shape != params[0].kernel.shape[:1]:
+        raise InputError(
+            f"one example has the shape {params[0].kernel.shape[:1]}; got {x.shape}; for a batch use jax.vmap"
+        )
+    hidden = x
+    preactivation = None
+    for layer, activation in zip(params[:-1], mlp.activations(), strict=True):
+        branch = _normalise(hidden @ layer.kernel, mlp.norm) + layer.bias
+        skips = mlp.residual is not None and preactivation is not None and preactivation.shape == branch.shape
+        preactivation = preactivation + mlp.residual * branch if skips else branch
+        hidden = activation_function(activation)(preactivation)
+    return hidden @ params[-1].kernel + params[-1].bias
+
+
+def _normalise(preactivation: Float[Array, " width"], norm: str | None) -> Float[Array, " width"]:
+    if norm is None:
+        return preactivation
+    if norm == "layer":
+        centred = preactivation - jnp.mean(preactivation)
+        return centred * jax.lax.rsqrt(jnp.mean(centred**2) + NORM_EPSILON)
+    centred = preactivation - jax.lax.pmean(preactivation, "batch")
+    return centred * jax.lax.rsqrt(jax.lax.pmean(centred**2, "batch") + NORM_EPSILON)

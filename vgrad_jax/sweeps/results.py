@@ -1,0 +1,165 @@
+"""What a sweep's results are called: dimensions, variables, units, and how a `History` becomes them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.mlp import Params
+from vgrad_jax.training.convergence import Outcome
+from vgrad_jax.training.run import History
+
+__all__ = ["OUTCOME_NAMES", "VARIABLES", "Variable", "coordinates", "parameter_names", "variables_of"]
+
+OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
+"""`Outcome` to the word in the results: "converged", "not_converged" or "diverged"."""
+
+
+class Variable(NamedTuple):
+    """One variable of the results."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    fill: Any
+    """What stands where nothing has been computed, or where an arm has no such layer."""
+    description: str
+    units: str
+
+
+_PER_RECORD = ("arm", "seed", "record")
+_PER_LAYER = ("arm", "seed", "record", "layer")
+
+VARIABLES: dict[str, Variable] = {
+    "train_loss": Variable(_PER_RECORD, "float32", np.nan, "mean loss over all training rows", "nats"),
+    "test_loss": Variable(_PER_RECORD, "float32", np.nan, "mean loss over all test rows", "nats"),
+    "train_accuracy": Variable(_PER_RECORD, "float32", np.nan, "share of training rows classified rightly", "1"),
+    "test_accuracy": Variable(_PER_RECORD, "float32", np.nan, "share of test rows classified rightly", "1"),
+    "gradient_log10_rms": Variable(
+        _PER_LAYER,
+        "float32",
+        np.nan,
+        "log10 of the root mean square of the full training loss's gradient over a layer's kernel and bias; "
+        "-inf where it is exactly zero, NaN where the arm has fewer layers; layer 0 is on the input side",
+        "log10(nats)",
+    ),
+    "update_ratio_log10": Variable(
+        _PER_LAYER,
+        "float32",
+        np.nan,
+        "log10 of the last step's update over the parameters, both as root mean square over a layer; "
+        "NaN before the first step and where the arm has fewer layers",
+        "log10(1)",
+    ),
+    "outcome": Variable(
+        ("arm", "seed"),
+        "str",
+        "",
+        "converged, not_converged (the budget ran out first: censored), or diverged (a loss was not finite); "
+        "empty where the run is not there yet",
+        "",
+    ),
+    "converged": Variable(("arm", "seed"), "bool", False, "the run reached the threshold and never diverged", ""),
+    "epochs_to_converge": Variable(
+        ("arm", "seed"),
+        "float32",
+        np.nan,
+        "completed epochs until the training accuracy was at least the threshold; NaN when never within the budget",
+        "epochs",
+    ),
+    "parameters": Variable(
+        ("arm", "seed", "parameters_epoch", "parameter"), "float32", np.nan, "parameters after chosen epochs", "1"
+    ),
+    "gradients": Variable(
+        ("arm", "seed", "gradients_epoch", "parameter"),
+        "float32",
+        np.nan,
+        "gradient of the full training loss after chosen epochs",
+        "nats",
+    ),
+    "completed": Variable(
+        ("arm", "seed"), "bool", False, "the run is here; written last, so that what is marked is whole", ""
+    ),
+}
+
+
+def coordinates(
+    arms: Mapping[str, Experiment], num_seeds: int, widths: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[str, np.ndarray]]:
+    """Coordinate name to its dimension and values.
+
+    Args:
+        arms: arm name to experiment; all share their recorded epochs.
+        num_seeds: seeds of each arm.
+        widths: arm name to the sizes from its input to its output.
+    """
+    first = next(iter(arms.values()))
+    recording, total = first.recording, first.training.epochs
+    epochs = np.asarray(recording.epochs(total))
+    found = {
+        "arm": ("arm", np.asarray(list(arms))),
+        "seed": ("seed", np.arange(num_seeds)),
+        "record": ("record", np.arange(len(epochs))),
+        "epoch": ("record", epochs),
+        "layer": ("layer", np.arange(max(len(sizes) - 1 for sizes in widths.values()))),
+    }
+    if recording.parameters_at:
+        found["parameters_epoch"] = ("parameters_epoch", np.asarray(recording.parameters_at))
+    if recording.gradients_at:
+        found["gradients_epoch"] = ("gradients_epoch", np.asarray(recording.gradients_at))
+    if recording.parameters_at or recording.gradients_at:
+        names = sorted({name for sizes in widths.values() for name in parameter_names(sizes)}, key=_natural)
+        found["parameter"] = ("parameter", np.asarray(names))
+    return found
+
+
+def parameter_names(widths: Sequence[int]) -> list[str]:
+    """One name for every parameter, in the order of a flattened `Params`.
+
+    >>> parameter_names((2, 1))
+    ['0/kernel/0/0', '0/kernel/1/0', '0/bias/0']
+    """
+    return [
+        f"{layer}/{name}"
+        for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        for name in (
+            *(f"kernel/{row}/{column}" for row in range(fan_in) for column in range(fan_out)),
+            *(f"bias/{column}" for column in range(fan_out)),
+        )
+    ]
+
+
+def variables_of(
+    history: History, names: Sequence[str] | None, all_names: Sequence[str] | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """A chunk's `History` as variables, with the seed axis first and without the arm axis.
+
+    Args:
+        history: with a leading `seed` axis, on the host.
+        names: this arm's parameters, in order, where any are kept.
+        all_names: those of all arms.
+    """
+    for name, values in history.records._asdict().items():
+        yield name, np.asarray(values)
+    yield "outcome", np.asarray([OUTCOME_NAMES[Outcome(int(code))] for code in history.outcome])
+    yield "converged", np.asarray(history.outcome) == Outcome.CONVERGED
+    yield "epochs_to_converge", np.asarray(history.epochs_to_converge)
+    if names is not None and all_names is not None:
+        position = {name: index for index, name in enumerate(all_names)}
+        columns = [position[name] for name in names]
+        for variable, tree in (("parameters", history.parameters), ("gradients", history.gradients)):
+            if tree[0].bias.shape[1]:
+                flat = _flattened(tree)
+                wide = np.full((*flat.shape[:2], len(all_names)), np.nan, np.float32)
+                wide[..., columns] = flat
+                yield variable, wide
+
+
+def _flattened(tree: Params) -> np.ndarray:
+    pieces = [np.asarray(leaf) for layer in tree for leaf in layer]
+    return np.concatenate([piece.reshape(*piece.shape[:2], -1) for piece in pieces], axis=-1)
+
+
+def _natural(name: str) -> tuple[int, bool, list[int]]:
+    layer, kind, *indices = name.split("/")
+    return int(layer), kind == "bias", [int(index) for index in indices]

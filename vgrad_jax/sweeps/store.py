@@ -1,0 +1,155 @@
+"""Results on disk (Zarr), written chunk by chunk as they come."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgrad_jax.errors import InputError
+from vgrad_jax.sweeps.results import VARIABLES
+from vgrad_jax.sweeps.study import difference
+
+if TYPE_CHECKING:
+    import xarray
+    import zarr
+
+__all__ = ["Store", "open_results"]
+
+
+class Store:
+    """A Zarr group that fills with chunks of runs.
+
+    Every array is laid out beforehand and its chunks are the sweep's chunks, so that writing one touches no other.
+    """
+
+    def __init__(self, group: "zarr.Group", chunk: int) -> None:
+        self.group = group
+        self.chunk = chunk
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path | None,
+        coordinates: Mapping[str, tuple[str, np.ndarray]],
+        attributes: Mapping[str, Any],
+        chunk: int,
+    ) -> "Store":
+        """Lay out an empty store.
+
+        Args:
+            path: a folder that does not exist or is empty; None keeps everything in memory.
+            coordinates: name to dimension and values.
+            attributes: of the whole.
+            chunk: seeds in a chunk.
+
+        Raises:
+            InputError: the folder is in use or cannot be written.
+        """
+        import zarr
+
+        if path is not None:
+            _refuse_used(Path(path))
+        try:
+            target = zarr.storage.MemoryStore() if path is None else str(path)
+            group = zarr.create_group(target, attributes={**attributes, "chunk": chunk})
+            _lay_out(group, coordinates, chunk)
+        except OSError as error:
+            raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
+        return cls(group, chunk)
+
+    @classmethod
+    def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
+        """Open a store to go on with it.
+
+        Raises:
+            InputError: not a store, of another study, or of another number of seeds.
+        """
+        group = _open_group(path, mode="r+")
+        found = difference(json.loads(group.attrs["study"]), study)
+        if found:
+            raise InputError(f"{str(path)!r} holds another study: {found}; choose another folder")
+        held = group["seed"].shape[0]
+        if held != num_seeds:
+            raise InputError(f"{str(path)!r} was laid out for {held} seeds, not {num_seeds}; choose another folder")
+        return cls(group, int(group.attrs["chunk"]))
+
+    def completed(self, arm: int, start: int, stop: int) -> bool:
+        """Whether these runs are all there."""
+        return bool(np.all(self.group["completed"][arm, start:stop]))
+
+    def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
+        """Write runs `start` to `stop` of an arm; what is beyond `stop` is filling and is left out."""
+        for name, values in variables.items():
+            array = self.group[name]
+            layers = (slice(values.shape[2]),) if VARIABLES[name].dims[-1] == "layer" else ()
+            array[(arm, slice(start, stop), *(slice(None),) * (array.ndim - 2 - len(layers)), *layers)] = values[
+                : stop - start
+            ]
+        self.group["completed"][arm, start:stop] = True
+
+    def dataset(self) -> "xarray.Dataset":
+        """The results: lazily read from a folder, whole from memory."""
+        return _dataset(self.group)
+
+
+def open_results(path: str | Path) -> "xarray.Dataset":
+    """Open the results of a sweep; values are read when they are used.
+
+    Args:
+        path: the store (`results.zarr`) or the folder that `vgrad sweep` wrote it into.
+
+    Raises:
+        InputError: there are no results.
+    """
+    inside = Path(path) / "results.zarr"
+    return _dataset(_open_group(inside if inside.exists() else path, mode="r"))
+
+
+def _dataset(group: "zarr.Group") -> "xarray.Dataset":
+    import xarray
+
+    dataset = xarray.open_zarr(group.store, chunks=None, consolidated=False).set_coords("epoch")
+    return dataset[[name for name in VARIABLES if name in dataset]]
+
+
+def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
+    import zarr
+
+    try:
+        group = zarr.open_group(str(path), mode=mode)
+        group.attrs["study"], group["seed"], group["completed"]
+    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
+        raise InputError(f"no results of a sweep in {str(path)!r} ({type(error).__name__})") from None
+    return group
+
+
+def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarray]], chunk: int) -> None:
+    sizes = {dimension: len(values) for dimension, values in coordinates.values()}
+    for name, (dimension, values) in coordinates.items():
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            chunks=(max(len(values), 1),),
+            dtype="str" if values.dtype.kind == "U" else values.dtype,
+            dimension_names=(dimension,),
+        )
+        array[:] = values
+    for name, variable in VARIABLES.items():
+        if all(dimension in sizes for dimension in variable.dims):
+            shape = tuple(sizes[dimension] for dimension in variable.dims)
+            group.create_array(
+                name,
+                shape=shape,
+                chunks=(1, chunk, *shape[2:]),
+                dtype=variable.dtype,
+                fill_value=variable.fill,
+                dimension_names=variable.dims,
+                attributes={"description": variable.description, "units": variable.units},
+            )
+
+
+def _refuse_used(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{str(path)!r} is already in use; choose another folder, or go on with it by resuming")

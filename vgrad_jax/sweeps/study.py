@@ -1,0 +1,93 @@
+"""What makes two sweeps the same study: the arms, the seed and the data."""
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+from vgrad_jax.data import data_fingerprint, Dataset
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+
+__all__ = ["arms_of", "check_arms", "describe", "difference", "versions"]
+
+RESULTS_VERSION = 1
+"""Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
+
+
+def check_arms(arms: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """The arms, refused where they cannot stand in one table.
+
+    Raises:
+        InputError: no arms, something else than experiments, or arms recorded at different epochs.
+    """
+    if not isinstance(arms, Mapping) or not arms:
+        raise InputError(f"arms must be a mapping of names to Experiments, with one at least; got {arms!r}")
+    for name, experiment in arms.items():
+        if not isinstance(name, str) or not name:
+            raise InputError(f"an arm's name must be a text; got {name!r}")
+        if not isinstance(experiment, Experiment):
+            raise InputError(f"arm {name!r} must be an Experiment; got {experiment!r}")
+    first_name, first = next(iter(arms.items()))
+    for name, experiment in arms.items():
+        if (experiment.recording, experiment.training.epochs) != (first.recording, first.training.epochs):
+            raise InputError(
+                f"all arms of a sweep need the same epochs and recording; {first_name!r} has {first.training.epochs} "
+                f"epochs and {first.recording}, {name!r} has {experiment.training.epochs} and {experiment.recording}"
+            )
+    return dict(arms)
+
+
+def describe(arms: Mapping[str, Experiment], datasets: Mapping[str, Dataset], seed: int) -> dict[str, Any]:
+    """Everything that a run's numbers depend on, but for its own number, as plain values."""
+    return {
+        "results_version": RESULTS_VERSION,
+        "seed": seed,
+        "arms": {name: experiment.to_dict() for name, experiment in arms.items()},
+        "data": {name: data_fingerprint(dataset) for name, dataset in datasets.items()},
+    }
+
+
+def arms_of(study: Mapping[str, Any]) -> dict[str, Experiment]:
+    """The arms that a description was made from."""
+    return {name: Experiment.from_dict(values) for name, values in study["arms"].items()}
+
+
+def fingerprint(study: Mapping[str, Any]) -> str:
+    """A SHA-256 of a description."""
+    return hashlib.sha256(json.dumps(study, sort_keys=True).encode()).hexdigest()
+
+
+def difference(stored: Any, wanted: Any, path: str = "") -> str | None:
+    """The first place where two descriptions differ, in words; None when they are equal.
+
+    >>> difference({"seed": 0}, {"seed": 1})
+    'seed is 0 there and 1 here'
+    """
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted({*stored, *wanted}, key=str):
+            where = f"{path}.{key}" if path else str(key)
+            if key not in stored or key not in wanted:
+                return f"{where} is only {'here' if key in wanted else 'there'}"
+            found = difference(stored[key], wanted[key], where)
+            if found:
+                return found
+        return None
+    return None if stored == wanted else f"{path} is {stored!r} there and {wanted!r} here"
+
+
+def versions() -> dict[str, str]:
+    """Versions and machine, for the record."""
+    device = jax.devices()[0]
+    return {
+        **{name: version(name) for name in ("vgrad_jax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")},
+        "python": sys.version.split()[0],
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "device": f"{device.platform}: {device.device_kind}",
+    }

@@ -1,0 +1,208 @@
+"""A whole training as one pure function of a description and a key."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from vgrad_jax.data import Dataset, load_data
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.losses import LOSSES
+from vgrad_jax.nets.mlp import Params, PRNGKey, init_mlp
+from vgrad_jax.optimizers import make_optimizer
+from vgrad_jax.training import convergence
+from vgrad_jax.training import step as training_step
+from vgrad_jax.training.records import Record, batch_loss, evaluate, measure
+
+__all__ = ["History", "Run", "advance", "epoch_order", "initial_params", "look", "start", "train", "train_from"]
+
+
+class History(NamedTuple):
+    """One run: its records, and how it ended."""
+
+    records: Record
+    """Every field with a leading `record` axis; record 0 is initialisation."""
+    epoch: Int[Array, " record"]
+    """Completed epochs at each record."""
+    outcome: Int[Array, ""]
+    """A `vgrad_jax.Outcome`, as a number."""
+    epochs_to_converge: Float[Array, ""]
+    """Completed epochs until the threshold; NaN when never. Exact whatever is recorded."""
+    parameters: Params
+    """Parameters after each epoch of `recording.parameters_at`, on a leading axis."""
+    gradients: Params
+    """The full training loss's gradient after each epoch of `recording.gradients_at`, on a leading axis."""
+
+
+class Run(NamedTuple):
+    """What the next epoch needs, and what the records are made of."""
+
+    state: training_step.TrainState
+    updates: Params
+    """The last step's update; NaN before the first step."""
+    watch: convergence.Watch
+    order_key: PRNGKey
+    parameters: Params
+    gradients: Params
+
+
+def train(experiment: Experiment, key: PRNGKey, *, dataset: Dataset | None = None) -> History:
+    """Train one network.
+
+    Pure: `jax.jit(partial(train, experiment))` and `jax.vmap(partial(train, experiment))` over keys do what
+    they say, and neither the records nor their number change the training.
+
+    Args:
+        experiment: what to train, on what, for how long.
+        key: everything random in this run: initial weights and the order of the rows.
+        dataset: data to use instead of `experiment.data`.
+
+    Returns:
+        The run's `History`.
+
+    Raises:
+        InputError: data and description do not fit.
+
+    >>> from vgrad_jax.experiment import Training
+    >>> history = train(Experiment(training=Training(epochs=2)), jax.random.key(0))
+    >>> history.epoch.tolist(), history.records.gradient_log10_rms.shape
+    ([0, 1, 2], (3, 6))
+    """
+    dataset = load_data(experiment.data) if dataset is None else dataset
+    return train_from(experiment, initial_params(experiment, key, dataset), key, dataset=dataset)
+
+
+def train_from(
+    experiment: Experiment, params: Params, key: PRNGKey, *, dataset: Dataset | None = None
+) -> History:
+    """Train from given parameters; `key` orders the rows.
+
+    Differentiable in `params`.
+    """
+    dataset = load_data(experiment.data) if dataset is None else dataset
+    recording = experiment.recording
+    total = experiment.training.epochs
+    run = start(experiment, params, key)
+    run, first = look(experiment, dataset, run, jnp.asarray(0))
+
+    def group(run: Run, epochs: Int[Array, " epochs"]) -> tuple[Run, Record]:
+        run, _ = lax.scan(
+            lambda run, epoch: (_follow(experiment, dataset, advance(experiment, dataset, run, epoch), epoch), None),
+            run,
+            epochs[:-1],
+        )
+        return look(experiment, dataset, advance(experiment, dataset, run, epochs[-1]), epochs[-1])
+
+    whole = total // recording.every * recording.every
+    epochs = jnp.arange(1, whole + 1).reshape(-1, recording.every)
+    run, records = lax.scan(group, run, epochs)
+    pieces = [jax.tree.map(lambda leaf: leaf[None], first), records]
+    if whole < total:
+        run, last = group(run, jnp.arange(whole + 1, total + 1))
+        pieces.append(jax.tree.map(lambda leaf: leaf[None], last))
+    return History(
+        records=jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *pieces),
+        epoch=jnp.asarray(recording.epochs(total)),
+        outcome=convergence.outcome(run.watch),
+        epochs_to_converge=convergence.epochs_to_converge(run.watch),
+        parameters=run.parameters,
+        gradients=run.gradients,
+    )
+
+
+def initial_params(experiment: Experiment, key: PRNGKey, dataset: Dataset) -> Params:
+    """The parameters that the run of `key` starts from."""
+    classes = int(max(dataset.train_y.max(), dataset.test_y.max())) + 1
+    out_features = LOSSES[experiment.training.loss].out_features(classes)
+    return init_mlp(jax.random.fold_in(key, 0), experiment.mlp, dataset.train_x.shape[1], out_features)
+
+
+def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
+    """A run before its first epoch."""
+    recording = experiment.recording
+    return Run(
+        state=training_step.init(params, make_optimizer(experiment.optimizer)),
+        updates=_filled(params, ()),
+        watch=convergence.start_watch(),
+        order_key=jax.random.fold_in(key, 1),
+        parameters=_filled(params, (len(recording.parameters_at),)),
+        gradients=_filled(params, (len(recording.gradients_at),)),
+    )
+
+
+def advance(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""]) -> Run:
+    """One pass over the training rows: the one that completes `epoch`, counted from 1."""
+    rows = dataset.train_x.shape[0]
+    size = experiment.training.batch_size
+    if size > rows:
+        raise InputError(f"a batch of {size} needs as many training rows; there are {rows}")
+    order = epoch_order(run.order_key, epoch, rows)
+    x, y = jnp.asarray(dataset.train_x)[order], jnp.asarray(dataset.train_y)[order]
+    one_step = partial(
+        training_step.step,
+        loss_function=partial(batch_loss, mlp=experiment.mlp, loss=LOSSES[experiment.training.loss]),
+        optimizer=make_optimizer(experiment.optimizer),
+    )
+    # The last batch stands apart: it may be smaller, and only its update is looked at.
+    scanned = (rows - 1) // size
+    split = scanned * size
+    batches = (x[:split].reshape(scanned, size, -1), y[:split].reshape(scanned, size))
+
+    def scan_step(
+        state: training_step.TrainState, batch: tuple[jax.Array, jax.Array]
+    ) -> tuple[training_step.TrainState, jax.Array]:
+        state, info = one_step(state, batch)
+        return state, info.loss
+
+    state, losses = lax.scan(scan_step, run.state, batches)
+    state, info = one_step(state, (x[split:], y[split:]))
+    finite = jnp.all(jnp.isfinite(losses)) & jnp.isfinite(info.loss)
+    watch = run.watch._replace(finite=run.watch.finite & finite)
+    return run._replace(state=state, updates=info.updates, watch=watch)
+
+
+def look(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""]) -> tuple[Run, Record]:
+    """The record after `epoch` completed epochs; the run keeps what it was asked to keep of it."""
+    recording = experiment.recording
+    record, gradient = measure(run.state.params, run.updates, dataset, experiment.mlp, experiment.training.loss)
+    run = _watched(experiment, run, epoch, record.train_loss, record.train_accuracy)
+    return run._replace(
+        parameters=_keep(run.parameters, run.state.params, recording.parameters_at, epoch),
+        gradients=_keep(run.gradients, gradient, recording.gradients_at, epoch),
+    ), record
+
+
+def epoch_order(order_key: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Array, " rows"]:
+    """The order in which an epoch takes the training rows: a fresh permutation for every epoch."""
+    return jax.random.permutation(jax.random.fold_in(order_key, epoch), rows)
+
+
+def _follow(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""]) -> Run:
+    """An epoch between records: only convergence is looked at, so that it does not depend on what is recorded."""
+    x, y = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
+    loss, accuracy = evaluate(run.state.params, x, y, experiment.mlp, experiment.training.loss)
+    return _watched(experiment, run, epoch, loss, accuracy)
+
+
+def _watched(
+    experiment: Experiment, run: Run, epoch: Int[Array, ""], loss: Float[Array, ""], accuracy: Float[Array, ""]
+) -> Run:
+    threshold = experiment.training.threshold
+    return run._replace(watch=convergence.watch(run.watch, epoch, accuracy, jnp.isfinite(loss), threshold))
+
+
+def _filled(params: Params, leading: tuple[int, ...]) -> Params:
+    return jax.tree.map(lambda leaf: jnp.full(leading + leaf.shape, jnp.nan, leaf.dtype), params)
+
+
+def _keep(kept: PyTree, value: PyTree, at: tuple[int, ...], epoch: Int[Array, ""]) -> PyTree:
+    if not at:
+        return kept
+    hit: Bool[Array, " kept"] = jnp.asarray(at) == epoch
+    return jax.tree.map(
+        lambda leaf, new: jnp.where(hit.reshape(-1, *(1,) * new.ndim), new[None], leaf), kept, value
+    )
