@@ -1,0 +1,127 @@
+"""What a study found, in sentences; every one is computed from the results."""
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from vgrad_jax.presets import article
+from vgrad_jax.statistics.crossed import Crossed, crossed
+from vgrad_jax.statistics.intervals import Estimate, share
+from vgrad_jax.statistics.published import QUIET_EPOCHS, RELU_ARM, TANH_ARM, Placement, learned_by, placements
+from vgrad_jax.statistics.summary import ArmSummary, summarise
+from vgrad_jax.sweeps.study import arms_of
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["Findings", "find"]
+
+
+class Findings(NamedTuple):
+    """What the table, the page and `--json` show."""
+
+    summaries: list[ArmSummary]
+    answer: str
+    """One sentence with its numbers."""
+    crossed: Crossed | None
+    remarks: list[str]
+    """What else stands out: gradients that are exactly zero, runs that diverged."""
+    placements: list[Placement]
+    placement_sentences: list[str]
+    """Where the article's single runs fall."""
+
+
+def find(results: "xarray.Dataset") -> Findings:
+    """Everything that is said about a sweep's results."""
+    arms = arms_of(json.loads(results.attrs["study"]))
+    summaries = summarise(results)
+    design = crossed(arms, summaries, TANH_ARM, RELU_ARM)
+    placed = placements(results)
+    sentences = [_placement_sentence(placement) for placement in placed]
+    if TANH_ARM in arms and arms[TANH_ARM].mlp == article()[TANH_ARM].mlp:
+        sentences += _quiet_sentence(results)
+    return Findings(
+        summaries=summaries,
+        answer=_crossed_answer(design) if design else _ranking_answer(summaries),
+        crossed=design,
+        remarks=_remarks(summaries),
+        placements=placed,
+        placement_sentences=sentences,
+    )
+
+
+_CAUSES = {
+    "initialisation": "It was the initialisation, not the activation",
+    "activation": "It was the activation, not the initialisation",
+    "either": "Either change alone helps",
+    "together": "Neither change alone does it, only both together",
+    "neither": "Neither change, alone or together, raised the share of runs that learn",
+}
+
+
+def _crossed_answer(design: Crossed) -> str:
+    return (
+        f"{_CAUSES[design.cause]}: against {design.start}, changing only the initialisation "
+        f"({design.initialisation_only}) changed the share of runs that converge by "
+        f"{_points(design.initialisation_effect)}, changing only the activation ({design.activation_only}) by "
+        f"{_points(design.activation_effect)}, and both ({design.both}) by {_points(design.both_effect)}."
+    )
+
+
+def _ranking_answer(summaries: list[ArmSummary]) -> str:
+    ranked = sorted(summaries, key=lambda summary: summary.converged.value, reverse=True)
+    best, worst = ranked[0], ranked[-1]
+    if len(ranked) == 1:
+        return f"{best.arm} converges in {_percent(best.converged)} of {best.n} runs."
+    if best.converged.low > worst.converged.high:
+        return (
+            f"{best.arm} converges most often, in {_percent(best.converged)} of {best.n} runs; {worst.arm} least often, "
+            f"in {_percent(worst.converged)} of {worst.n}."
+        )
+    return (
+        f"The arms cannot be told apart by the share of runs that converge: from {_percent(worst.converged)} "
+        f"({worst.arm}) to {_percent(best.converged)} ({best.arm})."
+    )
+
+
+def _remarks(summaries: list[ArmSummary]) -> list[str]:
+    remarks = []
+    for summary in summaries:
+        if summary.no_gradient.value >= 0.05:
+            remarks.append(
+                f"{summary.arm}: {_percent(summary.no_gradient)} of runs end with a gradient of exactly zero in the "
+                f"first layer: those networks are dead there, not slow."
+            )
+        if summary.diverged:
+            remarks.append(f"{summary.arm}: {summary.diverged} of {summary.n} runs diverged (a loss was not finite).")
+    return remarks
+
+
+def _placement_sentence(placement: Placement) -> str:
+    low, middle, high = placement.quantiles
+    number = (lambda value: f"{value:.1%}") if "accuracy" in placement.quantity else (lambda value: f"{value:.4f}")
+    where = "an ordinary seed" if placement.inside else "outside the central 90 % of seeds"
+    return (
+        f"{placement.arm}, {placement.quantity}: the article's run has {number(placement.published)}; over "
+        f"{placement.n} seeds the median is {number(middle)}, the central 90 % {number(low)} to {number(high)}, and "
+        f"{placement.share_below:.0%} of seeds are below the article's: {where}."
+    )
+
+
+def _quiet_sentence(results: "xarray.Dataset") -> list[str]:
+    learned = learned_by(results, TANH_ARM)
+    if learned is None:
+        return []
+    quiet = share(int((~learned).sum()), len(learned))
+    return [
+        f"{TANH_ARM}: the article's run learned nothing in the first {QUIET_EPOCHS} epochs; here the same holds for "
+        f"{_percent(quiet)} of {quiet.n} seeds (training accuracy never 5 points above always naming one class)."
+    ]
+
+
+def _percent(estimate: Estimate) -> str:
+    return f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
+
+
+def _points(estimate: Estimate) -> str:
+    value, low, high = (100 * number for number in estimate[:3])
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"

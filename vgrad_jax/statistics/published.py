@@ -1,0 +1,109 @@
+"""Where the article's own single runs fall among the seeds.
+
+The published numbers are from Brownlee 2019, "How to Fix the Vanishing Gradients Problem Using the ReLU": one run each.
+"""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from vgrad_jax.data import load_data
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.presets import article
+from vgrad_jax.statistics.summary import completed_seeds
+from vgrad_jax.sweeps.study import arms_of
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["FIRST_EPOCH", "PUBLISHED", "SECOND_EPOCH", "Placement", "first_layer_change", "learned_by", "placements"]
+
+TANH_ARM, RELU_ARM = "tanh_uniform", "relu_he"
+FIRST_EPOCH, SECOND_EPOCH = 50, 100
+QUIET_EPOCHS = 200
+LEARNED_MARGIN = 0.05
+
+PUBLISHED = {
+    "test_accuracy": {TANH_ARM: 0.56},
+    "first_layer_change": {TANH_ARM: 0.0141, RELU_ARM: 0.3805},
+}
+
+
+class Placement(NamedTuple):
+    """A published number among the seeds of the arm that it belongs to."""
+
+    arm: str
+    quantity: str
+    published: float
+    n: int
+    quantiles: tuple[float, float, float]
+    """5 %, 50 % and 95 % over seeds."""
+    share_below: float
+    """Share of seeds below the published number; ties count one half."""
+
+    @property
+    def inside(self) -> bool:
+        """Within the central 90 % of seeds."""
+        return self.quantiles[0] <= self.published <= self.quantiles[2]
+
+
+def placements(results: "xarray.Dataset") -> list[Placement]:
+    """Every published number that these results can be held against: the same arm, trained as long."""
+    arms = arms_of(json.loads(results.attrs["study"]))
+    found = []
+    for arm, published in PUBLISHED["test_accuracy"].items():
+        if arm in arms and _is_the_articles(arms[arm], arm) and arms[arm].training == article()[arm].training:
+            values = completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values
+            found.append(_place(arm, "test accuracy after the last epoch", published, values))
+    for arm, published in PUBLISHED["first_layer_change"].items():
+        values = first_layer_change(results, arm) if arm in arms and _is_the_articles(arms[arm], arm) else None
+        if values is not None:
+            quantity = f"mean absolute change of the first layer's weights, epoch {FIRST_EPOCH} to {SECOND_EPOCH}"
+            found.append(_place(arm, quantity, published, values))
+    return found
+
+
+def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None:
+    """Mean absolute change of the first kernel from epoch 50 to 100, for each seed; None where it was not kept."""
+    if "parameters" not in results or not {FIRST_EPOCH, SECOND_EPOCH} <= set(results["parameters_epoch"].values.tolist()):
+        return None
+    runs = completed_seeds(results, arm)
+    first_kernel = [name for name in runs["parameter"].values.tolist() if name.startswith("0/kernel/")]
+    kept = runs["parameters"].sel(parameter=first_kernel)
+    change = kept.sel(parameters_epoch=SECOND_EPOCH).values - kept.sel(parameters_epoch=FIRST_EPOCH).values
+    return np.nanmean(np.abs(change), axis=-1)
+
+
+def learned_by(results: "xarray.Dataset", arm: str, epoch: int = QUIET_EPOCHS) -> np.ndarray | None:
+    """Whether each seed had learned anything within `epoch` epochs; None where training was shorter.
+
+    Learned something: a training accuracy 5 points or more above the larger class's share, at any record until then.
+    Always naming one class scores that share, so it is what a network gets for nothing.
+    """
+    runs = completed_seeds(results, arm)
+    epochs = runs["epoch"].values
+    if epochs[-1] < epoch:
+        return None
+    accuracy = runs["train_accuracy"].values[:, epochs <= epoch]
+    return accuracy.max(axis=1) >= _majority_share(results, arm) + LEARNED_MARGIN
+
+
+def _is_the_articles(experiment: Experiment, arm: str) -> bool:
+    """Whether the arm is the article's own but for how long it trains and what is recorded."""
+    own = article()[arm]
+    training = dataclasses.replace(experiment.training, epochs=own.training.epochs)
+    return dataclasses.replace(experiment, training=training, recording=own.recording) == own
+
+
+def _majority_share(results: "xarray.Dataset", arm: str) -> float:
+    labels = load_data(arms_of(json.loads(results.attrs["study"]))[arm].data).train_y
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def _place(arm: str, quantity: str, published: float, values: np.ndarray) -> Placement:
+    values = values[np.isfinite(values)].astype(np.float64)
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    below = np.mean(values < published) + 0.5 * np.mean(values == published)
+    return Placement(arm, quantity, published, len(values), (float(low), float(middle), float(high)), float(below))
