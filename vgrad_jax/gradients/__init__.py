@@ -1,0 +1,1 @@
+"""Sizes of gradients, layer by layer."""

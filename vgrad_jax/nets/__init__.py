@@ -1,0 +1,1 @@
+"""Networks as pure functions: init and apply, activations, initialisers."""

@@ -46,9 +46,7 @@ INITIALIZERS: dict[str, tuple[int, int]] = {name: (least, most) for name, (_, le
 corrected for it, as in `jax.nn.initializers`; `truncated_normal(s)` is not corrected.
 """
 
-_FOR_BIASES = {
-    name: INITIALIZERS[name] for name in ("constant", "normal", "truncated_normal", "uniform", "zeros")
-}
+_FOR_BIASES = {name: INITIALIZERS[name] for name in ("constant", "normal", "truncated_normal", "uniform", "zeros")}
 
 
 def canonical_initializer(field: str, initializer: Any, *, for_bias: bool = False) -> NamedFunction:

@@ -1,5 +1,6 @@
 """The multilayer perceptron: its description, its parameters, and its value for one example."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ class MLP(Description):
     layer has neither norm nor activation.
 
     Args:
-        hidden: width of each hidden layer, input side first; unequal widths are fine, and none at all is a linear model.
+        hidden: width of each hidden layer, input side first; unequal widths are fine, none at all is a linear model.
         activation: a name from `ACTIVATIONS`, a function of an array, or a tuple with one for each hidden layer.
         kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`.
         bias_init: the same, for the biases.
@@ -134,7 +135,7 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     bias_init = initializer_function(mlp.bias_init)
     dtype = jnp.zeros(()).dtype
     layers = []
-    for index, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
         init = output_init if index == mlp.num_layers - 1 else kernel_init
         layers.append(Layer(init(kernel_key, (fan_in, fan_out), dtype), bias_init(bias_key, (fan_out,), dtype)))
@@ -172,8 +173,9 @@ def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Floa
     preactivation = None
     for layer, activation in zip(params[:-1], mlp.activations(), strict=True):
         branch = _normalise(hidden @ layer.kernel, mlp.norm) + layer.bias
-        skips = mlp.residual is not None and preactivation is not None and preactivation.shape == branch.shape
-        preactivation = preactivation + mlp.residual * branch if skips else branch
+        if mlp.residual is not None and preactivation is not None and preactivation.shape == branch.shape:
+            branch = preactivation + mlp.residual * branch
+        preactivation = branch
         hidden = activation_function(activation)(preactivation)
     return hidden @ params[-1].kernel + params[-1].bias
 

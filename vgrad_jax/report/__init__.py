@@ -1,0 +1,1 @@
+"""Results for people: figures, tables, the page, the live view."""

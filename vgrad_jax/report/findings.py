@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from vgrad_jax.presets import article
-from vgrad_jax.statistics.crossed import Crossed, crossed
+from vgrad_jax.statistics.crossed import CAUSES, Crossed, crossed
 from vgrad_jax.statistics.intervals import Estimate, share
 from vgrad_jax.statistics.published import QUIET_EPOCHS, RELU_ARM, TANH_ARM, Placement, learned_by, placements
 from vgrad_jax.statistics.summary import ArmSummary, summarise
@@ -49,19 +49,10 @@ def find(results: "xarray.Dataset") -> Findings:
     )
 
 
-_CAUSES = {
-    "initialisation": "It was the initialisation, not the activation",
-    "activation": "It was the activation, not the initialisation",
-    "either": "Either change alone helps",
-    "together": "Neither change alone does it, only both together",
-    "neither": "Neither change, alone or together, raised the share of runs that learn",
-}
-
-
 def _crossed_answer(design: Crossed) -> str:
     return (
-        f"{_CAUSES[design.cause]}: against {design.start}, changing only the initialisation "
-        f"({design.initialisation_only}) changed the share of runs that converge by "
+        f"{CAUSES[design.cause]}: against {design.start}, changing only the initialisation "
+        f"({design.initialisation_only}) changes the share of runs that converge by "
         f"{_points(design.initialisation_effect)}, changing only the activation ({design.activation_only}) by "
         f"{_points(design.activation_effect)}, and both ({design.both}) by {_points(design.both_effect)}."
     )
@@ -74,8 +65,8 @@ def _ranking_answer(summaries: list[ArmSummary]) -> str:
         return f"{best.arm} converges in {_percent(best.converged)} of {best.n} runs."
     if best.converged.low > worst.converged.high:
         return (
-            f"{best.arm} converges most often, in {_percent(best.converged)} of {best.n} runs; {worst.arm} least often, "
-            f"in {_percent(worst.converged)} of {worst.n}."
+            f"{best.arm} converges most often, in {_percent(best.converged)} of {best.n} runs; {worst.arm} least "
+            f"often, in {_percent(worst.converged)} of {worst.n}."
         )
     return (
         f"The arms cannot be told apart by the share of runs that converge: from {_percent(worst.converged)} "
@@ -98,11 +89,11 @@ def _remarks(summaries: list[ArmSummary]) -> list[str]:
 
 def _placement_sentence(placement: Placement) -> str:
     low, middle, high = placement.quantiles
-    number = (lambda value: f"{value:.1%}") if "accuracy" in placement.quantity else (lambda value: f"{value:.4f}")
+    style = ".1%" if "accuracy" in placement.quantity else ".4f"
     where = "an ordinary seed" if placement.inside else "outside the central 90 % of seeds"
     return (
-        f"{placement.arm}, {placement.quantity}: the article's run has {number(placement.published)}; over "
-        f"{placement.n} seeds the median is {number(middle)}, the central 90 % {number(low)} to {number(high)}, and "
+        f"{placement.arm}, {placement.quantity}: the article's run has {placement.published:{style}}; over "
+        f"{placement.n} seeds the median is {middle:{style}}, the central 90 % {low:{style}} to {high:{style}}, and "
         f"{placement.share_below:.0%} of seeds are below the article's: {where}."
     )
 

@@ -44,7 +44,7 @@ def terminal_table(summaries: Sequence[ArmSummary], title: str) -> "Table":
 
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(COLUMNS):
-        table.add_column(column.heading, justify="left" if index == 0 else "right")
+        table.add_column(column.heading, justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows(summaries):
         table.add_row(*row)
     return table

@@ -7,7 +7,19 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.statistics.intervals import Estimate, share_difference
 from vgrad_jax.statistics.summary import ArmSummary
 
-__all__ = ["Crossed", "crossed"]
+__all__ = ["CAUSES", "Crossed", "crossed"]
+
+
+CAUSES = {
+    "initialisation": "It was the initialisation, not the activation",
+    "activation": "It was the activation, not the initialisation",
+    "initialisation_at_least": "The initialisation helps; whether the activation does too is still open",
+    "activation_at_least": "The activation helps; whether the initialisation does too is still open",
+    "either": "Either change alone helps",
+    "together": "Only both changes together are seen to help",
+    "none_seen": "No change, alone or together, is seen to help",
+}
+"""`Crossed.cause` to words."""
 
 
 class Crossed(NamedTuple):
@@ -25,18 +37,19 @@ class Crossed(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """Which change raises the share converged, by intervals that stay above zero.
+        """Which change raises the share converged: one of the keys of `CAUSES`.
 
-        "initialisation", "activation", "either" (each alone is enough), "together" (only both at once) or "neither".
+        A change does it when its interval lies above zero. It is ruled out only where its whole interval lies below
+        the other's: an interval that merely includes zero is no evidence of no effect.
         """
-        by_activation, by_initialisation = self.activation_effect.low > 0, self.initialisation_effect.low > 0
-        if by_activation and by_initialisation:
+        activation, initialisation = self.activation_effect, self.initialisation_effect
+        if activation.low > 0 and initialisation.low > 0:
             return "either"
-        if by_initialisation:
-            return "initialisation"
-        if by_activation:
-            return "activation"
-        return "together" if self.both_effect.low > 0 else "neither"
+        if initialisation.low > 0:
+            return "initialisation" if activation.high < initialisation.low else "initialisation_at_least"
+        if activation.low > 0:
+            return "activation" if initialisation.high < activation.low else "activation_at_least"
+        return "together" if self.both_effect.low > 0 else "none_seen"
 
 
 def crossed(arms: Mapping[str, Experiment], summaries: Sequence[ArmSummary], start: str, both: str) -> Crossed | None:

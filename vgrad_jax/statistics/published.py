@@ -55,8 +55,8 @@ def placements(results: "xarray.Dataset") -> list[Placement]:
     found = []
     for arm, published in PUBLISHED["test_accuracy"].items():
         if arm in arms and _is_the_articles(arms[arm], arm) and arms[arm].training == article()[arm].training:
-            values = completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values
-            found.append(_place(arm, "test accuracy after the last epoch", published, values))
+            accuracy = completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values
+            found.append(_place(arm, "test accuracy after the last epoch", published, accuracy))
     for arm, published in PUBLISHED["first_layer_change"].items():
         values = first_layer_change(results, arm) if arm in arms and _is_the_articles(arms[arm], arm) else None
         if values is not None:
@@ -67,7 +67,9 @@ def placements(results: "xarray.Dataset") -> list[Placement]:
 
 def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None:
     """Mean absolute change of the first kernel from epoch 50 to 100, for each seed; None where it was not kept."""
-    if "parameters" not in results or not {FIRST_EPOCH, SECOND_EPOCH} <= set(results["parameters_epoch"].values.tolist()):
+    if "parameters" not in results or not {FIRST_EPOCH, SECOND_EPOCH} <= set(
+        results["parameters_epoch"].values.tolist()
+    ):
         return None
     runs = completed_seeds(results, arm)
     first_kernel = [name for name in runs["parameter"].values.tolist() if name.startswith("0/kernel/")]

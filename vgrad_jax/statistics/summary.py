@@ -65,7 +65,7 @@ def _summarise_arm(arm: str, runs: "xarray.Dataset") -> ArmSummary:
     all_epochs = np.where(np.isnan(epochs), np.inf, epochs)
     median = float(np.sort(all_epochs)[(n - 1) // 2])
     final_accuracy = runs["test_accuracy"].isel(record=-1).values
-    outcome = runs["outcome"].values.astype(str)
+    outcome = runs["outcome"].values
     gradients = runs["gradient_log10_rms"]
     initial, final = gradients.isel(record=0).values, gradients.isel(record=-1).values
     return ArmSummary(

@@ -1,0 +1,1 @@
+"""Many seeds of many arms, in chunks, into labelled results."""

@@ -1,5 +1,6 @@
 """How a sweep is cut into chunks, and what memory that takes."""
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -111,7 +112,7 @@ def bytes_per_seed(experiment: Experiment, dataset: Dataset) -> tuple[int, int]:
 
 def _shapes(experiment: Experiment, features: int) -> Iterator[tuple[int, int]]:
     widths = experiment.mlp.widths(features)
-    return zip(widths[:-1], widths[1:], strict=True)
+    return itertools.pairwise(widths)
 
 
 def _cores() -> int:

@@ -16,8 +16,16 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[int, int], None]]:
         A function of the seeds done and their total; the seeds of all arms are counted together.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
-    from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class SeedsPerSecond(ProgressColumn):

@@ -1,5 +1,6 @@
 """What a sweep's results are called: dimensions, variables, units, and how a `History` becomes them."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -121,7 +122,7 @@ def parameter_names(widths: Sequence[int]) -> list[str]:
     """
     return [
         f"{layer}/{name}"
-        for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths))
         for name in (
             *(f"kernel/{row}/{column}" for row in range(fan_in) for column in range(fan_out)),
             *(f"bias/{column}" for column in range(fan_out)),

@@ -67,27 +67,27 @@ class Store:
             InputError: not a store, of another study, or of another number of seeds.
         """
         group = _open_group(path, mode="r+")
-        found = difference(json.loads(group.attrs["study"]), study)
+        found = difference(json.loads(str(group.attrs["study"])), study)
         if found:
             raise InputError(f"{str(path)!r} holds another study: {found}; choose another folder")
-        held = group["seed"].shape[0]
+        held = _array(group, "seed").shape[0]
         if held != num_seeds:
             raise InputError(f"{str(path)!r} was laid out for {held} seeds, not {num_seeds}; choose another folder")
-        return cls(group, int(group.attrs["chunk"]))
+        return cls(group, int(str(group.attrs["chunk"])))
 
     def completed(self, arm: int, start: int, stop: int) -> bool:
         """Whether these runs are all there."""
-        return bool(np.all(self.group["completed"][arm, start:stop]))
+        return bool(np.all(np.asarray(_array(self.group, "completed")[arm, start:stop])))
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
         """Write runs `start` to `stop` of an arm; what is beyond `stop` is filling and is left out."""
         for name, values in variables.items():
-            array = self.group[name]
+            array = _array(self.group, name)
             layers = (slice(values.shape[2]),) if VARIABLES[name].dims[-1] == "layer" else ()
             array[(arm, slice(start, stop), *(slice(None),) * (array.ndim - 2 - len(layers)), *layers)] = values[
                 : stop - start
             ]
-        self.group["completed"][arm, start:stop] = True
+        _array(self.group, "completed")[arm, start:stop] = True
 
     def dataset(self) -> "xarray.Dataset":
         """The results: lazily read from a folder, whole from memory."""
@@ -123,6 +123,11 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise InputError(f"no results of a sweep in {str(path)!r} ({type(error).__name__})") from None
     return group
+
+
+def _array(group: "zarr.Group", name: str) -> Any:
+    # Zarr's own types leave open whether a member is an array or a group.
+    return group[name]
 
 
 def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarray]], chunk: int) -> None:

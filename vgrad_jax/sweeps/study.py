@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from vgrad_jax.data import data_fingerprint, Dataset
+from vgrad_jax.data import Dataset, data_fingerprint
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 

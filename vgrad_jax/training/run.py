@@ -76,9 +76,7 @@ def train(experiment: Experiment, key: PRNGKey, *, dataset: Dataset | None = Non
     return train_from(experiment, initial_params(experiment, key, dataset), key, dataset=dataset)
 
 
-def train_from(
-    experiment: Experiment, params: Params, key: PRNGKey, *, dataset: Dataset | None = None
-) -> History:
+def train_from(experiment: Experiment, params: Params, key: PRNGKey, *, dataset: Dataset | None = None) -> History:
     """Train from given parameters; `key` orders the rows.
 
     Differentiable in `params`.
@@ -203,6 +201,4 @@ def _keep(kept: PyTree, value: PyTree, at: tuple[int, ...], epoch: Int[Array, ""
     if not at:
         return kept
     hit: Bool[Array, " kept"] = jnp.asarray(at) == epoch
-    return jax.tree.map(
-        lambda leaf, new: jnp.where(hit.reshape(-1, *(1,) * new.ndim), new[None], leaf), kept, value
-    )
+    return jax.tree.map(lambda leaf, new: jnp.where(hit.reshape(-1, *(1,) * new.ndim), new[None], leaf), kept, value)

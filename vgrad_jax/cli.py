@@ -1,0 +1,194 @@
+"""The command line: read what is asked, make one call, show what came."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vgrad_jax.descriptions import whole_number
+from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.presets import STUDIES
+
+if TYPE_CHECKING:
+    from vgrad_jax.report.findings import Findings
+
+__all__ = ["app", "main"]
+
+DEFAULT_SEEDS = 128
+"""About two minutes for the article's study on two cores."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Study = Annotated[str, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training rows.")]
+StudySeed = Annotated[int, typer.Option(help="Seed of the whole study; run k depends on it and on k alone.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")]
+
+
+def _command(function: Callable[..., None]) -> Callable[..., None]:
+    """Register a command whose failures are one sentence and an exit code."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            function(*args, **options)
+        except InputError as error:
+            print(f"vgrad: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt as interruption:
+            print(f"vgrad: {interruption or 'interrupted'}", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+    return app.command()(wrapped)
+
+
+@app.callback()
+def vgrad() -> None:
+    """A microscope for gradient flow in neural networks."""
+
+
+@_command
+def sweep(
+    study: Study = "article",
+    arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given several times.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = DEFAULT_SEEDS,
+    epochs: Epochs = 500,
+    study_seed: StudySeed = 0,
+    out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted sweep in --out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train every arm of a study over many seeds; write a page, figures and the labelled results.
+
+    Example: vgrad sweep --arm tanh_uniform --arm relu_he --seeds 64 --out runs/pair
+    """
+    from vgrad_jax.report.page import write_report
+    from vgrad_jax.sweeps.sweep import SweepInterrupted
+    from vgrad_jax.sweeps.sweep import sweep as run_sweep
+
+    arms = _arms(study, arm, epochs)
+    whole_number("--seeds", seeds, minimum=1)
+    whole_number("--study-seed", study_seed)
+    if resume and out is None:
+        raise InputError("--resume needs the folder to go on with: --out DIR")
+    folder = out or _free_folder(Path("runs"), study)
+    if not resume:
+        _claim(folder)
+    try:
+        results = run_sweep(arms, seeds, seed=study_seed, store=folder / "results.zarr", resume=resume)
+    except SweepInterrupted as interruption:
+        if bool(interruption.results["completed"].any(dim="seed").all()):
+            write_report(interruption.results, folder)
+        command = f"the same command with --out {folder} --resume goes on"
+        raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {command}") from None
+    findings = write_report(results, folder)
+    _show(findings, folder, f"{study}: {seeds} seeds, {epochs} epochs", as_json=as_json)
+
+
+@_command
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that `vgrad sweep` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make the page, the figures and the table again from stored results.
+
+    Example: vgrad report runs/article
+    """
+    from vgrad_jax.report.page import write_report
+    from vgrad_jax.sweeps.store import open_results
+
+    findings = write_report(open_results(folder), folder)
+    _show(findings, folder, str(folder), as_json=as_json)
+
+
+@_command
+def run(
+    arm: Annotated[str, typer.Option(help="The arm to train.")],
+    study: Study = "article",
+    seed: Annotated[int, typer.Option(help="Which run: seed k here is seed k of the sweep.")] = 0,
+    epochs: Epochs = 500,
+    study_seed: StudySeed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the figure; by default one in runs/.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one network, live: accuracy, loss, and the gradient of each layer as it changes.
+
+    Example: vgrad run --arm tanh_uniform --seed 0
+    """
+    from rich.console import Console
+
+    from vgrad_jax.report import live
+    from vgrad_jax.sweeps.engine import run_key
+
+    whole_number("--seed", seed)
+    whole_number("--study-seed", study_seed)
+    experiment = _arms(study, [arm], epochs)[arm]
+    folder = out or _free_folder(Path("runs"), f"{arm}-seed{seed}")
+    if not out or not folder.exists():
+        _claim(folder)
+    watched = live.run_live(experiment, run_key(study_seed, seed), Console(stderr=as_json), f"{arm}, seed {seed}")
+    figure = live.write_accuracy_curves(watched, folder, f"{arm}, seed {seed}")
+    if as_json:
+        print(json.dumps({"arm": arm, "seed": seed, **live.as_dict(watched), "figure": str(figure)}, indent=2))
+    else:
+        print(live.ending(experiment, watched))
+        print(f"accuracy curves: {figure}")
+
+
+def main() -> None:
+    """`vgrad`: exit 0 when fine, 2 for bad usage or bad input, 130 after Ctrl-C."""
+    app()
+
+
+def _arms(study: str, chosen: list[str] | None, epochs: int) -> dict[str, Experiment]:
+    if study not in STUDIES:
+        raise unknown_name("study", study, STUDIES)
+    arms = STUDIES[study](epochs=epochs)
+    for name in chosen or ():
+        if name not in arms:
+            raise unknown_name(f"arm of the study {study!r}", name, arms)
+    return {name: arms[name] for name in dict.fromkeys(chosen or arms)}
+
+
+def _free_folder(parent: Path, name: str) -> Path:
+    """`parent/name`, or with a number behind it where that is in use."""
+    number = 1
+    while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder before any work is done, so that it is known to be writable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from None
+    if used:
+        raise InputError(
+            f"{str(folder)!r} is already in use; choose a new folder with --out, or go on with an interrupted sweep "
+            "there with --resume"
+        )
+
+
+def _show(findings: "Findings", folder: Path, title: str, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from vgrad_jax.report import tables
+
+    if as_json:
+        print(json.dumps({**tables.as_dict(findings), "folder": str(folder)}, indent=2))
+        return
+    console = Console(width=max(Console().width, 160) if not sys.stdout.isatty() else None, highlight=False)
+    console.print(tables.terminal_table(findings.summaries, title))
+    for line in (findings.answer, *findings.remarks, *findings.placement_sentences):
+        console.print(line)
+    console.print(
+        f"\npage: {folder / 'index.html'}   results: {folder / 'results.zarr'}   figures: {folder / 'figures'}"
+    )

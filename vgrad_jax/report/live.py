@@ -1,0 +1,157 @@
+"""One training, shown as it happens."""
+
+import itertools
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vgrad_jax.data import load_data
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.report.figures import accuracy_curves
+from vgrad_jax.training.convergence import Outcome, epochs_to_converge, outcome
+from vgrad_jax.training.records import Record
+from vgrad_jax.training.run import Run, advance, initial_params, look, start
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["LiveRun", "as_dict", "ending", "run_live", "sparkline", "write_accuracy_curves"]
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+class LiveRun:
+    """A run that has been watched: every record, and the first layer's weights at the epochs kept."""
+
+    def __init__(self) -> None:
+        self.epoch: list[int] = []
+        self.records: list[Record] = []
+        self.run: Run | None = None
+
+    def values(self, name: str) -> list[float]:
+        """A scalar field of every record."""
+        return [float(getattr(record, name)) for record in self.records]
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in a word."""
+        assert self.run is not None
+        return Outcome(int(outcome(self.run.watch))).name.lower()
+
+
+def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: str) -> LiveRun:
+    """Train one run, an epoch at a time, with a table that follows it.
+
+    The same functions in the same order as `vgrad_jax.train`, with the loop over epochs on the host.
+    """
+    from rich.live import Live
+
+    dataset = load_data(experiment.data)
+    watched = LiveRun()
+    total = experiment.training.epochs
+    look_once = jax.jit(partial(look, experiment, dataset))
+    one_epoch = jax.jit(lambda run, epoch: look(experiment, dataset, advance(experiment, dataset, run, epoch), epoch))
+    run = start(experiment, initial_params(experiment, key, dataset), key)
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        for epoch in range(total + 1):
+            run, record = (look_once if epoch == 0 else one_epoch)(run, jnp.asarray(epoch))
+            watched.epoch.append(epoch)
+            watched.records.append(jax.device_get(record))
+            watched.run = run
+            if epoch % max(total // 200, 1) == 0 or epoch == total:
+                live.update(live_table(watched, total, title))
+    console.print(live_table(watched, total, title))
+    return watched
+
+
+def live_table(watched: LiveRun, total: int, title: str) -> "Table":
+    """What is shown: the last value of everything, and its course so far."""
+    from rich.table import Table
+
+    table = Table(title=f"{title}: epoch {watched.epoch[-1]} of {total}", title_justify="left")
+    table.add_column("")
+    table.add_column("now", justify="right")
+    table.add_column(f"course since initialisation (epoch 0 to {watched.epoch[-1]})")
+    for name in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
+        values = watched.values(name)
+        table.add_row(name.replace("_", " "), f"{values[-1]:.3f}", sparkline(values))
+    gradients = np.stack([record.gradient_log10_rms for record in watched.records])
+    for layer, values in enumerate(gradients.T):
+        side = " (input side)" if layer == 0 else " (output)" if layer == gradients.shape[1] - 1 else ""
+        now = "zero" if np.isneginf(values[-1]) else f"{values[-1]:.2f}"
+        table.add_row(f"gradient, layer {layer}{side}, log10 RMS", now, sparkline(values.tolist()))
+    return table
+
+
+def sparkline(values: list[float], width: int = 40) -> str:
+    """A course of values in one line of text; what is not finite is a blank.
+
+    >>> sparkline([0.0, 1.0, 2.0, float("-inf")])
+    '▁▄█ '
+    """
+    chosen = np.asarray(values)[np.unique(np.linspace(0, len(values) - 1, width).astype(int))]
+    finite = chosen[np.isfinite(chosen)]
+    if not len(finite):
+        return " " * len(chosen)
+    low, span = finite.min(), np.ptp(finite)
+    scaled = (chosen - low) / (span or 1.0) * (len(BARS) - 1)
+    return "".join(BARS[round(float(value))] if np.isfinite(value) else " " for value in scaled)
+
+
+def ending(experiment: Experiment, watched: LiveRun) -> str:
+    """How the run ended, and the first layer's weights at the epochs kept: what the article prints."""
+    assert watched.run is not None
+    lines = []
+    if watched.outcome == "converged":
+        epochs = int(epochs_to_converge(watched.run.watch))
+        lines.append(f"converged after {epochs} epochs (training accuracy {experiment.training.threshold:.0%} or more)")
+    elif watched.outcome == "diverged":
+        lines.append("diverged: a loss was not finite")
+    else:
+        lines.append(f"did not converge within {experiment.training.epochs} epochs")
+    final = watched.records[-1]
+    lines.append(f"train accuracy {float(final.train_accuracy):.3f}, test accuracy {float(final.test_accuracy):.3f}")
+    kept = experiment.recording.parameters_at
+    kernels = np.asarray(watched.run.parameters[0].kernel)
+    for epoch, kernel in zip(kept, kernels, strict=True):
+        lines.append(f"first layer's weights after epoch {epoch}:\n{np.array2string(kernel, precision=4)}")
+    for (before, after), change in zip(itertools.pairwise(kept), np.abs(np.diff(kernels, axis=0)), strict=True):
+        lines.append(f"mean absolute change, epoch {before} to {after}: {change.mean():.4f}")
+    return "\n".join(lines)
+
+
+def as_dict(watched: LiveRun) -> dict[str, Any]:
+    """The run's numbers for scripts."""
+    scalars = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+    gradients = np.stack([record.gradient_log10_rms for record in watched.records])
+    return {
+        "outcome": watched.outcome,
+        "epoch": watched.epoch,
+        **{name: [_json_number(value) for value in watched.values(name)] for name in scalars},
+        "gradient_log10_rms": [[_json_number(value) for value in record] for record in gradients.tolist()],
+    }
+
+
+def write_accuracy_curves(watched: LiveRun, folder: Path, title: str) -> Path:
+    """The article's figure as `accuracy.png`.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    figure = accuracy_curves(watched.epoch, watched.values("train_accuracy"), watched.values("test_accuracy"), title)
+    path = folder / "accuracy.png"
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+    return path
+
+
+def _json_number(value: float) -> float | str:
+    return value if np.isfinite(value) else str(value)
