@@ -64,7 +64,7 @@ class Data(Description):
         elif made:
             object.__setattr__(self, "samples", 1000)
         if made:
-            noise = 0.1 if self.noise is None else number("noise", self.noise, at_least=0)
+            noise = 0.1 if self.noise is None else number("noise", self.noise, at_least=0.0)
             object.__setattr__(self, "noise", noise)
         elif self.noise is not None:
             raise InputError(f"noise is for made data; the source {self.source!r} takes none; got {self.noise!r}")
@@ -171,12 +171,16 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    lines = path.read_text().splitlines()
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
     try:
-        first_row = 0 if all(np.isfinite(float(cell)) for cell in lines[0].split(",")) else 1
-    except (ValueError, IndexError):
-        first_row = 1
-    table = np.loadtxt(lines, delimiter=",", skiprows=first_row, ndmin=2)
+        [float(cell) for cell in lines[0].split(",")]
+    except ValueError:
+        del lines[0]
+    except IndexError:
+        pass
+    if not lines:
+        raise ValueError("it has no rows")
+    table = np.loadtxt(lines, delimiter=",", ndmin=2)
     return table[:, :-1], table[:, -1]
 
 

@@ -10,7 +10,7 @@ import math
 import numbers
 import sys
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from vgrad_jax.errors import InputError, unknown_name
 
@@ -81,6 +81,9 @@ def canonical_call(name: str, values: tuple[float, ...]) -> str:
     return f"{name}({', '.join(f'{value!r}' for value in values)})" if values else name
 
 
+Kind = TypeVar("Kind", bound="Description")
+
+
 class Description:
     """Base of the frozen descriptions: dictionaries and JSON, both ways."""
 
@@ -103,7 +106,7 @@ class Description:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
-    def from_dict(cls, values: Any) -> Self:
+    def from_dict(cls: type[Kind], values: Any) -> Kind:
         """The description that `to_dict` wrote.
 
         Raises:
@@ -124,7 +127,7 @@ class Description:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls: type[Kind], text: str) -> Kind:
         """The description in `text`, as `to_json` wrote it."""
         try:
             values = json.loads(text)

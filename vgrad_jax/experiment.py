@@ -33,7 +33,7 @@ class Training(Description):
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, minimum=1))
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)
-        object.__setattr__(self, "threshold", number("threshold", self.threshold, above=0))
+        object.__setattr__(self, "threshold", number("threshold", self.threshold, above=0.0))
         if self.threshold > 1:
             raise InputError(f"threshold is an accuracy, 1 at the most; got {self.threshold!r}")
 

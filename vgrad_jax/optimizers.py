@@ -37,13 +37,13 @@ class Optimizer(Description):
     def __post_init__(self) -> None:
         if self.name not in _BUILDERS:
             raise unknown_name("optimizer", self.name, _BUILDERS)
-        object.__setattr__(self, "learning_rate", number("learning_rate", self.learning_rate, above=0))
-        object.__setattr__(self, "momentum", number("momentum", self.momentum, at_least=0, below=1))
-        object.__setattr__(self, "weight_decay", number("weight_decay", self.weight_decay, at_least=0))
+        object.__setattr__(self, "learning_rate", number("learning_rate", self.learning_rate, above=0.0))
+        object.__setattr__(self, "momentum", number("momentum", self.momentum, at_least=0.0, below=1.0))
+        object.__setattr__(self, "weight_decay", number("weight_decay", self.weight_decay, at_least=0.0))
         if not isinstance(self.nesterov, bool):
             raise InputError(f"nesterov must be True or False; got {self.nesterov!r}")
         if self.clip_norm is not None:
-            object.__setattr__(self, "clip_norm", number("clip_norm", self.clip_norm, above=0))
+            object.__setattr__(self, "clip_norm", number("clip_norm", self.clip_norm, above=0.0))
         if (self.momentum or self.nesterov) and self.name not in ("sgd", "rmsprop"):
             raise InputError(f"momentum and nesterov are for sgd and rmsprop; {self.name} has its own")
         if self.weight_decay and self.name != "adamw":

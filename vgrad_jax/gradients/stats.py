@@ -27,6 +27,8 @@ def log10_rms(tree: PyTree) -> Float[Array, ""]:
     leaves = [leaf for leaf in jax.tree.leaves(tree) if leaf.size]
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    # XLA may multiply by the reciprocal instead, and that of a number near the largest is flushed to zero.
+    scale = jnp.minimum(scale, 0.5 / jnp.finfo(scale.dtype).tiny)
     mean_square = sum(jnp.sum((leaf / scale) ** 2) for leaf in leaves) / sum(leaf.size for leaf in leaves)
     return jnp.log10(scale) + 0.5 * jnp.log10(mean_square)
 

@@ -74,22 +74,25 @@ def live_table(watched: LiveRun, total: int, title: str) -> "Table":
     """What is shown: the last value of everything, and its course so far."""
     from rich.table import Table
 
-    table = Table(title=f"{title}: epoch {watched.epoch[-1]} of {total}", title_justify="left")
+    caption = "gradient: each layer's log10 root mean square, of the full training loss"
+    heading = f"{title}: epoch {watched.epoch[-1]} of {total}"
+    table = Table(title=heading, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("")
     table.add_column("now", justify="right")
-    table.add_column(f"course since initialisation (epoch 0 to {watched.epoch[-1]})")
+    table.add_column("course since initialisation", no_wrap=True)
     for name in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
         values = watched.values(name)
         table.add_row(name.replace("_", " "), f"{values[-1]:.3f}", sparkline(values))
     gradients = np.stack([record.gradient_log10_rms for record in watched.records])
     for layer, values in enumerate(gradients.T):
         side = " (input side)" if layer == 0 else " (output)" if layer == gradients.shape[1] - 1 else ""
+        label = f"gradient {layer}{side}"
         now = "zero" if np.isneginf(values[-1]) else f"{values[-1]:.2f}"
-        table.add_row(f"gradient, layer {layer}{side}, log10 RMS", now, sparkline(values.tolist()))
+        table.add_row(label, now, sparkline(values.tolist()))
     return table
 
 
-def sparkline(values: list[float], width: int = 40) -> str:
+def sparkline(values: list[float], width: int = 36) -> str:
     """A course of values in one line of text; what is not finite is a blank.
 
     >>> sparkline([0.0, 1.0, 2.0, float("-inf")])

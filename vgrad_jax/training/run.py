@@ -88,15 +88,16 @@ def train_from(experiment: Experiment, params: Params, key: PRNGKey, *, dataset:
     run, first = look(experiment, dataset, run, jnp.asarray(0))
 
     def group(run: Run, epochs: Int[Array, " epochs"]) -> tuple[Run, Record]:
-        run, _ = lax.scan(
-            lambda run, epoch: (_follow(experiment, dataset, advance(experiment, dataset, run, epoch), epoch), None),
-            run,
-            epochs[:-1],
-        )
+        def between(run: Run, epoch: Int[Array, ""]) -> tuple[Run, None]:
+            return _follow(experiment, dataset, advance(experiment, dataset, run, epoch), epoch), None
+
+        if len(epochs) > 1:
+            run, _ = lax.scan(between, run, epochs[:-1])
         return look(experiment, dataset, advance(experiment, dataset, run, epochs[-1]), epochs[-1])
 
-    whole = total // recording.every * recording.every
-    epochs = jnp.arange(1, whole + 1).reshape(-1, recording.every)
+    every = min(recording.every, total)
+    whole = total // every * every
+    epochs = jnp.arange(1, whole + 1).reshape(-1, every)
     run, records = lax.scan(group, run, epochs)
     pieces = [jax.tree.map(lambda leaf: leaf[None], first), records]
     if whole < total:
@@ -148,7 +149,6 @@ def advance(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array
     # The last batch stands apart: it may be smaller, and only its update is looked at.
     scanned = (rows - 1) // size
     split = scanned * size
-    batches = (x[:split].reshape(scanned, size, -1), y[:split].reshape(scanned, size))
 
     def scan_step(
         state: training_step.TrainState, batch: tuple[jax.Array, jax.Array]
@@ -156,10 +156,13 @@ def advance(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array
         state, info = one_step(state, batch)
         return state, info.loss
 
-    state, losses = lax.scan(scan_step, run.state, batches)
+    state, finite = run.state, run.watch.finite
+    if scanned:
+        batches = (x[:split].reshape(scanned, size, -1), y[:split].reshape(scanned, size))
+        state, losses = lax.scan(scan_step, state, batches)
+        finite &= jnp.all(jnp.isfinite(losses))
     state, info = one_step(state, (x[split:], y[split:]))
-    finite = jnp.all(jnp.isfinite(losses)) & jnp.isfinite(info.loss)
-    watch = run.watch._replace(finite=run.watch.finite & finite)
+    watch = run.watch._replace(finite=finite & jnp.isfinite(info.loss))
     return run._replace(state=state, updates=info.updates, watch=watch)
 
 

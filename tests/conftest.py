@@ -1,0 +1,43 @@
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+from jaxtyping import install_import_hook
+
+with install_import_hook("vgrad_jax", "typechecking.check"):
+    import vgrad_jax as vg
+
+import dataclasses
+
+import jax
+import pytest
+from hypothesis import settings
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.load_profile("reproducible")
+
+
+@pytest.fixture
+def small():
+    """An experiment that trains in a moment, with a last batch of its own size: 20 = 8 + 8 + 4."""
+    return vg.Experiment(
+        mlp=vg.MLP(hidden=(4, 3), activation="tanh"),
+        data=vg.Data("moons", samples=40),
+        optimizer=vg.Optimizer("sgd", learning_rate=0.1, momentum=0.9),
+        training=vg.Training(epochs=6, batch_size=8),
+    )
+
+
+@pytest.fixture
+def arms(small):
+    """Two arms of different depth."""
+    deeper = dataclasses.replace(small, mlp=vg.MLP(hidden=(4, 3, 2), activation="relu"))
+    return {"shallow": small, "deep": deeper}
+
+
+@pytest.fixture
+def x64():
+    """Float64 within the test."""
+    with jax.enable_x64(True):
+        yield

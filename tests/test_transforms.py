@@ -1,0 +1,95 @@
+"""What jit, vmap, chunks and records must not change."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+
+
+def assert_close(a, b, **tolerance):
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    for left, right in leaves:
+        np.testing.assert_allclose(left, right, **(tolerance or {"rtol": 1e-4, "atol": 1e-5}))
+
+
+def test_jit_equals_eager(small):
+    key = jax.random.key(0)
+    with jax.disable_jit():
+        eager = vg.train(small, key)
+    assert_close(jax.jit(partial(vg.train, small))(key), eager)
+
+
+def test_vmap_over_seeds_equals_a_loop(small):
+    keys = jax.vmap(partial(vg.run_key, 0))(jnp.arange(5))
+    together = jax.vmap(partial(vg.train, small))(keys)
+    alone = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[vg.train(small, key) for key in keys])
+    assert_close(together, alone)
+    np.testing.assert_array_equal(together.epochs_to_converge, alone.epochs_to_converge)
+
+
+def test_old_and_new_keys_give_the_same_run(small):
+    assert_close(vg.train(small, jax.random.PRNGKey(4)), vg.train(small, jax.random.key(4)), rtol=0)
+
+
+def test_what_is_recorded_does_not_change_the_training(small):
+    key = jax.random.key(3)
+    every = vg.train(small, key)
+    for step in (2, 4, 5, 6, 9):
+        recording = vg.Recording(every=step, parameters_at=(6,), gradients_at=(0, 6))
+        rare = vg.train(dataclasses.replace(small, recording=recording), key)
+        assert rare.epoch.tolist() == list(recording.epochs(6))
+        assert_close(rare.records, jax.tree.map(lambda leaf, r=rare: leaf[r.epoch], every.records))
+        assert rare.epochs_to_converge == every.epochs_to_converge
+        assert rare.outcome == every.outcome
+
+
+def test_kept_gradients_are_those_of_the_records(small):
+    from vgrad_jax.gradients.stats import layer_log10_rms
+
+    history = vg.train(dataclasses.replace(small, recording=vg.Recording(gradients_at=(0, 3))), jax.random.key(0))
+    sizes = jax.vmap(layer_log10_rms)(history.gradients)
+    np.testing.assert_allclose(sizes, history.records.gradient_log10_rms[jnp.array([0, 3])], rtol=1e-4)
+
+
+def test_training_is_differentiable_in_the_initial_weights(small):
+    smooth = dataclasses.replace(small, training=vg.Training(epochs=2, batch_size=8))
+    with jax.enable_x64(True):
+        data = vg.load_data(smooth.data)
+        key = jax.random.key(0)
+        params = vg.init_mlp(key, smooth.mlp, 2)
+        flat, unravel = jax.flatten_util.ravel_pytree(params)
+        double = vg.Dataset(*(np.asarray(a, np.float64) if a.dtype.kind == "f" else a for a in data))
+
+        @jax.jit
+        def final_loss(vector):
+            return vg.train_from(smooth, unravel(vector), key, dataset=double).records.train_loss[-1]
+
+        gradient = jax.grad(final_loss)(flat)
+        direction = jax.random.normal(jax.random.key(1), flat.shape)
+        step = 1e-6
+        difference = (final_loss(flat + step * direction) - final_loss(flat - step * direction)) / (2 * step)
+        np.testing.assert_allclose(gradient @ direction, difference, rtol=1e-6)
+
+
+def test_a_second_sweep_of_the_same_arm_traces_nothing(small):
+    traces = []
+
+    def counted(x):
+        traces.append(1)
+        return jnp.tanh(x)
+
+    arm = {"counted": dataclasses.replace(small, mlp=vg.MLP(hidden=(3,), activation=counted))}
+    with pytest.raises(vg.InputError, match="cannot be found again by a name"):
+        vg.sweep(arm, 2, progress=False)
+    from vgrad_jax.sweeps.engine import plain, run_keys
+
+    plain(arm["counted"], "data", run_keys(0, jnp.arange(4)))
+    seen = len(traces)
+    assert seen > 0
+    plain(arm["counted"], "data", run_keys(1, jnp.arange(4)))
+    assert len(traces) == seen
