@@ -1,6 +1,5 @@
 """What a study found, in sentences; every one is computed from the results."""
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from vgrad_jax.presets import article
@@ -32,7 +31,7 @@ class Findings(NamedTuple):
 
 def find(results: "xarray.Dataset") -> Findings:
     """Everything that is said about a sweep's results."""
-    arms = arms_of(json.loads(results.attrs["study"]))
+    arms = arms_of(results)
     summaries = summarise(results)
     design = crossed(arms, summaries, TANH_ARM, RELU_ARM)
     placed = placements(results)

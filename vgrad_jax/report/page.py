@@ -55,7 +55,7 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
     from jinja2 import Environment, StrictUndefined
 
     study = json.loads(results.attrs["study"])
-    arms = arms_of(study)
+    arms = arms_of(results)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("vgrad_jax.report").joinpath("page.html").read_text(encoding="utf-8"))
     num_seeds = results.sizes["seed"]

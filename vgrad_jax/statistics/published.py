@@ -4,7 +4,6 @@ The published numbers are from Brownlee 2019, "How to Fix the Vanishing Gradient
 """
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,7 +50,7 @@ class Placement(NamedTuple):
 
 def placements(results: "xarray.Dataset") -> list[Placement]:
     """Every published number that these results can be held against: the same arm, trained as long."""
-    arms = arms_of(json.loads(results.attrs["study"]))
+    arms = arms_of(results)
     found = []
     for arm, published in PUBLISHED["test_accuracy"].items():
         if arm in arms and _is_the_articles(arms[arm], arm) and arms[arm].training == article()[arm].training:
@@ -100,7 +99,7 @@ def _is_the_articles(experiment: Experiment, arm: str) -> bool:
 
 
 def _majority_share(results: "xarray.Dataset", arm: str) -> float:
-    labels = load_data(arms_of(json.loads(results.attrs["study"]))[arm].data).train_y
+    labels = load_data(arms_of(results)[arm].data).train_y
     return float(np.bincount(labels).max() / len(labels))
 
 

@@ -1,12 +1,11 @@
 """What makes two sweeps the same study: the arms, the seed and the data."""
 
-import hashlib
 import json
 import platform
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -14,13 +13,16 @@ from vgrad_jax.data import Dataset, data_fingerprint
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 
+if TYPE_CHECKING:
+    import xarray
+
 __all__ = ["arms_of", "check_arms", "describe", "difference", "versions"]
 
 RESULTS_VERSION = 1
 """Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
 
 
-def check_arms(arms: Mapping[str, Experiment]) -> dict[str, Experiment]:
+def check_arms(arms: Any) -> dict[str, Experiment]:
     """The arms, refused where they cannot stand in one table.
 
     Raises:
@@ -53,14 +55,10 @@ def describe(arms: Mapping[str, Experiment], datasets: Mapping[str, Dataset], se
     }
 
 
-def arms_of(study: Mapping[str, Any]) -> dict[str, Experiment]:
-    """The arms that a description was made from."""
-    return {name: Experiment.from_dict(values) for name, values in study["arms"].items()}
-
-
-def fingerprint(study: Mapping[str, Any]) -> str:
-    """A SHA-256 of a description."""
-    return hashlib.sha256(json.dumps(study, sort_keys=True).encode()).hexdigest()
+def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
+    """The arms in a sweep's results, read from its description."""
+    described = json.loads(results.attrs["study"])["arms"]
+    return {str(name): Experiment.from_dict(described[str(name)]) for name in results["arm"].values}
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> str | None:

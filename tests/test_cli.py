@@ -1,0 +1,130 @@
+"""The command line, as a person meets it: in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import vgrad_jax as vg
+
+VGRAD = [sys.executable, "-m", "vgrad_jax"]
+
+
+def vgrad(*arguments, cwd):
+    return subprocess.run([*VGRAD, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    arms = [part for arm in ("tanh_uniform", "relu_he") for part in ("--arm", arm)]
+    done = vgrad("sweep", *arms, "--seeds", 3, "--epochs", 2, "--out", "pair", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_sweep_leaves_page_figures_and_results(study):
+    folder, done = study
+    numbers = json.loads(done.stdout)
+    assert [arm["arm"] for arm in numbers["arms"]] == ["tanh_uniform", "relu_he"]
+    assert all(arm["n"] == 3 for arm in numbers["arms"])
+    assert "6/6 seeds" in done.stderr
+    assert "estimated working memory" in " ".join(done.stderr.split())
+    assert {path.name for path in (folder / "pair").iterdir()} == {
+        "figures",
+        "index.html",
+        "results.zarr",
+        "summary.json",
+    }
+    results = vg.open_results(folder / "pair")
+    assert dict(results.sizes)["seed"] == 3
+    assert json.loads((folder / "pair" / "summary.json").read_text())["answer"] == numbers["answer"]
+
+
+def test_report_makes_the_page_again(study):
+    folder, _ = study
+    (folder / "pair" / "index.html").unlink()
+    done = vgrad("report", "pair", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "tanh_uniform" in done.stdout
+    assert (folder / "pair" / "index.html").exists()
+
+
+def test_run_shows_one_training_and_is_the_sweeps_seed(study):
+    folder, _ = study
+    done = vgrad("run", "--arm", "relu_he", "--seed", 2, "--epochs", 2, "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    stored = vg.open_results(folder / "pair").sel(arm="relu_he", seed=2)
+    assert shown["train_accuracy"] == pytest.approx(stored["train_accuracy"].values.tolist())
+    assert (folder / shown["figure"]).stat().st_size > 5000
+
+
+def test_run_ends_with_what_the_article_prints(tmp_path):
+    done = vgrad("run", "--arm", "tanh_uniform", "--epochs", 100, "--out", "one", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for text in ("first layer's weights after epoch 50", "after epoch 100", "mean absolute change", "one/accuracy.png"):
+        assert text in done.stdout
+    assert "gradient 0 (input side)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sweep", "--arm", "tanh_unifrom"), "did you mean 'tanh_uniform'"),
+        (("sweep", "--study", "artikel"), "did you mean 'article'"),
+        (("sweep", "--seeds", "0"), "--seeds must be a whole number, 1 or larger; got 0"),
+        (("sweep", "--seeds", "many"), "integer"),
+        (("sweep", "--epochs", "0"), "epochs must be a whole number, 1 or larger; got 0"),
+        (("sweep", "--out", "pair"), "already in use"),
+        (("sweep", "--out", "pair/index.html"), "pair/index.html"),
+        (("sweep", "--out", "/proc/nothing"), "cannot write"),
+        (("sweep", "--out", "pair", "--resume", "--seeds", "3", "--epochs", "2"), "holds another study"),
+        (("sweep", "--resume"), "--out"),
+        (("sweep", "--bogus"), "bogus"),
+        (("run", "--arm", "relu"), "did you mean 'relu_he'"),
+        (("run",), "--arm"),
+        (("run", "--arm", "relu_he", "--seed", "-1"), "--seed"),
+        (("report", "nowhere"), "no results of a sweep"),
+        (("swep",), "swep"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(study, arguments, message):
+    folder, _ = study
+    before = sorted(folder.rglob("*"))
+    done = vgrad(*arguments, cwd=folder)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
+    command = ["sweep", "--arm", "tanh_he", "--seeds", "96", "--epochs", "60", "--out", "long"]
+    process = subprocess.Popen([*VGRAD, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    store = tmp_path / "long" / "results.zarr" / "completed" / "c"
+    deadline = time.monotonic() + 120
+    while not any(path.is_file() for path in store.rglob("*")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "--resume goes on" in errors
+    finished = int(vg.open_results(tmp_path / "long")["completed"].sum())
+    assert 0 < finished < 96
+    done = vgrad(*command, "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert bool(vg.open_results(tmp_path / "long")["completed"].all())
+
+
+def test_help_has_an_example_for_every_command(tmp_path):
+    for command in ("sweep", "run", "report"):
+        assert f"Example: vgrad {command}" in vgrad(command, "--help", cwd=tmp_path).stdout
