@@ -96,7 +96,7 @@ def sparkline(values: list[float], width: int = 36) -> str:
     """A course of values in one line of text; what is not finite is a blank.
 
     >>> sparkline([0.0, 1.0, 2.0, float("-inf")])
-    '▁▄█ '
+    '▁▅█ '
     """
     chosen = np.asarray(values)[np.unique(np.linspace(0, len(values) - 1, width).astype(int))]
     finite = chosen[np.isfinite(chosen)]

@@ -1,0 +1,55 @@
+"""The house rules that a machine can check."""
+
+import ast
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+LONGEST_FILE = 350
+
+
+def hooks():
+    configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    return [hook for repository in configuration["repos"] for hook in repository["hooks"] if hook["id"] != "tests"]
+
+
+@pytest.mark.parametrize("hook", hooks(), ids=lambda hook: hook["id"])
+def test_every_hook_passes(hook):
+    command, *arguments = shlex.split(hook["entry"])
+    program = Path(sys.executable).parent / command
+    done = subprocess.run([str(program), *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_notebook_is_checked_for_output():
+    (entry,) = (hook["entry"] for hook in hooks() if hook["id"] == "notebooks-without-output")
+    assert set(shlex.split(entry)[2:]) == {str(p.relative_to(ROOT)) for p in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("vgrad_jax/**/*.py")), ids=lambda path: path.name)
+def test_no_everything_file(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+def imported(path):
+    """Packages that a module imports, but for the types that only the type checker reads."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module).partition(".")[0]
+
+
+def test_only_the_rooms_that_may_import_the_heavy_packages_do():
+    allowed = {"matplotlib": {"figures.py"}, "sklearn": {"data.py"}, "zarr": {"store.py"}, "typer": {"cli.py"}}
+    for path in ROOT.glob("vgrad_jax/**/*.py"):
+        packages = set(imported(path))
+        for package, files in allowed.items():
+            assert package not in packages or path.name in files, f"{path.name} imports {package}"
