@@ -38,12 +38,13 @@ def test_no_everything_file(path):
 
 def imported(path):
     """Packages that a module imports, but for the types that only the type checker reads."""
+    hidden = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []
-        elif isinstance(node, ast.Import):
+            hidden.update(node.body)
+        elif isinstance(node, ast.Import) and node not in hidden:
             yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and node not in hidden:
             yield str(node.module).partition(".")[0]
 
 
