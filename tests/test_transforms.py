@@ -26,8 +26,9 @@ def test_jit_equals_eager(small):
 
 def test_vmap_over_seeds_equals_a_loop(small):
     keys = jax.vmap(partial(vg.run_key, 0))(jnp.arange(5))
-    together = jax.vmap(partial(vg.train, small))(keys)
-    alone = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[vg.train(small, key) for key in keys])
+    one = jax.jit(partial(vg.train, small))
+    together = jax.jit(jax.vmap(partial(vg.train, small)))(keys)
+    alone = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one(key) for key in keys])
     assert_close(together, alone)
     np.testing.assert_array_equal(together.epochs_to_converge, alone.epochs_to_converge)
 
@@ -38,10 +39,10 @@ def test_old_and_new_keys_give_the_same_run(small):
 
 def test_what_is_recorded_does_not_change_the_training(small):
     key = jax.random.key(3)
-    every = vg.train(small, key)
+    every = jax.jit(partial(vg.train, small))(key)
     for step in (2, 4, 5, 6, 9):
         recording = vg.Recording(every=step, parameters_at=(6,), gradients_at=(0, 6))
-        rare = vg.train(dataclasses.replace(small, recording=recording), key)
+        rare = jax.jit(partial(vg.train, dataclasses.replace(small, recording=recording)))(key)
         assert rare.epoch.tolist() == list(recording.epochs(6))
         assert_close(rare.records, jax.tree.map(lambda leaf, r=rare: leaf[r.epoch], every.records))
         assert rare.epochs_to_converge == every.epochs_to_converge

@@ -49,8 +49,9 @@ def test_an_arm_with_fewer_layers_is_filled_with_nan(arms):
 def test_a_run_is_that_of_train_with_its_key(arms):
     results = vg.sweep(arms, 4, seed=9, progress=False)
     for arm, experiment in arms.items():
+        train = jax.jit(partial(vg.train, experiment))
         for seed in (0, 3):
-            history = vg.train(experiment, vg.run_key(9, seed))
+            history = train(vg.run_key(9, seed))
             run = results.sel(arm=arm, seed=seed)
             np.testing.assert_allclose(run["train_loss"], history.records.train_loss, rtol=1e-4)
             np.testing.assert_array_equal(run["train_accuracy"], history.records.train_accuracy)
@@ -88,7 +89,7 @@ def test_kept_parameters_are_named(arms):
     kept = {name: dataclasses.replace(arm, recording=recording) for name, arm in arms.items()}
     results = vg.sweep(kept, 2, progress=False)
     for arm, experiment in kept.items():
-        history = vg.train(experiment, vg.run_key(0, 1))
+        history = jax.jit(partial(vg.train, experiment))(vg.run_key(0, 1))
         for index, epoch in enumerate((0, 6)):
             value = results["parameters"].sel(arm=arm, seed=1, parameters_epoch=epoch, parameter="1/kernel/2/1")
             np.testing.assert_allclose(value, history.parameters[1].kernel[index, 2, 1], rtol=1e-4)

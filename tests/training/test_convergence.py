@@ -18,7 +18,7 @@ def brute_force(accuracies, threshold):
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 0.85, 0.95, 1.0])
 def test_epochs_to_converge_against_the_recorded_accuracies(small, threshold):
     experiment = dataclasses.replace(small, training=vg.Training(epochs=30, batch_size=8, threshold=threshold))
-    histories = jax.vmap(partial(vg.train, experiment))(jax.random.split(jax.random.key(0), 20))
+    histories = jax.jit(jax.vmap(partial(vg.train, experiment)))(jax.random.split(jax.random.key(0), 20))
     expected = [brute_force(row, threshold) for row in np.asarray(histories.records.train_accuracy)]
     np.testing.assert_array_equal(histories.epochs_to_converge, expected)
     names = np.where(np.isnan(expected), vg.Outcome.NOT_CONVERGED, vg.Outcome.CONVERGED)
@@ -43,7 +43,7 @@ def test_a_run_that_diverges_never_converged_and_poisons_no_neighbour(small):
     keys = jax.random.split(jax.random.key(0), 4)
     params = jax.vmap(lambda key: vg.init_mlp(key, experiment.mlp, 2))(keys)
     sick = jax.tree.map(lambda leaf: leaf.at[2].set(jnp.full(leaf.shape[1:], 1e20)), params)
-    run = jax.vmap(partial(vg.train_from, experiment))
+    run = jax.jit(jax.vmap(partial(vg.train_from, experiment)))
     healthy, mixed = run(params, keys), run(sick, keys)
     assert mixed.outcome[2] == vg.Outcome.DIVERGED
     assert jnp.isnan(mixed.epochs_to_converge[2])
