@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +87,13 @@ def test_run_ends_with_what_the_article_prints(tmp_path):
         (("sweep", "--out", "/proc/nothing"), "cannot write"),
         (("sweep", "--out", "pair", "--resume", "--seeds", "3", "--epochs", "2"), "holds another study"),
         (("sweep", "--resume"), "--out"),
+        (("sweep", "--resume", "--out", "typo"), "--resume needs the folder of an interrupted sweep"),
+        (("sweep", "--study-seed", "99999999999999999999"), "4294967295 at the most"),
+        (("sweep", "--epochs", "1000000000000"), "10000000 at the most"),
+        (("run", "--arm", "relu_he", "--seed", "5000000000"), "4294967295 at the most"),
+        (("run", "--arm", "relu_he", "--out", "pair"), "already in use"),
+        (("run", "--arm", "relu_he", "--out", "pair/summary.json"), "pair/summary.json"),
+        (("report", "pair/results.zarr"), "give the folder that holds it"),
         (("sweep", "--bogus"), "bogus"),
         (("run", "--arm", "relu"), "did you mean 'relu_he'"),
         (("run",), "--arm"),
@@ -104,8 +113,50 @@ def test_bad_input_is_one_sentence_and_exit_code_2(study, arguments, message):
     assert sorted(folder.rglob("*")) == before
 
 
+def test_the_pages_own_command_gives_the_same_numbers(study, tmp_path):
+    folder, _ = study
+    page = (folder / "pair" / "index.html").read_text()
+    command = re.search(r"<pre>vgrad (sweep[^<]*)</pre>", page).group(1).split()
+    done = vgrad(*command, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    again = vg.open_results(json.loads(done.stdout)["folder"].replace("runs", str(tmp_path / "runs")))
+    assert vg.open_results(folder / "pair").equals(again)
+
+
+@pytest.mark.parametrize("damage", ["attribute", "variable", "chunk"])
+def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, damage):
+    folder, _ = study
+    shutil.copytree(folder / "pair", tmp_path / "pair")
+    store = tmp_path / "pair" / "results.zarr"
+    if damage == "attribute":
+        (store / "zarr.json").write_text((store / "zarr.json").read_text().replace('"versions"', '"other"'))
+    elif damage == "variable":
+        shutil.rmtree(store / "test_accuracy")
+    else:
+        (chunk,) = (store / "train_accuracy" / "c" / "0").rglob("*/0")
+        chunk.write_bytes(b"not compressed")
+    done = vgrad("report", "pair", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_in_a_single_run_keeps_what_was_seen(tmp_path):
+    command = [*VGRAD, "run", "--arm", "tanh_he", "--epochs", "2000000", "--out", "one"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(20)
+    os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted after epoch" in errors
+    assert "Traceback" not in errors
+    assert (tmp_path / "one" / "accuracy.png").exists()
+    assert "first layer's weights after epoch 50" in output
+
+
 def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
-    command = ["sweep", "--arm", "tanh_he", "--seeds", "96", "--epochs", "60", "--out", "long"]
+    seeds = 96 * os.cpu_count()
+    command = ["sweep", "--arm", "tanh_he", "--seeds", str(seeds), "--epochs", "60", "--out", "long"]
     process = subprocess.Popen([*VGRAD, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     store = tmp_path / "long" / "results.zarr" / "completed" / "c"
     deadline = time.monotonic() + 120
@@ -119,7 +170,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
     assert "Traceback" not in errors
     assert "--resume goes on" in errors
     finished = int(vg.open_results(tmp_path / "long")["completed"].sum())
-    assert 0 < finished < 96
+    assert 0 < finished < seeds
     done = vgrad(*command, "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert bool(vg.open_results(tmp_path / "long")["completed"].all())

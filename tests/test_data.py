@@ -65,6 +65,18 @@ def test_bad_files_are_refused(tmp_path, text, message):
         vg.load_data(vg.Data("file", path=str(path)))
 
 
+def test_loaded_data_is_shared_and_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        vg.load_data(vg.Data()).train_x[0] = 0
+
+
+def test_numpys_numbers_are_numbers():
+    data = vg.Data(samples=np.int64(10), train_samples=np.int64(4), random_state=np.int64(3))
+    assert vg.Data.from_json(data.to_json()) == data
+    with pytest.raises(vg.InputError, match="4294967295 at the most"):
+        vg.Data(random_state=2**40)
+
+
 def test_a_missing_file_is_refused():
     with pytest.raises(vg.InputError, match="no file"):
         vg.load_data(vg.Data("file", path="nowhere.csv"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vgrad_jax.descriptions import whole_number
+from vgrad_jax.descriptions import MAX_SEED, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
@@ -40,8 +40,11 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
         except InputError as error:
             print(f"vgrad: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
+        except OSError as error:
+            print(f"vgrad: {error}; what was finished before is kept", file=sys.stderr)
+            raise typer.Exit(2) from None
         except KeyboardInterrupt as interruption:
-            print(f"vgrad: {interruption or 'interrupted'}", file=sys.stderr)
+            print(f"vgrad: {str(interruption) or 'interrupted'}", file=sys.stderr)
             raise typer.Exit(130) from None
 
     return app.command()(wrapped)
@@ -73,9 +76,9 @@ def sweep(
 
     arms = _arms(study, arm, epochs)
     whole_number("--seeds", seeds, minimum=1)
-    whole_number("--study-seed", study_seed)
-    if resume and out is None:
-        raise InputError("--resume needs the folder to go on with: --out DIR")
+    whole_number("--study-seed", study_seed, maximum=MAX_SEED)
+    if resume and (out is None or not (out / "results.zarr").exists()):
+        raise InputError(f"--resume needs the folder of an interrupted sweep: --out DIR with results.zarr; got {out}")
     folder = out or _free_folder(Path("runs"), study)
     if not resume:
         _claim(folder)
@@ -102,7 +105,13 @@ def report(
     from vgrad_jax.report.page import write_report
     from vgrad_jax.sweeps.store import open_results
 
-    findings = write_report(open_results(folder), folder)
+    if (folder / "zarr.json").exists():
+        raise InputError(f"{str(folder)!r} is the store itself; give the folder that holds it: {folder.parent}")
+    results = open_results(folder)
+    try:
+        findings = write_report(results, folder)
+    except RuntimeError as error:  # Zarr's codecs
+        raise InputError(f"the results in {str(folder)!r} are damaged: {error}") from None
     _show(findings, folder, str(folder), as_json=as_json)
 
 
@@ -113,7 +122,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Which run: seed k here is seed k of the sweep.")] = 0,
     epochs: Epochs = 500,
     study_seed: StudySeed = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for the figure; by default one in runs/.")] = None,
+    out: Annotated[Path | None, typer.Option(help="New folder for the figure; by default one in runs/.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network, live: accuracy, loss, and the gradient of each layer as it changes.
@@ -125,12 +134,11 @@ def run(
     from vgrad_jax.report import live
     from vgrad_jax.sweeps.engine import run_key
 
-    whole_number("--seed", seed)
-    whole_number("--study-seed", study_seed)
+    whole_number("--seed", seed, maximum=MAX_SEED)
+    whole_number("--study-seed", study_seed, maximum=MAX_SEED)
     experiment = _arms(study, [arm], epochs)[arm]
     folder = out or _free_folder(Path("runs"), f"{arm}-seed{seed}")
-    if not out or not folder.exists():
-        _claim(folder)
+    _claim(folder)
     watched = live.run_live(experiment, run_key(study_seed, seed), Console(stderr=as_json), f"{arm}, seed {seed}")
     figure = live.write_accuracy_curves(watched, folder, f"{arm}, seed {seed}")
     if as_json:
@@ -138,6 +146,8 @@ def run(
     else:
         print(live.ending(experiment, watched))
         print(f"accuracy curves: {figure}")
+    if watched.interrupted:
+        raise KeyboardInterrupt(f"interrupted after epoch {watched.epoch[-1]}; what was seen is in {folder}")
 
 
 def main() -> None:
@@ -186,7 +196,7 @@ def _show(findings: "Findings", folder: Path, title: str, *, as_json: bool) -> N
         print(json.dumps({**tables.as_dict(findings), "folder": str(folder)}, indent=2))
         return
     console = Console(width=max(Console().width, 160) if not sys.stdout.isatty() else None, highlight=False)
-    console.print(tables.terminal_table(findings.summaries, title))
+    console.print(tables.terminal_table(findings.summaries, title, console.width))
     for line in (findings.answer, *findings.remarks, *findings.placement_sentences):
         console.print(line)
     console.print(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vgrad_jax.descriptions import Description, number, whole_number
+from vgrad_jax.descriptions import MAX_SEED, Description, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 
 __all__ = ["Data", "Dataset", "data_fingerprint", "load_data"]
@@ -58,9 +58,9 @@ class Data(Description):
         if self.source not in _SOURCES:
             raise unknown_name("data source", self.source, _SOURCES)
         made = self.source in _MADE
-        whole_number("random_state", self.random_state)
+        object.__setattr__(self, "random_state", whole_number("random_state", self.random_state, maximum=MAX_SEED))
         if self.samples is not None:
-            whole_number("samples", self.samples, minimum=2)
+            object.__setattr__(self, "samples", whole_number("samples", self.samples, minimum=2))
         elif made:
             object.__setattr__(self, "samples", 1000)
         if made:
@@ -73,7 +73,7 @@ class Data(Description):
         if self.path is not None:
             object.__setattr__(self, "path", str(self.path))
         if self.train_samples is not None:
-            whole_number("train_samples", self.train_samples, minimum=1)
+            object.__setattr__(self, "train_samples", whole_number("train_samples", self.train_samples, minimum=1))
             if self.samples is not None and self.train_samples >= self.samples:
                 raise InputError(
                     f"train_samples must leave rows to test on: {self.samples} rows, {self.train_samples} to train"
@@ -93,8 +93,10 @@ def load_data(data: Data) -> Dataset:
     """
     if data.path is not None and not Path(data.path).is_file():
         raise InputError(f"no file {data.path!r}; give the path of a CSV or NPZ file")
-    stamp = Path(data.path).stat().st_mtime_ns if data.path is not None else 0
-    return _load(data, stamp)
+    if data.path is None:
+        return _load(data, ())
+    status = Path(data.path).stat()
+    return _load(data, (status.st_mtime_ns, status.st_size))
 
 
 def data_fingerprint(dataset: Dataset) -> str:
@@ -112,7 +114,7 @@ def data_fingerprint(dataset: Dataset) -> str:
 
 
 @lru_cache(maxsize=16)
-def _load(data: Data, stamp: int) -> Dataset:
+def _load(data: Data, stamp: tuple[int, ...]) -> Dataset:
     del stamp  # A file that has changed is read again.
     x, y = _SOURCES[data.source](data)
     if data.source not in _MADE:
@@ -124,6 +126,9 @@ def _load(data: Data, stamp: int) -> Dataset:
     if not 0 < split < len(x):
         raise InputError(f"{len(x)} rows cannot be split into {split} to train on and some to test on")
     y = y.astype(np.int32)
+    # The arrays are shared by everybody who loads the same data.
+    x.setflags(write=False)
+    y.setflags(write=False)
     return Dataset(x[:split], y[:split], x[split:], y[split:])
 
 

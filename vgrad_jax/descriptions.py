@@ -14,16 +14,23 @@ from typing import Any, TypeVar
 
 from vgrad_jax.errors import InputError, unknown_name
 
-__all__ = ["Description", "NamedFunction", "number", "parse_call", "whole_number"]
+__all__ = ["MAX_SEED", "Description", "NamedFunction", "canonical_call", "number", "parse_call", "whole_number"]
 
 NamedFunction = str | Callable[..., Any]
 """A name from a table, with numbers in brackets where it takes any, or a function."""
 
 
-def whole_number(name: str, value: Any, *, minimum: int = 0) -> int:
-    """`value` as an int, refused below `minimum` or when it is not whole."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+MAX_SEED = 2**32 - 1
+"""The largest seed and the largest number of a run: what a PRNG key is made from."""
+
+
+def whole_number(name: str, value: Any, *, minimum: int = 0, maximum: int = 10**9) -> int:
+    """`value` as an int, refused outside `minimum` to `maximum` or when it is not whole."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < minimum:
         raise InputError(f"{name} must be a whole number, {minimum} or larger; got {value!r}")
+    if value > maximum:
+        raise InputError(f"{name} must be a whole number, {maximum} at the most; got {value!r}")
     return int(value)
 
 

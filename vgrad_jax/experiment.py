@@ -29,7 +29,7 @@ class Training(Description):
     threshold: float = 0.80
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "epochs", whole_number("epochs", self.epochs, minimum=1))
+        object.__setattr__(self, "epochs", whole_number("epochs", self.epochs, minimum=1, maximum=10**7))
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, minimum=1))
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)

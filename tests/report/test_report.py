@@ -31,6 +31,7 @@ def with_converged(results, shares, n=200):
 @pytest.mark.parametrize(
     ("shares", "opening"),
     [
+        ((0.0, 0.9, 0.4, 0.0), "The initialisation has to change, and the activation adds to it"),
         ((0.0, 0.9, 0.95, 0.0), "It was the initialisation, not the activation"),
         ((0.0, 0.9, 0.0, 0.95), "It was the activation, not the initialisation"),
         ((0.0, 0.9, 0.4, 0.5), "Either change alone helps"),

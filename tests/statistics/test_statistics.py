@@ -4,7 +4,8 @@ from scipy import stats
 
 import vgrad_jax as vg
 from vgrad_jax.statistics.crossed import CAUSES, Crossed, crossed
-from vgrad_jax.statistics.intervals import Estimate, share, share_difference
+from vgrad_jax.statistics import published
+from vgrad_jax.statistics.intervals import share, share_difference
 from vgrad_jax.statistics.published import Placement, first_layer_change, learned_by, placements
 from vgrad_jax.statistics.summary import summarise
 
@@ -82,30 +83,48 @@ def test_published_numbers_are_held_against_the_same_training_only(article):
     assert placements(swapped) == []
 
 
-def test_placement_counts_ties_half_and_knows_the_central_share():
+def test_a_published_accuracy_ties_with_the_same_share_in_float32():
+    tied = published._place("a", "accuracy", 0.56, np.full(10, 280 / 500, np.float32))
+    assert tied.share_below == 0.5
+    assert tied.inside
+    spread = published._place("a", "accuracy", 0.56, np.float32([0.5, 0.56, 0.6, 0.7]))
+    assert spread.share_below == (1 + 0.5) / 4
+
+
+def test_placement_knows_the_central_share():
     inside = Placement("a", "q", 0.5, 9, (0.1, 0.5, 0.9), 0.5)
     assert inside.inside
     assert not inside._replace(published=0.95).inside
 
 
-def estimate(low, high):
-    return Estimate((low + high) / 2, low, high, 256)
-
-
 @pytest.mark.parametrize(
-    ("activation", "initialisation", "both", "cause"),
+    ("counts", "n", "cause"),
     [
-        ((-0.1, 0.1), (0.8, 0.95), (0.8, 0.9), "initialisation"),
-        ((0.8, 0.95), (-0.1, 0.1), (0.8, 0.9), "activation"),
-        ((-0.5, 0.5), (0.3, 1.0), (0.0, 1.0), "initialisation_at_least"),
-        ((0.3, 1.0), (-0.5, 0.5), (0.0, 1.0), "activation_at_least"),
-        ((0.2, 0.4), (0.5, 0.7), (0.8, 0.9), "either"),
-        ((-0.1, 0.1), (-0.1, 0.1), (0.8, 0.9), "together"),
-        ((-0.1, 0.1), (-0.1, 0.1), (-0.1, 0.1), "none_seen"),
+        # start, activation only, initialisation only, both
+        ((0, 0, 200, 190), 200, "initialisation"),
+        ((0, 200, 0, 190), 200, "activation"),
+        ((0, 0, 100, 200), 200, "initialisation_first"),
+        ((0, 100, 0, 200), 200, "activation_first"),
+        ((0, 1, 8, 8), 8, "initialisation_at_least"),
+        ((0, 8, 1, 8), 8, "activation_at_least"),
+        ((0, 60, 120, 180), 200, "either"),
+        ((0, 0, 0, 190), 200, "together"),
+        ((100, 100, 100, 100), 200, "none_seen"),
     ],
 )
-def test_cause_follows_the_intervals(activation, initialisation, both, cause):
-    design = Crossed("s", "a", "i", "b", estimate(*activation), estimate(*initialisation), estimate(*both))
+def test_cause_follows_the_intervals(counts, n, cause):
+    start, activation, initialisation, both = (share(count, n) for count in counts)
+    design = Crossed(
+        "s",
+        "a",
+        "i",
+        "b",
+        share_difference(activation, start),
+        share_difference(initialisation, start),
+        share_difference(both, start),
+        share_difference(both, initialisation),
+        share_difference(both, activation),
+    )
     assert design.cause == cause
     assert cause in CAUSES
 

@@ -47,10 +47,10 @@ def test_an_arm_with_fewer_layers_is_filled_with_nan(arms):
 
 
 def test_a_run_is_that_of_train_with_its_key(arms):
-    results = vg.sweep(arms, 4, seed=9, progress=False)
+    results = vg.sweep(arms, 20, seed=9, progress=False)
     for arm, experiment in arms.items():
         train = jax.jit(partial(vg.train, experiment))
-        for seed in (0, 3):
+        for seed in (0, 18):  # of the first chunk and of the second
             history = train(vg.run_key(9, seed))
             run = results.sel(arm=arm, seed=seed)
             np.testing.assert_allclose(run["train_loss"], history.records.train_loss, rtol=1e-4)
@@ -203,6 +203,7 @@ def test_a_folder_that_is_no_store_is_refused(arms, tmp_path):
         ({"arms": {}}, "with one at least"),
         ({"arms": {"a": "tanh"}}, "arm 'a' must be an Experiment"),
         ({"arms": {"a": vg.Experiment(), "b": vg.Experiment(training=vg.Training(epochs=9))}}, "the same epochs"),
+        ({"arms": {"a": vg.Experiment(), "b": vg.Experiment(training=vg.Training(threshold=0.9))}}, "same threshold"),
     ],
 )
 def test_bad_input_is_refused(arms, change, message, monkeypatch):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.statistics.published import FIRST_EPOCH, PUBLISHED, SECOND_EPOCH, first_layer_change, placements
+from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
 from vgrad_jax.statistics.summary import ArmSummary, completed_seeds
+from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "accuracy_bands",
     "accuracy_curves",
+    "all_figures",
     "final_accuracy",
     "gradient_heatmap",
     "gradient_profiles",
@@ -54,9 +56,9 @@ def gradient_profiles(results: "xarray.Dataset") -> "Figure":
     floor = float(ends[np.isfinite(ends)].min(initial=0.0))
     figure, panels = _panels(arms, "gradient, log10 RMS", "layer (0 is the input side)")
     for arm, axes in zip(arms, panels, strict=True):
-        runs = completed_seeds(results, arm)["gradient_log10_rms"]
+        gradients = _gradients(results, arm)
         for record, colour, dash, label in ((0, BLUE, "o-", "initialisation"), (-1, ORANGE, "s--", "last epoch")):
-            _draw_profile(axes, runs.isel(record=record).values, floor, colour, dash, label)
+            _draw_profile(axes, gradients[:, record], floor, colour, dash, label)
         axes.locator_params(axis="x", integer=True)
     _one_legend(figure, panels)
     return figure
@@ -65,9 +67,9 @@ def gradient_profiles(results: "xarray.Dataset") -> "Figure":
 def gradient_heatmap(results: "xarray.Dataset") -> "Figure":
     """Depth against time: the median gradient over seeds, hatched where most seeds have none at all."""
     arms = _arms(results)
-    medians = {arm: _layer_medians(completed_seeds(results, arm)["gradient_log10_rms"].values) for arm in arms}
+    medians = {arm: _quantile(_gradients(results, arm), 0.5) for arm in arms}
     finite = np.concatenate([values[np.isfinite(values)] for values in medians.values()])
-    low, high = (math.floor(finite.min()), math.ceil(finite.max())) if len(finite) else (-1, 0)
+    low, high = (math.floor(finite.min()), math.floor(finite.max()) + 1) if len(finite) else (-1, 0)
     figure, panels = _panels(arms, "layer (0 is the input side)", "epoch", share_y=False)
     epoch = results["epoch"].values
     image = None
@@ -83,7 +85,7 @@ def gradient_heatmap(results: "xarray.Dataset") -> "Figure":
         axes.set_yticks(range(values.shape[1]))
     if image is not None:
         figure.colorbar(image, ax=panels, label="gradient, log10 RMS (median over seeds)", shrink=0.8)
-    figure.text(0.01, -0.02, "hatched: exactly zero in most seeds", fontsize=8)
+    figure.text(0.01, -0.02, "hatched: exactly zero in most seeds, or not finite in any", fontsize=8)
     return figure
 
 
@@ -100,7 +102,7 @@ def weight_change(results: "xarray.Dataset") -> "Figure | None":
     values = {arm: change for arm, change in changes.items() if change is not None}
     if not values:
         return None
-    published = {arm: number for arm, number in PUBLISHED["first_layer_change"].items() if arm in values}
+    published = {p.arm: p.published for p in placements(results) if "change" in p.quantity}
     label = f"mean absolute change of the first layer's weights, epoch {FIRST_EPOCH} to {SECOND_EPOCH}"
     return _strips(values, published, label, log=True)
 
@@ -179,21 +181,18 @@ def _draw_accuracy(axes: "Axes", runs: "xarray.Dataset") -> None:
     axes.plot(epoch, middle, color=BLUE, label="median")
     first = int(runs["seed"].values[0])
     axes.plot(epoch, accuracy[0], ":", color=ORANGE, linewidth=1.2, label=f"seed {first} alone")
-    axes.set_ylim(0.4, 1)
+    axes.set_ylim(min(0.4, float(accuracy.min()) - 0.02), 1)
     axes.text(0.97, 0.05, f"n = {len(accuracy)}", transform=axes.transAxes, ha="right", fontsize=7)
 
 
 def _draw_profile(axes: "Axes", values: np.ndarray, floor: float, colour: str, dash: str, label: str) -> None:
-    present = values[:, ~np.isnan(values).all(axis=0)]
-    if not present.shape[1]:
-        return
-    low, middle, high = (_quantile(present, share) for share in (0.05, 0.5, 0.95))
-    layers = np.arange(present.shape[1])
+    low, middle, high = (_quantile(values, share) for share in (0.05, 0.5, 0.95))
+    layers = np.arange(values.shape[1])
     # A band that reaches exactly zero goes down as far as anything drawn.
-    low = np.where(np.isfinite(low), low, floor)
+    low = np.where(np.isneginf(low), floor, low)
     axes.fill_between(layers, low, high, where=np.isfinite(high), color=colour, alpha=BAND, linewidth=0)
     axes.plot(layers, np.where(np.isfinite(middle), middle, np.nan), dash, color=colour, markersize=4, label=label)
-    zero = np.isneginf(present).any(axis=1).mean()
+    zero = np.isneginf(values).any(axis=1).mean()
     if zero:
         place = 0.12 if label == "initialisation" else 0.03
         text = f"{label}: {zero:.0%} of seeds with a zero layer"
@@ -201,16 +200,16 @@ def _draw_profile(axes: "Axes", values: np.ndarray, floor: float, colour: str, d
 
 
 def _quantile(values: np.ndarray, share: float) -> np.ndarray:
-    """Quantile over seeds that exists among them: -inf cannot be averaged."""
-    kept = np.sort(np.where(np.isnan(values), -np.inf, values), axis=0)
-    middle: np.ndarray = kept[int(share * (len(kept) - 1))]
-    return middle
+    """Quantile over the seeds with a number: one of their values, since -inf cannot be averaged."""
+    ordered = np.sort(values, axis=0)  # NaN is last
+    index = (share * (np.sum(~np.isnan(values), axis=0) - 1)).astype(int)
+    return np.take_along_axis(ordered, np.maximum(index, 0)[None], axis=0)[0]
 
 
-def _layer_medians(values: np.ndarray) -> np.ndarray:
-    """Median over seeds, `(record, layer)`, of the layers that the arm has."""
-    present = ~np.isnan(values).all(axis=(0, 1))
-    return _quantile(values[..., present], 0.5)
+def _gradients(results: "xarray.Dataset", arm: str) -> np.ndarray:
+    """`(seed, record, layer)` of the layers that the arm has."""
+    layers = arms_of(results)[arm].mlp.num_layers
+    return completed_seeds(results, arm)["gradient_log10_rms"].values[..., :layers]
 
 
 def _strips(values: dict[str, np.ndarray], published: dict[str, float], label: str, *, log: bool) -> "Figure":

@@ -2,10 +2,17 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from vgrad_jax.presets import article
 from vgrad_jax.statistics.crossed import CAUSES, Crossed, crossed
 from vgrad_jax.statistics.intervals import Estimate, share
-from vgrad_jax.statistics.published import QUIET_EPOCHS, RELU_ARM, TANH_ARM, Placement, learned_by, placements
+from vgrad_jax.statistics.published import (
+    QUIET_EPOCHS,
+    RELU_ARM,
+    TANH_ARM,
+    Placement,
+    is_the_articles,
+    learned_by,
+    placements,
+)
 from vgrad_jax.statistics.summary import ArmSummary, summarise
 from vgrad_jax.sweeps.study import arms_of
 
@@ -36,7 +43,7 @@ def find(results: "xarray.Dataset") -> Findings:
     design = crossed(arms, summaries, TANH_ARM, RELU_ARM)
     placed = placements(results)
     sentences = [_placement_sentence(placement) for placement in placed]
-    if TANH_ARM in arms and arms[TANH_ARM].mlp == article()[TANH_ARM].mlp:
+    if TANH_ARM in arms and is_the_articles(arms[TANH_ARM], TANH_ARM):
         sentences += _quiet_sentence(results)
     return Findings(
         summaries=summaries,
@@ -89,7 +96,7 @@ def _remarks(summaries: list[ArmSummary]) -> list[str]:
 def _placement_sentence(placement: Placement) -> str:
     low, middle, high = placement.quantiles
     style = ".1%" if "accuracy" in placement.quantity else ".4f"
-    where = "an ordinary seed" if placement.inside else "outside the central 90 % of seeds"
+    where = "within the central 90 % of seeds" if placement.inside else "outside the central 90 % of seeds"
     return (
         f"{placement.arm}, {placement.quantity}: the article's run has {placement.published:{style}}; over "
         f"{placement.n} seeds the median is {middle:{style}}, the central 90 % {low:{style}} to {high:{style}}, and "

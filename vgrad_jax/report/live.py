@@ -33,6 +33,7 @@ class LiveRun:
         self.epoch: list[int] = []
         self.records: list[Record] = []
         self.run: Run | None = None
+        self.interrupted = False
 
     def values(self, name: str) -> list[float]:
         """A scalar field of every record."""
@@ -48,7 +49,8 @@ class LiveRun:
 def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: str) -> LiveRun:
     """Train one run, an epoch at a time, with a table that follows it.
 
-    The same functions in the same order as `vgrad_jax.train`, with the loop over epochs on the host.
+    The same functions in the same order as `vgrad_jax.train`, with the loop over epochs on the host. After Ctrl-C what
+    was seen until then comes back, marked as interrupted.
     """
     from rich.live import Live
 
@@ -59,13 +61,19 @@ def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: 
     one_epoch = jax.jit(lambda run, epoch: look(experiment, dataset, advance(experiment, dataset, run, epoch), epoch))
     run = start(experiment, initial_params(experiment, key, dataset), key)
     with Live(console=console, refresh_per_second=8, transient=True) as live:
-        for epoch in range(total + 1):
-            run, record = (look_once if epoch == 0 else one_epoch)(run, jnp.asarray(epoch))
-            watched.epoch.append(epoch)
-            watched.records.append(jax.device_get(record))
-            watched.run = run
-            if epoch % max(total // 200, 1) == 0 or epoch == total:
-                live.update(live_table(watched, total, title))
+        try:
+            for epoch in range(total + 1):
+                run, record = (look_once if epoch == 0 else one_epoch)(run, jnp.asarray(epoch))
+                record = jax.device_get(record)
+                watched.epoch.append(epoch)
+                watched.records.append(record)
+                watched.run = run
+                if epoch % max(total // 200, 1) == 0 or epoch == total:
+                    live.update(live_table(watched, total, title))
+        except KeyboardInterrupt:
+            if not watched.records:
+                raise
+            watched.interrupted = True
     console.print(live_table(watched, total, title))
     return watched
 
@@ -117,11 +125,11 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
     elif watched.outcome == "diverged":
         lines.append("diverged: a loss was not finite")
     else:
-        lines.append(f"did not converge within {experiment.training.epochs} epochs")
+        lines.append(f"did not converge within {watched.epoch[-1]} epochs")
     final = watched.records[-1]
     lines.append(f"train accuracy {float(final.train_accuracy):.3f}, test accuracy {float(final.test_accuracy):.3f}")
-    kept = experiment.recording.parameters_at
-    kernels = np.asarray(watched.run.parameters[0].kernel)
+    kept = [epoch for epoch in experiment.recording.parameters_at if epoch <= watched.epoch[-1]]
+    kernels = np.asarray(watched.run.parameters[0].kernel)[: len(kept)]
     for epoch, kernel in zip(kept, kernels, strict=True):
         lines.append(f"first layer's weights after epoch {epoch}:\n{np.array2string(kernel, precision=4)}")
     for (before, after), change in zip(itertools.pairwise(kept), np.abs(np.diff(kernels, axis=0)), strict=True):

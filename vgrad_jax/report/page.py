@@ -96,7 +96,7 @@ def _command(arms: dict[str, Experiment], num_seeds: int, seed: int) -> str:
         known = make(epochs=epochs)
         if all(known.get(name) == experiment for name, experiment in arms.items()):
             chosen = "" if list(arms) == list(known) else "".join(f" --arm {name}" for name in arms)
-            return f"vgrad sweep --study {study}{chosen} --seeds {num_seeds} --epochs {epochs} --seed {seed}"
+            return f"vgrad sweep --study {study}{chosen} --seeds {num_seeds} --epochs {epochs} --study-seed {seed}"
     return (
         "import json, vgrad_jax as vg\n"
         "# ARMS: the text under 'The arms in full'\n"

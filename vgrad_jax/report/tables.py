@@ -33,20 +33,25 @@ COLUMNS = (
 )
 
 
+WIDE = 150
+NARROW = ("arm", "converged", "median epochs", "zero gradient")
+
+
 def rows(summaries: Sequence[ArmSummary]) -> list[tuple[str, ...]]:
     """The cells of `COLUMNS`, as text."""
     return [_row(summary) for summary in summaries]
 
 
-def terminal_table(summaries: Sequence[ArmSummary], title: str) -> "Table":
-    """The table for the terminal."""
+def terminal_table(summaries: Sequence[ArmSummary], title: str, width: int = WIDE) -> "Table":
+    """The table for the terminal; a narrow one gets the columns that matter most."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    for index, column in enumerate(COLUMNS):
-        table.add_column(column.heading, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    shown = [index for index, column in enumerate(COLUMNS) if width >= WIDE or column.heading in NARROW]
+    for index in shown:
+        table.add_column(COLUMNS[index].heading, justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows(summaries):
-        table.add_row(*row)
+        table.add_row(*(row[index] for index in shown))
     return table
 
 
@@ -72,14 +77,14 @@ def _row(summary: ArmSummary) -> tuple[str, ...]:
         "-" if summary.median_epochs is None else f"{summary.median_epochs:.0f}",
         f"{summary.mean_epochs_within_budget:.0f}",
         f"{middle:.1%} ({low:.0%} to {high:.0%})",
-        f"{_log10(gradient[0])}, {_log10(gradient[-1])}" if gradient else "-",
+        f"{_log10(gradient[0])}, {_log10(gradient[-1])}",
         f"{summary.no_gradient.value:.1%}",
         str(summary.diverged),
     )
 
 
 def _log10(value: float) -> str:
-    return "zero" if value == -math.inf else f"{value:.1f}"
+    return "zero" if value == -math.inf else "not finite" if math.isnan(value) else f"{value:.1f}"
 
 
 def _plain(value: Any) -> Any:

@@ -10,9 +10,14 @@ from vgrad_jax.statistics.summary import ArmSummary
 __all__ = ["CAUSES", "Crossed", "crossed"]
 
 
+NEGLIGIBLE = 0.1
+"""A change of the share converged by less than 10 points is not what separates learning from not learning."""
+
 CAUSES = {
     "initialisation": "It was the initialisation, not the activation",
     "activation": "It was the activation, not the initialisation",
+    "initialisation_first": "The initialisation has to change, and the activation adds to it",
+    "activation_first": "The activation has to change, and the initialisation adds to it",
     "initialisation_at_least": "The initialisation helps; whether the activation does too is still open",
     "activation_at_least": "The activation helps; whether the initialisation does too is still open",
     "either": "Either change alone helps",
@@ -34,22 +39,38 @@ class Crossed(NamedTuple):
     """Share converged with only the activation changed, minus that of `start`."""
     initialisation_effect: Estimate
     both_effect: Estimate
+    activation_added: Estimate
+    """Share converged of `both` minus that of `initialisation_only`."""
+    initialisation_added: Estimate
+    """Share converged of `both` minus that of `activation_only`."""
 
     @property
     def cause(self) -> str:
         """Which change raises the share converged: one of the keys of `CAUSES`.
 
-        A change does it when its interval lies above zero. It is ruled out only where its whole interval lies below
-        the other's: an interval that merely includes zero is no evidence of no effect.
+        A change does it when its interval lies above zero. It is ruled out only where its interval ends below
+        `NEGLIGIBLE` both alone and on top of the other change: an interval that merely includes zero is no evidence
+        of no effect.
         """
-        activation, initialisation = self.activation_effect, self.initialisation_effect
-        if activation.low > 0 and initialisation.low > 0:
+        activation = _role(self.activation_effect, self.activation_added)
+        initialisation = _role(self.initialisation_effect, self.initialisation_added)
+        if activation == initialisation == "helps":
             return "either"
-        if initialisation.low > 0:
-            return "initialisation" if activation.high < initialisation.low else "initialisation_at_least"
-        if activation.low > 0:
-            return "activation" if initialisation.high < activation.low else "activation_at_least"
+        if initialisation == "helps":
+            return {"ruled out": "initialisation", "adds": "initialisation_first"}.get(
+                activation, "initialisation_at_least"
+            )
+        if activation == "helps":
+            return {"ruled out": "activation", "adds": "activation_first"}.get(initialisation, "activation_at_least")
         return "together" if self.both_effect.low > 0 else "none_seen"
+
+
+def _role(alone: Estimate, added: Estimate) -> str:
+    if alone.low > 0:
+        return "helps"
+    if added.low > 0:
+        return "adds"
+    return "ruled out" if max(alone.high, added.high) < NEGLIGIBLE else "open"
 
 
 def crossed(arms: Mapping[str, Experiment], summaries: Sequence[ArmSummary], start: str, both: str) -> Crossed | None:
@@ -74,8 +95,8 @@ def crossed(arms: Mapping[str, Experiment], summaries: Sequence[ArmSummary], sta
     if activation_only is None or initialisation_only is None or rest != new_rest:
         return None
 
-    def effect(arm: str) -> Estimate:
-        return share_difference(by_name[arm].converged, by_name[start].converged)
+    def effect(arm: str, against: str = start) -> Estimate:
+        return share_difference(by_name[arm].converged, by_name[against].converged)
 
     return Crossed(
         start=start,
@@ -85,6 +106,8 @@ def crossed(arms: Mapping[str, Experiment], summaries: Sequence[ArmSummary], sta
         activation_effect=effect(activation_only),
         initialisation_effect=effect(initialisation_only),
         both_effect=effect(both),
+        activation_added=effect(both, initialisation_only),
+        initialisation_added=effect(both, activation_only),
     )
 
 

@@ -1,11 +1,13 @@
 """Each arm of a sweep in a row of numbers."""
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.statistics.intervals import Estimate, share
+from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray
@@ -29,7 +31,7 @@ class ArmSummary(NamedTuple):
     diverged: int
     not_converged: int
     initial_gradient_log10_rms: tuple[float, ...]
-    """Median over seeds, by layer, at initialisation; -inf where most seeds have none."""
+    """Median over seeds, by layer, at initialisation; -inf where most seeds have none, NaN where none is finite."""
     final_gradient_log10_rms: tuple[float, ...]
     """The same after the last epoch."""
     no_gradient: Estimate
@@ -55,10 +57,13 @@ def summarise(results: "xarray.Dataset") -> list[ArmSummary]:
     Raises:
         InputError: an arm without a finished run.
     """
-    return [_summarise_arm(str(arm), completed_seeds(results, str(arm))) for arm in results["arm"].values]
+    return [
+        _summarise_arm(arm, completed_seeds(results, arm), experiment.mlp.num_layers)
+        for arm, experiment in arms_of(results).items()
+    ]
 
 
-def _summarise_arm(arm: str, runs: "xarray.Dataset") -> ArmSummary:
+def _summarise_arm(arm: str, runs: "xarray.Dataset", layers: int) -> ArmSummary:
     n = runs.sizes["seed"]
     budget = float(runs["epoch"][-1])
     epochs = runs["epochs_to_converge"].values.astype(np.float64)
@@ -66,7 +71,7 @@ def _summarise_arm(arm: str, runs: "xarray.Dataset") -> ArmSummary:
     median = float(np.sort(all_epochs)[(n - 1) // 2])
     final_accuracy = runs["test_accuracy"].isel(record=-1).values
     outcome = runs["outcome"].values
-    gradients = runs["gradient_log10_rms"]
+    gradients = runs["gradient_log10_rms"].isel(layer=slice(layers))
     initial, final = gradients.isel(record=0).values, gradients.isel(record=-1).values
     return ArmSummary(
         arm=arm,
@@ -89,8 +94,6 @@ def _quantiles(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _medians(values: np.ndarray) -> tuple[float, ...]:
-    """Median over seeds of each layer that the arm has; the lower of two middle ones, since -inf has no average."""
-    present = values[:, ~np.isnan(values).all(axis=0)]
-    if not present.shape[1]:
-        return ()
-    return tuple(float(column[(len(column) - 1) // 2]) for column in np.sort(present, axis=0).T)
+    """Median of each layer over the seeds with a number: the lower of two middle ones, since -inf has no average."""
+    kept = (np.sort(column[~np.isnan(column)]) for column in values.T)
+    return tuple(float(column[(len(column) - 1) // 2]) if len(column) else math.nan for column in kept)

@@ -16,7 +16,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import PRNGKey
 from vgrad_jax.training.run import History, train
 
-__all__ = ["ENGINES", "Engine", "plain", "run_key"]
+__all__ = ["ENGINES", "Engine", "plain", "run_key", "run_keys", "train_seeds"]
 
 Engine = Callable[[Experiment, str, jax.Array], History]
 

@@ -119,9 +119,14 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
 
     try:
         group = zarr.open_group(str(path), mode=mode)
-        group.attrs["study"], group["seed"], group["completed"]
+        for name in ("study", "versions"):
+            json.loads(str(group.attrs[name]))
+        int(str(group.attrs["chunk"]))
+        optional = ("parameters", "gradients")
+        for name in ("arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)):
+            group[name]
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
-        raise InputError(f"no results of a sweep in {str(path)!r} ({type(error).__name__})") from None
+        raise InputError(f"no results of a sweep in {str(path)!r}, or damaged ones: {error}") from None
     return group
 
 

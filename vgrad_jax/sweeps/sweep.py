@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import jax
 
 from vgrad_jax.data import Dataset, load_data
-from vgrad_jax.descriptions import whole_number
+from vgrad_jax.descriptions import MAX_SEED, whole_number
 from vgrad_jax.errors import unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps import study as studies
@@ -83,8 +83,8 @@ def sweep(
     (2, ('arm', 'seed', 'record', 'layer'))
     """
     arms = studies.check_arms(arms)
-    whole_number("num_seeds", num_seeds, minimum=1)
-    whole_number("seed", seed)
+    num_seeds = whole_number("num_seeds", num_seeds, minimum=1)
+    seed = whole_number("seed", seed, maximum=MAX_SEED)
     for name, value in (("chunk", chunk), ("workers", workers)):
         if value is not None:
             whole_number(name, value, minimum=1)
@@ -152,17 +152,24 @@ def _run(
                     chunk = pending.pop(future)
                     done += chunk.stop - chunk.start
                     report(done, total)
-        except KeyboardInterrupt:
+        except BaseException as cause:
             executor.shutdown(wait=True, cancel_futures=True)
-            for future, chunk in pending.items():
-                if not future.cancelled() and future.exception() is None:
-                    write(chunk, future.result())
-                    done += chunk.stop - chunk.start
+            done += _write_finished(pending, write)
+            if not isinstance(cause, KeyboardInterrupt):
+                raise
             message = f"interrupted; {done} of {total} trainings are finished and kept"
             raise SweepInterrupted(message, target.dataset()) from None
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+
+
+def _write_finished(pending: Mapping[Future[History], Chunk], write: Callable[[Chunk, History], None]) -> int:
+    """Keep what was computed when a sweep stops early; the number of runs kept."""
+    kept = 0
+    for future, chunk in pending.items():
+        if not future.cancelled() and future.exception() is None:
+            with suppress(OSError):  # A full disk is why it stops, perhaps.
+                write(chunk, future.result())
+                kept += chunk.stop - chunk.start
+    return kept
 
 
 @contextmanager
