@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 import vgrad_jax as vg
-from vgrad_jax.statistics.crossed import CAUSES, Crossed, crossed
 from vgrad_jax.statistics import published
+from vgrad_jax.statistics.crossed import CAUSES, Crossed, crossed
 from vgrad_jax.statistics.intervals import share, share_difference
 from vgrad_jax.statistics.published import Placement, first_layer_change, learned_by, placements
 from vgrad_jax.statistics.summary import summarise
