@@ -77,7 +77,7 @@ def test_training_is_differentiable_in_the_initial_weights(small):
         np.testing.assert_allclose(gradient @ direction, difference, rtol=1e-6)
 
 
-def test_a_second_sweep_of_the_same_arm_traces_nothing(small):
+def test_a_second_sweep_of_the_same_arm_traces_nothing(small, tmp_path):
     traces = []
 
     def counted(x):
@@ -86,11 +86,14 @@ def test_a_second_sweep_of_the_same_arm_traces_nothing(small):
 
     arm = {"counted": dataclasses.replace(small, mlp=vg.MLP(hidden=(3,), activation=counted))}
     with pytest.raises(vg.InputError, match="cannot be found again by a name"):
-        vg.sweep(arm, 2, progress=False)
-    from vgrad_jax.sweeps.engine import plain, run_keys
-
-    plain(arm["counted"], "data", run_keys(0, jnp.arange(4)))
-    seen = len(traces)
-    assert seen > 0
-    plain(arm["counted"], "data", run_keys(1, jnp.arange(4)))
-    assert len(traces) == seen
+        vg.sweep(arm, 2, store=tmp_path / "r.zarr", progress=False)
+    arguments = {"chunk": 4, "workers": 1, "progress": False}
+    vg.sweep(arm, 2, **arguments)
+    first = len(traces)
+    vg.sweep(arm, 2, seed=1, **arguments)
+    assert first > 0
+    # The plan looks at the shapes of a run without compiling it; the compiled program is not traced again.
+    look = len(traces) - first
+    vg.sweep(arm, 40, seed=2, **arguments)
+    assert len(traces) - first - look == look
+    assert look < first

@@ -275,7 +275,7 @@ def all_figures(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "
     yield (
         "gradient_profiles",
         "Size of each layer's gradient, median and central 90 % of seeds. A line that falls towards layer 0 vanishes "
-        "towards the input; a layer with an exactly zero gradient is dead, and is counted instead of drawn.",
+        "towards the input; a band down to the floor has seeds whose layer is dead, a gradient of exactly zero.",
         gradient_profiles(results),
     )
     yield (

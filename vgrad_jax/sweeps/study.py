@@ -50,12 +50,28 @@ def check_arms(arms: Any) -> dict[str, Experiment]:
     return dict(arms)
 
 
-def describe(arms: Mapping[str, Experiment], datasets: Mapping[str, Dataset], seed: int) -> dict[str, Any]:
-    """Everything that a run's numbers depend on, but for its own number, as plain values."""
+def describe(
+    arms: Mapping[str, Experiment], datasets: Mapping[str, Dataset], seed: int, *, stored: bool
+) -> dict[str, Any]:
+    """Everything that a run's numbers depend on, but for its own number, as plain values.
+
+    Raises:
+        InputError: an arm holds a function that cannot be found again by a name, and the results are to be stored: then
+            nobody could tell whether a store is of the same study. In memory such an arm is described by its `repr`.
+    """
+
+    def plain(experiment: Experiment) -> dict[str, Any]:
+        try:
+            return experiment.to_dict()
+        except InputError:
+            if stored:
+                raise
+            return {"not written down": repr(experiment)}
+
     return {
         "results_version": RESULTS_VERSION,
         "seed": seed,
-        "arms": {name: experiment.to_dict() for name, experiment in arms.items()},
+        "arms": {name: plain(experiment) for name, experiment in arms.items()},
         "data": {name: data_fingerprint(dataset) for name, dataset in datasets.items()},
     }
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -91,7 +91,7 @@ def sweep(
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     datasets = {name: load_data(experiment.data) for name, experiment in arms.items()}
-    study = studies.describe(arms, datasets, seed)
+    study = studies.describe(arms, datasets, seed, stored=store is not None)
     widths = {name: _widths(arms[name], datasets[name]) for name in arms}
     labels = coordinates(arms, num_seeds, widths)
     plan = make_plan(arms, datasets, num_seeds, chunk=chunk, workers=workers)
@@ -99,12 +99,7 @@ def sweep(
         target = Store.resume(store, study, num_seeds)
         plan = plan._replace(chunk=target.chunk)
     else:
-        attributes = {
-            "title": "per-layer gradients and outcomes of seeds",
-            "study": json.dumps(study),
-            "versions": json.dumps(studies.versions()),
-        }
-        target = Store.create(store, labels, attributes, plan.chunk)
+        target = Store.create(store, labels, _attributes(study), plan.chunk)
 
     def train_chunk(chunk: Chunk) -> History:
         fingerprint = study["data"][chunk.arm]
@@ -117,13 +112,22 @@ def sweep(
         variables = dict(variables_of(history, names, all_names))
         target.write(plan.arms.index(chunk.arm), chunk.start, chunk.stop, variables)
 
-    missing = [
-        chunk for chunk in plan.chunks() if not target.completed(plan.arms.index(chunk.arm), chunk.start, chunk.stop)
-    ]
+    def is_missing(chunk: Chunk) -> bool:
+        return not target.completed(plan.arms.index(chunk.arm), chunk.start, chunk.stop)
+
+    missing = list(filter(is_missing, plan.chunks()))
     with _reporting(progress, plan) as report:
         _run(missing, plan, train_chunk, write, report, target)
     results = target.dataset()
     return results.load() if store is None else results
+
+
+def _attributes(study: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "title": "per-layer gradients and outcomes of seeds",
+        "study": json.dumps(study),
+        "versions": json.dumps(studies.versions()),
+    }
 
 
 def _run(
