@@ -106,6 +106,9 @@ def test_placement_knows_the_central_share():
         ((0, 0, 100, 200), 200, "initialisation_first"),
         ((0, 100, 0, 200), 200, "activation_first"),
         ((0, 1, 8, 8), 8, "initialisation_at_least"),
+        # Nothing alone, and perhaps as much as 10 points on top of the other: not ruled out.
+        ((0, 0, 150, 160), 200, "initialisation_at_least"),
+        ((0, 150, 0, 160), 200, "activation_at_least"),
         ((0, 8, 1, 8), 8, "activation_at_least"),
         ((0, 60, 120, 180), 200, "either"),
         ((0, 0, 0, 190), 200, "together"),
