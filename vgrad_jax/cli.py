@@ -63,7 +63,9 @@ def sweep(
     epochs: Epochs = 500,
     study_seed: StudySeed = 0,
     out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted sweep in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the sweep in --out, perhaps with more --seeds.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train every arm of a study over many seeds; write a page, figures and the labelled results.
@@ -77,7 +79,7 @@ def sweep(
     arms = _arms(study, arm, epochs)
     whole_number("--seeds", seeds, minimum=1)
     whole_number("--study-seed", study_seed, maximum=MAX_SEED)
-    if resume and (out is None or not (out / "results.zarr").exists()):
+    if resume and (out is None or not _resumable(out)):
         raise InputError(f"--resume needs the folder of an interrupted sweep: --out DIR with results.zarr; got {out}")
     folder = out or _free_folder(Path("runs"), study)
     if not resume:
@@ -171,6 +173,14 @@ def _free_folder(parent: Path, name: str) -> Path:
     while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
     return folder
+
+
+def _resumable(folder: Path) -> bool:
+    """Whether a sweep began here, be it that it was killed before its store was made."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return "results.zarr" in names or names <= {"results.zarr.incomplete"}
 
 
 def _claim(folder: Path) -> None:

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import zarr
 
 import vgrad_jax as vg
+from vgrad_jax.sweeps import store as store_module
 from vgrad_jax.sweeps import sweep as sweep_module
 from vgrad_jax.sweeps.engine import ENGINES, plain, run_keys
 from vgrad_jax.sweeps.plan import bytes_per_seed, make_plan
@@ -141,6 +143,34 @@ def test_interrupted_and_resumed_equals_uninterrupted(arms, tmp_path):
     assert_same(whole, resumed)
 
 
+def test_more_seeds_later_runs_only_the_new_ones(arms, tmp_path):
+    path = tmp_path / "r.zarr"
+    vg.sweep(arms, 4, chunk=2, store=path, progress=False)
+    seen = []
+    more = vg.sweep(arms, 7, store=path, resume=True, progress=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (8, 14)
+    assert more["seed"].values.tolist() == list(range(7))
+    assert_same(vg.sweep(arms, 7, chunk=2, progress=False), more)
+
+
+def test_being_killed_while_growing_is_set_right(arms, tmp_path):
+    path = tmp_path / "r.zarr"
+    vg.sweep(arms, 2, chunk=2, store=path, progress=False)
+    array = zarr.open_group(str(path), mode="r+")["train_loss"]
+    array.resize((2, 9, *array.shape[2:]))
+    again = vg.sweep(arms, 4, store=path, resume=True, progress=False)
+    assert_same(vg.sweep(arms, 4, chunk=2, progress=False), again)
+
+
+def test_being_killed_while_a_store_is_made_leaves_none(arms, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_lay_out", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        vg.sweep(arms, 2, store=tmp_path / "r.zarr", progress=False)
+    monkeypatch.undo()
+    assert not (tmp_path / "r.zarr").exists()
+    assert bool(vg.sweep(arms, 2, store=tmp_path / "r.zarr", resume=True, progress=False)["completed"].all())
+
+
 def test_an_interrupted_sweep_in_memory_hands_over_what_it_has(arms):
     def interrupt(done, total):
         if done:
@@ -168,7 +198,7 @@ def test_a_store_of_another_study_is_refused_and_left_alone(arms, small, tmp_pat
         ({"arms": other}, r"optimizer\.learning_rate is 0\.1 there and 0\.2 here"),
         ({"arms": {"shallow": small}}, r"arms\.deep is only there"),
         ({"seed": 5}, "seed is 0 there and 5 here"),
-        ({"num_seeds": 3}, "laid out for 2 seeds, not 3"),
+        ({"num_seeds": 1}, "laid out for 2 seeds, more than 1"),
     ):
         arguments = {"arms": arms, "num_seeds": 2, **bad}
         with pytest.raises(vg.InputError, match=message):

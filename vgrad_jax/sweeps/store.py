@@ -1,6 +1,7 @@
 """Results on disk (Zarr), written chunk by chunk as they come."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,27 +53,41 @@ class Store:
         if path is not None:
             _refuse_used(Path(path))
         try:
-            target = zarr.storage.MemoryStore() if path is None else str(path)
-            group = zarr.create_group(target, attributes={**attributes, "chunk": chunk})
+            # Under another name until it is whole, so that being killed here leaves no half-made store.
+            fresh = None if path is None else Path(path).with_name(f"{Path(path).name}.incomplete")
+            if fresh is not None:
+                shutil.rmtree(fresh, ignore_errors=True)
+            group = zarr.create_group(
+                zarr.storage.MemoryStore() if fresh is None else str(fresh), attributes={**attributes, "chunk": chunk}
+            )
             _lay_out(group, coordinates, chunk)
+            if fresh is not None:
+                if Path(str(path)).exists():
+                    Path(str(path)).rmdir()
+                fresh.rename(str(path))
+                group = zarr.open_group(str(path), mode="r+")
         except OSError as error:
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
         return cls(group, chunk)
 
     @classmethod
     def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
-        """Open a store to go on with it.
+        """Open a store to go on with it, with room for more seeds where more are asked for.
 
         Raises:
-            InputError: not a store, of another study, or of another number of seeds.
+            InputError: not a store, of another study, or of more seeds.
         """
         group = _open_group(path, mode="r+")
         found = difference(json.loads(str(group.attrs["study"])), study)
         if found:
             raise InputError(f"{str(path)!r} holds another study: {found}; choose another folder")
         held = _array(group, "seed").shape[0]
-        if held != num_seeds:
-            raise InputError(f"{str(path)!r} was laid out for {held} seeds, not {num_seeds}; choose another folder")
+        if held > num_seeds:
+            raise InputError(
+                f"{str(path)!r} was laid out for {held} seeds, more than {num_seeds}; ask for {held} or more, "
+                "or choose another folder"
+            )
+        _resize(group, num_seeds)
         return cls(group, int(str(group.attrs["chunk"])))
 
     def completed(self, arm: int, start: int, stop: int) -> bool:
@@ -158,6 +173,22 @@ def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarra
                 dimension_names=variable.dims,
                 attributes={"description": variable.description, "units": variable.units},
             )
+
+
+def _resize(group: "zarr.Group", num_seeds: int) -> None:
+    """Give every array this many seeds.
+
+    The coordinate comes last: it says how many seeds the store has, so that being killed on the way leaves arrays
+    that the next resumption sets right.
+    """
+    for name in VARIABLES:
+        if name in group and _array(group, name).shape[1] != num_seeds:
+            array = _array(group, name)
+            array.resize((array.shape[0], num_seeds, *array.shape[2:]))
+    seeds = _array(group, "seed")
+    if not np.array_equal(seeds[:], np.arange(num_seeds)):
+        seeds.resize((num_seeds,))
+        seeds[:] = np.arange(num_seeds)
 
 
 def _refuse_used(path: Path) -> None:

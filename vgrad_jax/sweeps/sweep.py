@@ -61,7 +61,7 @@ def sweep(
         num_seeds: runs of each arm: seeds 0 to num_seeds - 1.
         seed: of the whole study.
         store: a new folder for the results (Zarr), written as they come; None keeps them in memory.
-        resume: go on with an interrupted store of the same study.
+        resume: go on with an interrupted store of the same study, or with a finished one that shall get more seeds.
         chunk: seeds trained together; None chooses by memory.
         workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
         engine: a name from `ENGINES`.
