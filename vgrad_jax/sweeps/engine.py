@@ -12,11 +12,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import PRNGKey
-from vgrad_jax.training.run import History, train
+from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, over_lanes
+from vgrad_jax.training.run import History, initial_params, train, train_from
 
 __all__ = ["ENGINES", "Engine", "plain", "run_key", "run_keys", "train_seeds"]
+
+LANES = 32
+"""Seeds of one program of `lanes`: two vector registers of sixteen."""
 
 Engine = Callable[[Experiment, str, jax.Array], History]
 
@@ -55,7 +60,40 @@ def _compiled(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array],
     return jax.jit(jax.vmap(partial(train, experiment)))
 
 
-ENGINES: dict[str, Engine] = {"plain": plain}
+def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
+    """`over_lanes(train)`: see `vgrad_jax.sweeps.lanes`.
+
+    Args:
+        experiment: the arm.
+        fingerprint: of its data, as in `plain`.
+        keys: one for each seed; trained `LANES` at a time.
+
+    Raises:
+        NotInLanes: the training does something that has no rule there.
+    """
+    program = _compiled_lanes(experiment, fingerprint)
+    groups = []
+    for start in range(0, len(keys), LANES):
+        indices = jnp.minimum(jnp.arange(start, start + LANES), len(keys) - 1)
+        groups.append(program(jnp.int32(0), keys[indices]))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *groups)
+
+
+@lru_cache(maxsize=256)
+def _compiled_lanes(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array, jax.Array], History]:
+    del fingerprint
+    dataset = load_data(experiment.data)
+    mapped = over_lanes(partial(train_from, experiment, dataset=dataset))
+
+    def program(zero: jax.Array, keys: jax.Array) -> History:
+        # Drawing the parameters is done once, and an orthogonal one needs LAPACK: it stays outside.
+        params = jax.vmap(partial(initial_params, experiment, dataset=dataset), out_axes=-1)(keys)
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), mapped(zero, params, keys))
+
+    return jax.jit(program, compiler_options=COMPILER_OPTIONS)
+
+
+ENGINES: dict[str, Engine] = {"plain": plain, "lanes": lanes}
 
 
 def train_seeds(engine: Engine, experiment: Experiment, fingerprint: str, seed: int, start: int, size: int) -> History:

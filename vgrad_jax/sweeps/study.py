@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["arms_of", "check_arms", "describe", "difference", "versions"]
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
 
 

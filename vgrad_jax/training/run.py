@@ -17,6 +17,7 @@ from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.training import convergence
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.records import Record, batch_loss, evaluate, measure
+from vgrad_jax.training.shuffle import shuffled
 
 __all__ = ["History", "Run", "advance", "epoch_order", "initial_params", "look", "start", "train", "train_from"]
 
@@ -179,7 +180,7 @@ def look(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, "
 
 def epoch_order(order_key: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Array, " rows"]:
     """The order in which an epoch takes the training rows: a fresh permutation for every epoch."""
-    return jax.random.permutation(jax.random.fold_in(order_key, epoch), rows)
+    return shuffled(jax.random.fold_in(order_key, epoch), rows)
 
 
 def _follow(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""]) -> Run:
