@@ -23,6 +23,9 @@ __all__ = ["ENGINES", "Engine", "plain", "run_key", "run_keys", "train_seeds"]
 LANES = 32
 """Seeds of one program of `lanes`: two vector registers of sixteen."""
 
+ROWS_AT_ONCE = 32
+"""In the records of `lanes`: a row's activations are 128 bytes a unit, and the first-level cache has 32 or 48 KiB."""
+
 Engine = Callable[[Experiment, str, jax.Array], History]
 
 
@@ -69,7 +72,7 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         keys: one for each seed; trained `LANES` at a time.
 
     Raises:
-        NotInLanes: the training does something that has no rule there.
+        NotInLanesError: the training does something that has no rule there.
     """
     program = _compiled_lanes(experiment, fingerprint)
     groups = []
@@ -83,7 +86,7 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
 def _compiled_lanes(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array, jax.Array], History]:
     del fingerprint
     dataset = load_data(experiment.data)
-    mapped = over_lanes(partial(train_from, experiment, dataset=dataset))
+    mapped = over_lanes(partial(train_from, experiment, dataset=dataset, rows_at_once=ROWS_AT_ONCE))
 
     def program(zero: jax.Array, keys: jax.Array) -> History:
         # Drawing the parameters is done once, and an orthogonal one needs LAPACK: it stays outside.

@@ -17,7 +17,6 @@ with one more axis on every value that depends on the seed. Three things make it
   running program knows, is not.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,7 +28,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 from jaxtyping import Array, Int, PyTree
 
-__all__ = ["COMPILER_OPTIONS", "NotInLanes", "over_lanes"]
+__all__ = ["COMPILER_OPTIONS", "NotInLanesError", "over_lanes"]
 
 COMPILER_OPTIONS: dict[str, str | int] = {
     "xla_cpu_experimental_ynn_fusion_type": "",  # Its fusions cannot be part of one native function.
@@ -42,7 +41,7 @@ BLOCK = 32
 """Terms of a product that are written out; longer products loop over such blocks."""
 
 
-class NotInLanes(NotImplementedError):
+class NotInLanesError(NotImplementedError):
     """The function has an operation that has no rule here."""
 
 
@@ -75,7 +74,7 @@ def over_lanes(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
         compiler undo the fences) and of the arguments with a last axis of lanes; its results have the lanes last.
 
     Raises:
-        NotInLanes: when it is traced, if the function does something that has no rule here.
+        NotInLanesError: when it is traced, if the function does something that has no rule here.
 
     >>> distance = over_lanes(lambda a, b: jnp.sqrt(a @ b))
     >>> jax.jit(distance)(jnp.int32(0), jnp.array([[3.0, 6.0]]), jnp.array([[3.0, 6.0]])).tolist()
@@ -105,7 +104,8 @@ def _evaluate(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arguments: 
 
     def read(variable: Any) -> Value:
         if isinstance(variable, Literal):
-            return Value(jnp.asarray(variable.val, variable.aval.dtype), False)
+            aval: Any = variable.aval
+            return Value(jnp.asarray(variable.val, aval.dtype), False)
         return known[variable]
 
     for equation in jaxpr.eqns:
@@ -120,12 +120,17 @@ def _apply(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> lis
         inner = equation.params[INLINED[name]]
         return _evaluate(context, inner.jaxpr, inner.consts, values)
     if equation.effects:
-        raise NotInLanes(f"{name} has side effects")
+        raise NotInLanesError(f"{name} has side effects")
     if not any(value.mapped for value in values):
         return [Value(array, False) for array in _bind(equation, *(value.array for value in values))]
     if name not in RULES:
-        raise NotInLanes(f"{name} has no rule for lanes")
+        raise NotInLanesError(f"{name} has no rule for lanes")
     return RULES[name](context, equation, values)
+
+
+def _shape(equation: JaxprEqn) -> tuple[int, ...]:
+    aval: Any = equation.outvars[0].aval
+    return tuple(aval.shape)
 
 
 def _bind(equation: JaxprEqn, *arrays: Any) -> list[Any]:
@@ -154,7 +159,7 @@ def _by_vmap(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> l
 
 
 def _elementwise(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
-    shape = equation.outvars[0].aval.shape
+    shape = _shape(equation)
 
     def full(value: Value) -> Array:
         array = jnp.asarray(value.array)
@@ -167,14 +172,14 @@ def _elementwise(context: Context, equation: JaxprEqn, values: Sequence[Value]) 
 
 def _broadcast_in_dim(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     if len(values) > 1:
-        raise NotInLanes("a shape that is not known beforehand")
+        raise NotInLanesError("a shape that is not known beforehand")
     shape, axes = equation.params["shape"], equation.params["broadcast_dimensions"]
     return [Value(lax.broadcast_in_dim(values[0].array, (*shape, context.lanes), (*axes, len(shape))), True)]
 
 
 def _reshape(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     if equation.params["dimensions"] is not None:
-        raise NotInLanes("a reshape that also transposes")
+        raise NotInLanesError("a reshape that also transposes")
     return [Value(lax.reshape(values[0].array, (*equation.params["new_sizes"], context.lanes)), True)]
 
 
@@ -215,9 +220,9 @@ def _gather(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> li
 def _dot_general(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     (left_sum, right_sum), (left_batch, _) = equation.params["dimension_numbers"]
     if left_batch or len(left_sum) != 1:
-        raise NotInLanes("a product with batch axes, or over several axes")
+        raise NotInLanesError("a product with batch axes, or over several axes")
     left, right = (Value(_fence(context, v.array) if v.mapped else jnp.asarray(v.array), v.mapped) for v in values)
-    shape = equation.outvars[0].aval.shape
+    shape = _shape(equation)
     left_free = tuple(range(left.array.ndim - left.mapped - 1))
 
     def placed(value: Value, k: int, axis: int, free: tuple[int, ...]) -> Array:
@@ -274,7 +279,9 @@ def _scan(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list
     while True:
         seen: list[list[bool]] = []
 
-        def probe(carry: Sequence[Any], slices: Sequence[Any], mapped: list[bool] = mapped) -> list[Any]:
+        def probe(
+            carry: Sequence[Any], slices: Sequence[Any], mapped: list[bool] = mapped, seen: list[list[bool]] = seen
+        ) -> list[Any]:
             results = turn(mapped, carry, slices)
             seen.append([value.mapped for value in results])
             return [value.array for value in results]
@@ -312,13 +319,13 @@ ELEMENTWISE = """
     is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter not or population_count pow reduce_precision
     rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square
     stop_gradient sub tan tanh xor
-""".split()
+""".split()  # noqa: SIM905
 
 OTHERS_BY_VMAP = """
     argmax argmin cummax cummin cumprod cumsum dynamic_slice dynamic_update_slice pad random_bits random_fold_in
     random_split random_unwrap random_wrap reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum rev
     scatter scatter-add scatter_add split
-""".split()
+""".split()  # noqa: SIM905
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(ELEMENTWISE, _elementwise),

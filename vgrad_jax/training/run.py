@@ -77,24 +77,33 @@ def train(experiment: Experiment, key: PRNGKey, *, dataset: Dataset | None = Non
     return train_from(experiment, initial_params(experiment, key, dataset), key, dataset=dataset)
 
 
-def train_from(experiment: Experiment, params: Params, key: PRNGKey, *, dataset: Dataset | None = None) -> History:
+def train_from(
+    experiment: Experiment,
+    params: Params,
+    key: PRNGKey,
+    *,
+    dataset: Dataset | None = None,
+    rows_at_once: int | None = None,
+) -> History:
     """Train from given parameters; `key` orders the rows.
 
-    Differentiable in `params`.
+    Differentiable in `params`. `rows_at_once`: how the records are computed, see `measure`.
     """
     dataset = load_data(experiment.data) if dataset is None else dataset
     recording = experiment.recording
     total = experiment.training.epochs
     run = start(experiment, params, key)
-    run, first = look(experiment, dataset, run, jnp.asarray(0))
+    run, first = look(experiment, dataset, run, jnp.asarray(0), rows_at_once)
 
     def group(run: Run, epochs: Int[Array, " epochs"]) -> tuple[Run, Record]:
         def between(run: Run, epoch: Int[Array, ""]) -> tuple[Run, None]:
-            return _follow(experiment, dataset, advance(experiment, dataset, run, epoch), epoch), None
+            run = advance(experiment, dataset, run, epoch)
+            return _follow(experiment, dataset, run, epoch, rows_at_once), None
 
         if len(epochs) > 1:
             run, _ = lax.scan(between, run, epochs[:-1])
-        return look(experiment, dataset, advance(experiment, dataset, run, epochs[-1]), epochs[-1])
+        run = advance(experiment, dataset, run, epochs[-1])
+        return look(experiment, dataset, run, epochs[-1], rows_at_once)
 
     every = min(recording.every, total)
     whole = total // every * every
@@ -167,10 +176,12 @@ def advance(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array
     return run._replace(state=state, updates=info.updates, watch=watch)
 
 
-def look(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""]) -> tuple[Run, Record]:
+def look(
+    experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""], rows_at_once: int | None = None
+) -> tuple[Run, Record]:
     """The record after `epoch` completed epochs; the run keeps what it was asked to keep of it."""
-    recording = experiment.recording
-    record, gradient = measure(run.state.params, run.updates, dataset, experiment.mlp, experiment.training.loss)
+    recording, loss_name = experiment.recording, experiment.training.loss
+    record, gradient = measure(run.state.params, run.updates, dataset, experiment.mlp, loss_name, rows_at_once)
     run = _watched(experiment, run, epoch, record.train_loss, record.train_accuracy)
     return run._replace(
         parameters=_keep(run.parameters, run.state.params, recording.parameters_at, epoch),
@@ -183,10 +194,10 @@ def epoch_order(order_key: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Arr
     return shuffled(jax.random.fold_in(order_key, epoch), rows)
 
 
-def _follow(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""]) -> Run:
+def _follow(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""], rows_at_once: int | None) -> Run:
     """An epoch between records: only convergence is looked at, so that it does not depend on what is recorded."""
     x, y = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
-    loss, accuracy = evaluate(run.state.params, x, y, experiment.mlp, experiment.training.loss)
+    loss, accuracy = evaluate(run.state.params, x, y, experiment.mlp, experiment.training.loss, rows_at_once)
     return _watched(experiment, run, epoch, loss, accuracy)
 
 

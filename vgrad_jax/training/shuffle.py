@@ -7,7 +7,7 @@ thousands of small networks it costs more than their training. The swap-or-not s
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Int
 
 from vgrad_jax.nets.mlp import PRNGKey
 
@@ -47,4 +47,3 @@ def shuffled(key: PRNGKey, rows: int) -> Int[Array, " rows"]:
         coin = (factors[index] * jnp.maximum(places, partner) + terms[index]) >> 31
         places = jnp.where(coin == 1, partner, places)
     return places.astype(jnp.int32)
-
