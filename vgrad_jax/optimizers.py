@@ -1,14 +1,15 @@
 """Optimisers by name: a description, and the optax transformation that it stands for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import optax
 
 from vgrad_jax.descriptions import Description, number
 from vgrad_jax.errors import InputError, unknown_name
 
-__all__ = ["Optimizer", "make_optimizer"]
+__all__ = ["NUMBERS", "Optimizer", "make_optimizer"]
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,30 @@ class Optimizer(Description):
             raise InputError(f"weight_decay is for adamw; got the optimizer {self.name!r}")
 
 
-def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
-    """The optax transformation that an `Optimizer` describes."""
-    transformation = _BUILDERS[optimizer.name](optimizer)
+NUMBERS = ("learning_rate", "momentum", "weight_decay", "clip_norm")
+"""The fields of an `Optimizer` that are numbers."""
+
+
+def make_optimizer(optimizer: Optimizer, numbers: Mapping[str, Any] | None = None) -> optax.GradientTransformation:
+    """The optax transformation that an `Optimizer` describes.
+
+    Args:
+        optimizer: the description.
+        numbers: values, traced ones too, to use for those of its `NUMBERS` that are not zero or None.
+    """
+    used = {name: getattr(optimizer, name) or None for name in NUMBERS}
+    used.update((name, value) for name, value in (numbers or {}).items() if used.get(name) is not None)
+    transformation = _BUILDERS[optimizer.name](optimizer, used)
     if optimizer.clip_norm is None:
         return transformation
-    return optax.chain(optax.clip_by_global_norm(optimizer.clip_norm), transformation)
+    return optax.chain(optax.clip_by_global_norm(used["clip_norm"]), transformation)
 
 
-_BUILDERS: dict[str, Callable[[Optimizer], optax.GradientTransformation]] = {
-    "sgd": lambda o: optax.sgd(o.learning_rate, o.momentum or None, o.nesterov),
-    "rmsprop": lambda o: optax.rmsprop(o.learning_rate, momentum=o.momentum or None, nesterov=o.nesterov),
-    "adam": lambda o: optax.adam(o.learning_rate),
-    "adamw": lambda o: optax.adamw(o.learning_rate, weight_decay=o.weight_decay),
+_BUILDERS: dict[str, Callable[[Optimizer, Mapping[str, Any]], optax.GradientTransformation]] = {
+    "sgd": lambda o, used: optax.sgd(used["learning_rate"], used["momentum"], o.nesterov),
+    "rmsprop": lambda o, used: optax.rmsprop(used["learning_rate"], momentum=used["momentum"], nesterov=o.nesterov),
+    "adam": lambda _, used: optax.adam(used["learning_rate"]),
+    "adamw": lambda _, used: optax.adamw(
+        used["learning_rate"], weight_decay=0.0 if used["weight_decay"] is None else used["weight_decay"]
+    ),
 }

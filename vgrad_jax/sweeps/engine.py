@@ -5,26 +5,36 @@ fingerprint and a vector of keys, and returns a `History` with a leading `seed` 
 `ENGINES`, and has to give what `plain` gives.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache, partial
+from threading import Lock
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, PyTree
 
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.nets.mlp import PRNGKey
-from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, over_lanes
-from vgrad_jax.training.run import History, initial_params, train, train_from
+from vgrad_jax.nets.mlp import Params, PRNGKey
+from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, NotInLanesError, over_lanes
+from vgrad_jax.training.run import History, initial_params, train_from
+from vgrad_jax.training.settings import Settings, settings_of, structure_of
 
-__all__ = ["ENGINES", "Engine", "plain", "run_key", "run_keys", "train_seeds"]
+__all__ = ["ENGINES", "Engine", "choose_engine", "plain", "run_key", "run_keys", "train_seeds"]
 
 LANES = 32
 """Seeds of one program of `lanes`: two vector registers of sixteen."""
 
 ROWS_AT_ONCE = 32
 """In the records of `lanes`: a row's activations are 128 bytes a unit, and the first-level cache has 32 or 48 KiB."""
+
+WIDEST_IN_LANES = 32
+"""Above it a matrix library's products are the faster ones; `benchmarks/README.md` has the measurements."""
+
+LEAST_EPOCHS_IN_LANES = 32_000
+"""Epochs of all seeds of an arm, below which the ten seconds that `lanes` takes longer to compile are not earned."""
 
 Engine = Callable[[Experiment, str, jax.Array], History]
 
@@ -54,13 +64,8 @@ def plain(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         fingerprint: of its data, so that a file that has changed is not answered from the compiled program.
         keys: one for each seed.
     """
-    return _compiled(experiment, fingerprint)(keys)
-
-
-@lru_cache(maxsize=256)
-def _compiled(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array], History]:
-    del fingerprint
-    return jax.jit(jax.vmap(partial(train, experiment)))
+    params = _initial(experiment, fingerprint)(keys)
+    return _plain_program(structure_of(experiment), fingerprint)(params, keys, settings_of(experiment))
 
 
 def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
@@ -74,29 +79,97 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
     Raises:
         NotInLanesError: the training does something that has no rule there.
     """
-    program = _compiled_lanes(experiment, fingerprint)
+    initial = _initial(experiment, fingerprint)
+    settings = {name: jnp.full(LANES, value) for name, value in settings_of(experiment).items()}
     groups = []
     for start in range(0, len(keys), LANES):
-        indices = jnp.minimum(jnp.arange(start, start + LANES), len(keys) - 1)
-        groups.append(program(jnp.int32(0), keys[indices]))
+        group = keys[jnp.minimum(jnp.arange(start, start + LANES), len(keys) - 1)]
+        arguments = (jnp.int32(0), initial(group), group, settings)
+        groups.append(_lanes_program(structure_of(experiment), fingerprint, arguments)(*arguments))
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *groups)
 
 
+def auto(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
+    """`lanes` where it accepts the training, else `plain`."""
+    with suppress(NotInLanesError):
+        return lanes(experiment, fingerprint, keys)
+    return plain(experiment, fingerprint, keys)
+
+
+ENGINES: dict[str, Engine] = {"auto": auto, "plain": plain, "lanes": lanes}
+
+
+def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = None) -> str:
+    """The name of the engine that is fastest for an arm, compilation included.
+
+    It depends on the platform, the widest layer, and the work that the longer compilation of `lanes` has to pay for.
+
+    Args:
+        experiment: the arm.
+        num_seeds: runs of it.
+        chunk: seeds trained together, where the user has a wish.
+
+    >>> choose_engine(Experiment(), 10)
+    'plain'
+    """
+    narrow = max(experiment.mlp.hidden, default=1) <= WIDEST_IN_LANES
+    enough = num_seeds * experiment.training.epochs >= LEAST_EPOCHS_IN_LANES
+    full = chunk is None or chunk % LANES == 0
+    return "auto" if jax.default_backend() == "cpu" and narrow and enough and full else "plain"
+
+
 @lru_cache(maxsize=256)
-def _compiled_lanes(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array, jax.Array], History]:
+def _initial(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array], Params]:
+    """The initial parameters of many keys, on a leading axis.
+
+    Not jitted as a whole: each draw is a program of its own that takes its scale as an argument, so that a grid over
+    scales compiles nothing new.
+    """
     del fingerprint
-    dataset = load_data(experiment.data)
-    mapped = over_lanes(partial(train_from, experiment, dataset=dataset, rows_at_once=ROWS_AT_ONCE))
-
-    def program(zero: jax.Array, keys: jax.Array) -> History:
-        # Drawing the parameters is done once, and an orthogonal one needs LAPACK: it stays outside.
-        params = jax.vmap(partial(initial_params, experiment, dataset=dataset), out_axes=-1)(keys)
-        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), mapped(zero, params, keys))
-
-    return jax.jit(program, compiler_options=COMPILER_OPTIONS)
+    return jax.vmap(partial(initial_params, experiment, dataset=load_data(experiment.data)))
 
 
-ENGINES: dict[str, Engine] = {"plain": plain, "lanes": lanes}
+@lru_cache(maxsize=256)
+def _plain_program(structure: Experiment, fingerprint: str) -> Callable[..., History]:
+    del fingerprint
+
+    def train_one(params: Params, key: PRNGKey, settings: Settings) -> History:
+        return train_from(structure, params, key, settings=settings)
+
+    return jax.jit(jax.vmap(train_one, in_axes=(0, 0, None)))
+
+
+_programs: dict[tuple[Experiment, str, bool], Callable[..., History] | NotInLanesError] = {}
+_locks: defaultdict[tuple[Experiment, str, bool], Lock] = defaultdict(Lock)
+
+
+def _lanes_program(structure: Experiment, fingerprint: str, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+    """Compiled once, whichever thread asks first; that it cannot be is remembered too."""
+    key = (structure, fingerprint, bool(jax.config.read("jax_enable_x64")))
+    with _locks[key]:
+        if key not in _programs:
+            try:
+                _programs[key] = _compile_lanes(structure, arguments)
+            except NotInLanesError as error:
+                _programs[key] = error
+    program = _programs[key]
+    if isinstance(program, NotInLanesError):
+        raise program
+    return program
+
+
+def _compile_lanes(structure: Experiment, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+    dataset = load_data(structure.data)
+
+    def train_one(params: Params, key: PRNGKey, settings: Settings) -> History:
+        return train_from(structure, params, key, dataset=dataset, settings=settings, rows_at_once=ROWS_AT_ONCE)
+
+    def program(zero: jax.Array, params: Params, keys: jax.Array, settings: Settings) -> History:
+        params = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), params)
+        history = over_lanes(train_one)(zero, params, keys, settings)
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), history)
+
+    return jax.jit(program, compiler_options=COMPILER_OPTIONS).lower(*arguments).compile()
 
 
 def train_seeds(engine: Engine, experiment: Experiment, fingerprint: str, seed: int, start: int, size: int) -> History:

@@ -10,11 +10,12 @@ import jax
 
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.sweeps.engine import LANES, choose_engine
 from vgrad_jax.training.run import train
 
 __all__ = ["Chunk", "Plan", "bytes_per_seed", "make_plan"]
 
-CPU_CHUNK = 16
+CPU_CHUNK = LANES
 ACCELERATOR_CHUNK = 1024
 CHUNK_MEMORY = 512 * 2**20
 
@@ -30,7 +31,8 @@ class Chunk(NamedTuple):
 class Plan(NamedTuple):
     """A sweep before it runs."""
 
-    arms: tuple[str, ...]
+    engines: Mapping[str, str]
+    """Arm name to the name of the engine that trains it."""
     num_seeds: int
     chunk: int
     """Seeds trained together; the last chunk is filled up to this size, so that one program serves all."""
@@ -40,6 +42,11 @@ class Plan(NamedTuple):
     """Memory of the largest arm's chunk in training."""
     result_bytes: int
     """Size of all results, before compression."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms' names."""
+        return tuple(self.engines)
 
     @property
     def peak_bytes(self) -> int:
@@ -67,12 +74,13 @@ def make_plan(
     *,
     chunk: int | None = None,
     workers: int | None = None,
+    engine: str = "auto",
 ) -> Plan:
-    """Choose the chunk.
+    """Choose the chunk and each arm's engine.
 
-    It depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller), not on
-    the number of seeds: XLA rounds reductions differently in programs of different shapes, so that a chunk of its
-    own size for every sweep would change the last digits of every run.
+    The chunk depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller),
+    not on the number of seeds: XLA rounds reductions differently in programs of different shapes, so that a chunk of
+    its own size for every sweep would change the last digits of every run.
 
     Args:
         arms: arm name to experiment.
@@ -80,6 +88,7 @@ def make_plan(
         num_seeds: seeds of each arm.
         chunk: seeds trained together; None chooses.
         workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
+        engine: a name from `ENGINES` for all arms; "auto" chooses for each.
     """
     on_cpu = jax.default_backend() == "cpu"
     workers = workers or (_cores() if on_cpu else 1)
@@ -88,7 +97,11 @@ def make_plan(
     if chunk is None:
         most = min(CPU_CHUNK if on_cpu else ACCELERATOR_CHUNK, CHUNK_MEMORY // largest)
         chunk = 2 ** (max(most, 1).bit_length() - 1)
-    return Plan(tuple(arms), num_seeds, chunk, workers, chunk * largest, sum(outputs) * num_seeds)
+    engines = {
+        name: choose_engine(experiment, num_seeds, chunk) if engine == "auto" else engine
+        for name, experiment in arms.items()
+    }
+    return Plan(engines, num_seeds, chunk, workers, chunk * largest, sum(outputs) * num_seeds)
 
 
 def bytes_per_seed(experiment: Experiment, dataset: Dataset) -> tuple[int, int]:

@@ -25,9 +25,18 @@ class Store:
     Every array is laid out beforehand and its chunks are the sweep's chunks, so that writing one touches no other.
     """
 
-    def __init__(self, group: "zarr.Group", chunk: int) -> None:
+    def __init__(self, group: "zarr.Group") -> None:
         self.group = group
-        self.chunk = chunk
+
+    @property
+    def chunk(self) -> int:
+        """Seeds in a chunk."""
+        return int(str(self.group.attrs["chunk"]))
+
+    @property
+    def engines(self) -> dict[str, str]:
+        """Arm name to engine: seeds that come later are trained as the first ones were."""
+        return dict(json.loads(str(self.group.attrs["engines"])))
 
     @classmethod
     def create(
@@ -68,7 +77,7 @@ class Store:
                 group = zarr.open_group(str(path), mode="r+")
         except OSError as error:
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
-        return cls(group, chunk)
+        return cls(group)
 
     @classmethod
     def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
@@ -88,7 +97,7 @@ class Store:
                 "or choose another folder"
             )
         _resize(group, num_seeds)
-        return cls(group, int(str(group.attrs["chunk"])))
+        return cls(group)
 
     def completed(self, arm: int, start: int, stop: int) -> bool:
         """Whether these runs are all there."""
@@ -134,7 +143,7 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
 
     try:
         group = zarr.open_group(str(path), mode=mode)
-        for name in ("study", "versions"):
+        for name in ("study", "versions", "engines"):
             json.loads(str(group.attrs[name]))
         int(str(group.attrs["chunk"]))
         optional = ("parameters", "gradients")

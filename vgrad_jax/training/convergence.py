@@ -38,7 +38,7 @@ def watch(
     epoch: Int[Array, ""],
     train_accuracy: Float[Array, ""],
     finite: Bool[Array, ""],
-    threshold: float,
+    threshold: float | Float[Array, ""],
 ) -> Watch:
     """Look at a run after `epoch` completed epochs.
 
@@ -64,6 +64,6 @@ def epochs_to_converge(state: Watch) -> Float[Array, ""]:
     return jnp.where(outcome(state) == Outcome.CONVERGED, state.first_epoch, jnp.nan)
 
 
-def _reaches(accuracy: Float[Array, ""], threshold: float) -> Bool[Array, ""]:
+def _reaches(accuracy: Float[Array, ""], threshold: float | Float[Array, ""]) -> Bool[Array, ""]:
     # A mean of 0s and 1s in float32 can fall an ulp short of the share it stands for.
     return accuracy >= threshold - 1e-6

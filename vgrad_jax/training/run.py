@@ -17,6 +17,7 @@ from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.training import convergence
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.records import Record, batch_loss, evaluate, measure
+from vgrad_jax.training.settings import Settings, settings_of
 from vgrad_jax.training.shuffle import shuffled
 
 __all__ = ["History", "Run", "advance", "epoch_order", "initial_params", "look", "start", "train", "train_from"]
@@ -83,27 +84,37 @@ def train_from(
     key: PRNGKey,
     *,
     dataset: Dataset | None = None,
+    settings: Settings | None = None,
     rows_at_once: int | None = None,
 ) -> History:
     """Train from given parameters; `key` orders the rows.
 
-    Differentiable in `params`. `rows_at_once`: how the records are computed, see `measure`.
+    Differentiable in `params` and `settings`.
+
+    Args:
+        experiment: what to train; its initialisers are not used.
+        params: where to start.
+        key: as in `train`.
+        dataset: data to use instead of `experiment.data`.
+        settings: numbers to use instead of the experiment's own, as `settings_of` gives them.
+        rows_at_once: how the records are computed, see `measure`.
     """
+    settings = settings_of(experiment) if settings is None else settings
     dataset = load_data(experiment.data) if dataset is None else dataset
     recording = experiment.recording
     total = experiment.training.epochs
     run = start(experiment, params, key)
-    run, first = look(experiment, dataset, run, jnp.asarray(0), rows_at_once)
+    run, first = look(experiment, dataset, run, jnp.asarray(0), settings, rows_at_once)
 
     def group(run: Run, epochs: Int[Array, " epochs"]) -> tuple[Run, Record]:
         def between(run: Run, epoch: Int[Array, ""]) -> tuple[Run, None]:
-            run = advance(experiment, dataset, run, epoch)
-            return _follow(experiment, dataset, run, epoch, rows_at_once), None
+            run = advance(experiment, dataset, run, epoch, settings)
+            return _follow(experiment, dataset, run, epoch, settings, rows_at_once), None
 
         if len(epochs) > 1:
             run, _ = lax.scan(between, run, epochs[:-1])
-        run = advance(experiment, dataset, run, epochs[-1])
-        return look(experiment, dataset, run, epochs[-1], rows_at_once)
+        run = advance(experiment, dataset, run, epochs[-1], settings)
+        return look(experiment, dataset, run, epochs[-1], settings, rows_at_once)
 
     every = min(recording.every, total)
     whole = total // every * every
@@ -143,7 +154,9 @@ def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
     )
 
 
-def advance(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""]) -> Run:
+def advance(
+    experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""], settings: Settings | None = None
+) -> Run:
     """One pass over the training rows: the one that completes `epoch`, counted from 1."""
     rows = dataset.train_x.shape[0]
     size = experiment.training.batch_size
@@ -154,7 +167,7 @@ def advance(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array
     one_step = partial(
         training_step.step,
         loss_function=partial(batch_loss, mlp=experiment.mlp, loss=LOSSES[experiment.training.loss]),
-        optimizer=make_optimizer(experiment.optimizer),
+        optimizer=make_optimizer(experiment.optimizer, settings),
     )
     # The last batch stands apart: it may be smaller, and only its update is looked at.
     scanned = (rows - 1) // size
@@ -177,12 +190,17 @@ def advance(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array
 
 
 def look(
-    experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""], rows_at_once: int | None = None
+    experiment: Experiment,
+    dataset: Dataset,
+    run: Run,
+    epoch: Int[Array, ""],
+    settings: Settings | None = None,
+    rows_at_once: int | None = None,
 ) -> tuple[Run, Record]:
     """The record after `epoch` completed epochs; the run keeps what it was asked to keep of it."""
     recording, loss_name = experiment.recording, experiment.training.loss
     record, gradient = measure(run.state.params, run.updates, dataset, experiment.mlp, loss_name, rows_at_once)
-    run = _watched(experiment, run, epoch, record.train_loss, record.train_accuracy)
+    run = _watched(experiment, run, epoch, record.train_loss, record.train_accuracy, settings)
     return run._replace(
         parameters=_keep(run.parameters, run.state.params, recording.parameters_at, epoch),
         gradients=_keep(run.gradients, gradient, recording.gradients_at, epoch),
@@ -194,17 +212,29 @@ def epoch_order(order_key: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Arr
     return shuffled(jax.random.fold_in(order_key, epoch), rows)
 
 
-def _follow(experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""], rows_at_once: int | None) -> Run:
+def _follow(
+    experiment: Experiment,
+    dataset: Dataset,
+    run: Run,
+    epoch: Int[Array, ""],
+    settings: Settings,
+    rows_at_once: int | None,
+) -> Run:
     """An epoch between records: only convergence is looked at, so that it does not depend on what is recorded."""
     x, y = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
     loss, accuracy = evaluate(run.state.params, x, y, experiment.mlp, experiment.training.loss, rows_at_once)
-    return _watched(experiment, run, epoch, loss, accuracy)
+    return _watched(experiment, run, epoch, loss, accuracy, settings)
 
 
 def _watched(
-    experiment: Experiment, run: Run, epoch: Int[Array, ""], loss: Float[Array, ""], accuracy: Float[Array, ""]
+    experiment: Experiment,
+    run: Run,
+    epoch: Int[Array, ""],
+    loss: Float[Array, ""],
+    accuracy: Float[Array, ""],
+    settings: Settings | None,
 ) -> Run:
-    threshold = experiment.training.threshold
+    threshold = experiment.training.threshold if settings is None else settings["threshold"]
     return run._replace(watch=convergence.watch(run.watch, epoch, accuracy, jnp.isfinite(loss), threshold))
 
 
