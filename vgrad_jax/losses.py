@@ -40,7 +40,8 @@ def _binary_out_features(classes: int) -> int:
 
 
 def _softmax_value(logits: Float[Array, " classes"], label: Int[Array, ""]) -> Float[Array, ""]:
-    return optax.softmax_cross_entropy_with_integer_labels(logits, label)
+    # Not by indexing with the label: the gradient of that is a scatter, one lane after another.
+    return -jnp.sum(jax.nn.one_hot(label, len(logits), dtype=logits.dtype) * jax.nn.log_softmax(logits))
 
 
 def _softmax_correct(logits: Float[Array, " classes"], label: Int[Array, ""]) -> Bool[Array, ""]:

@@ -152,6 +152,10 @@ def _lanes_program(structure: Experiment, fingerprint: str, arguments: tuple[PyT
                 _programs[key] = _compile_lanes(structure, arguments)
             except NotInLanesError as error:
                 _programs[key] = error
+            except jax.errors.JaxRuntimeError as error:
+                if "UNIMPLEMENTED" not in str(error):
+                    raise
+                _programs[key] = NotInLanesError(str(error).splitlines()[0])
     program = _programs[key]
     if isinstance(program, NotInLanesError):
         raise program

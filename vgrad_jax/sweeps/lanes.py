@@ -18,6 +18,7 @@ with one more axis on every value that depends on the seed. Three things make it
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,11 +46,20 @@ class NotInLanesError(NotImplementedError):
     """The function has an operation that has no rule here."""
 
 
-class Value(NamedTuple):
+@dataclass(slots=True)
+class Value:
     """An intermediate result; `mapped` when it has the lanes as its last axis, else it is the same for all."""
 
     array: Any
     mapped: bool
+    stored: bool = False
+    """It is in memory, so that no reader can compute it again."""
+
+    def store(self, context: "Context") -> Any:
+        """The array, behind a fence where it may not be in memory; whoever reads the value later reads that."""
+        if self.mapped and not self.stored:
+            self.array, self.stored = _fence(context, self.array), True
+        return self.array
 
 
 class Context(NamedTuple):
@@ -89,7 +99,7 @@ def over_lanes(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
 
         def program(zero: Int[Array, ""], *leaves: Array) -> list[Array]:
             inner = Context(context.lanes, zero)
-            values = _evaluate(inner, closed.jaxpr, closed.consts, [Value(leaf, True) for leaf in leaves])
+            values = _evaluate(inner, closed.jaxpr, closed.consts, [Value(leaf, True, stored=True) for leaf in leaves])
             return [_spread(inner, value) for value in values]
 
         outputs = set_xla_metadata(jax.jit(program)(zero, *leaves), xla_cpu_small_call="true", inlineable="false")
@@ -212,16 +222,16 @@ def _gather(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> li
     if operand.mapped:
         return _by_vmap(context, equation, values)
     # The axis of an index's coordinates has to stay the last; the lanes are one more axis of indices before it.
-    index = jnp.swapaxes(_fence(context, indices.array), -1, -2)
+    index = jnp.swapaxes(indices.store(context), -1, -2)
     parameters = {**equation.params, "indices_are_sorted": False, "unique_indices": False}
-    return [Value(_fence(context, equation.primitive.bind(operand.array, index, **parameters)), True)]
+    return [Value(_fence(context, equation.primitive.bind(operand.array, index, **parameters)), True, stored=True)]
 
 
 def _dot_general(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     (left_sum, right_sum), (left_batch, _) = equation.params["dimension_numbers"]
     if left_batch or len(left_sum) != 1:
         raise NotInLanesError("a product with batch axes, or over several axes")
-    left, right = (Value(_fence(context, v.array) if v.mapped else jnp.asarray(v.array), v.mapped) for v in values)
+    left, right = (Value(jnp.asarray(value.store(context)), value.mapped) for value in values)
     shape = _shape(equation)
     left_free = tuple(range(left.array.ndim - left.mapped - 1))
 
@@ -249,7 +259,9 @@ def _dot_general(context: Context, equation: JaxprEqn, values: Sequence[Value]) 
         total = block(remainder(left.array, axis=left_sum[0]), remainder(right.array, axis=right_sum[0]))
     if whole:
         total = lax.fori_loop(0, whole, turn, total)
-    return [Value(_fence(context, total), True)]
+    result = Value(total, True)
+    result.store(context)
+    return [result]
 
 
 def _tree_sum(terms: list[Array]) -> Array:
@@ -266,41 +278,75 @@ def _scan(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list
     sequences = values[num_consts + num_carry :]
     inner = parameters["jaxpr"]
 
-    def turn(mapped: Sequence[bool], carry: Sequence[Any], slices: Sequence[Any]) -> list[Value]:
-        arguments = [Value(array, flag) for array, flag in zip(carry, mapped, strict=True)]
-        arguments += [Value(array, value.mapped) for array, value in zip(slices, sequences, strict=True)]
-        return _evaluate(context, inner.jaxpr, inner.consts, [*consts, *arguments])
-
     def as_mapped(mapped: Sequence[bool], values: Sequence[Value]) -> list[Any]:
         return [_spread(context, v) if flag else v.array for v, flag in zip(values, mapped, strict=True)]
 
-    # What enters the loop equal for all lanes may leave its body different: widen until nothing changes.
-    mapped = [value.mapped for value in carry]
-    while True:
-        seen: list[list[bool]] = []
-
-        def probe(
-            carry: Sequence[Any], slices: Sequence[Any], mapped: list[bool] = mapped, seen: list[list[bool]] = seen
-        ) -> list[Any]:
-            results = turn(mapped, carry, slices)
-            seen.append([value.mapped for value in results])
-            return [value.array for value in results]
-
-        slices = [jax.eval_shape(lambda array: array[0], value.array) for value in sequences]
-        jax.eval_shape(probe, as_mapped(mapped, carry), slices)
-        wider = [a or b for a, b in zip(mapped, seen[0], strict=False)]
-        if wider == mapped:
-            break
-        mapped = wider
+    mapped = _mapped_carry(inner.jaxpr, [value.mapped for value in values], num_consts, num_carry)
+    flags = [*mapped, *_mapped_equation(equation, [value.mapped for value in values])[num_carry:]]
 
     def body(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
-        results = turn(mapped, carry, slices)
+        # A loop has all that it reads in memory.
+        arguments = [Value(value.array, value.mapped, stored=True) for value in consts]
+        arguments += [Value(array, flag, stored=True) for array, flag in zip(carry, mapped, strict=True)]
+        arguments += [Value(array, value.mapped, stored=True) for array, value in zip(slices, sequences, strict=True)]
+        results = _evaluate(context, inner.jaxpr, inner.consts, arguments)
         return as_mapped(mapped, results[:num_carry]), [value.array for value in results[num_carry:]]
 
     options = {name: parameters[name] for name in ("length", "reverse", "unroll")}
     last, stacked = lax.scan(body, as_mapped(mapped, carry), [value.array for value in sequences], **options)
-    flags = [*mapped, *seen[0][num_carry:]]
-    return [Value(array, flag) for array, flag in zip([*last, *stacked], flags, strict=True)]
+    return [Value(array, flag, stored=True) for array, flag in zip([*last, *stacked], flags, strict=True)]
+
+
+def _cond(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
+    predicate, operands = values[0], values[1:]
+    if predicate.mapped:
+        raise NotInLanesError("a branch that depends on the lane")
+    branches = equation.params["branches"]
+    flags = _mapped_equation(equation, [value.mapped for value in values])
+
+    def branch(closed: Any, arrays: Sequence[Any]) -> list[Any]:
+        arguments = [Value(array, value.mapped, stored=True) for array, value in zip(arrays, operands, strict=True)]
+        results = _evaluate(context, closed.jaxpr, closed.consts, arguments)
+        return [_spread(context, v) if flag else v.array for v, flag in zip(results, flags, strict=True)]
+
+    functions = [partial(branch, closed) for closed in branches]
+    results = lax.switch(predicate.array, functions, [value.array for value in operands])
+    return [Value(array, flag, stored=True) for array, flag in zip(results, flags, strict=True)]
+
+
+def _mapped(jaxpr: Jaxpr, arguments: Sequence[bool]) -> list[bool]:
+    """Which results depend on the lane, where these arguments do."""
+    known = dict(zip(jaxpr.invars, arguments, strict=True))
+    for equation in jaxpr.eqns:
+        flags = [not isinstance(v, Literal) and known.get(v, False) for v in equation.invars]
+        known.update(zip(equation.outvars, _mapped_equation(equation, flags), strict=True))
+    return [not isinstance(v, Literal) and known.get(v, False) for v in jaxpr.outvars]
+
+
+def _mapped_equation(equation: JaxprEqn, arguments: Sequence[bool]) -> list[bool]:
+    name, parameters = equation.primitive.name, equation.params
+    if name in INLINED:
+        return _mapped(parameters[INLINED[name]].jaxpr, arguments)
+    if name == "scan":
+        num_consts, num_carry = parameters["num_consts"], parameters["num_carry"]
+        inner = parameters["jaxpr"].jaxpr
+        carry = _mapped_carry(inner, arguments, num_consts, num_carry)
+        return _mapped(inner, [*arguments[:num_consts], *carry, *arguments[num_consts + num_carry :]])
+    if name == "cond":
+        results = [_mapped(branch.jaxpr, arguments[1:]) for branch in parameters["branches"]]
+        return [any(flags) or arguments[0] for flags in zip(*results, strict=True)]
+    return [any(arguments)] * len(equation.outvars)
+
+
+def _mapped_carry(jaxpr: Jaxpr, arguments: Sequence[bool], num_consts: int, num_carry: int) -> list[bool]:
+    """What enters a loop equal for all lanes may leave its body different: widened until nothing changes."""
+    consts, carry = arguments[:num_consts], list(arguments[num_consts : num_consts + num_carry])
+    while True:
+        results = _mapped(jaxpr, [*consts, *carry, *arguments[num_consts + num_carry :]])
+        wider = [a or b for a, b in zip(carry, results, strict=False)]
+        if wider == carry:
+            return carry
+        carry = wider
 
 
 INLINED = {
@@ -324,7 +370,7 @@ ELEMENTWISE = """
 OTHERS_BY_VMAP = """
     argmax argmin cummax cummin cumprod cumsum dynamic_slice dynamic_update_slice pad random_bits random_fold_in
     random_split random_unwrap random_wrap reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum rev
-    scatter scatter-add scatter_add split
+    split
 """.split()  # noqa: SIM905
 
 RULES: dict[str, Rule] = {
@@ -332,6 +378,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(OTHERS_BY_VMAP, _by_vmap),
     "broadcast_in_dim": _broadcast_in_dim,
     "concatenate": _concatenate,
+    "cond": _cond,
     "dot_general": _dot_general,
     "gather": _gather,
     "reshape": _reshape,

@@ -1,0 +1,95 @@
+"""The grid: which cases answer which question at which size.
+
+`smallest` is for the tests, where nothing is timed; `short` takes minutes; `full` is what conclusions are drawn from
+and takes hours. A case is a row of the question's table.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import vgrad_jax as vg
+
+SIZES = ("smallest", "short", "full")
+ARTICLE_EPOCHS = 500
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a network, how many seeds of it, for how long, and how often everything is measured."""
+
+    name: str
+    seeds: int = 32
+    width: int = 5
+    depth: int = 5
+    epochs: int = 2
+    rounds: int = 1
+    batch_size: int = 32
+    engines: tuple[str, ...] = ("plain", "lanes")
+
+    def experiment(self, *, every: int | None = None, parameters_at: tuple[int, ...] = ()) -> vg.Experiment:
+        """The article's tanh network with He initialisation, in this case's size.
+
+        Args:
+            every: epochs between records; None is only before the first and after the last epoch.
+            parameters_at: as in `Recording`.
+        """
+        return dataclasses.replace(
+            vg.presets.article()["tanh_he"],
+            mlp=vg.MLP(hidden=(self.width,) * self.depth, output_init="uniform(0, 1)"),
+            training=vg.Training(epochs=self.epochs, batch_size=self.batch_size),
+            recording=vg.Recording(every=every or self.epochs, parameters_at=parameters_at),
+        )
+
+
+def cases(question: str, size: str) -> list[Case]:
+    """The cases of a question, by the name of its script without `bench_`."""
+    return _QUESTIONS[question](SIZES.index(size))
+
+
+def _train_step(level: int) -> list[Case]:
+    epochs, rounds = (2, 20, 100)[level], (1, 5, 9)[level]
+    article = Case("article", epochs=epochs, rounds=rounds)
+    if not level:
+        return [article]
+    every_step = Case("article, one batch of all rows", batch_size=500, epochs=epochs, rounds=rounds)
+    return [article, every_step]
+
+
+def _seeds(level: int) -> list[Case]:
+    if not level:
+        return [Case("width 5", seeds=32, engines=("plain",))]
+    epochs, rounds = (0, 10, 50)[level], (0, 3, 5)[level]
+    many = (1, 16, 256, 2048) if level == 1 else (1, 16, 64, 256, 1024, 4096, 16384, 65536)
+    grid = [Case(f"width 5, {n} seeds", seeds=n, epochs=epochs, rounds=rounds if n < 10_000 else 3) for n in many]
+    seeds = 64 if level == 1 else 256
+    for width in (16, 32, 64, 128):
+        fewer = max(2, epochs // 5) if width > 32 else epochs
+        grid.append(Case(f"width {width}", seeds=seeds, width=width, epochs=fewer, rounds=rounds))
+    for depth in (20,) if level == 1 else (20, 50):
+        grid.append(Case(f"depth {depth}", seeds=seeds, depth=depth, epochs=epochs, rounds=rounds))
+    return grid
+
+
+def _peers(level: int) -> list[Case]:
+    return [Case("article", seeds=(2, 20, 40)[level], epochs=(2, 60, 100)[level], rounds=(1, 3, 5)[level])]
+
+
+def _floor(level: int) -> list[Case]:
+    if not level:
+        return [Case("article", seeds=32, epochs=2, engines=("plain",))]
+    return [Case("article", seeds=(0, 64, 512)[level], epochs=(0, 100, 500)[level], rounds=(0, 5, 9)[level])]
+
+
+def _scaling(level: int) -> list[Case]:
+    if not level:
+        return [Case("article", seeds=32, engines=("plain",))]
+    return [Case("article", seeds=(0, 256, 2048)[level], epochs=(0, 20, 100)[level], rounds=(0, 5, 9)[level])]
+
+
+_QUESTIONS = {
+    "train_step": _train_step,
+    "seeds": _seeds,
+    "peers": _peers,
+    "floor": _floor,
+    "scaling": _scaling,
+}

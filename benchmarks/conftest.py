@@ -1,0 +1,59 @@
+"""Sizes, and results as JSON."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import pytest
+
+from benchmarks import machine
+from benchmarks.cases import SIZES, cases
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("benchmarks")
+    group.addoption("--size", choices=SIZES, default="smallest", help="how much of the grid is run (%(default)s)")
+    group.addoption("--keep", action="store_true", help="time everything, and write the results to benchmarks/results")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Before pytest-benchmark reads its options."""
+    if config.getoption("--keep"):
+        name = f"{machine.label()}-{datetime.now(UTC):%Y-%m-%d-%H%M}-{config.getoption('--size')}.json"
+        config.option.benchmark_json = str(RESULTS / name)
+        config.option.benchmark_enable = True
+        config.option.benchmark_disable = False
+
+
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        question = metafunc.module.__name__.rpartition("bench_")[2]
+        grid = cases(question, metafunc.config.getoption("--size"))
+        metafunc.parametrize("case", grid, ids=lambda case: case.name.replace(", ", "-").replace(" ", "-"))
+
+
+@pytest.fixture
+def size(request):
+    """The size that was asked for."""
+    return request.config.getoption("--size")
+
+
+def pytest_benchmark_generate_machine_info(config):
+    del config
+    return machine.describe()
+
+
+def pytest_benchmark_update_json(config, benchmarks, output_json):
+    """Keep what the tables and a sceptic need."""
+    del benchmarks
+    output_json["size"] = config.getoption("--size")
+    output_json["commit_info"] = {key: output_json["commit_info"].get(key) for key in ("id", "time", "dirty")}
+    kept = ("group", "name", "params", "extra_info")
+    output_json["benchmarks"] = [{key: entry[key] for key in kept} for entry in output_json["benchmarks"]]
+    for entry in output_json["benchmarks"]:
+        entry["params"] = {key: str(value) for key, value in (entry["params"] or {}).items()}

@@ -1,0 +1,164 @@
+"""The C kernel of `floor.c`: compiled for one network, called on the library's own parameters and row orders."""
+
+import ctypes
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from vgrad_jax.nets.mlp import Layer, Params
+from vgrad_jax.training.run import epoch_order, initial_params
+
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-shared", "-pthread", "-std=gnu11", "-Wall", "-Werror")
+
+
+class Floor(NamedTuple):
+    """A batch of seeds as the kernel takes it; the number of seeds is a multiple of its lanes."""
+
+    library: ctypes.CDLL
+    params: np.ndarray
+    """(group, parameter, lane)"""
+    orders: np.ndarray
+    """(group, order, row, lane)"""
+    experiment: vg.Experiment
+
+
+def build(features: int = 2, width: int = 5, hidden: int = 5, batch: int = 32) -> ctypes.CDLL:
+    """The compiled kernel; the test is skipped where there is no compiler."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("the floor needs a C compiler, gcc or cc; none was found")
+    return _build(compiler, (Path(__file__).parent / "floor.c").read_text(), features, width, hidden, batch)
+
+
+@lru_cache(maxsize=8)
+def _build(compiler: str, source: str, features: int, width: int, hidden: int, batch: int) -> ctypes.CDLL:
+    sizes = {"FEATURES": features, "WIDTH": width, "HIDDEN": hidden, "BATCH": batch}
+    with tempfile.TemporaryDirectory() as folder:
+        code, library = Path(folder, "floor.c"), Path(folder, "floor.so")
+        code.write_text(source)
+        command = [compiler, *FLAGS, *(f"-D{name}={value}" for name, value in sizes.items())]
+        subprocess.run([*command, str(code), "-o", str(library)], check=True)
+        loaded = ctypes.CDLL(str(library))
+    loaded.peak_multiply_adds.restype = ctypes.c_double
+    return loaded
+
+
+def compiler_version() -> str | None:
+    """The first line of what the compiler says of itself."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        return None
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
+
+
+def prepare(experiment: vg.Experiment, keys: jax.Array, orders: int) -> Floor:
+    """The seeds of these keys, as `vgrad_jax.train` would start and shuffle them.
+
+    Args:
+        experiment: a tanh network with hidden layers of one width, one logit, trained by SGD with momentum.
+        keys: one for each seed.
+        orders: epochs of which the order of rows is made; a longer training uses them again from the first.
+    """
+    dataset = vg.load_data(experiment.data)
+    rows, features = dataset.train_x.shape
+    widths = set(experiment.mlp.hidden)
+    assert experiment.mlp.activation == "tanh"
+    assert len(widths) == 1
+    assert rows < 2**16
+    params = jax.vmap(lambda key: initial_params(experiment, key, dataset))(keys)
+
+    def all_orders(key: jax.Array) -> jax.Array:
+        order_key = jax.random.fold_in(key, 1)
+        return jax.vmap(lambda epoch: epoch_order(order_key, epoch, rows))(jnp.arange(1, orders + 1))
+
+    order = np.asarray(jax.jit(jax.vmap(all_orders))(keys), np.uint16)
+    library = build(features, *widths, len(experiment.mlp.hidden), experiment.training.batch_size)
+    lanes = library.lanes()
+    assert len(keys) % lanes == 0
+    order = np.moveaxis(order.reshape(-1, lanes, orders, rows), 1, -1)
+    return Floor(library, _packed(params, lanes), np.ascontiguousarray(order), experiment)
+
+
+def _packed(params: Params, lanes: int) -> np.ndarray:
+    leaves = [np.asarray(leaf, np.float32) for layer in params for leaf in layer]
+    flat = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+    return _aligned(np.swapaxes(flat.reshape(-1, lanes, flat.shape[1]), 1, 2))
+
+
+def _unpacked(packed: np.ndarray, experiment: vg.Experiment) -> Params:
+    flat = np.swapaxes(packed, 1, 2).reshape(-1, packed.shape[1])
+    features = vg.load_data(experiment.data).train_x.shape[1]
+    widths = experiment.mlp.widths(features)
+    layers, start = [], 0
+    for fan_in, fan_out in itertools.pairwise(widths):
+        middle, stop = start + fan_in * fan_out, start + (fan_in + 1) * fan_out
+        layers.append(Layer(flat[:, start:middle].reshape(-1, fan_in, fan_out), flat[:, middle:stop]))
+        start = stop
+    return tuple(layers)
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """A copy that starts at a multiple of 64 bytes, as vectors in memory have to."""
+    buffer = np.empty(array.nbytes + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def train(floor: Floor, epochs: int, threads: int) -> Params:
+    """Train all seeds; the parameters have a leading seed axis."""
+    experiment = floor.experiment
+    dataset = vg.load_data(experiment.data)
+    params, momenta = _aligned(floor.params), _aligned(np.zeros_like(floor.params))
+    x, y = (np.ascontiguousarray(array, np.float32) for array in (dataset.train_x, dataset.train_y))
+    groups, orders, rows, _ = floor.orders.shape
+    rates = (experiment.optimizer.learning_rate, experiment.optimizer.momentum)
+    arrays: list[Any] = [ctypes.c_void_p(array.ctypes.data) for array in (x, y, floor.orders, params, momenta)]
+    floor.library.train(threads, groups, rows, epochs, orders, *map(ctypes.c_float, rates), *arrays)
+    return _unpacked(params, experiment)
+
+
+def tanh(values: np.ndarray) -> np.ndarray:
+    """The kernel's tanh; the number of values is a multiple of the lanes."""
+    copy, library = _aligned(np.asarray(values, np.float32)), build()
+    library.tanh_values(len(copy) // library.lanes(), ctypes.c_void_p(copy.ctypes.data))
+    return copy
+
+
+@lru_cache(maxsize=4)
+def peak_gflops(threads: int | None = None, seconds: float = 0.3) -> float:
+    """Single-precision multiply-adds that the cores can do at best, two operations each, in 1e9 a second.
+
+    Args:
+        threads: cores to use; None is all.
+        seconds: how long each of three trials lasts, about; the fastest counts.
+    """
+    library, result = build(), ctypes.c_float()
+    threads = threads or cores()
+
+    def timed(turns: int) -> float:
+        start = time.perf_counter()
+        done = library.peak_multiply_adds(threads, ctypes.c_long(turns), ctypes.c_float(0.5), ctypes.byref(result))
+        return 2 * done / (time.perf_counter() - start)
+
+    turns = 10**6
+    turns = max(1, int(timed(turns) * seconds / (2 * threads * 16 * library.lanes())))
+    return max(timed(turns) for _ in range(3)) / 1e9
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,182 @@
+"""Every engine gives what the plain one gives, and says so when it cannot."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from vgrad_jax.losses import LOSSES
+from vgrad_jax.nets.activations import ACTIVATIONS
+from vgrad_jax.nets.initializers import INITIALIZERS
+from vgrad_jax.nets.mlp import NORMS
+from vgrad_jax.optimizers import make_optimizer
+from vgrad_jax.sweeps import engine as engines
+from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine, run_keys
+from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, over_lanes
+from vgrad_jax.training import step as training_step
+from vgrad_jax.training.records import batch_loss
+from vgrad_jax.training.run import initial_params
+
+KEYS = run_keys(3, jnp.arange(3))
+
+OPTIMIZERS = (
+    vg.Optimizer("sgd", learning_rate=0.05),
+    vg.Optimizer("sgd", learning_rate=0.05, momentum=0.9),
+    vg.Optimizer("sgd", learning_rate=0.05, momentum=0.9, nesterov=True, clip_norm=0.1),
+    vg.Optimizer("rmsprop", learning_rate=0.01),
+    vg.Optimizer("rmsprop", learning_rate=0.01, momentum=0.5),
+    vg.Optimizer("adam", learning_rate=0.01),
+    vg.Optimizer("adamw", learning_rate=0.01, weight_decay=0.1, clip_norm=1.0),
+)
+WITH_NUMBERS = {
+    "constant": "constant(0.3)",
+    "uniform": "uniform(-1, 1)",
+    "normal": "normal(0.5)",
+    "truncated_normal": "truncated_normal(0.5)",
+}
+
+
+def steps():
+    """Every activation, norm, loss and optimiser, in networks of a few layers."""
+    networks = [(None, None), (None, 0.5), *((norm, None) for norm in NORMS)]
+    for index, optimizer in enumerate(OPTIMIZERS):
+        activations = tuple(ACTIVATIONS)[index :: len(OPTIMIZERS)]
+        norm, residual = networks[index % len(networks)]
+        loss = list(LOSSES)[index % len(LOSSES)]
+        mlp = vg.MLP(hidden=(3,) * len(activations), activation=activations, norm=norm, residual=residual)
+        yield pytest.param(mlp, loss, optimizer, id=f"{norm or residual}-{loss}-{optimizer.name}-{index}")
+
+
+TRAININGS = {
+    "sgd": vg.Experiment(
+        vg.MLP(hidden=(3, 2), activation="relu", bias_init="uniform(-1, 1)", residual=0.5),
+        vg.Data("moons", samples=16),
+        vg.Optimizer("sgd", learning_rate=0.05, momentum=0.9, clip_norm=1.0),
+        vg.Training(epochs=5, batch_size=3),
+        vg.Recording(every=2, parameters_at=(0, 4), gradients_at=(5,)),
+    ),
+    "adam": vg.Experiment(
+        vg.MLP(hidden=(3,), activation="silu", norm="layer"),
+        vg.Data("moons", samples=16),
+        vg.Optimizer("adam", learning_rate=0.01),
+        vg.Training(epochs=2, batch_size=4, loss="softmax_cross_entropy"),
+    ),
+}
+
+
+def assert_equal(one, other, **tolerance):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+def test_the_steps_leave_nothing_out():
+    drawn = [parameter.values for parameter in steps()]
+    assert {name for mlp, _, _ in drawn for name in mlp.activation} == set(ACTIVATIONS)
+    assert {mlp.norm for mlp, _, _ in drawn} == {None, *NORMS}
+    assert {loss for _, loss, _ in drawn} == set(LOSSES)
+
+
+@pytest.mark.parametrize(("mlp", "loss", "optimizer"), list(steps()))
+def test_a_step_in_lanes_is_that_of_vmap(mlp, loss, optimizer):
+    """Updates of two steps: the second one is of an optimiser with a past."""
+    x, y = jax.random.normal(jax.random.key(1), (6, 2)), jnp.arange(6) % 2
+    one_step = partial(
+        training_step.step,
+        loss_function=partial(batch_loss, mlp=mlp, loss=LOSSES[loss]),
+        optimizer=make_optimizer(optimizer),
+    )
+
+    def two_steps(params, rows):
+        state = training_step.init(params, make_optimizer(optimizer))
+        state, first = one_step(state, (rows, y))
+        return first, one_step(state, (rows, y))
+
+    params = jax.vmap(lambda key: vg.init_mlp(key, mlp, 2, LOSSES[loss].out_features(2)))(KEYS)
+    rows = x[None] + jnp.arange(len(KEYS))[:, None, None]
+    last = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), (params, rows))
+    inside = jax.jit(over_lanes(two_steps), compiler_options=COMPILER_OPTIONS)(jnp.int32(0), *last)
+    outside = jax.jit(jax.vmap(two_steps, out_axes=-1))(params, rows)
+    assert_equal(inside, outside, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_in_lanes_is_that_of_vmap(name):
+    experiment = TRAININGS[name]
+    assert_equal(ENGINES["lanes"](experiment, "", KEYS), ENGINES["plain"](experiment, "", KEYS), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_every_initialiser_draws_the_same_for_every_engine(name):
+    """Engines start from given parameters: what is left to compare is that these are `train`'s."""
+    experiment = vg.Experiment(vg.MLP(hidden=(3,), kernel_init=WITH_NUMBERS.get(name, name)))
+    drawn = engines._initial(experiment, "")(KEYS)
+    dataset = vg.load_data(experiment.data)
+    assert_equal(drawn, jax.vmap(partial(initial_params, experiment, dataset=dataset))(KEYS), rtol=1e-6)
+
+
+def test_more_seeds_than_lanes(small):
+    few = dataclasses.replace(small, training=vg.Training(epochs=2, batch_size=8))
+    keys = run_keys(0, jnp.arange(LANES + 3))
+    assert_equal(ENGINES["lanes"](few, "", keys), ENGINES["plain"](few, "", keys), rtol=1e-4, atol=1e-4)
+
+
+def sorting(x):
+    return jnp.sort(x[None])[0] + jnp.tanh(x)
+
+
+def test_what_lanes_do_not_accept_falls_back(small):
+    unusual = dataclasses.replace(small, mlp=vg.MLP(hidden=(3,), activation=sorting))
+    with pytest.raises(engines.NotInLanesError, match="sort has no rule"):
+        ENGINES["lanes"](unusual, "", KEYS)
+    assert_equal(ENGINES["auto"](unusual, "", KEYS), ENGINES["plain"](unusual, "", KEYS), rtol=0)
+
+
+def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
+    compiled = []
+    compile_lanes = engines._compile_lanes
+    monkeypatch.setattr(engines, "_compile_lanes", lambda *a: compiled.append(a) or compile_lanes(*a))
+    monkeypatch.setattr(engines, "_programs", {})
+    traced = []
+    train_from = engines.train_from
+    monkeypatch.setattr(engines, "train_from", lambda *a, **k: traced.append(a) or train_from(*a, **k))
+    engines._plain_program.cache_clear()
+    grid = {
+        f"{rate} {momentum} {init}": dataclasses.replace(
+            small,
+            mlp=vg.MLP(hidden=(2,), kernel_init=init),
+            optimizer=vg.Optimizer("sgd", learning_rate=rate, momentum=momentum),
+        )
+        for rate in (0.01, 0.3)
+        for momentum in (0.5, 0.9)
+        for init in ("normal(0.1)", "normal(2)", "he_uniform")
+    }
+    for engine in ("plain", "lanes"):
+        results = vg.sweep(grid, 2, engine=engine, workers=1, progress=False)
+        assert len(np.unique(results["train_loss"][:, 0, -1])) == len(grid)
+    assert len(compiled) == 1
+    assert len(traced) == 2
+
+
+def test_the_engine_is_chosen_by_width_seeds_and_chunk(small):
+    long = vg.Experiment(training=vg.Training(epochs=500))
+    assert choose_engine(long, 128) == "auto"
+    assert choose_engine(long, 10) == "plain"
+    assert choose_engine(long, 128, chunk=8) == "plain"
+    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(512,))), 128) == "plain"
+
+
+def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):
+    path = tmp_path / "r.zarr"
+    arms = {"a": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,)))}
+    vg.sweep(arms, 2, store=path, progress=False)
+
+    def fail(*arguments):
+        raise AssertionError("another engine than the store's")
+
+    for name in ("auto", "lanes"):
+        monkeypatch.setitem(ENGINES, name, fail)
+    vg.sweep(arms, 4, store=path, resume=True, engine="lanes", progress=False)
