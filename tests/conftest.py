@@ -14,6 +14,8 @@ import pytest
 from hypothesis import settings
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tests compile far longer than they compute.
+jax.config.update("jax_disable_most_optimizations", True)
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 

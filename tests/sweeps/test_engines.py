@@ -161,12 +161,13 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
     assert len(traced) == 2
 
 
-def test_the_engine_is_chosen_by_width_seeds_and_chunk(small):
+def test_the_engine_is_chosen_by_width_seeds_chunk_and_activation():
     long = vg.Experiment(training=vg.Training(epochs=500))
     assert choose_engine(long, 128) == "auto"
     assert choose_engine(long, 10) == "plain"
     assert choose_engine(long, 128, chunk=8) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(512,))), 128) == "plain"
+    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(activation=jax.nn.relu)), 128) == "plain"
 
 
 def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):

@@ -102,7 +102,8 @@ ENGINES: dict[str, Engine] = {"auto": auto, "plain": plain, "lanes": lanes}
 def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = None) -> str:
     """The name of the engine that is fastest for an arm, compilation included.
 
-    It depends on the platform, the widest layer, and the work that the longer compilation of `lanes` has to pay for.
+    It depends on the platform, the widest layer, whether the activations have names, and the work that the longer
+    compilation of `lanes` has to pay for.
 
     Args:
         experiment: the arm.
@@ -112,10 +113,13 @@ def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = No
     >>> choose_engine(Experiment(), 10)
     'plain'
     """
+    activation = experiment.mlp.activation
+    # XLA is known to end the process over programs of this kind that it cannot compile. What has a name is tested.
+    known = all(isinstance(one, str) for one in (activation if isinstance(activation, tuple) else (activation,)))
     narrow = max(experiment.mlp.hidden, default=1) <= WIDEST_IN_LANES
     enough = num_seeds * experiment.training.epochs >= LEAST_EPOCHS_IN_LANES
     full = chunk is None or chunk % LANES == 0
-    return "auto" if jax.default_backend() == "cpu" and narrow and enough and full else "plain"
+    return "auto" if jax.default_backend() == "cpu" and known and narrow and enough and full else "plain"
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,94 @@
+"""How close is the sweep to a kernel written for this network and this machine alone, and where does the rest go?
+
+The kernel in `floor.c` only trains: it draws nothing, shuffles nothing and records nothing. The sweep's complete study
+shuffles every epoch of every seed and records losses, accuracies and each layer's gradient after every epoch.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import vgrad_jax as vg
+from benchmarks import floor, work
+from benchmarks.measure import side_by_side
+from vgrad_jax.sweeps.engine import LANES, run_keys
+from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, over_lanes
+from vgrad_jax.training.run import epoch_order
+
+ORDERS = 50
+"""Epochs whose orders the kernel is given; it takes them again and again."""
+
+
+def test_the_kernel_does_the_same_training(size):
+    """Parameters after two epochs, and its tanh, against the library's."""
+    del size
+    experiment = vg.Experiment(
+        vg.presets.article()["tanh_he"].mlp,
+        training=vg.Training(epochs=2),
+        recording=vg.Recording(every=2, parameters_at=(2,)),
+    )
+    keys = run_keys(0, jnp.arange(16))
+    trained = floor.train(floor.prepare(experiment, keys, orders=2), epochs=2, threads=2)
+    expected = jax.jit(jax.vmap(lambda key: vg.train(experiment, key)))(keys).parameters
+    for ours, theirs in zip(jax.tree.leaves(expected), jax.tree.leaves(trained), strict=True):
+        np.testing.assert_allclose(theirs, ours[:, 0], rtol=2e-3, atol=2e-4)
+    values = np.linspace(-12, 12, 1024, dtype=np.float32)
+    np.testing.assert_allclose(floor.tanh(values), np.tanh(values), rtol=1e-5, atol=1e-6)
+
+
+def test_floor(benchmark, case):
+    experiments = {"complete": case.experiment(every=1, parameters_at=(case.epochs,))}
+    experiments["not recorded"] = case.experiment(parameters_at=(case.epochs,))
+    fastest = case.engines[-1]
+    kernel = floor.prepare(case.experiment(), run_keys(1, jnp.arange(case.seeds)), min(case.epochs, ORDERS))
+
+    def sweep(name, engine):
+        arms = {"case": experiments[name]}
+        return lambda number: vg.sweep(arms, case.seeds, seed=1, engine=engine, progress=False)
+
+    calls = {
+        "complete": sweep("complete", fastest),
+        "not recorded": sweep("not recorded", fastest),
+        "plain": sweep("complete", "plain"),
+        "shuffling": shuffling(case),
+        "kernel": lambda number: floor.train(kernel, case.epochs, floor.cores()),
+    }
+    measured = side_by_side(benchmark, calls, case.rounds)
+    theirs = work.accuracies(measured.results["kernel"][-1], case.experiment())
+    ours = measured.results["complete"][-1].train_accuracy.values[0, :, -1]
+    benchmark.group = "floor"
+    benchmark.extra_info.update(
+        case=case.name,
+        seeds=case.seeds,
+        epochs=case.epochs,
+        engine=fastest,
+        same_work=work.assert_same_work(ours, theirs, threshold=0.8),
+        run_milliseconds={name: measured.median(name) / case.seeds * 1e3 for name in calls},
+        compile_seconds={name: measured.compile_seconds(name) for name in ("complete", "plain")},
+        times_plain=measured.ratio("plain", "complete"),
+        times_the_floor=measured.ratio("complete", "kernel"),
+        not_recorded_times_the_floor=measured.ratio("not recorded", "kernel"),
+        recording_share=1 - 1 / measured.ratio("complete", "not recorded"),
+        shuffling_share=measured.ratio("shuffling", "complete"),
+        peak_gflops=floor.peak_gflops(),
+        kernel_gflops=2 * case.seeds * work.multiply_adds(case, every=case.epochs) / measured.median("kernel") / 1e9,
+    )
+
+
+def shuffling(case):
+    """All orders of all epochs, and nothing else; one core's time is shared by all cores."""
+    rows = len(vg.load_data(case.experiment().data).train_x)
+
+    def orders(key):
+        epochs = jnp.arange(1, case.epochs + 1)
+        add = lambda total, epoch: (total + epoch_order(key, epoch, rows), None)  # noqa: E731
+        return jax.lax.scan(add, jnp.zeros(rows, jnp.int32), epochs)[0]
+
+    program = jax.jit(over_lanes(orders), compiler_options=COMPILER_OPTIONS)
+    groups = max(1, case.seeds // LANES // floor.cores())
+
+    def call(number):
+        keys = run_keys(number + 1, jnp.arange(LANES))
+        return [program(jnp.int32(0), keys) for _ in range(groups)]
+
+    return call

@@ -1,0 +1,45 @@
+"""How fast do other tools train the same network, from the same weights, for as long?
+
+The same work is asserted by its outcome: the share of runs that reach the threshold, and their mean accuracy, agree
+with the sweep's within their intervals.
+"""
+
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from benchmarks import peers, work
+from benchmarks.measure import side_by_side
+
+
+def test_peers(benchmark, case):
+    experiment = case.experiment(parameters_at=(case.epochs,))
+    threshold = experiment.training.threshold
+    available = peers.available()
+    missing = sorted(set(peers.PEERS) - set(available))
+    if not available:
+        pytest.skip("no other tool is installed: pip install '.[peers]'")
+
+    def sweep(engine):
+        results = lambda seed: vg.sweep({"case": experiment}, case.seeds, seed=seed, engine=engine, progress=False)  # noqa: E731
+        return lambda number: results(number + 1).train_accuracy.values[0, :, -1]
+
+    def peer(train):
+        return lambda number: work.accuracies(train(peers.Task(experiment, case.seeds, number + 1)), experiment)
+
+    calls = {f"vgrad_jax, {engine}": sweep(engine) for engine in case.engines}
+    calls.update((name, peer(available[name])) for name in available)
+    measured = side_by_side(benchmark, calls, case.rounds)
+    ours = np.concatenate(measured.results[f"vgrad_jax, {case.engines[0]}"])
+    fastest = f"vgrad_jax, {case.engines[-1]}"
+    benchmark.group = "peers"
+    benchmark.extra_info.update(case=case.name, seeds=case.seeds, epochs=case.epochs, missing=missing)
+    benchmark.extra_info["peers"] = {
+        name: {
+            "run_milliseconds": measured.median(name) / case.seeds * 1e3,
+            "times_ours": measured.ratio(name, fastest),
+            "first_call_seconds": measured.first[name],
+            **work.assert_same_work(ours, np.concatenate(measured.results[name]), threshold),
+        }
+        for name in calls
+    }

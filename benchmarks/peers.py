@@ -1,0 +1,237 @@
+"""The article's training in other tools, each as its own users write it; all start from the library's weights."""
+
+import importlib.util
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import vgrad_jax as vg
+from vgrad_jax.nets.mlp import Layer, Params
+from vgrad_jax.sweeps.engine import run_keys
+from vgrad_jax.training.run import initial_params
+
+
+class Task(NamedTuple):
+    """Train these seeds of a tanh network with one logit, by SGD with momentum."""
+
+    experiment: vg.Experiment
+    seeds: int
+    study_seed: int
+
+    @property
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training rows and classes."""
+        dataset = vg.load_data(self.experiment.data)
+        return dataset.train_x.astype(np.float32), dataset.train_y.astype(np.float32)
+
+    def initial(self) -> Params:
+        """The library's initial weights, with a leading seed axis."""
+        keys = run_keys(self.study_seed, jnp.arange(self.seeds))
+        dataset = vg.load_data(self.experiment.data)
+        params = jax.vmap(partial(initial_params, self.experiment, dataset=dataset))(keys)
+        return jax.tree.map(np.asarray, params)
+
+    def of_seed(self, seed: int) -> list[np.ndarray]:
+        """One seed's kernels and biases in turn, input side first."""
+        return [leaf[seed] for layer in self.initial() for leaf in layer]
+
+    def permutations(self, seed: int) -> Any:
+        """An order of rows for each epoch."""
+        generator = np.random.default_rng((self.study_seed, seed))
+        for _ in range(self.experiment.training.epochs):
+            yield generator.permutation(len(self.data[0]))
+
+
+def _stacked(weights: list[list[np.ndarray]]) -> Params:
+    leaves = [np.stack(leaf) for leaf in zip(*weights, strict=True)]
+    return tuple(Layer(kernel, bias) for kernel, bias in zip(leaves[::2], leaves[1::2], strict=True))
+
+
+def keras_fit(task: Task) -> Params:
+    """Keras 3 on its JAX backend: one compiled model, its weights set for every seed."""
+    model = _keras_model(task.experiment)
+    x, y = task.data
+    weights = []
+    for seed in range(task.seeds):
+        model.set_weights(task.of_seed(seed))
+        for variable in model.optimizer.variables:
+            if "momentum" in variable.path:
+                variable.assign(np.zeros(variable.shape, np.float32))
+        training = task.experiment.training
+        model.fit(x, y, batch_size=training.batch_size, epochs=training.epochs, verbose=0)
+        weights.append(model.get_weights())
+    return _stacked(weights)
+
+
+_keras_models: dict[vg.Experiment, Any] = {}
+
+
+def _keras_model(experiment: vg.Experiment) -> Any:
+    import keras
+
+    if experiment not in _keras_models:
+        layers = [keras.layers.Dense(width, activation="tanh") for width in experiment.mlp.hidden]
+        model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(1)])
+        optimizer = keras.optimizers.SGD(experiment.optimizer.learning_rate, momentum=experiment.optimizer.momentum)
+        model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True))
+        _keras_models[experiment] = model
+    return _keras_models[experiment]
+
+
+def torch_loop(task: Task) -> Params:
+    """PyTorch: a Python loop over batches."""
+    import torch
+
+    mlp, size = task.experiment.mlp, task.experiment.training.batch_size
+    x, y = (torch.from_numpy(array) for array in task.data)
+    widths = (2, *mlp.hidden)
+    weights = []
+    for seed in range(task.seeds):
+        layers: list[Any] = []
+        for fan_in, fan_out in itertools.pairwise(widths):
+            layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.Tanh()]
+        model = torch.nn.Sequential(*layers, torch.nn.Linear(widths[-1], 1))
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), task.of_seed(seed), strict=True):
+                parameter.copy_(torch.from_numpy(np.array(value.T)))
+        optimizer = torch.optim.SGD(
+            model.parameters(), task.experiment.optimizer.learning_rate, momentum=task.experiment.optimizer.momentum
+        )
+        for order in task.permutations(seed):
+            rows, classes = x[order], y[order]
+            for start in range(0, len(rows), size):
+                optimizer.zero_grad()
+                logits = model(rows[start : start + size])[:, 0]
+                torch.nn.functional.binary_cross_entropy_with_logits(logits, classes[start : start + size]).backward()
+                optimizer.step()
+        weights.append([parameter.detach().numpy().T for parameter in model.parameters()])
+    return _stacked(weights)
+
+
+def torch_vmap(task: Task) -> Params:
+    """`torch.func`: all seeds at once, a Python loop over batches."""
+    import torch
+
+    size, settings = task.experiment.training.batch_size, task.experiment.optimizer
+    x, y = (torch.from_numpy(array) for array in task.data)
+    params = [torch.from_numpy(np.array(leaf)) for layer in task.initial() for leaf in layer]
+
+    def loss(params: list[Any], rows: Any, classes: Any) -> Any:
+        for kernel, bias in zip(params[:-2:2], params[1:-2:2], strict=True):
+            rows = torch.tanh(rows @ kernel + bias)
+        logits = (rows @ params[-2] + params[-1])[:, 0]
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, classes)
+
+    gradients = torch.func.vmap(torch.func.grad(loss))
+    momenta = [torch.zeros_like(leaf) for leaf in params]
+    for orders in zip(*(task.permutations(seed) for seed in range(task.seeds)), strict=True):
+        order = torch.from_numpy(np.stack(orders))
+        rows, classes = x[order], y[order]
+        for start in range(0, rows.shape[1], size):
+            gradient = gradients(params, rows[:, start : start + size], classes[:, start : start + size])
+            momenta = [settings.momentum * m + g for m, g in zip(momenta, gradient, strict=True)]
+            params = [p - settings.learning_rate * m for p, m in zip(params, momenta, strict=True)]
+    leaves = [leaf.numpy() for leaf in params]
+    return tuple(Layer(kernel, bias) for kernel, bias in zip(leaves[::2], leaves[1::2], strict=True))
+
+
+def scikit_learn(task: Task) -> Params:
+    """`MLPClassifier`, one `partial_fit` an epoch."""
+    from sklearn.neural_network import MLPClassifier
+
+    x, y = task.data
+    weights = []
+    for seed in range(task.seeds):
+        settings = task.experiment.optimizer
+        model = MLPClassifier(
+            task.experiment.mlp.hidden,
+            activation="tanh",
+            solver="sgd",
+            alpha=0.0,
+            batch_size=task.experiment.training.batch_size,
+            learning_rate_init=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterovs_momentum=False,
+            random_state=seed,
+        )
+        size = task.experiment.training.batch_size
+        model.partial_fit(x[:size], y[:size], classes=[0, 1])  # Makes its weights, which are then set.
+        leaves = task.of_seed(seed)
+        model.coefs_, model.intercepts_ = ([np.array(leaf) for leaf in part] for part in (leaves[::2], leaves[1::2]))
+        del model._optimizer  # Its momentum is of the weights that were replaced.
+        for _ in range(task.experiment.training.epochs):
+            model.partial_fit(x, y)
+        weights.append([leaf for pair in zip(model.coefs_, model.intercepts_, strict=True) for leaf in pair])
+    return _stacked(weights)
+
+
+def flax_loop(task: Task) -> Params:
+    """flax and optax: a Python loop over a jitted step."""
+    apply, optimizer, step = _flax_step(task.experiment)
+    del apply
+    x, y = (jnp.asarray(array) for array in task.data)
+    size = task.experiment.training.batch_size
+    weights = []
+    for seed in range(task.seeds):
+        leaves = task.of_seed(seed)
+        pairs = zip(leaves[::2], leaves[1::2], strict=True)
+        params = {"params": {f"Dense_{i}": {"kernel": k, "bias": b} for i, (k, b) in enumerate(pairs)}}
+        state = optimizer.init(params)
+        for order in task.permutations(seed):
+            rows, classes = x[order], y[order]
+            for start in range(0, len(rows), size):
+                params, state = step(params, state, rows[start : start + size], classes[start : start + size])
+        layers = [params["params"][f"Dense_{i}"] for i in range(len(leaves) // 2)]
+        weights.append([np.asarray(layer[name]) for layer in layers for name in ("kernel", "bias")])
+    return _stacked(weights)
+
+
+_flax_steps: dict[vg.Experiment, Any] = {}
+
+
+def _flax_step(experiment: vg.Experiment) -> Any:
+    from flax import linen
+
+    if experiment not in _flax_steps:
+
+        class Network(linen.Module):
+            @linen.compact
+            def __call__(self, x):
+                for width in experiment.mlp.hidden:
+                    x = linen.tanh(linen.Dense(width)(x))
+                return linen.Dense(1)(x)
+
+        network = Network()
+        optimizer = optax.sgd(experiment.optimizer.learning_rate, experiment.optimizer.momentum)
+
+        @jax.jit
+        def step(params, state, rows, classes):
+            def loss(params):
+                return optax.sigmoid_binary_cross_entropy(network.apply(params, rows)[:, 0], classes).mean()
+
+            updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+            return optax.apply_updates(params, updates), state
+
+        _flax_steps[experiment] = network.apply, optimizer, step
+    return _flax_steps[experiment]
+
+
+PEERS: dict[str, tuple[str, Callable[[Task], Params]]] = {
+    "Keras 3 (JAX) fit": ("keras", keras_fit),
+    "PyTorch loop": ("torch", torch_loop),
+    "torch.func.vmap": ("torch", torch_vmap),
+    "scikit-learn MLPClassifier": ("sklearn", scikit_learn),
+    "flax + optax loop": ("flax", flax_loop),
+}
+"""What is shown, the package it needs, and the function."""
+
+
+def available() -> dict[str, Callable[[Task], Params]]:
+    """The peers whose packages are installed."""
+    return {name: train for name, (package, train) in PEERS.items() if importlib.util.find_spec(package)}

@@ -1,0 +1,180 @@
+"""The tables of `benchmarks/README.md`, made from the results: `python -m benchmarks.tables`."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+
+Entry = dict[str, Any]
+Row = Sequence[str]
+
+
+def latest(folder: Path = FOLDER / "results") -> list[dict[str, Any]]:
+    """The newest results of each machine and size, the larger size only, newest first."""
+    order = ("smallest", "short", "full")
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in sorted(folder.glob("*.json")):
+        results = json.loads(path.read_text())
+        machine = results["machine_info"]
+        for entry in results["benchmarks"]:
+            key = (machine["device"] + machine["cpu"], entry["group"])
+            held = found.get(key)
+            rank = (order.index(results["size"]), results["datetime"])
+            if held is None or rank >= held["rank"]:
+                if held is None or rank != held["rank"]:
+                    found[key] = held = {**results, "rank": rank, "group": entry["group"], "entries": []}
+                held["entries"].append(entry["extra_info"])
+    return sorted(found.values(), key=lambda results: (results["machine_info"]["cpu"], results["group"]))
+
+
+def as_markdown(folder: Path = FOLDER / "results") -> str:
+    """All tables, a heading for each machine and question."""
+    return "\n".join(_lines(latest(folder)))
+
+
+def _lines(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for results in groups:
+        machine, packages = results["machine_info"], results["machine_info"]["packages"]
+        title, note, header, rows = TABLES[results["group"]]
+        yield f"### {title}"
+        yield ""
+        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+        commit = (results["commit_info"]["id"] or "unknown")[:7]
+        yield (
+            f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['device']}, Python "
+            f"{machine['python']}, {versions}; commit {commit}, {results['datetime'][:10]}, size "
+            f"`{results['size']}`. {note}"
+        )
+        yield ""
+        yield f"| {' | '.join(header)} |"
+        yield f"|{'---|' * len(header)}"
+        for entry in results["entries"]:
+            for row in rows(entry):
+                yield f"| {' | '.join(row)} |"
+        yield ""
+
+
+def _train_step(entry: Entry) -> Iterator[Row]:
+    step = entry["step_microseconds"]
+    yield (
+        entry["case"],
+        entry["engine"],
+        f"{entry['compile_seconds']:.1f}",
+        f"{step['off']:.2f}",
+        f"{step['every epoch']:.2f}",
+        f"{entry['recording_share']:.0%}",
+    )
+
+
+def _seeds(entry: Entry) -> Iterator[Row]:
+    for engine in ("plain", "lanes"):
+        if engine in entry:
+            found = entry[engine]
+            yield (
+                entry["case"],
+                str(entry["epochs"]),
+                engine,
+                f"{found['seeds_per_second']:.1f}",
+                f"{found['compile_seconds']:.1f}",
+                f"{found['times_plain']:.1f}",
+                f"{found['gflops']:.1f}",
+                f"{found['share_of_peak']:.0%}",
+            )
+
+
+def _peers(entry: Entry) -> Iterator[Row]:
+    for name, found in sorted(entry["peers"].items(), key=lambda item: item[1]["run_milliseconds"]):
+        low, high = found["share_interval"]
+        yield (
+            name,
+            f"{found['run_milliseconds'] * 500 / entry['epochs']:,.0f}",
+            f"{found['times_ours']:.1f}",
+            f"{found['share_converged']:.0%} [{low:.0%}, {high:.0%}]",
+            str(found["n"]),
+        )
+
+
+def _floor(entry: Entry) -> Iterator[Row]:
+    milliseconds = {name: value * 500 / entry["epochs"] for name, value in entry["run_milliseconds"].items()}
+    rows = {
+        "plain `jit(vmap(train))`, complete": ("plain", f"{entry['times_plain']:.1f} x the sweep"),
+        f"the sweep ({entry['engine']}), complete": ("complete", f"{entry['times_the_floor']:.1f} x the kernel"),
+        "the sweep, only the last epoch recorded": (
+            "not recorded",
+            f"recording is {entry['recording_share']:.0%} of the complete study",
+        ),
+        "shuffling alone": ("shuffling", f"{entry['shuffling_share']:.0%} of the complete study"),
+        "the kernel, training only": (
+            "kernel",
+            f"{entry['kernel_gflops']:.0f} of {entry['peak_gflops']:.0f} GFLOP/s in matrix products",
+        ),
+    }
+    for title, (name, remark) in rows.items():
+        yield title, f"{milliseconds[name]:.1f}", remark
+
+
+def _scaling(entry: Entry) -> Iterator[Row]:
+    for count, rate in entry["seeds_per_second"].items():
+        yield entry["kind"], entry["engine"], count, f"{rate:.1f}", f"{entry['efficiency'][count]:.0%}"
+
+
+def _recorder(entry: Entry) -> Iterator[Row]:
+    for name, share in entry["overhead"].items():
+        yield entry["case"], name, f"{entry['step_milliseconds']:.2f}", f"{share:.1%}"
+
+
+TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
+    "train step": (
+        "The train step",
+        "Microseconds for each step and seed, one chunk at a time.",
+        ("case", "engine", "compile, s", "recording off", "every epoch", "recording's share"),
+        _train_step,
+    ),
+    "seeds": (
+        "Seeds a second",
+        "Every epoch recorded; matrix products' arithmetic against the cores' measured peak.",
+        ("case", "epochs", "engine", "seeds/s", "compile, s", "times plain", "GFLOP/s", "of peak"),
+        _seeds,
+    ),
+    "peers": (
+        "Other tools",
+        "Milliseconds for a run of 500 epochs, scaled from the epochs that were run; the share is of runs at or above "
+        "80 % training accuracy at the end, with Wilson's 95 % interval.",
+        ("tool", "ms/run", "times our fastest", "share converged", "n"),
+        _peers,
+    ),
+    "floor": (
+        "The floor",
+        "Milliseconds for a run of 500 epochs on all cores.",
+        ("what", "ms/run", ""),
+        _floor,
+    ),
+    "scaling": (
+        "Scaling",
+        "Efficiency is the speed-up over one, divided by how many.",
+        ("of", "engine", "how many", "seeds/s", "efficiency"),
+        _scaling,
+    ),
+    "recorder": (
+        "The recorder's cost",
+        "What a step takes longer with `vgrad_jax.record` in its optimiser.",
+        ("network", "recording", "step, ms", "longer by"),
+        _recorder,
+    ),
+}
+"""Group of the results to the table's title, a note, its header and what makes rows of an entry."""
+
+
+def write(path: Path = FOLDER / "README.md") -> None:
+    """Put the tables into the README, in place of the ones there."""
+    text = path.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{as_markdown()}{END}{after}")
+
+
+if __name__ == "__main__":
+    write()
