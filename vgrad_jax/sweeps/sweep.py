@@ -3,25 +3,30 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.descriptions import MAX_SEED, whole_number
 from vgrad_jax.errors import unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps import study as studies
-from vgrad_jax.sweeps.engine import ENGINES, train_seeds
-from vgrad_jax.sweeps.plan import Chunk, Plan, make_plan
+from vgrad_jax.sweeps.blocks import Training, fill
+from vgrad_jax.sweeps.engine import ENGINES
+from vgrad_jax.sweeps.lock import only_writer
+from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.progress import progress_bar
-from vgrad_jax.sweeps.results import coordinates, parameter_names, variables_of
+from vgrad_jax.sweeps.results import coordinates
 from vgrad_jax.sweeps.store import Store
-from vgrad_jax.training.run import History, initial_params
+from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
     import xarray
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["SweepInterrupted", "sweep"]
 
 Progress = Callable[[int, int], None]
+
+SECONDS_BETWEEN_REPORTS = 0.2
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -95,89 +102,80 @@ def sweep(
     study = studies.describe(arms, datasets, seed, stored=store is not None)
     widths = {name: _widths(arms[name], datasets[name]) for name in arms}
     labels = coordinates(arms, num_seeds, widths)
-    plan = make_plan(arms, datasets, num_seeds, chunk=chunk, workers=workers, engine=engine)
-    if resume and store is not None and Path(store).exists():
-        target = Store.resume(store, study, num_seeds)
-        plan = plan._replace(chunk=target.chunk, engines=target.engines)
-    else:
-        target = Store.create(store, labels, _attributes(study, plan), plan.chunk)
-
-    def train_chunk(chunk: Chunk) -> History:
-        fingerprint = study["data"][chunk.arm]
-        return train_seeds(
-            ENGINES[plan.engines[chunk.arm]], arms[chunk.arm], fingerprint, seed, chunk.start, plan.chunk
+    plan = make_plan(arms, datasets, num_seeds, chunk=chunk, workers=workers, engine=engine, in_memory=store is None)
+    with only_writer(Path(store)) if store is not None else nullcontext():
+        if resume and store is not None and Path(store).exists():
+            target = Store.resume(store, study, num_seeds)
+            plan = plan.stored_as(target.chunk, target.block, target.engines)
+        else:
+            target = Store.create(store, labels, _attributes(study, plan), plan.block)
+        training = Training(
+            arms=arms,
+            fingerprints=study["data"],
+            seed=seed,
+            engines=plan.engines,
+            chunk=plan.chunk,
+            widths=widths,
+            parameters=tuple(labels["parameter"][1].tolist()) if "parameter" in labels else None,
         )
-
-    all_names = labels["parameter"][1].tolist() if "parameter" in labels else None
-
-    def write(chunk: Chunk, history: History) -> None:
-        names = parameter_names(widths[chunk.arm]) if all_names else None
-        variables = dict(variables_of(history, names, all_names))
-        target.write(plan.arms.index(chunk.arm), chunk.start, chunk.stop, variables)
-
-    def is_missing(chunk: Chunk) -> bool:
-        return not target.completed(plan.arms.index(chunk.arm), chunk.start, chunk.stop)
-
-    missing = list(filter(is_missing, plan.chunks()))
-    with _reporting(progress, plan) as report:
-        _run(missing, plan, train_chunk, write, report, target)
+        with _reporting(progress, plan) as report:
+            _run(training, plan, target, report)
     results = target.dataset()
     return results.load() if store is None else results
 
 
-def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, str]:
+def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return {
         "title": "per-layer gradients and outcomes of seeds",
         "study": json.dumps(study),
         "versions": json.dumps(studies.versions()),
         "engines": json.dumps(plan.engines),
+        "chunk": plan.chunk,
     }
 
 
-def _run(
-    missing: list[Chunk],
-    plan: Plan,
-    train_chunk: Callable[[Chunk], History],
-    write: Callable[[Chunk, History], None],
-    report: Progress,
-    target: Store,
-) -> None:
-    total = len(plan.arms) * plan.num_seeds
-    done = total - sum(chunk.stop - chunk.start for chunk in missing)
+def _unfinished(plan: Plan, completed: np.ndarray) -> list[Block]:
+    """The blocks with a run that is not there yet: `completed` is `(arm, seed)`."""
+    return [
+        block for block in plan.blocks() if not completed[plan.arms.index(block.arm), block.start : block.stop].all()
+    ]
+
+
+def _run(training: Training, plan: Plan, target: Store, report: Progress) -> None:
+    """Train what is missing, in threads of this process."""
+    completed = target.completed()
+    done, total = int(completed.sum()), completed.size
     report(done, total)
-    # One chunk waits for each that runs: more would hold finished results in memory.
-    queue = iter(missing)
-    pending: dict[Future[History], Chunk] = {}
+    queue = (
+        block for block in plan.blocks() if not completed[plan.arms.index(block.arm), block.start : block.stop].all()
+    )
+    stop = Event()
+    new_runs: SimpleQueue[int] = SimpleQueue()
+    pending: dict[Future[None], Block] = {}
     with ThreadPoolExecutor(plan.workers) as executor:
         try:
             while True:
-                for chunk in islice(queue, 2 * plan.workers - len(pending)):
-                    pending[executor.submit(train_chunk, chunk)] = chunk
+                for block in islice(queue, 2 * plan.workers - len(pending)):
+                    future = executor.submit(fill, training, target, block, stopped=stop.is_set, report=new_runs.put)
+                    pending[future] = block
+                finished = wait(pending, timeout=SECONDS_BETWEEN_REPORTS, return_when=FIRST_COMPLETED).done
+                for future in finished:
+                    future.result()
+                    del pending[future]
+                before = done
+                while not new_runs.empty():
+                    done += new_runs.get()
+                if done > before:
+                    report(done, total)
                 if not pending:
                     return
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    write(pending[future], future.result())
-                    chunk = pending.pop(future)
-                    done += chunk.stop - chunk.start
-                    report(done, total)
         except BaseException as cause:
+            stop.set()
             executor.shutdown(wait=True, cancel_futures=True)
-            done += _write_finished(pending, write)
             if not isinstance(cause, KeyboardInterrupt):
                 raise
-            message = f"interrupted; {done} of {total} trainings are finished and kept"
+            message = f"interrupted; {int(target.completed().sum())} of {total} trainings are finished and kept"
             raise SweepInterrupted(message, target.dataset()) from None
-
-
-def _write_finished(pending: Mapping[Future[History], Chunk], write: Callable[[Chunk, History], None]) -> int:
-    """Keep what was computed when a sweep stops early; the number of runs kept."""
-    kept = 0
-    for future, chunk in pending.items():
-        if not future.cancelled() and future.exception() is None:
-            with suppress(OSError):  # A full disk is why it stops, perhaps.
-                write(chunk, future.result())
-                kept += chunk.stop - chunk.start
-    return kept
 
 
 @contextmanager
