@@ -66,6 +66,9 @@ def sweep(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the sweep in --out, perhaps with more --seeds.")
     ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers share --out; extra: cluster.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train every arm of a study over many seeds; write a page, figures and the labelled results.
@@ -85,7 +88,9 @@ def sweep(
     if not resume:
         _claim(folder)
     try:
-        results = run_sweep(arms, seeds, seed=study_seed, store=folder / "results.zarr", resume=resume)
+        results = run_sweep(
+            arms, seeds, seed=study_seed, store=folder / "results.zarr", resume=resume, scheduler=scheduler
+        )
     except SweepInterrupted as interruption:
         if bool(interruption.results["completed"].any(dim="seed").all()):
             write_report(interruption.results, folder)
@@ -180,7 +185,7 @@ def _resumable(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return "results.zarr" in names or names <= {"results.zarr.incomplete"}
+    return "results.zarr" in names or names <= {"results.zarr.incomplete", "results.zarr.lock"}
 
 
 def _claim(folder: Path) -> None:

@@ -62,6 +62,8 @@ class Plan(NamedTuple):
     """Memory of the process when the plan was made."""
     in_memory: bool = False
     """The results are not stored in a folder."""
+    on_cluster: bool = False
+    """The workers are threads of other processes."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -101,10 +103,16 @@ class Plan(NamedTuple):
                 yield Block(arm, start, min(start + self.block, self.num_seeds))
 
     def __str__(self) -> str:
+        if self.on_cluster:
+            thread = self.chunk_bytes + 2 * self.block_bytes
+            where = "on the cluster"
+            memory = f"{_megabytes(self.resident_bytes + LIBRARIES)} a worker and {_megabytes(thread)} a thread"
+        else:
+            where = "at a time"
+            memory = f"{_megabytes(self.peak_bytes)}, {_megabytes(self.training_bytes)} of it for training"
         return (
             f"{len(self.arms)} arms x {self.num_seeds} seeds = {len(self.arms) * self.num_seeds} trainings, "
-            f"{self.chunk} seeds a chunk, {self.workers} chunks at a time; estimated peak memory "
-            f"{_megabytes(self.peak_bytes)}, {_megabytes(self.training_bytes)} of it for training; results "
+            f"{self.chunk} seeds a chunk, {self.workers} chunks {where}; estimated peak memory {memory}; results "
             f"{_megabytes(self.result_bytes)} before compression"
         )
 
@@ -118,6 +126,7 @@ def make_plan(
     workers: int | None = None,
     engine: str = "auto",
     in_memory: bool = False,
+    on_cluster: bool = False,
 ) -> Plan:
     """Choose the chunk, the block and each arm's engine.
 
@@ -133,6 +142,7 @@ def make_plan(
         workers: blocks trained at the same time; None is one for each core on CPU, one on an accelerator.
         engine: a name from `ENGINES` for all arms; "auto" chooses for each.
         in_memory: the results are not stored in a folder.
+        on_cluster: the workers are threads of other processes.
     """
     on_cpu = jax.default_backend() == "cpu"
     workers = workers or (_cores() if on_cpu else 1)
@@ -161,6 +171,7 @@ def make_plan(
         result_bytes=sum(outputs) * num_seeds,
         resident_bytes=psutil.Process().memory_info().rss,
         in_memory=in_memory,
+        on_cluster=on_cluster,
     )
 
 

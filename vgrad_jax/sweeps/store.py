@@ -121,6 +121,25 @@ class Store:
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
         return cls(group)
 
+    @classmethod
+    def open(cls, path: str | Path) -> "Store":
+        """Open a store that another process has laid out, to write blocks of it.
+
+        Raises:
+            InputError: not a store.
+        """
+        return cls(_open_group(path, mode="r+"))
+
+    def token(self) -> str:
+        """Which sweep the store's writers work for at this moment; empty where they shall stop."""
+        import zarr
+
+        return str(zarr.open_group(self.group.store, mode="r").attrs.get("token", ""))
+
+    def set_token(self, token: str) -> None:
+        """Name the sweep that writers work for: those of an earlier one stop."""
+        self.group.attrs["token"] = token
+
     def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Whether each run is there: `(arm, seed)`, for the seeds `start` to `stop`."""
         return np.asarray(_array(self.group, "completed")[:, start:stop])

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,10 +16,11 @@ import numpy as np
 
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.descriptions import MAX_SEED, whole_number
-from vgrad_jax.errors import unknown_name
+from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps import study as studies
 from vgrad_jax.sweeps.blocks import Training, fill
+from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
 from vgrad_jax.sweeps.engine import ENGINES
 from vgrad_jax.sweeps.lock import only_writer
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
@@ -30,6 +31,7 @@ from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
     import xarray
+    from distributed import Client
 
 __all__ = ["SweepInterrupted", "sweep"]
 
@@ -56,6 +58,7 @@ def sweep(
     chunk: int | None = None,
     workers: int | None = None,
     engine: str = "auto",
+    scheduler: str | None = None,
     progress: bool | Progress = True,
 ) -> "xarray.Dataset":
     """Train every arm over many seeds.
@@ -73,6 +76,8 @@ def sweep(
         workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
         engine: "plain"; "lanes", which is faster for many seeds of narrow networks on CPU and slower to compile;
             "auto" chooses. A store that is resumed keeps its own.
+        scheduler: the address of a Dask scheduler, whose workers then train and write into `store`; needs the extra
+            `cluster`, and a file system that all its machines share.
         progress: print the plan with its memory estimate, and a progress bar; or a function called with the seeds
             done and their total.
 
@@ -82,7 +87,8 @@ def sweep(
         JSON. With a store it is read lazily.
 
     Raises:
-        InputError: a store that cannot be used, arms that do not fit together, impossible numbers.
+        InputError: a store that cannot be used or written, arms that do not fit together, impossible numbers, a cluster
+            that does not answer or has other versions.
         SweepInterrupted: Ctrl-C; what was finished is in the store and in the exception's `results`.
 
     >>> from vgrad_jax import presets
@@ -102,8 +108,22 @@ def sweep(
     study = studies.describe(arms, datasets, seed, stored=store is not None)
     widths = {name: _widths(arms[name], datasets[name]) for name in arms}
     labels = coordinates(arms, num_seeds, widths)
-    plan = make_plan(arms, datasets, num_seeds, chunk=chunk, workers=workers, engine=engine, in_memory=store is None)
-    with only_writer(Path(store)) if store is not None else nullcontext():
+    if scheduler is not None and store is None:
+        raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
+    with ExitStack() as stack:
+        client = stack.enter_context(connected(scheduler)) if scheduler is not None else None
+        plan = make_plan(
+            arms,
+            datasets,
+            num_seeds,
+            chunk=chunk,
+            workers=workers or (num_threads(client) if client else None),
+            engine=engine,
+            in_memory=store is None,
+            on_cluster=client is not None,
+        )
+        if store is not None:
+            stack.enter_context(only_writer(Path(store)))
         if resume and store is not None and Path(store).exists():
             target = Store.resume(store, study, num_seeds)
             plan = plan.stored_as(target.chunk, target.block, target.engines)
@@ -118,8 +138,16 @@ def sweep(
             widths=widths,
             parameters=tuple(labels["parameter"][1].tolist()) if "parameter" in labels else None,
         )
-        with _reporting(progress, plan) as report:
-            _run(training, plan, target, report)
+        report = stack.enter_context(_reporting(progress, plan))
+        try:
+            if client is not None and store is not None:
+                _run_on_cluster(client, training, plan, target, Path(store), report)
+            else:
+                _run(training, plan, target, report)
+        except KeyboardInterrupt:
+            completed = target.completed()
+            message = f"interrupted; {int(completed.sum())} of {completed.size} trainings are finished and kept"
+            raise SweepInterrupted(message, target.dataset()) from None
     results = target.dataset()
     return results.load() if store is None else results
 
@@ -134,11 +162,11 @@ def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
-def _unfinished(plan: Plan, completed: np.ndarray) -> list[Block]:
-    """The blocks with a run that is not there yet: `completed` is `(arm, seed)`."""
-    return [
-        block for block in plan.blocks() if not completed[plan.arms.index(block.arm), block.start : block.stop].all()
-    ]
+def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
+    """The blocks that are not whole, and how many of their runs are missing; `completed` is `(arm, seed)`."""
+    rows = {arm: ~completed[index] for index, arm in enumerate(plan.arms)}
+    missing = {block: int(rows[block.arm][block.start : block.stop].sum()) for block in plan.blocks()}
+    return {block: runs for block, runs in missing.items() if runs}
 
 
 def _run(training: Training, plan: Plan, target: Store, report: Progress) -> None:
@@ -146,22 +174,19 @@ def _run(training: Training, plan: Plan, target: Store, report: Progress) -> Non
     completed = target.completed()
     done, total = int(completed.sum()), completed.size
     report(done, total)
-    queue = (
-        block for block in plan.blocks() if not completed[plan.arms.index(block.arm), block.start : block.stop].all()
-    )
+    queue = iter(_missing(plan, completed))
     stop = Event()
     new_runs: SimpleQueue[int] = SimpleQueue()
-    pending: dict[Future[None], Block] = {}
+    pending: set[Future[None]] = set()
     with ThreadPoolExecutor(plan.workers) as executor:
         try:
             while True:
                 for block in islice(queue, 2 * plan.workers - len(pending)):
                     future = executor.submit(fill, training, target, block, stopped=stop.is_set, report=new_runs.put)
-                    pending[future] = block
-                finished = wait(pending, timeout=SECONDS_BETWEEN_REPORTS, return_when=FIRST_COMPLETED).done
+                    pending.add(future)
+                finished, pending = wait(pending, timeout=SECONDS_BETWEEN_REPORTS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
-                    del pending[future]
                 before = done
                 while not new_runs.empty():
                     done += new_runs.get()
@@ -169,13 +194,25 @@ def _run(training: Training, plan: Plan, target: Store, report: Progress) -> Non
                     report(done, total)
                 if not pending:
                     return
-        except BaseException as cause:
+        except BaseException:
             stop.set()
             executor.shutdown(wait=True, cancel_futures=True)
-            if not isinstance(cause, KeyboardInterrupt):
-                raise
-            message = f"interrupted; {int(target.completed().sum())} of {total} trainings are finished and kept"
-            raise SweepInterrupted(message, target.dataset()) from None
+            raise
+
+
+def _run_on_cluster(
+    client: "Client", training: Training, plan: Plan, target: Store, path: Path, report: Progress
+) -> None:
+    completed = target.completed()
+    done, total = int(completed.sum()), completed.size
+    report(done, total)
+
+    def add(runs: int) -> None:
+        nonlocal done
+        done += runs
+        report(done, total)
+
+    train_blocks(client, training, path, _missing(plan, completed), add)
 
 
 @contextmanager
