@@ -47,7 +47,7 @@ def connected(address: str) -> "Iterator[Client]":
         client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from None
-    with client:
+    with client, client.as_current():
         try:
             client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
             there = client.run(versions)
