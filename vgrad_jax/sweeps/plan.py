@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps.engine import LANES, ROWS_AT_ONCE, choose_engine
 from vgrad_jax.training.run import train
+from vgrad_jax.training.settings import structure_of
 
 __all__ = ["Block", "Plan", "bytes_per_seed", "make_plan", "working_bytes_per_seed"]
 
@@ -183,8 +184,7 @@ def bytes_per_seed(experiment: Experiment, dataset: Dataset) -> tuple[int, int]:
     >>> output < 50_000, 100_000 < working < 300_000
     (True, True)
     """
-    history = jax.eval_shape(partial(train, experiment, dataset=dataset), jax.random.key(0))
-    output = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
+    output = _output_bytes(structure_of(experiment), dataset.train_x.shape[1])
     return output, working_bytes_per_seed(experiment, dataset, "plain")
 
 
@@ -200,6 +200,13 @@ def working_bytes_per_seed(experiment: Experiment, dataset: Dataset, engine: str
     units = features + sum(experiment.mlp.hidden) + 1
     parameters = sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(experiment.mlp.widths(features)))
     return 4 * (3 * rows * units + 8 * parameters)
+
+
+@lru_cache(maxsize=256)
+def _output_bytes(structure: Experiment, features: int) -> int:
+    del features  # of a file that has changed
+    history = jax.eval_shape(partial(train, structure), jax.random.key(0))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
 
 
 def _block(chunk: int, num_seeds: int, num_arms: int, workers: int, output: int) -> int:

@@ -112,7 +112,7 @@ class Store:
             )
         try:
             for folder in (Path(path), *(Path(path) / name for name in VARIABLES if name in group)):
-                if not os.access(folder, os.W_OK):
+                if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                     raise PermissionError(f"{folder} is read-only")
             _resize(group, num_seeds)
             for left_behind in Path(path).rglob("*.partial"):  # by a writer that was killed
