@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.sweeps.devices import devices_for
 from vgrad_jax.sweeps.engine import ENGINES, train_seeds
 from vgrad_jax.sweeps.plan import Block
 from vgrad_jax.sweeps.results import parameter_names, variables_of
@@ -35,10 +36,15 @@ class Training:
     parameters: tuple[str, ...] | None
     """The names of all arms' parameters, where any are kept."""
 
-    def chunk_from(self, arm: str, start: int) -> dict[str, np.ndarray]:
-        """Train one chunk of an arm: variable name to its values, with the seed axis first."""
-        engine, experiment = ENGINES[self.engines[arm]], self.arms[arm]
-        history = train_seeds(engine, experiment, self.fingerprints[arm], self.seed, start, self.chunk)
+    def together(self, arm: str) -> int:
+        """Seeds of an arm that are trained at the same time: a chunk on each device."""
+        return self.chunk * devices_for(self.engines[arm])
+
+    def runs_from(self, arm: str, start: int) -> dict[str, np.ndarray]:
+        """Train `together` runs of an arm: variable name to its values, with the seed axis first."""
+        engine, experiment = self.engines[arm], self.arms[arm]
+        size, devices = self.together(arm), devices_for(engine)
+        history = train_seeds(ENGINES[engine], experiment, self.fingerprints[arm], self.seed, start, size, devices)
         names = parameter_names(self.widths[arm]) if self.parameters else None
         return dict(variables_of(history, names, self.parameters))
 
@@ -71,8 +77,9 @@ def fill(
     if not in_parts:
         missing[:] = missing.any()
     held = _Held(target, arm, block)
-    for start in range(block.start, block.stop, training.chunk):
-        stop = min(start + training.chunk, block.stop)
+    together = training.together(block.arm)
+    for start in range(block.start, block.stop, together):
+        stop = min(start + together, block.stop)
         new = int(missing[start - block.start : stop - block.start].sum())
         if not new:
             held.write()
@@ -82,7 +89,7 @@ def fill(
                 held.write()
             return
         try:
-            held.add(start, stop, training.chunk_from(block.arm, start))
+            held.add(start, stop, training.runs_from(block.arm, start))
         except BaseException:
             if in_parts:
                 held.write()

@@ -11,6 +11,7 @@ import psutil
 
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.sweeps.devices import devices_for
 from vgrad_jax.sweeps.engine import LANES, ROWS_AT_ONCE, choose_engine
 from vgrad_jax.training.run import train
 from vgrad_jax.training.settings import structure_of
@@ -54,7 +55,7 @@ class Plan(NamedTuple):
     workers: int
     """Blocks trained at the same time."""
     chunk_bytes: int
-    """Memory of the largest arm's chunk in training."""
+    """Memory of the largest arm's chunk in training, on all devices together."""
     block_bytes: int
     """Size of the largest arm's results of a block, before compression."""
     result_bytes: int
@@ -140,13 +141,13 @@ def make_plan(
         datasets: arm name to its data.
         num_seeds: seeds of each arm.
         chunk: seeds trained together; None chooses.
-        workers: blocks trained at the same time; None is one for each core on CPU, one on an accelerator.
+        workers: blocks trained at the same time; None is one for each core on CPU (shared among its devices, where it
+            has several), one on accelerators.
         engine: a name from `ENGINES` for all arms; "auto" chooses for each.
         in_memory: the results are not stored in a folder.
         on_cluster: the workers are threads of other processes.
     """
     on_cpu = jax.default_backend() == "cpu"
-    workers = workers or (_cores() if on_cpu else 1)
     outputs, working = zip(*(bytes_per_seed(arms[name], datasets[name]) for name in arms), strict=True)
     largest = max(output + work for output, work in zip(outputs, working, strict=True))
     if chunk is None:
@@ -156,18 +157,20 @@ def make_plan(
         name: choose_engine(experiment, num_seeds, chunk) if engine == "auto" else engine
         for name, experiment in arms.items()
     }
+    devices = max(devices_for(name) for name in engines.values())
+    workers = workers or (max(_cores() // devices, 1) if on_cpu else 1)
     trained = max(
         output + working_bytes_per_seed(arms[name], datasets[name], engines[name])
         for name, output in zip(arms, outputs, strict=True)
     )
-    block = _block(chunk, num_seeds, len(arms), workers, max(outputs))
+    block = _block(chunk * devices, num_seeds, len(arms), workers, max(outputs))
     return Plan(
         engines=engines,
         num_seeds=num_seeds,
         chunk=chunk,
         block=block,
         workers=workers,
-        chunk_bytes=chunk * trained,
+        chunk_bytes=chunk * devices * trained,
         block_bytes=min(block, num_seeds) * max(outputs),
         result_bytes=sum(outputs) * num_seeds,
         resident_bytes=psutil.Process().memory_info().rss,
@@ -209,9 +212,9 @@ def _output_bytes(structure: Experiment, features: int) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
 
 
-def _block(chunk: int, num_seeds: int, num_arms: int, workers: int, output: int) -> int:
+def _block(least: int, num_seeds: int, num_arms: int, workers: int, output: int) -> int:
     """As large as may be, since every block is a file for each variable."""
-    block = chunk
+    block = least
     while (
         2 * block <= BLOCK_SEEDS
         and 2 * block * output <= BLOCK_MEMORY
