@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps import cluster, study
-from vgrad_jax.sweeps.blocks import Training
+from vgrad_jax.sweeps import cluster, plan, study
+from vgrad_jax.sweeps import sweep as sweep_module
+from vgrad_jax.sweeps.blocks import Training, fill
 
 SEEDS = 48
 
@@ -92,6 +93,25 @@ def test_a_block_of_another_sweep_is_not_written(tiny, tmp_path):
         cluster._fill(cluster.Block("a", 0, 2), training, str(path), "now", here)
     with pytest.raises(vg.InputError, match="no results of a sweep"):
         cluster._fill(cluster.Block("a", 0, 2), training, str(tmp_path / "elsewhere"), "now", here)
+
+
+@pytest.mark.parametrize(("in_parts", "written"), [(True, 2), (False, 0)])
+def test_a_block_that_is_not_wanted_any_more(tiny, whole, tmp_path, monkeypatch, in_parts, written):
+    """Here what is finished of it is kept; a worker of a cluster writes nothing."""
+    path = tmp_path / "r.zarr"
+    monkeypatch.setattr(plan, "BLOCKS_OF_AN_ARM", 1)
+    monkeypatch.setattr(plan, "BLOCKS_OF_A_WORKER", 1)
+    monkeypatch.setattr(sweep_module, "_run", lambda *arguments: None)
+    vg.sweep({"a": tiny}, 8, chunk=2, workers=1, engine="plain", store=path, progress=False)
+    store = cluster.Store.open(path)
+    assert store.block == 8
+    training = Training({"a": tiny}, {"a": ""}, 0, {"a": "plain"}, 2, {"a": (2, 2, 1)}, None)
+    seen = []
+    fill(training, store, cluster.Block("a", 0, 8), stopped=lambda: bool(seen), report=seen.append, in_parts=in_parts)
+    assert seen == [2]
+    assert store.completed().sum() == written
+    fill(training, store, cluster.Block("a", 0, 8), in_parts=in_parts)
+    np.testing.assert_array_equal(vg.open_results(path)["train_loss"], whole["train_loss"].values[:1, :8])
 
 
 def test_a_killed_worker_changes_nothing(tiny, scheduler, workers, whole, tmp_path):

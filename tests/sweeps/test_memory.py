@@ -5,8 +5,17 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
+
+# Not the resource module's number, which a process inherits from the one that started it.
+PEAK = """
+def peak():
+    with open("/proc/self/status") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 2**10
+"""
+
 MANY_SEEDS = """
-import resource
 import sys
 
 import numpy as np
@@ -40,11 +49,10 @@ arm = {"tanh_uniform": vg.presets.article(epochs=500)["tanh_uniform"]}
 for seeds in map(int, sys.argv[2:]):
     results = vg.sweep(arm, seeds, store=f"{sys.argv[1]}/{seeds}.zarr", engine="plain", progress=False)
     write_report(results, f"{sys.argv[1]}/{seeds}")
-    print(results.nbytes // 2**20, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10)
+    print(results.nbytes // 2**20, peak())
 """
 
 ESTIMATE = """
-import resource
 import sys
 
 import vgrad_jax as vg
@@ -62,12 +70,12 @@ arm = {
 plan = make_plan(arm, {"arm": vg.load_data(arm["arm"].data)}, seeds, chunk=chunk, workers=2, engine="plain")
 store = f"{sys.argv[1]}/r.zarr"
 vg.sweep(arm, seeds, chunk=chunk, workers=2, engine="plain", store=store, progress=False)
-print(plan.peak_bytes // 2**20, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10)
+print(plan.peak_bytes // 2**20, peak())
 """
 
 
 def run(code, environment, *arguments):
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    command = [sys.executable, "-c", PEAK + code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
@@ -77,7 +85,7 @@ def test_it_does_not_grow_with_the_number_of_seeds(environment, tmp_path):
     """Trainings, page and figures; the trainings' numbers are made up, so that there can be many."""
     (_, few), (size, many) = run(MANY_SEEDS, environment, tmp_path, 500, 6000)
     assert size > 180
-    assert many - few < 60
+    assert many - few < 110
 
 
 @pytest.mark.parametrize(("hidden", "samples", "chunk"), [(2, 16, 32), (64, 4000, 128)])

@@ -9,9 +9,11 @@ import tempfile
 import numpy as np
 import pytest
 import zarr
+from typer.testing import CliRunner
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps import study
+from vgrad_jax.cli import app
+from vgrad_jax.sweeps import store, study
 
 
 def sweep(tiny, path, seeds=6):
@@ -94,6 +96,20 @@ def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, whole, tm
     with pytest.raises(vg.InputError, match=message):
         sweep(tiny, path, 8)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("half", [b"", slice(0, -3)])
+def test_half_a_file_of_several_pieces_is_refused(tiny, whole, tmp_path, monkeypatch, half):
+    """The file system lost the end of a file, as after a power cut."""
+    monkeypatch.setattr(store, "READ_BYTES", 16)
+    path = tmp_path / "results.zarr"
+    results = sweep(tiny, path)
+    assert results["train_loss"].encoding["shards"] == (1, 2, 4)
+    (file, *_) = (path / "train_accuracy" / "c").glob("*/*/*")
+    file.write_bytes(file.read_bytes()[half] if isinstance(half, slice) else half)
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert done.exit_code == 2, done.output
+    assert "are damaged" in done.output
 
 
 def test_other_versions_of_what_changes_no_number_are_fine(tiny, whole, tmp_path):
