@@ -66,6 +66,9 @@ def sweep(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the sweep in --out, perhaps with more --seeds.")
     ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers share --out; extra: cluster.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train every arm of a study over many seeds; write a page, figures and the labelled results.
@@ -85,7 +88,9 @@ def sweep(
     if not resume:
         _claim(folder)
     try:
-        results = run_sweep(arms, seeds, seed=study_seed, store=folder / "results.zarr", resume=resume)
+        results = run_sweep(
+            arms, seeds, seed=study_seed, store=folder / "results.zarr", resume=resume, scheduler=scheduler
+        )
     except SweepInterrupted as interruption:
         if bool(interruption.results["completed"].any(dim="seed").all()):
             write_report(interruption.results, folder)
@@ -112,7 +117,10 @@ def report(
     results = open_results(folder)
     try:
         findings = write_report(results, folder)
-    except RuntimeError as error:  # Zarr's codecs
+    except (RuntimeError, ValueError) as error:
+        # What Zarr's codecs raise; a checksum that differs is a ValueError.
+        if isinstance(error, ValueError) and "checksum" not in str(error):
+            raise
         raise InputError(f"the results in {str(folder)!r} are damaged: {error}") from None
     _show(findings, folder, str(folder), as_json=as_json)
 
@@ -180,7 +188,7 @@ def _resumable(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return "results.zarr" in names or names <= {"results.zarr.incomplete"}
+    return "results.zarr" in names or names <= {"results.zarr.incomplete", "results.zarr.lock"}
 
 
 def _claim(folder: Path) -> None:

@@ -1,3 +1,6 @@
+"""However a sweep ends, what is marked is whole, and going on gives what an uninterrupted sweep gives."""
+
+import pathlib
 import random
 import signal
 import subprocess
@@ -5,9 +8,13 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.sweeps import blocks, plan
+from vgrad_jax.sweeps.store import Store
 
+SEEDS = 48
 SWEEP = """
 import sys
 from pathlib import Path
@@ -15,34 +22,84 @@ from pathlib import Path
 import vgrad_jax as vg
 
 arm = vg.Experiment.from_json(Path(sys.argv[1]).read_text())
-vg.sweep({"arm": arm}, 60, chunk=1, workers=1, store=sys.argv[2], resume=True, progress=False)
+vg.sweep({"a": arm, "b": arm}, 48, chunk=2, engine="plain", workers=1, store=sys.argv[2], resume=True, progress=False)
 """
-KILLS = 5
+KILLS = 4
 
 
-def test_killed_at_random_moments_and_resumed_equals_uninterrupted(small, tmp_path):
+def check_marked(path, whole):
+    kept = vg.open_results(path).load()
+    marked = kept["completed"].values
+    for name in whole.data_vars:
+        expected = whole[name].values[:, : marked.shape[1]][marked]
+        np.testing.assert_array_equal(kept[name].values[marked], expected, err_msg=name)
+    return int(marked.sum())
+
+
+def test_killed_at_random_moments_and_resumed_equals_uninterrupted(tiny, whole, environment, tmp_path):
     description, path = tmp_path / "arm.json", tmp_path / "r.zarr"
-    description.write_text(small.to_json())
-    whole = vg.sweep({"arm": small}, 60, chunk=1, workers=1, progress=False)
+    description.write_text(tiny.to_json())
+    command = [sys.executable, "-c", SWEEP, str(description), str(path)]
     moments = random.Random(0)
-    killed = 0
+    killed = refused = 0
     for _ in range(KILLS):
-        process = subprocess.Popen([sys.executable, "-c", SWEEP, str(description), str(path)])
-        wanted = _files(path) + moments.randrange(1, 60)
+        process = subprocess.Popen(command, env=environment)
+        wanted = _files(path) + moments.randrange(1, 120)
         while process.poll() is None and _files(path) < wanted:
             time.sleep(0.002)
-        time.sleep(moments.uniform(0, 0.02))
+        process.send_signal(signal.SIGSTOP)
+        if process.poll() is None and path.exists() and not refused:
+            with pytest.raises(vg.InputError, match="another process is writing to"):
+                vg.sweep({"a": tiny, "b": tiny}, SEEDS, chunk=2, store=path, resume=True, progress=False)
+            refused += 1
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
-        kept = vg.open_results(path).load()
-        marked = kept["completed"].values
-        for name in whole.data_vars:
-            np.testing.assert_array_equal(kept[name].values[marked], whole[name].values[marked], err_msg=name)
+        check_marked(path, whole)
     assert killed >= 2
-    subprocess.run([sys.executable, "-c", SWEEP, str(description), str(path)], check=True)
-    resumed = vg.open_results(path).load()
-    for name in whole.data_vars:
-        np.testing.assert_array_equal(resumed[name].values, whole[name].values, err_msg=name)
+    assert refused
+    assert vg.sweep({"a": tiny, "b": tiny}, SEEDS, store=path, resume=True, progress=False).load().equals(whole)
+    assert not path.with_name("r.zarr.lock").exists()
+
+
+class Killed(BaseException):
+    """Not caught by anything that cleans up."""
+
+
+def test_dead_between_writing_and_renaming_a_file_and_resumed_equals_uninterrupted(tiny, whole, tmp_path, monkeypatch):
+    """At every third file of a sweep, from its first to its last."""
+    monkeypatch.setattr(blocks, "SECONDS_UNWRITTEN", -1.0)  # every chunk: a block is written twice
+    monkeypatch.setattr(plan, "BLOCKS_OF_AN_ARM", 1)
+    monkeypatch.setattr(plan, "BLOCKS_OF_A_WORKER", 1)
+    expected = whole.isel(arm=[0], seed=slice(0, 6))
+    replace, writes, kept = pathlib.Path.replace, [0], []
+
+    def sweep(path):
+        return vg.sweep({"a": tiny}, 6, chunk=2, engine="plain", workers=1, store=path, resume=True, progress=False)
+
+    for moment in range(0, 1000, 3):
+        path = tmp_path / f"{moment}.zarr"
+        writes[0] = 0
+
+        def dying(self, target):
+            writes[0] += 1
+            if writes[0] > moment:  # noqa: B023
+                raise Killed
+            return replace(self, target)
+
+        with monkeypatch.context() as context:
+            context.setattr(pathlib.Path, "replace", dying)
+            try:
+                sweep(path)
+            except Killed:
+                pass
+            else:
+                break
+        if path.exists():
+            kept.append(check_marked(path, expected))
+        assert sweep(path).load().equals(expected)
+        assert not list(path.rglob("*.partial"))
+    assert Store.open(path).block == 4
+    assert set(kept) == {0, 2, 4}
 
 
 def _files(path):

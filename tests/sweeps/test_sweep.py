@@ -9,6 +9,7 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
+from vgrad_jax.sweeps import blocks
 from vgrad_jax.sweeps import store as store_module
 from vgrad_jax.sweeps import sweep as sweep_module
 from vgrad_jax.sweeps.engine import ENGINES, plain, run_keys
@@ -259,8 +260,8 @@ def test_the_plan_says_what_it_costs_and_covers_every_run(arms):
     plan = make_plan(arms, datasets, 37)
     text = str(plan)
     assert "2 arms x 37 seeds = 74 trainings" in text
-    assert "estimated working memory" in text
-    covered = [(chunk.arm, seed) for chunk in plan.chunks() for seed in range(chunk.start, chunk.stop)]
+    assert "estimated peak memory" in text
+    covered = [(block.arm, seed) for block in plan.blocks() for seed in range(block.start, block.stop)]
     assert sorted(covered) == sorted((arm, seed) for arm in arms for seed in range(37))
     assert plan.chunk == make_plan(arms, datasets, 1).chunk
 
@@ -291,14 +292,14 @@ def test_progress_counts_every_seed_once(arms):
 
 def test_only_as_many_chunks_are_held_as_workers_need(arms, monkeypatch):
     alive, most = [0], [0]
-    train_seeds = sweep_module.train_seeds
+    train_seeds = blocks.train_seeds
 
     def counted(*arguments):
         alive[0] += 1
         most[0] = max(most[0], alive[0])
         return train_seeds(*arguments)
 
-    monkeypatch.setattr(sweep_module, "train_seeds", counted)
+    monkeypatch.setattr(blocks, "train_seeds", counted)
     written = sweep_module.Store.write
 
     def write(self, *arguments):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
+from vgrad_jax.statistics.streaming import record_slices
 from vgrad_jax.statistics.summary import ArmSummary, completed_seeds
 from vgrad_jax.sweeps.study import arms_of
 
@@ -30,6 +31,8 @@ __all__ = [
 # Okabe and Ito's palette: told apart by the colour-blind; every line also differs in dash or place.
 BLUE, ORANGE, GREY, GREEN = "#0072B2", "#D55E00", "#555555", "#009E73"
 BAND = 0.25
+MOST_DOTS = 2000
+"""Of an arm; more of them hide each other."""
 
 
 def share_converged(summaries: Sequence[ArmSummary]) -> "Figure":
@@ -52,13 +55,14 @@ def accuracy_bands(results: "xarray.Dataset") -> "Figure":
 def gradient_profiles(results: "xarray.Dataset") -> "Figure":
     """Size of the gradient by layer, at initialisation and after the last epoch: median and central 90 % of seeds."""
     arms = _arms(results)
-    ends = results["gradient_log10_rms"].isel(record=[0, -1]).values
-    floor = float(ends[np.isfinite(ends)].min(initial=0.0))
+    ends = {arm: [_gradients(results, arm).isel(record=record).values for record in (0, -1)] for arm in arms}
+    floor = min((float(end[np.isfinite(end)].min(initial=0.0)) for pair in ends.values() for end in pair), default=0.0)
     figure, panels = _panels(arms, "gradient, log10 RMS", "layer (0 is the input side)")
     for arm, axes in zip(arms, panels, strict=True):
-        gradients = _gradients(results, arm)
-        for record, colour, dash, label in ((0, BLUE, "o-", "initialisation"), (-1, ORANGE, "s--", "last epoch")):
-            _draw_profile(axes, gradients[:, record], floor, colour, dash, label)
+        for end, colour, dash, label in zip(
+            ends[arm], (BLUE, ORANGE), ("o-", "s--"), ("initialisation", "last epoch"), strict=True
+        ):
+            _draw_profile(axes, end, floor, colour, dash, label)
         axes.locator_params(axis="x", integer=True)
     _one_legend(figure, panels)
     return figure
@@ -67,7 +71,10 @@ def gradient_profiles(results: "xarray.Dataset") -> "Figure":
 def gradient_heatmap(results: "xarray.Dataset") -> "Figure":
     """Depth against time: the median gradient over seeds, hatched where most seeds have none at all."""
     arms = _arms(results)
-    medians = {arm: _quantile(_gradients(results, arm), 0.5) for arm in arms}
+    medians = {
+        arm: np.concatenate([_quantile(values, 0.5) for values in record_slices(_gradients(results, arm))])
+        for arm in arms
+    }
     finite = np.concatenate([values[np.isfinite(values)] for values in medians.values()])
     low, high = (math.floor(finite.min()), math.floor(finite.max()) + 1) if len(finite) else (-1, 0)
     figure, panels = _panels(arms, "layer (0 is the input side)", "epoch", share_y=False)
@@ -174,14 +181,16 @@ def _draw_shares(axes: "Axes", summaries: Sequence[ArmSummary]) -> None:
 
 
 def _draw_accuracy(axes: "Axes", runs: "xarray.Dataset") -> None:
-    epoch, accuracy = runs["epoch"].values, runs["train_accuracy"].values
-    low, lower, middle, upper, high = np.quantile(accuracy, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
+    epoch, accuracy = runs["epoch"].values, runs["train_accuracy"]
+    shares = [0, 0.05, 0.25, 0.5, 0.75, 0.95]
+    quantiles = [np.quantile(values, shares, axis=0) for values in record_slices(accuracy)]
+    least, low, lower, middle, upper, high = np.concatenate(quantiles, axis=1)
     axes.fill_between(epoch, low, high, color=BLUE, alpha=BAND, linewidth=0, label="central 90 %")
     axes.fill_between(epoch, lower, upper, color=BLUE, alpha=BAND + 0.1, linewidth=0, label="central 50 %")
     axes.plot(epoch, middle, color=BLUE, label="median")
     first = int(runs["seed"].values[0])
-    axes.plot(epoch, accuracy[0], ":", color=ORANGE, linewidth=1.2, label=f"seed {first} alone")
-    axes.set_ylim(min(0.4, float(accuracy.min()) - 0.02), 1)
+    axes.plot(epoch, accuracy[0].values, ":", color=ORANGE, linewidth=1.2, label=f"seed {first} alone")
+    axes.set_ylim(min(0.4, float(least.min()) - 0.02), 1)
     axes.text(0.97, 0.05, f"n = {len(accuracy)}", transform=axes.transAxes, ha="right", fontsize=7)
 
 
@@ -206,10 +215,10 @@ def _quantile(values: np.ndarray, share: float) -> np.ndarray:
     return np.take_along_axis(ordered, np.maximum(index, 0)[None], axis=0)[0]
 
 
-def _gradients(results: "xarray.Dataset", arm: str) -> np.ndarray:
-    """`(seed, record, layer)` of the layers that the arm has."""
+def _gradients(results: "xarray.Dataset", arm: str) -> "xarray.DataArray":
+    """`(seed, record, layer)` of the layers that the arm has, not read yet."""
     layers = arms_of(results)[arm].mlp.num_layers
-    return completed_seeds(results, arm)["gradient_log10_rms"].values[..., :layers]
+    return completed_seeds(results, arm)["gradient_log10_rms"].isel(layer=slice(layers))
 
 
 def _strips(values: dict[str, np.ndarray], published: dict[str, float], label: str, *, log: bool) -> "Figure":
@@ -219,12 +228,13 @@ def _strips(values: dict[str, np.ndarray], published: dict[str, float], label: s
     for place, (arm, numbers) in enumerate(values.items()):
         shown = numbers[np.isfinite(numbers) & ((numbers > 0) | (not log))]
         height = place + scatter.uniform(-0.25, 0.25, len(shown))
-        axes.plot(shown, height, ".", color=_arm_colour(arm), alpha=0.45, markersize=4)
+        axes.plot(shown[:MOST_DOTS], height[:MOST_DOTS], ".", color=_arm_colour(arm), alpha=0.45, markersize=4)
         median = np.median(numbers)
         if np.isfinite(median) and (median > 0 or not log):
             axes.plot([median] * 2, [place - 0.36, place + 0.36], color="black", linewidth=1.5)
         left_out = len(numbers) - len(shown)
         note = f"n={len(numbers)}" + (f", {left_out} not shown (zero)" if left_out else "")
+        note += f", the first {MOST_DOTS} drawn" if len(shown) > MOST_DOTS else ""
         axes.text(1.01, place, note, va="center", fontsize=7, transform=axes.get_yaxis_transform())
         if arm in published:
             axes.plot(published[arm], place, "D", color="black", markerfacecolor="none", markersize=8)

@@ -11,6 +11,7 @@ import numpy as np
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
+from vgrad_jax.statistics.streaming import record_slices
 from vgrad_jax.statistics.summary import completed_seeds
 from vgrad_jax.sweeps.study import arms_of
 
@@ -98,8 +99,9 @@ def learned_by(results: "xarray.Dataset", arm: str, epoch: int = QUIET_EPOCHS) -
     epochs = runs["epoch"].values
     if epochs[-1] < epoch:
         return None
-    accuracy = runs["train_accuracy"].values[:, epochs <= epoch]
-    return accuracy.max(axis=1) >= _majority_share(results, arm) + LEARNED_MARGIN
+    accuracy = runs["train_accuracy"].isel(record=epochs <= epoch)
+    best = np.max([values.max(axis=1) for values in record_slices(accuracy)], axis=0)
+    return best >= _majority_share(results, arm) + LEARNED_MARGIN
 
 
 def is_the_articles(experiment: Experiment, arm: str) -> bool:

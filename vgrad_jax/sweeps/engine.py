@@ -18,6 +18,7 @@ from jaxtyping import Array, Int, PyTree
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import Params, PRNGKey
+from vgrad_jax.sweeps.devices import over_devices, spread
 from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, NotInLanesError, over_lanes
 from vgrad_jax.training.run import History, initial_params, train_from
 from vgrad_jax.training.settings import Settings, settings_of, structure_of
@@ -65,7 +66,8 @@ def plain(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         keys: one for each seed.
     """
     params = _initial(experiment, fingerprint)(keys)
-    return _plain_program(structure_of(experiment), fingerprint)(params, keys, settings_of(experiment))
+    program = _plain_program(structure_of(experiment), fingerprint, len(keys.sharding.device_set))
+    return program(params, keys, settings_of(experiment))
 
 
 def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
@@ -134,13 +136,13 @@ def _initial(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array], 
 
 
 @lru_cache(maxsize=256)
-def _plain_program(structure: Experiment, fingerprint: str) -> Callable[..., History]:
+def _plain_program(structure: Experiment, fingerprint: str, devices: int) -> Callable[..., History]:
     del fingerprint
 
     def train_one(params: Params, key: PRNGKey, settings: Settings) -> History:
         return train_from(structure, params, key, settings=settings)
 
-    return jax.jit(jax.vmap(train_one, in_axes=(0, 0, None)))
+    return jax.jit(over_devices(jax.vmap(train_one, in_axes=(0, 0, None)), devices))
 
 
 _programs: dict[tuple[Experiment, str, bool], Callable[..., History] | NotInLanesError] = {}
@@ -180,7 +182,10 @@ def _compile_lanes(structure: Experiment, arguments: tuple[PyTree, ...]) -> Call
     return jax.jit(program, compiler_options=COMPILER_OPTIONS).lower(*arguments).compile()
 
 
-def train_seeds(engine: Engine, experiment: Experiment, fingerprint: str, seed: int, start: int, size: int) -> History:
-    """Runs `start` to `start + size` of an arm, on the host."""
-    history = engine(experiment, fingerprint, run_keys(seed, jnp.arange(start, start + size)))
+def train_seeds(
+    engine: Engine, experiment: Experiment, fingerprint: str, seed: int, start: int, size: int, devices: int = 1
+) -> History:
+    """Runs `start` to `start + size` of an arm, on the host; an equal share of them on each device."""
+    keys = spread(run_keys(seed, jnp.arange(start, start + size)), devices)
+    history = engine(experiment, fingerprint, keys)
     return jax.device_get(history)

@@ -1,27 +1,41 @@
-"""How a sweep is cut into chunks, and what memory that takes."""
+"""How a sweep is cut into chunks and blocks, and what memory that takes."""
 
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
+import psutil
 
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.sweeps.engine import LANES, choose_engine
+from vgrad_jax.sweeps.devices import devices_for
+from vgrad_jax.sweeps.engine import LANES, ROWS_AT_ONCE, choose_engine
 from vgrad_jax.training.run import train
+from vgrad_jax.training.settings import structure_of
 
-__all__ = ["Chunk", "Plan", "bytes_per_seed", "make_plan"]
+__all__ = ["Block", "Plan", "bytes_per_seed", "make_plan", "working_bytes_per_seed"]
 
 CPU_CHUNK = LANES
 ACCELERATOR_CHUNK = 1024
 CHUNK_MEMORY = 512 * 2**20
 
+BLOCK_SEEDS = 1024
+BLOCK_MEMORY = 32 * 2**20
+"""Of a block's results, which a worker holds until it writes them."""
 
-class Chunk(NamedTuple):
-    """Seeds `start` to `stop` of one arm, trained together."""
+BLOCKS_OF_AN_ARM = 8
+BLOCKS_OF_A_WORKER = 16
+"""At least so many, or the last ones would keep a few workers busy and the others waiting."""
+
+LIBRARIES = 300 * 2**20
+"""Compiling, the compiled programs, and what is imported to write results: measured, much the same for all networks."""
+
+
+class Block(NamedTuple):
+    """Seeds `start` to `stop` of one arm: trained by one worker, in one file for each variable."""
 
     arm: str
     start: int
@@ -36,12 +50,22 @@ class Plan(NamedTuple):
     num_seeds: int
     chunk: int
     """Seeds trained together; the last chunk is filled up to this size, so that one program serves all."""
+    block: int
+    """Seeds written together: a number of chunks."""
     workers: int
-    """Chunks trained at the same time."""
+    """Blocks trained at the same time."""
     chunk_bytes: int
-    """Memory of the largest arm's chunk in training."""
+    """Memory of the largest arm's chunk in training, on all devices together."""
+    block_bytes: int
+    """Size of the largest arm's results of a block, before compression."""
     result_bytes: int
     """Size of all results, before compression."""
+    resident_bytes: int = 0
+    """Memory of the process when the plan was made."""
+    in_memory: bool = False
+    """The results are not stored in a folder."""
+    on_cluster: bool = False
+    """The workers are threads of other processes."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -49,21 +73,49 @@ class Plan(NamedTuple):
         return tuple(self.engines)
 
     @property
-    def peak_bytes(self) -> int:
-        """Working memory, without the results."""
-        return self.chunk_bytes * self.workers
+    def training_bytes(self) -> int:
+        """What all workers' chunks take at the same time, on the device that trains them."""
+        return self.workers * self.chunk_bytes
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Every chunk; all arms advance together, so that what is there after an interruption can be compared."""
-        for start in range(0, self.num_seeds, self.chunk):
+    @property
+    def peak_bytes(self) -> int:
+        """Largest memory of the process on a CPU while it trains.
+
+        With a store it does not depend on the number of seeds. In memory the results are added twice: packed as they
+        come, and whole as they are returned.
+        """
+        kept = 2 * self.result_bytes if self.in_memory else 0
+        # A block's results are there twice while they are packed.
+        return self.resident_bytes + LIBRARIES + self.training_bytes + 2 * self.workers * self.block_bytes + kept
+
+    def stored_as(self, chunk: int, block: int, engines: Mapping[str, str]) -> "Plan":
+        """The plan for a store that was laid out before."""
+        return self._replace(
+            chunk=chunk,
+            block=block,
+            engines=engines,
+            chunk_bytes=self.chunk_bytes * chunk // self.chunk,
+            block_bytes=self.block_bytes * min(block, self.num_seeds) // min(self.block, self.num_seeds),
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """Every block; all arms advance together, so that what is there after an interruption can be compared."""
+        for start in range(0, self.num_seeds, self.block):
             for arm in self.arms:
-                yield Chunk(arm, start, min(start + self.chunk, self.num_seeds))
+                yield Block(arm, start, min(start + self.block, self.num_seeds))
 
     def __str__(self) -> str:
+        if self.on_cluster:
+            thread = self.chunk_bytes + 2 * self.block_bytes
+            where = "on the cluster"
+            memory = f"{_megabytes(self.resident_bytes + LIBRARIES)} a worker and {_megabytes(thread)} a thread"
+        else:
+            where = "at a time"
+            memory = f"{_megabytes(self.peak_bytes)}, {_megabytes(self.training_bytes)} of it for training"
         return (
             f"{len(self.arms)} arms x {self.num_seeds} seeds = {len(self.arms) * self.num_seeds} trainings, "
-            f"{self.chunk} seeds a chunk, {self.workers} chunks at a time; estimated working memory "
-            f"{_megabytes(self.peak_bytes)}, results {_megabytes(self.result_bytes)} before compression"
+            f"{self.chunk} seeds a chunk, {self.workers} chunks {where}; estimated peak memory {memory}; results "
+            f"{_megabytes(self.result_bytes)} before compression"
         )
 
 
@@ -75,23 +127,27 @@ def make_plan(
     chunk: int | None = None,
     workers: int | None = None,
     engine: str = "auto",
+    in_memory: bool = False,
+    on_cluster: bool = False,
 ) -> Plan:
-    """Choose the chunk and each arm's engine.
+    """Choose the chunk, the block and each arm's engine.
 
     The chunk depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller),
     not on the number of seeds: XLA rounds reductions differently in programs of different shapes, so that a chunk of
-    its own size for every sweep would change the last digits of every run.
+    its own size for every sweep would change the last digits of every run. The block changes no number.
 
     Args:
         arms: arm name to experiment.
         datasets: arm name to its data.
         num_seeds: seeds of each arm.
         chunk: seeds trained together; None chooses.
-        workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
+        workers: blocks trained at the same time; None is one for each core on CPU (shared among its devices, where it
+            has several), one on accelerators.
         engine: a name from `ENGINES` for all arms; "auto" chooses for each.
+        in_memory: the results are not stored in a folder.
+        on_cluster: the workers are threads of other processes.
     """
     on_cpu = jax.default_backend() == "cpu"
-    workers = workers or (_cores() if on_cpu else 1)
     outputs, working = zip(*(bytes_per_seed(arms[name], datasets[name]) for name in arms), strict=True)
     largest = max(output + work for output, work in zip(outputs, working, strict=True))
     if chunk is None:
@@ -101,31 +157,72 @@ def make_plan(
         name: choose_engine(experiment, num_seeds, chunk) if engine == "auto" else engine
         for name, experiment in arms.items()
     }
-    return Plan(engines, num_seeds, chunk, workers, chunk * largest, sum(outputs) * num_seeds)
+    devices = max(devices_for(name) for name in engines.values())
+    workers = workers or (max(_cores() // devices, 1) if on_cpu else 1)
+    trained = max(
+        output + working_bytes_per_seed(arms[name], datasets[name], engines[name])
+        for name, output in zip(arms, outputs, strict=True)
+    )
+    block = _block(chunk * devices, num_seeds, len(arms), workers, max(outputs))
+    return Plan(
+        engines=engines,
+        num_seeds=num_seeds,
+        chunk=chunk,
+        block=block,
+        workers=workers,
+        chunk_bytes=chunk * devices * trained,
+        block_bytes=min(block, num_seeds) * max(outputs),
+        result_bytes=sum(outputs) * num_seeds,
+        resident_bytes=psutil.Process().memory_info().rss,
+        in_memory=in_memory,
+        on_cluster=on_cluster,
+    )
 
 
 def bytes_per_seed(experiment: Experiment, dataset: Dataset) -> tuple[int, int]:
-    """Memory of one seed: its results, and its share of the training's working memory.
-
-    The results' size is exact. The working memory is that of the full-batch gradient, which needs about three
-    numbers for every unit and row; the rest is small beside it.
+    """Memory of one seed: its results, and its share of the working memory of the `plain` engine.
 
     >>> from vgrad_jax.data import load_data
     >>> output, working = bytes_per_seed(Experiment(), load_data(Experiment().data))
     >>> output < 50_000, 100_000 < working < 300_000
     (True, True)
     """
-    history = jax.eval_shape(partial(train, experiment, dataset=dataset), jax.random.key(0))
-    output = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
+    output = _output_bytes(structure_of(experiment), dataset.train_x.shape[1])
+    return output, working_bytes_per_seed(experiment, dataset, "plain")
+
+
+def working_bytes_per_seed(experiment: Experiment, dataset: Dataset, engine: str) -> int:
+    """A seed's share of an engine's working memory.
+
+    It is that of the gradient with the most rows, which needs about three numbers for every unit and row: all rows at
+    once for `plain`, a batch or a part of the rows for `lanes`. The rest is small beside it.
+    """
     rows, features = dataset.train_x.shape
+    if engine != "plain":
+        rows = min(rows, max(ROWS_AT_ONCE, experiment.training.batch_size))
     units = features + sum(experiment.mlp.hidden) + 1
-    parameters = sum(fan_in * fan_out for fan_in, fan_out in _shapes(experiment, features))
-    return output, 4 * (3 * rows * units + 8 * parameters)
+    parameters = sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(experiment.mlp.widths(features)))
+    return 4 * (3 * rows * units + 8 * parameters)
 
 
-def _shapes(experiment: Experiment, features: int) -> Iterator[tuple[int, int]]:
-    widths = experiment.mlp.widths(features)
-    return itertools.pairwise(widths)
+@lru_cache(maxsize=256)
+def _output_bytes(structure: Experiment, features: int) -> int:
+    del features  # of a file that has changed
+    history = jax.eval_shape(partial(train, structure), jax.random.key(0))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
+
+
+def _block(least: int, num_seeds: int, num_arms: int, workers: int, output: int) -> int:
+    """As large as may be, since every block is a file for each variable."""
+    block = least
+    while (
+        2 * block <= BLOCK_SEEDS
+        and 2 * block * output <= BLOCK_MEMORY
+        and 2 * block * BLOCKS_OF_AN_ARM <= num_seeds
+        and 2 * block * BLOCKS_OF_A_WORKER * workers <= num_seeds * num_arms
+    ):
+        block *= 2
+    return block
 
 
 def _cores() -> int:

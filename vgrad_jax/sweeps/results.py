@@ -142,7 +142,8 @@ def variables_of(
     """
     for name, values in history.records._asdict().items():
         yield name, np.asarray(values)
-    yield "outcome", np.asarray([OUTCOME_NAMES[Outcome(int(code))] for code in history.outcome])
+    longest = max(map(len, OUTCOME_NAMES.values()))
+    yield "outcome", np.asarray([OUTCOME_NAMES[Outcome(int(code))] for code in history.outcome], f"U{longest}")
     yield "converged", np.asarray(history.outcome) == Outcome.CONVERGED
     yield "epochs_to_converge", np.asarray(history.epochs_to_converge)
     if names is not None and all_names is not None:

@@ -1,6 +1,8 @@
-"""Results on disk (Zarr), written chunk by chunk as they come."""
+"""Results on disk (Zarr), written block by block as they come."""
 
 import json
+import math
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.sweeps.results import VARIABLES
-from vgrad_jax.sweeps.study import difference
+from vgrad_jax.sweeps.study import check_versions, difference
 
 if TYPE_CHECKING:
     import xarray
@@ -18,11 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Store", "open_results"]
 
+READ_BYTES = 2**20
+"""Records that are read together: a block's file is cut into such pieces, before compression."""
+
+COORDINATE_CHUNK = 2**16
+
 
 class Store:
-    """A Zarr group that fills with chunks of runs.
+    """A Zarr group that fills with blocks of runs.
 
-    Every array is laid out beforehand and its chunks are the sweep's chunks, so that writing one touches no other.
+    Every array is laid out beforehand and has one file for each block, so that writing one touches no other. A file is
+    replaced whole, by renaming, and `completed` comes last: what is marked is there.
     """
 
     def __init__(self, group: "zarr.Group") -> None:
@@ -30,8 +38,13 @@ class Store:
 
     @property
     def chunk(self) -> int:
-        """Seeds in a chunk."""
+        """Seeds trained together."""
         return int(str(self.group.attrs["chunk"]))
+
+    @property
+    def block(self) -> int:
+        """Seeds in a file."""
+        return int(str(self.group.attrs["block"]))
 
     @property
     def engines(self) -> dict[str, str]:
@@ -44,7 +57,7 @@ class Store:
         path: str | Path | None,
         coordinates: Mapping[str, tuple[str, np.ndarray]],
         attributes: Mapping[str, Any],
-        chunk: int,
+        block: int,
     ) -> "Store":
         """Lay out an empty store.
 
@@ -52,7 +65,7 @@ class Store:
             path: a folder that does not exist or is empty; None keeps everything in memory.
             coordinates: name to dimension and values.
             attributes: of the whole.
-            chunk: seeds in a chunk.
+            block: seeds in a file.
 
         Raises:
             InputError: the folder is in use or cannot be written.
@@ -67,9 +80,9 @@ class Store:
             if fresh is not None:
                 shutil.rmtree(fresh, ignore_errors=True)
             group = zarr.create_group(
-                zarr.storage.MemoryStore() if fresh is None else str(fresh), attributes={**attributes, "chunk": chunk}
+                zarr.storage.MemoryStore() if fresh is None else str(fresh), attributes={**attributes, "block": block}
             )
-            _lay_out(group, coordinates, chunk)
+            _lay_out(group, coordinates, block)
             if fresh is not None:
                 if Path(str(path)).exists():
                     Path(str(path)).rmdir()
@@ -84,34 +97,71 @@ class Store:
         """Open a store to go on with it, with room for more seeds where more are asked for.
 
         Raises:
-            InputError: not a store, of another study, or of more seeds.
+            InputError: not a store, of another study, of more seeds, made by other versions, or read-only.
         """
         group = _open_group(path, mode="r+")
         found = difference(json.loads(str(group.attrs["study"])), study)
         if found:
             raise InputError(f"{str(path)!r} holds another study: {found}; choose another folder")
+        check_versions(json.loads(str(group.attrs["versions"])), f"{str(path)!r} was made elsewhere")
         held = _array(group, "seed").shape[0]
         if held > num_seeds:
             raise InputError(
                 f"{str(path)!r} was laid out for {held} seeds, more than {num_seeds}; ask for {held} or more, "
                 "or choose another folder"
             )
-        _resize(group, num_seeds)
+        try:
+            for folder in (Path(path), *(Path(path) / name for name in VARIABLES if name in group)):
+                if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+                    raise PermissionError(f"{folder} is read-only")
+            _resize(group, num_seeds)
+            for left_behind in Path(path).rglob("*.partial"):  # by a writer that was killed
+                left_behind.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
         return cls(group)
 
-    def completed(self, arm: int, start: int, stop: int) -> bool:
-        """Whether these runs are all there."""
-        return bool(np.all(np.asarray(_array(self.group, "completed")[arm, start:stop])))
+    @classmethod
+    def open(cls, path: str | Path) -> "Store":
+        """Open a store that another process has laid out, to write blocks of it.
+
+        Raises:
+            InputError: not a store.
+        """
+        return cls(_open_group(path, mode="r+"))
+
+    def token(self) -> str:
+        """Which sweep the store's writers work for at this moment; empty where they shall stop."""
+        import zarr
+
+        return str(zarr.open_group(self.group.store, mode="r").attrs.get("token", ""))
+
+    def set_token(self, token: str) -> None:
+        """Name the sweep that writers work for: those of an earlier one stop."""
+        self.group.attrs["token"] = token
+
+    def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Whether each run is there: `(arm, seed)`, for the seeds `start` to `stop`."""
+        return np.asarray(_array(self.group, "completed")[:, start:stop])
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
-        """Write runs `start` to `stop` of an arm; what is beyond `stop` is filling and is left out."""
-        for name, values in variables.items():
-            array = _array(self.group, name)
-            layers = (slice(values.shape[2]),) if VARIABLES[name].dims[-1] == "layer" else ()
-            array[(arm, slice(start, stop), *(slice(None),) * (array.ndim - 2 - len(layers)), *layers)] = values[
-                : stop - start
-            ]
-        _array(self.group, "completed")[arm, start:stop] = True
+        """Write runs `start` to `stop` of an arm.
+
+        Raises:
+            InputError: they cannot be written, as on a full disk. They are not marked then, and what was there before
+                is as it was.
+        """
+        try:
+            for name, values in variables.items():
+                array = _array(self.group, name)
+                layers = (slice(values.shape[2]),) if VARIABLES[name].dims[-1] == "layer" else ()
+                array[(arm, slice(start, stop), *(slice(None),) * (array.ndim - 2 - len(layers)), *layers)] = values
+            _array(self.group, "completed")[arm, start:stop] = True
+        except OSError as error:
+            raise InputError(
+                f"cannot write results to '{self.group.store}': {error.strerror or error}; what was written before is "
+                "kept, and resuming goes on with it"
+            ) from error
 
     def dataset(self) -> "xarray.Dataset":
         """The results: lazily read from a folder, whole from memory."""
@@ -145,7 +195,8 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
         group = zarr.open_group(str(path), mode=mode)
         for name in ("study", "versions", "engines"):
             json.loads(str(group.attrs[name]))
-        int(str(group.attrs["chunk"]))
+        for name in ("chunk", "block"):
+            int(str(group.attrs[name]))
         optional = ("parameters", "gradients")
         for name in ("arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)):
             group[name]
@@ -159,13 +210,14 @@ def _array(group: "zarr.Group", name: str) -> Any:
     return group[name]
 
 
-def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarray]], chunk: int) -> None:
+def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarray]], block: int) -> None:
     sizes = {dimension: len(values) for dimension, values in coordinates.values()}
     for name, (dimension, values) in coordinates.items():
         array = group.create_array(
             name,
             shape=values.shape,
-            chunks=(max(len(values), 1),),
+            # Not its own length: the seeds may become more.
+            chunks=(COORDINATE_CHUNK,),
             dtype="str" if values.dtype.kind == "U" else values.dtype,
             dimension_names=(dimension,),
         )
@@ -173,15 +225,32 @@ def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarra
     for name, variable in VARIABLES.items():
         if all(dimension in sizes for dimension in variable.dims):
             shape = tuple(sizes[dimension] for dimension in variable.dims)
+            chunks, shards = _pieces(shape, block)
             group.create_array(
                 name,
                 shape=shape,
-                chunks=(1, chunk, *shape[2:]),
+                chunks=chunks,
+                shards=shards,
                 dtype=variable.dtype,
                 fill_value=variable.fill,
                 dimension_names=variable.dims,
                 attributes={"description": variable.description, "units": variable.units},
             )
+
+
+def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """How an array is cut into pieces that are read alone, and into files, where a file has several pieces.
+
+    A file holds all records of a block, a piece a few records: who looks at one record of every seed does not unpack
+    the others.
+    """
+    if len(shape) == 2:
+        return (1, block), None
+    records, *rest = shape[2:]
+    together = max(READ_BYTES // (4 * block * math.prod(rest)), 1)
+    if together >= records:
+        return (1, block, records, *rest), None
+    return (1, block, together, *rest), (1, block, -(-records // together) * together, *rest)
 
 
 def _resize(group: "zarr.Group", num_seeds: int) -> None:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy
 
 from vgrad_jax.data import Dataset, data_fingerprint
 from vgrad_jax.errors import InputError
@@ -16,10 +17,16 @@ from vgrad_jax.experiment import Experiment
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["arms_of", "check_arms", "describe", "difference", "versions"]
+__all__ = ["arms_of", "check_arms", "check_versions", "describe", "difference", "versions"]
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
+
+DECISIVE = ("jax", "jaxlib", "optax", "numpy", "machine", "instructions", "device", "settings")
+"""Of `versions`: where one differs, the last digits do, and after many steps of training whole runs."""
+
+
+JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
 
 
 def check_arms(arms: Any) -> dict[str, Experiment]:
@@ -107,6 +114,34 @@ def versions() -> dict[str, str]:
         **{name: version(name) for name in ("vgrad_jax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")},
         "python": sys.version.split()[0],
         "machine": platform.machine(),
+        "instructions": _instructions(),
         "system": platform.system(),
         "device": f"{device.platform}: {device.device_kind}",
+        "settings": ", ".join(f"{name}={getattr(jax.config, name)}" for name in JAX_SETTINGS),
     }
+
+
+def check_versions(found: Mapping[str, str], opening: str) -> None:
+    """That runs trained with these versions can stand beside runs trained here.
+
+    Args:
+        found: `versions` of the others.
+        opening: of the sentence that refuses them.
+
+    Raises:
+        InputError: something differs that changes numbers.
+    """
+    here = versions()
+    changed = [
+        f"{name} {found.get(name, 'unknown')} there and {here[name]} here"
+        for name in DECISIVE
+        if found.get(name) != here[name]
+    ]
+    if changed:
+        raise InputError(f"{opening}: {'; '.join(changed)}. The same seed gives other numbers there and here")
+
+
+def _instructions() -> str:
+    """The processor's vector instructions, by which XLA chooses its programs on CPU."""
+    configuration: Any = numpy.show_config(mode="dicts")
+    return " ".join(configuration["SIMD Extensions"].get("found", []))

@@ -3,32 +3,41 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.descriptions import MAX_SEED, whole_number
-from vgrad_jax.errors import unknown_name
+from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps import study as studies
-from vgrad_jax.sweeps.engine import ENGINES, train_seeds
-from vgrad_jax.sweeps.plan import Chunk, Plan, make_plan
+from vgrad_jax.sweeps.blocks import Training, fill
+from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
+from vgrad_jax.sweeps.engine import ENGINES
+from vgrad_jax.sweeps.lock import only_writer
+from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.progress import progress_bar
-from vgrad_jax.sweeps.results import coordinates, parameter_names, variables_of
+from vgrad_jax.sweeps.results import coordinates
 from vgrad_jax.sweeps.store import Store
-from vgrad_jax.training.run import History, initial_params
+from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
     import xarray
+    from distributed import Client
 
 __all__ = ["SweepInterrupted", "sweep"]
 
 Progress = Callable[[int, int], None]
+
+SECONDS_BETWEEN_REPORTS = 0.2
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -49,6 +58,7 @@ def sweep(
     chunk: int | None = None,
     workers: int | None = None,
     engine: str = "auto",
+    scheduler: str | None = None,
     progress: bool | Progress = True,
 ) -> "xarray.Dataset":
     """Train every arm over many seeds.
@@ -66,6 +76,8 @@ def sweep(
         workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
         engine: "plain"; "lanes", which is faster for many seeds of narrow networks on CPU and slower to compile;
             "auto" chooses. A store that is resumed keeps its own.
+        scheduler: the address of a Dask scheduler, whose workers then train and write into `store`; needs the extra
+            `cluster`, and a file system that all its machines share.
         progress: print the plan with its memory estimate, and a progress bar; or a function called with the seeds
             done and their total.
 
@@ -75,7 +87,8 @@ def sweep(
         JSON. With a store it is read lazily.
 
     Raises:
-        InputError: a store that cannot be used, arms that do not fit together, impossible numbers.
+        InputError: a store that cannot be used or written, arms that do not fit together, impossible numbers, a cluster
+            that does not answer or has other versions.
         SweepInterrupted: Ctrl-C; what was finished is in the store and in the exception's `results`.
 
     >>> from vgrad_jax import presets
@@ -95,89 +108,111 @@ def sweep(
     study = studies.describe(arms, datasets, seed, stored=store is not None)
     widths = {name: _widths(arms[name], datasets[name]) for name in arms}
     labels = coordinates(arms, num_seeds, widths)
-    plan = make_plan(arms, datasets, num_seeds, chunk=chunk, workers=workers, engine=engine)
-    if resume and store is not None and Path(store).exists():
-        target = Store.resume(store, study, num_seeds)
-        plan = plan._replace(chunk=target.chunk, engines=target.engines)
-    else:
-        target = Store.create(store, labels, _attributes(study, plan), plan.chunk)
-
-    def train_chunk(chunk: Chunk) -> History:
-        fingerprint = study["data"][chunk.arm]
-        return train_seeds(
-            ENGINES[plan.engines[chunk.arm]], arms[chunk.arm], fingerprint, seed, chunk.start, plan.chunk
+    if scheduler is not None and store is None:
+        raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
+    with ExitStack() as stack:
+        client = stack.enter_context(connected(scheduler)) if scheduler is not None else None
+        plan = make_plan(
+            arms,
+            datasets,
+            num_seeds,
+            chunk=chunk,
+            workers=workers or (num_threads(client) if client else None),
+            engine=engine,
+            in_memory=store is None,
+            on_cluster=client is not None,
         )
-
-    all_names = labels["parameter"][1].tolist() if "parameter" in labels else None
-
-    def write(chunk: Chunk, history: History) -> None:
-        names = parameter_names(widths[chunk.arm]) if all_names else None
-        variables = dict(variables_of(history, names, all_names))
-        target.write(plan.arms.index(chunk.arm), chunk.start, chunk.stop, variables)
-
-    def is_missing(chunk: Chunk) -> bool:
-        return not target.completed(plan.arms.index(chunk.arm), chunk.start, chunk.stop)
-
-    missing = list(filter(is_missing, plan.chunks()))
-    with _reporting(progress, plan) as report:
-        _run(missing, plan, train_chunk, write, report, target)
+        if store is not None:
+            stack.enter_context(only_writer(Path(store)))
+        if resume and store is not None and Path(store).exists():
+            target = Store.resume(store, study, num_seeds)
+            plan = plan.stored_as(target.chunk, target.block, target.engines)
+        else:
+            target = Store.create(store, labels, _attributes(study, plan), plan.block)
+        training = Training(
+            arms=arms,
+            fingerprints=study["data"],
+            seed=seed,
+            engines=plan.engines,
+            chunk=plan.chunk,
+            widths=widths,
+            parameters=tuple(labels["parameter"][1].tolist()) if "parameter" in labels else None,
+        )
+        report = stack.enter_context(_reporting(progress, plan))
+        try:
+            if client is not None and store is not None:
+                _run_on_cluster(client, training, plan, target, Path(store), report)
+            else:
+                _run(training, plan, target, report)
+        except KeyboardInterrupt:
+            completed = target.completed()
+            message = f"interrupted; {int(completed.sum())} of {completed.size} trainings are finished and kept"
+            raise SweepInterrupted(message, target.dataset()) from None
     results = target.dataset()
     return results.load() if store is None else results
 
 
-def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, str]:
+def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return {
         "title": "per-layer gradients and outcomes of seeds",
         "study": json.dumps(study),
         "versions": json.dumps(studies.versions()),
         "engines": json.dumps(plan.engines),
+        "chunk": plan.chunk,
     }
 
 
-def _run(
-    missing: list[Chunk],
-    plan: Plan,
-    train_chunk: Callable[[Chunk], History],
-    write: Callable[[Chunk, History], None],
-    report: Progress,
-    target: Store,
-) -> None:
-    total = len(plan.arms) * plan.num_seeds
-    done = total - sum(chunk.stop - chunk.start for chunk in missing)
+def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
+    """The blocks that are not whole, and how many of their runs are missing; `completed` is `(arm, seed)`."""
+    rows = {arm: ~completed[index] for index, arm in enumerate(plan.arms)}
+    missing = {block: int(rows[block.arm][block.start : block.stop].sum()) for block in plan.blocks()}
+    return {block: runs for block, runs in missing.items() if runs}
+
+
+def _run(training: Training, plan: Plan, target: Store, report: Progress) -> None:
+    """Train what is missing, in threads of this process."""
+    completed = target.completed()
+    done, total = int(completed.sum()), completed.size
     report(done, total)
-    # One chunk waits for each that runs: more would hold finished results in memory.
-    queue = iter(missing)
-    pending: dict[Future[History], Chunk] = {}
+    queue = iter(_missing(plan, completed))
+    stop = Event()
+    new_runs: SimpleQueue[int] = SimpleQueue()
+    pending: set[Future[None]] = set()
     with ThreadPoolExecutor(plan.workers) as executor:
         try:
             while True:
-                for chunk in islice(queue, 2 * plan.workers - len(pending)):
-                    pending[executor.submit(train_chunk, chunk)] = chunk
+                for block in islice(queue, 2 * plan.workers - len(pending)):
+                    future = executor.submit(fill, training, target, block, stopped=stop.is_set, report=new_runs.put)
+                    pending.add(future)
+                finished, pending = wait(pending, timeout=SECONDS_BETWEEN_REPORTS, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                before = done
+                while not new_runs.empty():
+                    done += new_runs.get()
+                if done > before:
+                    report(done, total)
                 if not pending:
                     return
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    write(pending[future], future.result())
-                    chunk = pending.pop(future)
-                    done += chunk.stop - chunk.start
-                    report(done, total)
-        except BaseException as cause:
+        except BaseException:
+            stop.set()
             executor.shutdown(wait=True, cancel_futures=True)
-            done += _write_finished(pending, write)
-            if not isinstance(cause, KeyboardInterrupt):
-                raise
-            message = f"interrupted; {done} of {total} trainings are finished and kept"
-            raise SweepInterrupted(message, target.dataset()) from None
+            raise
 
 
-def _write_finished(pending: Mapping[Future[History], Chunk], write: Callable[[Chunk, History], None]) -> int:
-    """Keep what was computed when a sweep stops early; the number of runs kept."""
-    kept = 0
-    for future, chunk in pending.items():
-        if not future.cancelled() and future.exception() is None:
-            with suppress(OSError):  # A full disk is why it stops, perhaps.
-                write(chunk, future.result())
-                kept += chunk.stop - chunk.start
-    return kept
+def _run_on_cluster(
+    client: "Client", training: Training, plan: Plan, target: Store, path: Path, report: Progress
+) -> None:
+    completed = target.completed()
+    done, total = int(completed.sum()), completed.size
+    report(done, total)
+
+    def add(runs: int) -> None:
+        nonlocal done
+        done += runs
+        report(done, total)
+
+    train_blocks(client, training, path, _missing(plan, completed), add)
 
 
 @contextmanager

@@ -1,0 +1,147 @@
+"""A real cluster: a scheduler and two workers, each a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from vgrad_jax.sweeps import cluster, plan, study
+from vgrad_jax.sweeps import sweep as sweep_module
+from vgrad_jax.sweeps.blocks import Training, fill
+
+SEEDS = 48
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory, environment):
+    file = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
+    process = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *options], env=environment)
+    try:
+        deadline = time.monotonic() + 60
+        while not file.exists() or not file.read_text():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def workers(scheduler, environment, whole):
+    options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, *options]
+    processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    with cluster.connected(scheduler) as client:
+        client.wait_for_workers(2, timeout=60)
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_workers_with_other_versions_are_refused(tiny, scheduler, workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "version", lambda name: "0.0.1" if name == "jax" else version(name))
+    with pytest.raises(vg.InputError, match=r"worker tcp://.* does not match: jax .* there and 0\.0\.1 here"):
+        vg.sweep({"a": tiny}, 2, scheduler=scheduler, store=tmp_path / "r.zarr", progress=False)
+    assert not (tmp_path / "r.zarr").exists()
+
+
+def test_ctrl_c_keeps_what_is_finished_and_workers_stop_writing(tiny, scheduler, workers, whole, tmp_path):
+    path = tmp_path / "r.zarr"
+
+    def interrupt(done, total):
+        if done >= 6:
+            raise KeyboardInterrupt
+
+    arguments = ({"a": tiny, "b": tiny}, SEEDS)
+    options = {"chunk": 2, "engine": "plain", "scheduler": scheduler, "store": path}
+    with pytest.raises(vg.SweepInterrupted):
+        vg.sweep(*arguments, **options, progress=interrupt)
+    kept = vg.open_results(path)["completed"].values
+    assert 6 <= kept.sum() < 2 * SEEDS
+    time.sleep(1)
+    np.testing.assert_array_equal(vg.open_results(path)["completed"].values, kept)
+    seen = []
+    resumed = vg.sweep(*arguments, **options, resume=True, progress=lambda done, total: seen.append(done))
+    assert seen[0] == kept.sum()
+    assert seen[-1] == 2 * SEEDS
+    assert whole.equals(resumed.load())
+
+
+def test_a_block_of_another_sweep_is_not_written(tiny, tmp_path):
+    """A worker that was given up for dead wakes up after somebody else has gone on."""
+    path = tmp_path / "r.zarr"
+    vg.sweep({"a": tiny}, 2, chunk=2, engine="plain", store=path, progress=False)
+    training = Training({"a": tiny}, {"a": ""}, 0, {"a": "plain"}, 2, {"a": (2, 2, 1)}, None)
+    store = cluster.Store.open(path)
+    store.set_token("now")
+    here = tuple(cluster.versions().items())
+    with pytest.raises(vg.InputError, match="sees another store"):
+        cluster._fill(cluster.Block("a", 0, 2), training, str(path), "before", here)
+    with pytest.raises(vg.InputError, match="finds other data for arm 'a'"):
+        cluster._fill(cluster.Block("a", 0, 2), training, str(path), "now", here)
+    with pytest.raises(vg.InputError, match="no results of a sweep"):
+        cluster._fill(cluster.Block("a", 0, 2), training, str(tmp_path / "elsewhere"), "now", here)
+
+
+@pytest.mark.parametrize(("in_parts", "written"), [(True, 2), (False, 0)])
+def test_a_block_that_is_not_wanted_any_more(tiny, whole, tmp_path, monkeypatch, in_parts, written):
+    """Here what is finished of it is kept; a worker of a cluster writes nothing."""
+    path = tmp_path / "r.zarr"
+    monkeypatch.setattr(plan, "BLOCKS_OF_AN_ARM", 1)
+    monkeypatch.setattr(plan, "BLOCKS_OF_A_WORKER", 1)
+    monkeypatch.setattr(sweep_module, "_run", lambda *arguments: None)
+    vg.sweep({"a": tiny}, 8, chunk=2, workers=1, engine="plain", store=path, progress=False)
+    store = cluster.Store.open(path)
+    assert store.block == 8
+    training = Training({"a": tiny}, {"a": ""}, 0, {"a": "plain"}, 2, {"a": (2, 2, 1)}, None)
+    seen = []
+    fill(training, store, cluster.Block("a", 0, 8), stopped=lambda: bool(seen), report=seen.append, in_parts=in_parts)
+    assert seen == [2]
+    assert store.completed().sum() == written
+    fill(training, store, cluster.Block("a", 0, 8), in_parts=in_parts)
+    np.testing.assert_array_equal(vg.open_results(path)["train_loss"], whole["train_loss"].values[:1, :8])
+
+
+def test_a_killed_worker_changes_nothing(tiny, scheduler, workers, whole, tmp_path):
+    """The last test of this cluster: one worker is gone after it."""
+    killed = threading.Event()
+
+    def kill(done, total):
+        if 10 <= done < total and not killed.is_set():
+            os.kill(workers[0].pid, signal.SIGKILL)
+            killed.set()
+
+    results = vg.sweep(
+        {"a": tiny, "b": tiny},
+        SEEDS,
+        chunk=2,
+        engine="plain",
+        scheduler=scheduler,
+        store=tmp_path / "r.zarr",
+        progress=kill,
+    )
+    assert killed.is_set()
+    assert workers[0].wait(timeout=30) == -signal.SIGKILL
+    assert workers[1].poll() is None
+    assert whole.equals(results.load())
+
+
+def test_what_cannot_work_is_refused(tiny, tmp_path, monkeypatch):
+    with pytest.raises(vg.InputError, match="name it with store="):
+        vg.sweep({"a": tiny}, 2, scheduler="tcp://127.0.0.1:9", progress=False)
+    monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 1)
+    with pytest.raises(vg.InputError, match="no Dask scheduler answers at 'tcp://127"):
+        vg.sweep({"a": tiny}, 2, scheduler="tcp://127.0.0.1:9", store=tmp_path / "r.zarr", progress=False)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,95 @@
+"""The largest memory of a whole process, as the operating system counts it."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
+
+# Not the resource module's number, which a process inherits from the one that started it.
+PEAK = """
+def peak():
+    with open("/proc/self/status") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 2**10
+"""
+
+MANY_SEEDS = """
+import sys
+
+import numpy as np
+
+import vgrad_jax as vg
+from vgrad_jax.report.page import write_report
+from vgrad_jax.statistics import streaming
+from vgrad_jax.sweeps import plan
+from vgrad_jax.sweeps.blocks import Training
+
+plan.BLOCK_MEMORY, streaming.SLICE_BYTES = 4 * 2**20, 8 * 2**20
+random = np.random.default_rng(0)
+
+
+def made_up(training, arm, start):
+    runs, records, layers = training.together(arm), 501, 6
+    values = {name: random.random((runs, records), np.float32) for name in ("train_loss", "test_loss")}
+    values |= {name: random.random((runs, records), np.float32) for name in ("train_accuracy", "test_accuracy")}
+    for name in ("gradient_log10_rms", "update_ratio_log10"):
+        values[name] = -random.random((runs, records, layers), np.float32)
+    values["parameters"] = random.random((runs, 2, len(training.parameters)), np.float32)
+    return values | {
+        "outcome": np.full(runs, "converged"),
+        "converged": np.ones(runs, bool),
+        "epochs_to_converge": np.full(runs, 9, np.float32),
+    }
+
+
+Training.runs_from = made_up
+arm = {"tanh_uniform": vg.presets.article(epochs=500)["tanh_uniform"]}
+for seeds in map(int, sys.argv[2:]):
+    results = vg.sweep(arm, seeds, store=f"{sys.argv[1]}/{seeds}.zarr", engine="plain", progress=False)
+    write_report(results, f"{sys.argv[1]}/{seeds}")
+    print(results.nbytes // 2**20, peak())
+"""
+
+ESTIMATE = """
+import sys
+
+import vgrad_jax as vg
+from vgrad_jax.sweeps.plan import make_plan
+
+hidden, samples, chunk, seeds = map(int, sys.argv[2:])
+arm = {
+    "arm": vg.Experiment(
+        mlp=vg.MLP(hidden=(hidden,)),
+        data=vg.Data("moons", samples=samples),
+        optimizer=vg.Optimizer("sgd", learning_rate=0.1),
+        training=vg.Training(epochs=2, batch_size=samples // 4),
+    )
+}
+plan = make_plan(arm, {"arm": vg.load_data(arm["arm"].data)}, seeds, chunk=chunk, workers=2, engine="plain")
+store = f"{sys.argv[1]}/r.zarr"
+vg.sweep(arm, seeds, chunk=chunk, workers=2, engine="plain", store=store, progress=False)
+print(plan.peak_bytes // 2**20, peak())
+"""
+
+
+def run(code, environment, *arguments):
+    command = [sys.executable, "-c", PEAK + code, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+
+
+def test_it_does_not_grow_with_the_number_of_seeds(environment, tmp_path):
+    """Trainings, page and figures; the trainings' numbers are made up, so that there can be many."""
+    (_, few), (size, many) = run(MANY_SEEDS, environment, tmp_path, 500, 6000)
+    assert size > 180
+    assert many - few < 110
+
+
+@pytest.mark.parametrize(("hidden", "samples", "chunk"), [(2, 16, 32), (64, 4000, 128)])
+def test_the_estimate_is_within_30_percent_of_what_is_measured(environment, tmp_path, hidden, samples, chunk):
+    """A process that is mostly libraries, and one that is mostly training."""
+    ((estimated, measured),) = run(ESTIMATE, environment, tmp_path, hidden, samples, chunk, 4 * chunk)
+    assert estimated == pytest.approx(measured, rel=0.3)

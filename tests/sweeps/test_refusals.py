@@ -1,0 +1,131 @@
+"""Stores that cannot be written, or must not be: one sentence, and nothing is changed."""
+
+import errno
+import json
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+import pytest
+import zarr
+from typer.testing import CliRunner
+
+import vgrad_jax as vg
+from vgrad_jax.cli import app
+from vgrad_jax.sweeps import store, study
+
+
+def sweep(tiny, path, seeds=6):
+    return vg.sweep(
+        {"a": tiny, "b": tiny}, seeds, chunk=2, engine="plain", store=path, resume=True, progress=False
+    ).load()
+
+
+def contents(path):
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_written_is_kept(tiny, whole, tmp_path, monkeypatch):
+    path = tmp_path / "r.zarr"
+    sweep(tiny, path)
+    replace, room = pathlib.Path.replace, [60]
+
+    def full(self, target):
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(pathlib.Path, "replace", full)
+        with pytest.raises(vg.InputError, match=r"cannot write results to .*: No space left on device; what was writt"):
+            sweep(tiny, path, 48)
+    kept = vg.open_results(path)
+    marked = kept["completed"].values
+    assert 12 < marked.sum() < 96
+    for name in whole.data_vars:
+        np.testing.assert_array_equal(kept[name].values[marked], whole[name].values[marked], err_msg=name)
+    assert sweep(tiny, path, 48).equals(whole)
+
+
+@pytest.fixture
+def without_rights():
+    """A folder that somebody without the superuser's rights works in."""
+    with tempfile.TemporaryDirectory() as folder:
+        is_superuser = os.geteuid() == 0
+        if is_superuser:
+            os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield pathlib.Path(folder)
+        finally:
+            for path in (pathlib.Path(folder), *pathlib.Path(folder).rglob("*")):
+                path.chmod(0o777)
+            if is_superuser:
+                os.seteuid(0)
+
+
+@pytest.mark.parametrize("where", ["the folder", "the store", "a variable"])
+def test_a_read_only_store_is_refused(tiny, whole, without_rights, where):
+    path = without_rights / "r.zarr"
+    sweep(tiny, path)
+    before = contents(without_rights)
+    {"the folder": without_rights, "the store": path, "a variable": path / "train_loss"}[where].chmod(0o555)
+    with pytest.raises(vg.InputError, match="cannot write results to"):
+        sweep(tiny, path, 8)
+    assert contents(without_rights) == before
+    assert vg.open_results(path)["completed"].values.all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"jax": "0.0.1"}, r"was made elsewhere: jax 0\.0\.1 there and .* here\. The same seed gives other numbers"),
+        ({"device": "gpu: H100"}, "device gpu: H100 there and cpu: cpu here"),
+        ({"instructions": "none"}, "instructions none there and"),
+        ({"settings": "jax_enable_x64=True"}, "settings jax_enable_x64=True there and"),
+    ],
+)
+def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, whole, tmp_path, change, message):
+    path = tmp_path / "r.zarr"
+    sweep(tiny, path)
+    group = zarr.open_group(str(path), mode="r+")
+    group.attrs["versions"] = json.dumps({**json.loads(group.attrs["versions"]), **change})
+    before = contents(tmp_path)
+    with pytest.raises(vg.InputError, match=message):
+        sweep(tiny, path, 8)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("half", [b"", slice(0, -3)])
+def test_half_a_file_of_several_pieces_is_refused(tiny, whole, tmp_path, monkeypatch, half):
+    """The file system lost the end of a file, as after a power cut."""
+    monkeypatch.setattr(store, "READ_BYTES", 16)
+    path = tmp_path / "results.zarr"
+    results = sweep(tiny, path)
+    assert results["train_loss"].encoding["shards"] == (1, 2, 4)
+    (file, *_) = (path / "train_accuracy" / "c").glob("*/*/*")
+    file.write_bytes(file.read_bytes()[half] if isinstance(half, slice) else half)
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert done.exit_code == 2, done.output
+    assert "are damaged" in done.output
+
+
+def test_other_versions_of_what_changes_no_number_are_fine(tiny, whole, tmp_path):
+    path = tmp_path / "r.zarr"
+    sweep(tiny, path)
+    group = zarr.open_group(str(path), mode="r+")
+    group.attrs["versions"] = json.dumps({**json.loads(group.attrs["versions"]), "xarray": "1", "vgrad_jax": "9"})
+    assert sweep(tiny, path, 8).equals(whole.isel(seed=slice(0, 8)))
+
+
+def test_a_store_of_another_results_version_is_refused(tiny, whole, tmp_path, monkeypatch):
+    path = tmp_path / "r.zarr"
+    monkeypatch.setattr(study, "RESULTS_VERSION", 0)
+    sweep(tiny, path)
+    monkeypatch.undo()
+    before = contents(tmp_path)
+    with pytest.raises(vg.InputError, match=f"results_version is 0 there and {study.RESULTS_VERSION} here"):
+        sweep(tiny, path, 8)
+    assert contents(tmp_path) == before

@@ -1,0 +1,33 @@
+"""Results that are larger than memory, read a few records at a time."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["record_slices"]
+
+SLICE_BYTES = 128 * 2**20
+
+
+def record_slices(values: "xarray.DataArray") -> Iterator[np.ndarray]:
+    """The records in order, a few of them at a time, with every seed: what a quantile over seeds needs.
+
+    Args:
+        values: with the dims `seed, record` and perhaps others behind them.
+
+    Yields:
+        Arrays `(seed, record, ...)` of 128 MiB, or of one record where that is larger.
+    """
+    records = values.sizes["record"]
+    step = max(SLICE_BYTES * records // max(values.nbytes, 1), 1)
+    chunks = values.encoding.get("chunks")
+    if chunks:
+        together = chunks[-values.ndim :][values.get_axis_num("record")]
+        # Whole pieces of the store, so that none is unpacked twice.
+        step = max(step // together, 1) * together if step > together else step
+    for start in range(0, records, step):
+        yield values.isel(record=slice(start, start + step)).values
