@@ -179,3 +179,53 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
 def test_help_has_an_example_for_every_command(tmp_path):
     for command in ("sweep", "run", "report"):
         assert f"Example: vgrad {command}" in vgrad(command, "--help", cwd=tmp_path).stdout
+
+
+def test_bench_times_every_way_and_writes_them_down(tmp_path, monkeypatch):
+    from vgrad_jax.sweeps import speed
+
+    monkeypatch.setattr(speed, "EPOCHS", 1)
+    monkeypatch.setattr(speed, "SECONDS_EACH", 0.0)
+    done = CliRunner().invoke(app, ["bench", "--out", str(tmp_path / "b"), "--json"])
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    assert shown["speeds"] == json.loads((tmp_path / "b" / "speed.json").read_text())["speeds"]
+    assert [way["engine"] for way in shown["speeds"]] == ["plain", "plain", "lanes"]
+    for way in shown["speeds"]:
+        assert way["run_milliseconds"] == pytest.approx(way["step_microseconds"] * 16 * 500 / 1000)
+        assert way["runs_per_second"] * way["run_milliseconds"] == pytest.approx(1000)
+    assert (tmp_path / "b" / "speed.png").stat().st_size > 10_000
+
+
+def test_the_second_start_of_a_command_compiles_nothing(tmp_path):
+    command = [sys.executable, "-c", SECOND_START]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    hits = []
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        hits.append(json.loads(done.stdout.splitlines()[-1]))
+    (first_hits, first_misses), (second_hits, second_misses) = hits
+    assert first_misses > 3
+    assert second_misses == 0
+    assert second_hits >= first_misses
+
+
+SECOND_START = """
+import json
+import jax
+from typer.testing import CliRunner
+from vgrad_jax.cli import app
+
+counts = {"/jax/compilation_cache/cache_hits": 0, "/jax/compilation_cache/cache_misses": 0}
+
+def count(event, **details):
+    if event in counts:
+        counts[event] += 1
+
+jax.monitoring.register_event_listener(count)
+done = CliRunner().invoke(app, ["sweep", "--arm", "tanh_he", "--seeds", "2", "--epochs", "1"])
+assert done.exit_code == 0, done.output
+print(json.dumps(list(counts.values())))
+"""

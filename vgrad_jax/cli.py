@@ -53,6 +53,7 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
 @app.callback()
 def vgrad() -> None:
     """A microscope for gradient flow in neural networks."""
+    _reuse_compiled_programs()
 
 
 @_command
@@ -160,9 +161,49 @@ def run(
         raise KeyboardInterrupt(f"interrupted after epoch {watched.epoch[-1]}; what was seen is in {folder}")
 
 
+@_command
+def bench(
+    study: Study = "article",
+    arm: Annotated[str, typer.Option(help="The arm to time.")] = "tanh_he",
+    out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How fast is a sweep on this machine? In about a minute, compiling included, with a picture.
+
+    Example: vgrad bench --arm relu_he
+    """
+    from rich.console import Console
+
+    from vgrad_jax.report import speed as report
+    from vgrad_jax.sweeps.speed import measure_speed
+
+    experiment = _arms(study, [arm], epochs=500)[arm]
+    folder = out or _free_folder(Path("runs"), f"bench-{arm}")
+    _claim(folder)
+    console = Console(stderr=True, highlight=False)
+    speeds = measure_speed(experiment, lambda name: console.print(f"timing {name} ..."))
+    title = f"{arm}, {experiment.training.epochs} epochs, every epoch recorded"
+    written = report.write_speed(speeds, folder, title)
+    if as_json:
+        print(json.dumps({**written, "folder": str(folder)}, indent=2))
+    else:
+        Console(highlight=False).print(report.speed_table(speeds, title))
+        print(f"figure: {folder / 'speed.png'}   numbers: {folder / 'speed.json'}")
+
+
 def main() -> None:
     """`vgrad`: exit 0 when fine, 2 for bad usage or bad input, 130 after Ctrl-C."""
     app()
+
+
+def _reuse_compiled_programs() -> None:
+    """Keep compiled programs on disk for the next start, unless JAX has been told where, or told not to."""
+    import jax
+    import platformdirs
+
+    if jax.config.read("jax_compilation_cache_dir") is None and jax.config.read("jax_enable_compilation_cache"):
+        jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("vgrad_jax") / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _arms(study: str, chosen: list[str] | None, epochs: int) -> dict[str, Experiment]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from vgrad_jax.sweeps.speed import Speed
+
 __all__ = [
     "accuracy_bands",
     "accuracy_curves",
@@ -25,6 +27,7 @@ __all__ = [
     "gradient_profiles",
     "overview",
     "share_converged",
+    "speed_bars",
     "weight_change",
 ]
 
@@ -142,6 +145,25 @@ def accuracy_curves(epoch: Sequence[int], train: Sequence[float], test: Sequence
     axes.plot(epoch, test, "--", color=ORANGE, label="test")
     axes.set(xlabel="epoch", ylabel="accuracy", title=title)
     axes.legend(frameon=False)
+    return figure
+
+
+def speed_bars(speeds: "Sequence[Speed]", title: str) -> "Figure":
+    """Wall time of a whole training for each way of doing it, on a log scale."""
+    figure = _figure(7, 0.5 * len(speeds) + 1.2)
+    axes = figure.subplots()
+    values = [speed.run_milliseconds for speed in speeds]
+    axes.barh(range(len(speeds)), values, color=BLUE, height=0.6)
+    for place, speed in enumerate(speeds):
+        faster = values[0] / speed.run_milliseconds
+        note = f"{speed.run_milliseconds:.3g} ms" + (f", {faster:.3g} x" if place else "")
+        axes.annotate(note, (speed.run_milliseconds, place), (5, 0), textcoords="offset points", va="center", size=9)
+    axes.set_yticks(range(len(speeds)), [speed.name for speed in speeds])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(min(values) / 3, max(values) * 8)
+    axes.set_xlabel("wall time of one training, ms")
+    axes.set_title(title, fontsize=10)
     return figure
 
 
