@@ -1,6 +1,9 @@
 import os
+import tempfile
 
 os.environ["KERAS_BACKEND"] = "jax"
+# Commands keep compiled programs there: one folder for all of them, and new in every run of the tests.
+os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="vgrad_jax-tests-"))
 
 from jaxtyping import install_import_hook
 

@@ -201,7 +201,8 @@ def _reuse_compiled_programs() -> None:
     import jax
     import platformdirs
 
-    if jax.config.read("jax_compilation_cache_dir") is None and jax.config.read("jax_enable_compilation_cache"):
+    config: Any = jax.config  # Its own types do not know its flags.
+    if config.jax_compilation_cache_dir is None and config.jax_enable_compilation_cache:
         jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("vgrad_jax") / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
