@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import numpy as np
 import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.sweeps import blocks, plan
+from vgrad_jax.sweeps import sweep as sweep_module
 from vgrad_jax.sweeps.store import Store
 
 SEEDS = 48
@@ -24,7 +26,7 @@ import vgrad_jax as vg
 arm = vg.Experiment.from_json(Path(sys.argv[1]).read_text())
 vg.sweep({"a": arm, "b": arm}, 48, chunk=2, engine="plain", workers=1, store=sys.argv[2], resume=True, progress=False)
 """
-KILLS = 4
+KILLS = 3
 
 
 def check_marked(path, whole):
@@ -100,6 +102,12 @@ def test_dead_between_writing_and_renaming_a_file_and_resumed_equals_uninterrupt
         assert not list(path.rglob("*.partial"))
     assert Store.open(path).block == 4
     assert set(kept) == {0, 2, 4}
+
+
+def test_blocks_that_are_finished_at_the_same_time_are_not_the_last_ones(tiny, whole, monkeypatch):
+    monkeypatch.setattr(sweep_module, "wait", lambda pending, **options: futures.wait(pending))
+    results = vg.sweep({"a": tiny, "b": tiny}, SEEDS, chunk=2, engine="plain", workers=1, progress=False)
+    assert results.equals(whole)
 
 
 def _files(path):

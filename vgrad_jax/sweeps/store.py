@@ -100,6 +100,7 @@ class Store:
             InputError: not a store, of another study, of more seeds, made by other versions, or read-only.
         """
         group = _open_group(path, mode="r+")
+        _refuse_empty_files(Path(path))
         found = difference(json.loads(str(group.attrs["study"])), study)
         if found:
             raise InputError(f"{str(path)!r} holds another study: {found}; choose another folder")
@@ -175,10 +176,13 @@ def open_results(path: str | Path) -> "xarray.Dataset":
         path: the store (`results.zarr`) or the folder that `vgrad sweep` wrote it into.
 
     Raises:
-        InputError: there are no results.
+        InputError: there are no results, or damaged ones.
     """
     inside = Path(path) / "results.zarr"
-    return _dataset(_open_group(inside if inside.exists() else path, mode="r"))
+    store = inside if inside.exists() else Path(path)
+    group = _open_group(store, mode="r")
+    _refuse_empty_files(store)
+    return _dataset(group)
 
 
 def _dataset(group: "zarr.Group") -> "xarray.Dataset":
@@ -203,6 +207,13 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise InputError(f"no results of a sweep in {str(path)!r}, or damaged ones: {error}") from None
     return group
+
+
+def _refuse_empty_files(path: Path) -> None:
+    """What a power cut leaves of a file: Zarr can take it for one that was never written."""
+    for file in path.glob("*/c/**/*"):
+        if file.suffix != ".partial" and file.stat().st_size == 0:
+            raise InputError(f"damaged results in {str(path)!r}: {file} is empty")
 
 
 def _array(group: "zarr.Group", name: str) -> Any:

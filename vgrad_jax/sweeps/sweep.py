@@ -184,6 +184,8 @@ def _run(training: Training, plan: Plan, target: Store, report: Progress) -> Non
                 for block in islice(queue, 2 * plan.workers - len(pending)):
                     future = executor.submit(fill, training, target, block, stopped=stop.is_set, report=new_runs.put)
                     pending.add(future)
+                if not pending:
+                    return
                 finished, pending = wait(pending, timeout=SECONDS_BETWEEN_REPORTS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
@@ -192,8 +194,6 @@ def _run(training: Training, plan: Plan, target: Store, report: Progress) -> Non
                     done += new_runs.get()
                 if done > before:
                     report(done, total)
-                if not pending:
-                    return
         except BaseException:
             stop.set()
             executor.shutdown(wait=True, cancel_futures=True)
