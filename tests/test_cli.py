@@ -39,7 +39,7 @@ def test_sweep_leaves_page_figures_and_results(study):
     assert [arm["arm"] for arm in numbers["arms"]] == ["tanh_uniform", "relu_he"]
     assert all(arm["n"] == 3 for arm in numbers["arms"])
     assert "6/6 seeds" in done.stderr
-    assert "estimated working memory" in " ".join(done.stderr.split())
+    assert "estimated peak memory" in " ".join(done.stderr.split())
     assert {path.name for path in (folder / "pair").iterdir()} == {
         "figures",
         "index.html",
