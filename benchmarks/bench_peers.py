@@ -12,6 +12,7 @@ from benchmarks import peers, work
 from benchmarks.measure import side_by_side
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Theirs.
 def test_peers(benchmark, case):
     experiment = case.experiment(parameters_at=(case.epochs,))
     threshold = experiment.training.threshold

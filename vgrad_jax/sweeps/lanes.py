@@ -217,6 +217,14 @@ def _stack(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> lis
     return [Value(jnp.stack([_spread(context, value) for value in values], equation.params["axis"]), True)]
 
 
+def _psum(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
+    """What is left of a sum over a named axis when that axis is mapped: a sum over axes of the array."""
+    axes = equation.params["axes"]
+    if equation.params["axis_index_groups"] is not None or not all(isinstance(axis, int) for axis in axes):
+        raise NotInLanesError("a sum over a named axis that is not mapped")
+    return [Value(jnp.sum(value.array, axes), value.mapped) for value in values]
+
+
 def _gather(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     operand, indices = values
     if operand.mapped:
@@ -381,6 +389,7 @@ RULES: dict[str, Rule] = {
     "cond": _cond,
     "dot_general": _dot_general,
     "gather": _gather,
+    "psum": _psum,
     "reshape": _reshape,
     "scan": _scan,
     "slice": _slice,
