@@ -1,4 +1,5 @@
-/* The floor: the same training steps as the library's, and nothing else.
+/* The floor: the same training steps as the library's, and nothing else; or, with `look_every_epoch`, the gradient of all
+ * training rows and the accuracy on all test rows after every epoch too.
  *
  * One seed for each lane of a vector register. A batch goes through the network layer by layer; the gradient of a
  * layer's kernel is summed over the batch in registers. Compile with -DFEATURES, -DWIDTH, -DHIDDEN and -DBATCH.
@@ -52,18 +53,22 @@ static inline vector tanh_vector(vector x) {
 static inline vector sigmoid_vector(vector x) { return 0.5f + 0.5f * tanh_vector(0.5f * x); }
 
 struct work {
-    int group_count, rows, epochs, order_count;
+    int group_count, rows, epochs, order_count, look_every_epoch, test_rows;
     float learning_rate, momentum;
     const float *x;         /* [rows][FEATURES] */
     const float *y;         /* [rows] */
+    const float *test_x;    /* [test_rows][FEATURES] */
+    const float *test_y;    /* [test_rows] */
     const uint16_t *orders;
     vector *params, *momenta;
+    vector *gradients;      /* [group][PARAMETERS], of all training rows, as it was last looked at */
+    vector *right;          /* [group], test rows that are classified rightly, then too */
     int next_group;
 };
 
 struct scratch {
     vector hidden[HIDDEN][BATCH][WIDTH], delta[BATCH][WIDTH], below[BATCH][WIDTH], input[BATCH][FEATURES];
-    vector error[BATCH], gradient[PARAMETERS];
+    vector error[BATCH], gradient[PARAMETERS], total[PARAMETERS];
 };
 
 static inline void dense(int rows, int inputs, const vector *restrict in, const vector *restrict kernel,
@@ -117,6 +122,14 @@ static void gather(const struct work *work, const uint16_t *order, int rows, str
     }
 }
 
+static void take(const float *x, const float *y, int rows, struct scratch *s) {
+    for (int row = 0; row < rows; row++) {
+        for (int feature = 0; feature < FEATURES; feature++)
+            s->input[row][feature] = spread(x[row * FEATURES + feature]);
+        s->error[row] = spread(y[row]);
+    }
+}
+
 static void output_layer(int rows, const vector *restrict kernel, vector *restrict gradient, struct scratch *s) {
     vector (*top)[WIDTH] = s->hidden[HIDDEN - 1];
     vector sums[WIDTH + 1];
@@ -134,24 +147,63 @@ static void output_layer(int rows, const vector *restrict kernel, vector *restri
     UNROLL for (int unit = 0; unit < WIDTH + 1; unit++) gradient[unit] = sums[unit];
 }
 
-static void step(const struct work *work, const uint16_t *order, int rows, vector *restrict params,
-                 vector *restrict momenta, struct scratch *s) {
-    gather(work, order, rows, s);
+#define FIRST ((FEATURES + 1) * WIDTH)
+#define EACH ((WIDTH + 1) * WIDTH)
+#define LAST (FIRST + (HIDDEN - 1) * EACH)
+
+static void forward(int rows, const vector *restrict params, struct scratch *s) {
     dense(rows, FEATURES, s->input[0], params, s->hidden[0][0]);
-    const int first = (FEATURES + 1) * WIDTH, each = (WIDTH + 1) * WIDTH;
     for (int layer = 1; layer < HIDDEN; layer++)
-        dense(rows, WIDTH, s->hidden[layer - 1][0], params + first + (layer - 1) * each, s->hidden[layer][0]);
-    const int last = first + (HIDDEN - 1) * each;
-    output_layer(rows, params + last, s->gradient + last, s);
+        dense(rows, WIDTH, s->hidden[layer - 1][0], params + FIRST + (layer - 1) * EACH, s->hidden[layer][0]);
+}
+
+/* Of the rows that are in the scratch space, into its `gradient`. */
+static void differentiate(int rows, const vector *restrict params, struct scratch *s) {
+    forward(rows, params, s);
+    output_layer(rows, params + LAST, s->gradient + LAST, s);
     vector *delta = s->delta[0], *below = s->below[0];
     for (int layer = HIDDEN - 1; layer > 0; layer--) {
-        const int place = first + (layer - 1) * each;
+        const int place = FIRST + (layer - 1) * EACH;
         kernel_gradient(rows, WIDTH, s->hidden[layer - 1][0], delta, s->gradient + place);
         hidden_delta(rows, params + place, delta, s->hidden[layer - 1][0], below);
         vector *swap = delta;
         delta = below, below = swap;
     }
     kernel_gradient(rows, FEATURES, s->input[0], delta, s->gradient);
+}
+
+static int at_most(int size, int rows) { return rows < size ? rows : size; }
+
+static void look(const struct work *work, long group, const vector *restrict params, struct scratch *s) {
+    for (int place = 0; place < PARAMETERS; place++) s->total[place] = spread(0);
+    for (int start = 0; start < work->rows; start += BATCH) {
+        const int rows = at_most(BATCH, work->rows - start);
+        take(work->x + start * FEATURES, work->y + start, rows, s);
+        differentiate(rows, params, s);
+        const float share = (float)rows / work->rows;
+        for (int place = 0; place < PARAMETERS; place++) s->total[place] += share * s->gradient[place];
+    }
+    for (int place = 0; place < PARAMETERS; place++) work->gradients[group * PARAMETERS + place] = s->total[place];
+    vector right = spread(0);
+    for (int start = 0; start < work->test_rows; start += BATCH) {
+        const int rows = at_most(BATCH, work->test_rows - start);
+        take(work->test_x + start * FEATURES, work->test_y + start, rows, s);
+        forward(rows, params, s);
+        for (int row = 0; row < rows; row++) {
+            vector logit = params[LAST + WIDTH];
+            UNROLL for (int unit = 0; unit < WIDTH; unit++)
+                logit += s->hidden[HIDDEN - 1][row][unit] * params[LAST + unit];
+            const mask agrees = (logit > 0) == (s->error[row] > 0);
+            right -= __builtin_convertvector(agrees, vector);
+        }
+    }
+    work->right[group] = right;
+}
+
+static void step(const struct work *work, const uint16_t *order, int rows, vector *restrict params,
+                 vector *restrict momenta, struct scratch *s) {
+    gather(work, order, rows, s);
+    differentiate(rows, params, s);
     for (int place = 0; place < PARAMETERS; place++) {
         momenta[place] = work->momentum * momenta[place] + s->gradient[place];
         params[place] -= work->learning_rate * momenta[place];
@@ -172,10 +224,9 @@ static void *train_groups(void *argument) {
         for (int epoch = 0; epoch < work->epochs; epoch++) {
             long which = group * work->order_count + epoch % work->order_count;
             const uint16_t *order = work->orders + which * work->rows * LANES;
-            for (int start = 0; start < work->rows; start += BATCH) {
-                int rows = work->rows - start < BATCH ? work->rows - start : BATCH;
-                step(work, order + (long)start * LANES, rows, params, momenta, &scratch);
-            }
+            for (int start = 0; start < work->rows; start += BATCH)
+                step(work, order + (long)start * LANES, at_most(BATCH, work->rows - start), params, momenta, &scratch);
+            if (work->look_every_epoch) look(work, group, params, &scratch);
         }
         for (int place = 0; place < PARAMETERS; place++) {
             work->params[group * PARAMETERS + place] = params[place];
@@ -192,9 +243,14 @@ static void on_threads(int threads, void *(*function)(void *), void *argument, l
     for (int index = 1; index < threads; index++) pthread_join(others[index], 0);
 }
 
-void train(int threads, int group_count, int rows, int epochs, int order_count, float learning_rate, float momentum,
-           const float *x, const float *y, const uint16_t *orders, vector *params, vector *momenta) {
-    struct work work = {group_count, rows, epochs, order_count, learning_rate, momentum, x, y, orders, params, momenta, 0};
+void train(int threads, int group_count, int rows, int epochs, int order_count, int look_every_epoch, int test_rows,
+           float learning_rate, float momentum, const float *x, const float *y, const float *test_x,
+           const float *test_y, const uint16_t *orders, vector *params, vector *momenta, vector *gradients,
+           vector *right) {
+    struct work work = {.group_count = group_count, .rows = rows, .epochs = epochs, .order_count = order_count,
+                        .look_every_epoch = look_every_epoch, .test_rows = test_rows, .learning_rate = learning_rate,
+                        .momentum = momentum, .x = x, .y = y, .test_x = test_x, .test_y = test_y, .orders = orders,
+                        .params = params, .momenta = momenta, .gradients = gradients, .right = right};
     on_threads(threads, train_groups, &work, 0);
 }
 

@@ -118,17 +118,42 @@ def _aligned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-def train(floor: Floor, epochs: int, threads: int) -> Params:
-    """Train all seeds; the parameters have a leading seed axis."""
-    experiment = floor.experiment
+class Trained(NamedTuple):
+    """What the kernel leaves, with a leading seed axis."""
+
+    params: Params
+    gradients: Params
+    """Of all training rows, where it looked."""
+    test_accuracy: np.ndarray
+    """Where it looked."""
+
+
+def train(floor: Floor, epochs: int, threads: int, *, look_every_epoch: bool = False) -> Trained:
+    """Train all seeds.
+
+    Args:
+        floor: from `prepare`.
+        epochs: passes over the training rows.
+        threads: cores to use.
+        look_every_epoch: compute the gradient of all training rows, and the accuracy on all test rows, after each
+            epoch: the arithmetic of the library's records.
+    """
+    experiment, library = floor.experiment, floor.library
     dataset = vg.load_data(experiment.data)
-    params, momenta = _aligned(floor.params), _aligned(np.zeros_like(floor.params))
-    x, y = (np.ascontiguousarray(array, np.float32) for array in (dataset.train_x, dataset.train_y))
+    params, momenta, gradients = _aligned(floor.params), *(_aligned(np.zeros_like(floor.params)) for _ in range(2))
+    right = _aligned(np.zeros_like(floor.params[:, 0]))
+    fields = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
+    data = [np.ascontiguousarray(array, np.float32) for array in fields]
     groups, orders, rows, _ = floor.orders.shape
     rates = (experiment.optimizer.learning_rate, experiment.optimizer.momentum)
-    arrays: list[Any] = [ctypes.c_void_p(array.ctypes.data) for array in (x, y, floor.orders, params, momenta)]
-    floor.library.train(threads, groups, rows, epochs, orders, *map(ctypes.c_float, rates), *arrays)
-    return _unpacked(params, experiment)
+    arrays: list[Any] = [
+        ctypes.c_void_p(array.ctypes.data) for array in (*data, floor.orders, params, momenta, gradients, right)
+    ]
+    sizes = (threads, groups, rows, epochs, orders, int(look_every_epoch), len(dataset.test_x))
+    library.train(*sizes, *map(ctypes.c_float, rates), *arrays)
+    return Trained(
+        _unpacked(params, experiment), _unpacked(gradients, experiment), right.reshape(-1) / len(dataset.test_x)
+    )
 
 
 def tanh(values: np.ndarray) -> np.ndarray:

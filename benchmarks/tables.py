@@ -107,6 +107,11 @@ def _floor(entry: Entry) -> Iterator[Row]:
             f"recording is {entry['recording_share']:.0%} of the complete study",
         ),
         "shuffling alone": ("shuffling", f"{entry['shuffling_share']:.0%} of the complete study"),
+        "the kernel with the arithmetic of the records": (
+            "kernel, complete",
+            f"{entry['complete_floor_times_plain']:.1f} x plain's speed; the sweep takes "
+            f"{entry['times_the_complete_floor']:.1f} x its time",
+        ),
         "the kernel, training only": (
             "kernel",
             f"{entry['kernel_gflops']:.0f} of {entry['peak_gflops']:.0f} GFLOP/s in matrix products",

@@ -2,6 +2,8 @@ import os
 import tempfile
 
 os.environ["KERAS_BACKEND"] = "jax"
+# Tests compile far longer than they compute. Processes that they start round as they do.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 # Commands keep compiled programs there: one folder for all of them, and new in every run of the tests.
 os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="vgrad_jax-tests-"))
 
@@ -17,8 +19,6 @@ import pytest
 from hypothesis import settings
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Tests compile far longer than they compute.
-jax.config.update("jax_disable_most_optimizations", True)
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 

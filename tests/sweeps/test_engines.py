@@ -92,8 +92,7 @@ def test_a_step_in_lanes_is_that_of_vmap(mlp, loss, optimizer):
 
     def two_steps(params, rows):
         state = training_step.init(params, make_optimizer(optimizer))
-        state, first = one_step(state, (rows, y))
-        return first, one_step(state, (rows, y))
+        return jax.lax.scan(lambda state, _: one_step(state, (rows, y)), state, None, length=2)
 
     params = jax.vmap(lambda key: vg.init_mlp(key, mlp, 2, LOSSES[loss].out_features(2)))(KEYS)
     rows = x[None] + jnp.arange(len(KEYS))[:, None, None]

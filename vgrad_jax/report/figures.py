@@ -156,12 +156,12 @@ def speed_bars(speeds: "Sequence[Speed]", title: str) -> "Figure":
     axes.barh(range(len(speeds)), values, color=BLUE, height=0.6)
     for place, speed in enumerate(speeds):
         faster = values[0] / speed.run_milliseconds
-        note = f"{speed.run_milliseconds:.3g} ms" + (f", {faster:.3g} x" if place else "")
+        note = f"{speed.run_milliseconds:,.0f} ms" + (f", {faster:.2g} times as fast" if place else "")
         axes.annotate(note, (speed.run_milliseconds, place), (5, 0), textcoords="offset points", va="center", size=9)
     axes.set_yticks(range(len(speeds)), [speed.name for speed in speeds])
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlim(min(values) / 3, max(values) * 8)
+    axes.set_xlim(min(values) / 3, max(values) * 20)
     axes.set_xlabel("wall time of one training, ms")
     axes.set_title(title, fontsize=10)
     return figure
