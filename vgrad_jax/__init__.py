@@ -10,6 +10,9 @@ from vgrad_jax.errors import InputError as InputError
 from vgrad_jax.experiment import Experiment as Experiment
 from vgrad_jax.experiment import Recording as Recording
 from vgrad_jax.experiment import Training as Training
+from vgrad_jax.gradients.record import get_record as get_record
+from vgrad_jax.gradients.record import record as record
+from vgrad_jax.gradients.recording import Record as Record
 from vgrad_jax.gradients.stats import LayerStats as LayerStats
 from vgrad_jax.gradients.stats import gradient_stats as gradient_stats
 from vgrad_jax.nets.mlp import MLP as MLP

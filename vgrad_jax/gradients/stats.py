@@ -1,8 +1,10 @@
 """Sizes of gradients that neither underflow nor overflow."""
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,13 +49,6 @@ def layer_log10_rms(layers: Params) -> Float[Array, " layer"]:
         One number for each layer.
     """
     return jnp.stack([log10_rms(layer) for layer in layers])
-
-
-def _scale(largest: Array) -> Array:
-    """What elements are divided by before they are squared."""
-    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    # XLA may multiply by the reciprocal instead, and that of a number near the largest is flushed to zero.
-    return jnp.minimum(scale, 0.5 / jnp.finfo(scale.dtype).tiny)
 
 
 @partial(
@@ -126,78 +121,73 @@ def gradient_stats(
 
 def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
     """`gradient_stats` of a tree whose layers are known."""
-    leaves = [leaf for _, leaf in float_leaves(tree)]
-    split = {part.leaf for parts in layers.parts for part in parts if part.slice is not None}
-    used = {part.leaf for parts in layers.parts for part in parts}
-    sizes = {number: _sizes(leaves[number], batch_axes, number in split) for number in sorted(used)}
-
-    def of_layer(parts: Any) -> _Sizes:
-        chosen = [
-            sizes[part.leaf]
-            if part.slice is None
-            else jax.tree.map(lambda a, i=part.slice: a[..., i], sizes[part.leaf])
-            for part in parts
-        ]
-        return chosen[0] if len(chosen) == 1 else _together(chosen)
-
-    per_layer = [of_layer(parts) for parts in layers.parts]
-    largest, scale, squares, zeros, nonfinite = (
-        jnp.stack(list(numbers), axis=-1) for numbers in zip(*per_layer, strict=True)
+    found = [leaf for _, leaf in float_leaves(tree)]
+    parts = {part for layer in layers.parts for part in layer}
+    stacked = {part.leaf: part.slice is not None for part in sorted(parts)}
+    leaves = [_real(found[number], batch_axes, split) for number, split in stacked.items()]
+    kept = batch_axes + 1
+    largest = _each(leaves, kept, lambda x, axes: jnp.max(jnp.abs(x), axes))
+    zeros = _each(leaves, kept, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32))
+    nonfinite = jax.lax.cond(  # A whole pass over the elements that is hardly ever needed.
+        jnp.isfinite(largest).all(),
+        lambda: jnp.zeros_like(zeros),
+        lambda: _each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32)),
     )
-    count = np.asarray(layers.counts, np.int32 if max(layers.counts) < 2**31 else np.float32)
+    scale = _scale(largest)
+    ends = list(itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves))
+    inverse = iter(jnp.split(1 / scale, ends[:-1], axis=-1))
+    squares = _each(leaves, kept, lambda x, axes: jnp.sum((x * _behind(next(inverse), x)) ** 2, axes))
+
+    first = dict(zip(stacked, [0, *ends], strict=False))
+    members = [[first[part.leaf] + (part.slice or 0) for part in layer] for layer in layers.parts]
+    of_layer = partial(_by_layer, members=members)
+    # A part of zeros has no size that the others could be measured by.
+    scales = jnp.where(of_layer(squares) == 0, 0, of_layer(scale))
+    scale = jnp.max(scales, axis=-1)
+    scale = jnp.where(scale == 0, 1, scale)
+    total = jnp.sum(of_layer(squares) * (scales / scale[..., None]) ** 2, axis=-1)
     # In float64 where that is what the elements are; a number of elements is exact in either.
     elements = jnp.broadcast_to(np.asarray(layers.counts, scale.dtype), scale.shape)
+    count = np.asarray(layers.counts, np.int32 if max(layers.counts) < 2**31 else np.float32)
     return LayerStats(
         paths=layers.paths,
-        log10_rms=jnp.log10(scale) + 0.5 * jnp.log10(squares / elements),
-        log10_max=jnp.log10(largest),
-        zero_fraction=zeros / elements,
-        nonfinite_fraction=nonfinite / elements,
+        log10_rms=jnp.log10(scale) + 0.5 * jnp.log10(total / elements),
+        log10_max=jnp.log10(jnp.max(of_layer(largest), axis=-1)),
+        zero_fraction=jnp.sum(of_layer(zeros), axis=-1) / elements,
+        nonfinite_fraction=jnp.sum(of_layer(nonfinite), axis=-1) / elements,
         count=jnp.broadcast_to(count, scale.shape),
         has_matrix=layers.has_matrix,
         dtypes=layers.dtypes,
     )
 
 
-class _Sizes(NamedTuple):
-    """Sums over the elements of a leaf or layer."""
-
-    largest: Array
-    scale: Array
-    squares: Array
-    """Of the elements over the scale."""
-    zeros: Array
-    nonfinite: Array
+def _each(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> Array:
+    """A reduction of every leaf over all but its leading axes, `(..., part)`."""
+    return jnp.concatenate([reduce(leaf, tuple(range(kept, leaf.ndim))) for leaf in leaves], axis=-1)
 
 
-def _sizes(leaf: Any, batch_axes: int, split: bool) -> _Sizes:
-    magnitude = jnp.abs(leaf)
-    magnitude = magnitude.astype(jnp.promote_types(magnitude.dtype, jnp.float32))
-    kept = batch_axes + split
-    axes = tuple(range(kept, magnitude.ndim))
-    largest = jnp.max(magnitude, axes)
-    scale = _scale(largest)
-    scaled = magnitude / jnp.expand_dims(scale, axes)
-    return _Sizes(
-        largest,
-        scale,
-        jnp.sum(scaled * scaled, axes),
-        jnp.sum(magnitude == 0, axes, dtype=jnp.int32),
-        jnp.sum(~jnp.isfinite(magnitude), axes, dtype=jnp.int32),
-    )
+def _scale(largest: Array) -> Array:
+    """What elements are divided by before they are squared."""
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    # The reciprocal of a number near the largest, which may be multiplied with instead, is flushed to zero.
+    return jnp.minimum(scale, 0.5 / jnp.finfo(scale.dtype).tiny)
 
 
-def _together(parts: list[_Sizes]) -> _Sizes:
-    """A layer of its parts."""
-    squares = jnp.stack([part.squares for part in parts])
-    # A part of zeros has no size that the others could be measured by.
-    scales = jnp.where(squares == 0, 0, jnp.stack([part.scale for part in parts]))
-    scale = jnp.max(scales, axis=0)
-    scale = jnp.where(scale == 0, 1, scale)
-    return _Sizes(
-        jnp.max(jnp.stack([part.largest for part in parts]), axis=0),
-        scale,
-        jnp.sum(squares * (scales / scale[None]) ** 2, axis=0),
-        jnp.sum(jnp.stack([part.zeros for part in parts]), axis=0),
-        jnp.sum(jnp.stack([part.nonfinite for part in parts]), axis=0),
-    )
+def _real(leaf: Any, batch_axes: int, stacked: bool) -> Array:
+    """Real numbers of float32 or longer; behind the batch axes is that of stacked layers, of size 1 where none are."""
+    values = jnp.abs(leaf) if jnp.iscomplexobj(leaf) else jnp.asarray(leaf)
+    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return values if stacked else jnp.expand_dims(values, batch_axes)
+
+
+def _behind(numbers: Array, values: Array) -> Array:
+    """Numbers for the leading axes of the values, in a shape that goes with theirs."""
+    return numbers.astype(values.dtype).reshape(numbers.shape + (1,) * (values.ndim - numbers.ndim))
+
+
+def _by_layer(numbers: Array, members: list[list[int]]) -> Array:
+    """`(..., part)` to `(..., layer, part)`; a layer with fewer parts than others has zeros behind them."""
+    most = max(map(len, members))
+    index = np.array([[*parts, *[-1] * (most - len(parts))] for parts in members])
+    gathered = numbers[..., np.maximum(index, 0)]
+    return jnp.where(jnp.broadcast_to(index >= 0, gathered.shape), gathered, 0)
