@@ -10,9 +10,16 @@ from vgrad_jax.errors import InputError as InputError
 from vgrad_jax.experiment import Experiment as Experiment
 from vgrad_jax.experiment import Recording as Recording
 from vgrad_jax.experiment import Training as Training
+from vgrad_jax.gradients.check import InitCheck as InitCheck
+from vgrad_jax.gradients.check import check_init as check_init
+from vgrad_jax.gradients.diagnose import Diagnosis as Diagnosis
+from vgrad_jax.gradients.diagnose import diagnose as diagnose
 from vgrad_jax.gradients.record import get_record as get_record
 from vgrad_jax.gradients.record import record as record
 from vgrad_jax.gradients.recording import Record as Record
+from vgrad_jax.gradients.rules import RULES as RULES
+from vgrad_jax.gradients.rules import Finding as Finding
+from vgrad_jax.gradients.rules import Rule as Rule
 from vgrad_jax.gradients.stats import LayerStats as LayerStats
 from vgrad_jax.gradients.stats import gradient_stats as gradient_stats
 from vgrad_jax.nets.mlp import MLP as MLP

@@ -7,9 +7,12 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from vgrad_jax.gradients.check import InitCheck
     from vgrad_jax.gradients.recording import Record
 
-__all__ = ["record_heatmap", "worst_first"]
+__all__ = ["check_profile", "record_heatmap", "worst_first"]
+
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 MOST_NAMES = 40
 
@@ -22,7 +25,7 @@ def record_heatmap(record: "Record") -> "Figure":
     from matplotlib.figure import Figure
 
     values = _median(np.asarray(record.log10_rms, np.float64))
-    steps = np.asarray(record.step).reshape(-1, np.shape(record.step)[-1])[0]
+    steps = np.asarray(record.step)[(0,) * (np.ndim(record.step) - 1)]
     loss = _median(np.asarray(record.loss, np.float64)[..., None])[:, 0]
     order = worst_first(values)
     with_loss = bool(np.isfinite(loss).any())
@@ -30,7 +33,7 @@ def record_heatmap(record: "Record") -> "Figure":
     figure = Figure(figsize=(8, height + 1.2 * with_loss), layout="constrained", dpi=110)
     if with_loss:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(height - 0.6, 1.2))
-        below.plot(steps, loss, color="#0072B2")
+        below.plot(steps, loss, color=BLUE)
         below.set(ylabel="loss", xlabel="step")
     else:
         axes = figure.subplots()
@@ -59,6 +62,53 @@ def record_heatmap(record: "Record") -> "Figure":
     if notes:
         figure.supxlabel("; ".join(notes), fontsize=8, x=0.02, ha="left")
     return figure
+
+
+def check_profile(check: "InitCheck") -> "Figure":
+    """Layers from the input on: gradient and preactivations in log10 RMS, and shares of units that are off.
+
+    Median over the seeds, with the band of their central 90 %; a cross marks layers whose gradient is zero in most seeds.
+    """
+    from matplotlib.figure import Figure
+
+    look = check.look
+    layers = np.arange(len(look.stats.paths))
+    figure = Figure(figsize=(max(6, min(14, 0.32 * len(layers) + 3)), 5), layout="constrained", dpi=110)
+    sizes, shares = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    gradient = np.asarray(look.stats.log10_rms, np.float64)
+    _band(sizes, layers, gradient, BLUE, "o-", "gradient")
+    _band(sizes, layers, look.by_layer("log10_rms", ("product",)), ORANGE, "s--", "preactivations")
+    zero = np.isneginf(np.sort(gradient, axis=0)[(len(gradient) - 1) // 2])
+    if zero.any():
+        sizes.plot(
+            layers[zero], np.full(zero.sum(), sizes.get_ylim()[0]), "x", color=BLUE, label="gradient exactly zero"
+        )
+    sizes.set(ylabel="log10 RMS", title=f"{check.status}, at initialisation, {len(gradient)} seed(s)")
+    smooth = ("tanh", "logistic")
+    _band(shares, layers, look.by_layer("off_fraction", smooth), ORANGE, "s-", "saturated (tanh, logistic)")
+    _band(shares, layers, look.by_layer("off_fraction", ("relu",)), BLUE, "o--", "zero (ReLU)")
+    _band(
+        shares, layers, look.by_layer("stuck_fraction", ("relu", *smooth)), GREEN, "^:", "units off for every example"
+    )
+    shares.set(ylim=(-0.03, 1.03), ylabel="share")
+    every = -(-len(layers) // MOST_NAMES)
+    shares.set_xticks(layers[::every], look.stats.paths[::every], rotation=90, fontsize=7)
+    for axes in (sizes, shares):
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _band(axes: Any, layers: np.ndarray, values: np.ndarray, colour: str, dash: str, label: str) -> None:
+    """Median and central 90 % over the seeds, of `(seed, layer)`; nothing where no layer has a number."""
+    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)  # NaN is last.
+    known = np.isfinite(ordered).sum(axis=0)
+    shown = known > 0
+    if not shown.any():
+        return
+    at = lambda share: ordered[(share * np.maximum(known - 1, 0)).astype(int), layers]  # noqa: E731
+    axes.plot(layers[shown], at(0.5)[shown], dash, color=colour, markersize=4, linewidth=1.2, label=label)
+    axes.fill_between(layers, at(0.05), at(0.95), where=shown, color=colour, alpha=0.2, linewidth=0)
 
 
 def worst_first(values: np.ndarray) -> np.ndarray:

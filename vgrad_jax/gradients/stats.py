@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers
 from vgrad_jax.nets.mlp import Params
 
-__all__ = ["LayerStats", "gradient_stats", "layer_log10_rms", "log10_rms", "stats_of"]
+__all__ = ["LayerStats", "gradient_stats", "layer_log10_rms", "log10_rms", "size_scale", "stats_of"]
 
 
 def log10_rms(tree: PyTree) -> Float[Array, ""]:
@@ -34,7 +34,7 @@ def log10_rms(tree: PyTree) -> Float[Array, ""]:
     """
     leaves = [leaf for leaf in jax.tree.leaves(tree) if leaf.size]
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
-    scale = _scale(largest)
+    scale = size_scale(largest)
     mean_square = sum(jnp.sum((leaf / scale) ** 2) for leaf in leaves) / sum(leaf.size for leaf in leaves)
     return jnp.log10(scale) + 0.5 * jnp.log10(mean_square)
 
@@ -133,7 +133,7 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
         lambda: jnp.zeros_like(zeros),
         lambda: _each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32)),
     )
-    scale = _scale(largest)
+    scale = size_scale(largest)
     ends = list(itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves))
     inverse = iter(jnp.split(1 / scale, ends[:-1], axis=-1))
     squares = _each(leaves, kept, lambda x, axes: jnp.sum((x * _behind(next(inverse), x)) ** 2, axes))
@@ -166,7 +166,7 @@ def _each(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ..
     return jnp.concatenate([reduce(leaf, tuple(range(kept, leaf.ndim))) for leaf in leaves], axis=-1)
 
 
-def _scale(largest: Array) -> Array:
+def size_scale(largest: Array) -> Array:
     """What elements are divided by before they are squared."""
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
     # The reciprocal of a number near the largest, which may be multiplied with instead, is flushed to zero.
