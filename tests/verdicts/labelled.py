@@ -22,8 +22,8 @@ import vgrad_jax as vg
 from vgrad_jax.gradients.layers import Grouping
 from vgrad_jax.gradients.look import Look, look
 
-STEPS, EVERY = 300, 10
-ROWS, FEATURES, WIDTH = 64, 4, 16
+STEPS, EVERY = 200, 10
+ROWS, FEATURES, WIDTH = 32, 4, 10
 
 
 class Knobs(NamedTuple):
@@ -115,25 +115,27 @@ def normalised(h):
 
 
 class Convolutional(linen.Module):
-    """Inputs as a 2 x 2 image with a border."""
+    """Inputs as a row of four places; convolutions as products of patches, fast with a kernel for each case."""
 
     @linen.compact
     def __call__(self, x):
-        x = jnp.pad(x.reshape(-1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0)))
+        x = x[..., None]
         for _ in range(4):
-            x = linen.relu(linen.Conv(8, (3, 3), kernel_init=linen.initializers.he_normal())(x))
+            padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0)))
+            patches = jnp.concatenate([padded[:, n : n + FEATURES] for n in range(3)], axis=-1)
+            x = linen.relu(linen.Dense(8)(patches))
         return linen.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
 
 
 class Attention(nnx.Module):
-    """Each input is a token: two blocks of attention and a layer, with residual branches and norms."""
+    """Each input is a token: a block of attention and a layer, with residual branches and a norm."""
 
     def __init__(self, rngs):
         self.embedding = nnx.Linear(1, 8, rngs=rngs)
         self.places = nnx.Param(jnp.zeros((FEATURES, 8)))
-        self.attention = nnx.List([nnx.MultiHeadAttention(2, 8, decode=False, rngs=rngs) for _ in range(2)])
-        self.norm = nnx.List([nnx.LayerNorm(8, rngs=rngs) for _ in range(2)])
-        self.linear = nnx.List([nnx.Linear(8, 8, rngs=rngs) for _ in range(2)])
+        self.attention = nnx.List([nnx.MultiHeadAttention(2, 8, decode=False, rngs=rngs) for _ in range(1)])
+        self.norm = nnx.List([nnx.LayerNorm(8, rngs=rngs) for _ in range(1)])
+        self.linear = nnx.List([nnx.Linear(8, 8, rngs=rngs) for _ in range(1)])
         self.output = nnx.Linear(8, 1, rngs=rngs)
 
     def __call__(self, x):
@@ -162,13 +164,11 @@ def equinox_mlp(activation, depth):
 
 FAMILIES: dict[str, Family] = {
     "tanh": bare(jnp.tanh, 5, 1.0),
-    "relu": bare(jax.nn.relu, 5, 2.0),
-    "sigmoid": bare(jax.nn.sigmoid, 2, 16.0),
     "layer norm": bare(jax.nn.relu, 6, 2.0, normalised),
-    "deep tanh": deep(jnp.tanh, 18, 1.0),
-    "deep relu": deep(jax.nn.relu, 18, 2.0),
-    "deep sigmoid": deep(jax.nn.sigmoid, 12, 1.0),
-    "residual": deep(jax.nn.relu, 18, 2.0, branch=1 / math.sqrt(18)),
+    "deep tanh": deep(jnp.tanh, 12, 1.0),
+    "deep relu": deep(jax.nn.relu, 12, 2.0),
+    "deep sigmoid": deep(jax.nn.sigmoid, 10, 1.0),
+    "residual": deep(jax.nn.relu, 12, 2.0, branch=1 / math.sqrt(12)),
     "convolutional": flax_linen(Convolutional()),
     "attention": flax_nnx(Attention, 1.0),
     "equinox": equinox_mlp(jax.nn.relu, 4),
@@ -266,3 +266,91 @@ def run(cases: list[Case]) -> list[Outcome]:
                 jax.tree.map(one, record), jax.tree.map(one, first), losses[number, 0], losses[number, -1]
             )
     return [outcomes[case] for case in cases]
+
+
+GOOD = {name: Knobs(rate=0.1) for name in FAMILIES} | {"deep sigmoid": Knobs(gain=10.0)}
+"""With these a family learns."""
+
+
+def all_cases() -> list[Case]:
+    """The labelled set: cases of one status are made of several families, causes of several sizes, and other seeds."""
+    made: list[Case] = []
+
+    def add(truth: str, family: str, **knobs: tuple[float, ...]) -> None:
+        (name, values), *fixed = knobs.items()
+        for value in values:
+            seed = 1 + len(made) % 23
+            made.append(Case(family, truth, Knobs(**{name: value, "seed": seed, **dict(fixed)})))
+
+    learning = {
+        "tanh": (0.003, 0.005, 0.008),
+        "equinox": (0.008, 0.015),
+        "layer norm": (0.002, 0.004),
+        "deep tanh": (0.006, 0.012),
+        "deep relu": (0.008, 0.015),
+        "residual": (0.002, 0.004),
+        "convolutional": (0.005, 0.01),
+        "attention": (0.01, 0.02),
+        "half precision": (0.005, 0.01),
+    }
+    for family, rates in learning.items():
+        add("healthy", family, rate=rates)
+        add("learning_rate_small", family, rate=(1e-5, 3e-6) if family != "half precision" else (1e-4,))
+        add("solved", family, rate=(0.3, 0.15) if family != "half precision" else (0.3,))
+        add("non_finite", family, broken=(1.0, 2.0))
+    add("vanishing", "tanh", gain=(0.05, 0.08, 0.1, 0.12))
+    add("vanishing", "equinox", gain=(0.05, 0.08))
+    add("vanishing", "convolutional", gain=(0.05, 0.08, 0.1))
+    add("vanishing", "deep tanh", gain=(0.1, 0.2, 0.3, 0.4))
+    add("vanishing", "deep relu", gain=(0.1, 0.2, 0.3, 0.4))
+    add("vanishing", "deep sigmoid", gain=(0.1, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0))
+    add("saturated", "tanh", shift=(-6.0, -5.0, -4.0, 4.0, 5.0, 6.0))
+    add("saturated", "deep tanh", shift=(-6.0, -5.0, -4.0, -3.0, 3.0, 4.0, 5.0, 6.0))
+    add("exploding", "deep relu", gain=(2.0, 3.0, 5.0, 10.0, 30.0))
+    add("exploding", "residual", gain=(4.0, 6.0, 10.0, 30.0))
+    add("exploding", "convolutional", gain=(5.0, 8.0, 12.0))
+    add("exploding", "equinox", gain=(6.0, 10.0, 20.0))
+    add("dead", "deep relu", shift=(-1.0, -2.0, -4.0, -6.0))
+    add("dead", "convolutional", shift=(-2.0, -3.0, -5.0))
+    add("dead", "residual", shift=(-9.0, -10.0, -12.0))
+    add("dead", "equinox", shift=(-3.0, -4.0, -5.0, -6.0))
+    add("learning_rate_large", "equinox", rate=(30.0, 100.0))
+    add("learning_rate_large", "layer norm", rate=(30.0, 60.0, 100.0))
+    add("learning_rate_large", "deep tanh", rate=(10.0, 30.0, 100.0))
+    add("learning_rate_large", "deep relu", rate=(3.0, 5.0, 10.0))
+    add("learning_rate_large", "residual", rate=(3.0, 5.0, 10.0))
+    add("learning_rate_large", "convolutional", rate=(10.0, 20.0))
+    add("learning_rate_large", "attention", rate=(30.0, 100.0))
+    losses = (2e-6, 1.6e-6, 1.3e-6, 1e-6, 9e-7, 8e-7, 7e-7, 6e-7, 5e-7, 4e-7, 3e-7, 2e-7)
+    add("underflow", "half precision", loss=losses)
+    return made
+
+
+def controls(cases: list[Case]) -> list[Case]:
+    """For each case the same architecture and data with every cause taken away."""
+    return [Case(case.family, "control", GOOD[case.family]._replace(seed=case.knobs.seed)) for case in cases]
+
+
+def agrees(case: Case, outcome: Outcome) -> bool:
+    """Whether what happened to a case is what its truth says, judged by the loss alone."""
+    first, last = outcome.first_loss / case.knobs.loss, outcome.last_loss / case.knobs.loss
+    ratio = last / first
+    if case.truth in ("healthy", "solved", "control"):
+        low, high = {"healthy": (0.04, 0.75), "solved": (0.0, 0.02), "control": (0.0, 0.3)}[case.truth]
+        return low <= ratio < high
+    if case.truth == "non_finite":
+        return not math.isfinite(last)
+    if case.truth == "learning_rate_small":
+        return 0.9 < ratio < 1.1
+    learned_nothing = not last < 0.8 * math.log(2)
+    return learned_nothing and (math.isfinite(last) or case.truth in ("exploding", "learning_rate_large"))
+
+
+def held_out(cases: list[Case]) -> list[bool]:
+    """Every second case of each status: not looked at while thresholds were chosen."""
+    seen: dict[str, int] = {}
+    marks = []
+    for case in cases:
+        seen[case.truth] = seen.get(case.truth, 0) + 1
+        marks.append(seen[case.truth] % 2 == 0)
+    return marks

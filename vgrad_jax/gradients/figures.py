@@ -67,7 +67,7 @@ def record_heatmap(record: "Record") -> "Figure":
 def check_profile(check: "InitCheck") -> "Figure":
     """Layers from the input on: gradient and preactivations in log10 RMS, and shares of units that are off.
 
-    Median over the seeds, with the band of their central 90 %; a cross marks layers whose gradient is zero in most seeds.
+    Median over the seeds, and the band of their central 90 %; a cross marks layers with no gradient in most seeds.
     """
     from matplotlib.figure import Figure
 
@@ -106,9 +106,9 @@ def _band(axes: Any, layers: np.ndarray, values: np.ndarray, colour: str, dash: 
     shown = known > 0
     if not shown.any():
         return
-    at = lambda share: ordered[(share * np.maximum(known - 1, 0)).astype(int), layers]  # noqa: E731
-    axes.plot(layers[shown], at(0.5)[shown], dash, color=colour, markersize=4, linewidth=1.2, label=label)
-    axes.fill_between(layers, at(0.05), at(0.95), where=shown, color=colour, alpha=0.2, linewidth=0)
+    low, middle, high = (ordered[(share * np.maximum(known - 1, 0)).astype(int), layers] for share in (0.05, 0.5, 0.95))
+    axes.plot(layers[shown], middle[shown], dash, color=colour, markersize=4, linewidth=1.2, label=label)
+    axes.fill_between(layers, low, high, where=shown, color=colour, alpha=0.2, linewidth=0)
 
 
 def worst_first(values: np.ndarray) -> np.ndarray:

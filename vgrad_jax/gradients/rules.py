@@ -40,8 +40,11 @@ WORSE = 1.5
 """Multiple of the first loss above which training has done harm."""
 SMALL_UPDATE = -3.3
 """log10 of update over weights; a usual aim is about -3 (Karpathy 2022, "makemore" part 3)."""
-LARGE_UPDATE = 1.0
-"""log10 of update over weights from which the very first step replaces the weights."""
+LARGE_UPDATE = -0.5
+"""log10 of update over weights from which a single step replaces a good part of the weights."""
+
+REPLACED = 2.0
+"""log10 of update over weights at which the first step leaves nothing of them."""
 SATURATED = 0.5
 """Share of saturated outputs."""
 
@@ -96,7 +99,7 @@ def non_finite(e: Evidence) -> list[Finding]:
 def exploding(e: Evidence) -> list[Finding]:
     """Signals or gradients that grow with every layer, or a first step larger than the weights by far."""
     found = []
-    if _overgrown(e) and not _learns(e):
+    if _overgrown(e) and not (_learns(e) and not _stalled(e)):
         growth = e.growth or 0.0
         largest = int(np.nanargmax(e.product_log10_rms)) if e.product_log10_rms is not None else 0
         found.append(
@@ -138,7 +141,9 @@ def learning_rate_large(e: Evidence) -> list[Finding]:
         if updates is None
         else f" The first update is 10^{_largest(updates):.1f} of the weights in its largest layer."
     )
+    killed = e.first_broken is None and ratio <= WORSE
     what = "is no longer finite" if math.isinf(ratio) else f"is {ratio:.3g} times what it was at first"
+    what += ", and layers that had a gradient have none any more" if killed else ""
     return [
         Finding(
             "training_diverges",
@@ -195,7 +200,7 @@ def solved(e: Evidence) -> list[Finding]:
         sentence = (
             f"Every layer's gradient shrank by at least 10^{value:.1f}, all about alike; the loss was not recorded."
         )
-    elif e.loss_ratio < LEARNED and e.first_broken is None:
+    elif e.loss_ratio < LEARNED and e.first_broken is None and not (_overgrown(e) and _stalled(e)):
         value, threshold = e.loss_ratio, LEARNED
         sentence = f"The loss is {e.loss_ratio:.2g} of what it was at first, and the gradient is small because of it."
     else:
@@ -321,14 +326,23 @@ def _overgrown(e: Evidence) -> bool:
     if e.growth is not None:
         return e.growth > GROWTH
     first = e.update_ratio_log10
-    return first is not None and _largest(first[0]) > 2 * LARGE_UPDATE
+    return first is not None and _largest(first[0]) > REPLACED
 
 
 def _harmed(e: Evidence) -> bool:
     """Whether training made it worse."""
     if e.first_broken is not None and e.first_broken > 0:
         return True
-    return e.loss_ratio is not None and e.loss_ratio > WORSE
+    if e.loss_ratio is not None and e.loss_ratio > WORSE:
+        return True
+    killed = np.isneginf(e.late_profile).any() and not np.isneginf(e.first_profile).any()
+    large = e.update_ratio_log10 is not None and _largest(e.update_ratio_log10[0]) > LARGE_UPDATE
+    return bool(killed and large and not _learns(e))
+
+
+def _stalled(e: Evidence) -> bool:
+    """Whether the loss has stopped to fall."""
+    return e.late_fall is not None and e.late_fall <= STALLED
 
 
 def _learns(e: Evidence) -> bool:
