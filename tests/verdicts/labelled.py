@@ -272,15 +272,21 @@ GOOD = {name: Knobs(rate=0.1) for name in FAMILIES} | {"deep sigmoid": Knobs(gai
 """With these a family learns."""
 
 
-def all_cases() -> list[Case]:
-    """The labelled set: cases of one status are made of several families, causes of several sizes, and other seeds."""
+def all_cases(*, held: bool) -> list[Case]:
+    """One half of the labelled set: several families for each status, causes of several sizes.
+
+    Args:
+        held: the half that was not looked at while thresholds were chosen: other sizes of the causes and other seeds,
+            and so other weights and data.
+    """
     made: list[Case] = []
 
     def add(truth: str, family: str, **knobs: tuple[float, ...]) -> None:
-        (name, values), *fixed = knobs.items()
+        ((name, values),) = knobs.items()
         for value in values:
-            seed = 1 + len(made) % 23
-            made.append(Case(family, truth, Knobs(**{name: value, "seed": seed, **dict(fixed)})))
+            seed = 1 + len(made) % 23 + 50 * held
+            size = value * 1.15 if held and name != "broken" else value
+            made.append(Case(family, truth, Knobs(**{name: size, "seed": seed})))
 
     learning = {
         "tanh": (0.003, 0.005, 0.008),
@@ -344,13 +350,3 @@ def agrees(case: Case, outcome: Outcome) -> bool:
         return 0.9 < ratio < 1.1
     learned_nothing = not last < 0.8 * math.log(2)
     return learned_nothing and (math.isfinite(last) or case.truth in ("exploding", "learning_rate_large"))
-
-
-def held_out(cases: list[Case]) -> list[bool]:
-    """Every second case of each status: not looked at while thresholds were chosen."""
-    seen: dict[str, int] = {}
-    marks = []
-    for case in cases:
-        seen[case.truth] = seen.get(case.truth, 0) + 1
-        marks.append(seen[case.truth] % 2 == 0)
-    return marks

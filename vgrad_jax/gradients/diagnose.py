@@ -11,7 +11,7 @@ import numpy as np
 from vgrad_jax.gradients.evidence import Evidence, evidence_of, straight_line
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
-from vgrad_jax.gradients.rules import INSENSITIVE, PRIORITY, RULES, Finding, Rule
+from vgrad_jax.gradients.rules import HARDLY, INSENSITIVE, PRIORITY, RULES, Finding, Rule
 from vgrad_jax.gradients.stats import LayerStats
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ __all__ = ["STATUSES", "Diagnosis", "LayerStatus", "diagnose"]
 
 STATUSES = ("healthy", *PRIORITY, "unclear")
 """Every verdict there is, but for those of a user's own rules."""
-FEW_RECORDS = 5
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _status(findings: list[Finding], evidence: Evidence) -> str:
     fall, ratio = evidence.late_fall, evidence.loss_ratio
     if ratio is None or fall is None:  # One look, or no loss: the profile is all there is.
         return "healthy"
-    return "healthy" if ratio < 0.9 else "unclear"
+    return "healthy" if ratio < HARDLY else "unclear"
 
 
 def _typical(members: list[int], seeds: list[Evidence]) -> int:

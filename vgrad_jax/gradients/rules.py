@@ -36,12 +36,14 @@ STALLED = 0.03
 """A loss that falls by less than this share of itself over the late four fifths of the records does not learn."""
 LEARNED = 0.02
 """Share of the first loss below which nothing is left to learn."""
+HARDLY = 0.9
+"""A loss above this share of the first one has hardly fallen."""
 WORSE = 1.5
 """Multiple of the first loss above which training has done harm."""
 SMALL_UPDATE = -3.3
 """log10 of update over weights; a usual aim is about -3 (Karpathy 2022, "makemore" part 3)."""
-LARGE_UPDATE = -0.5
-"""log10 of update over weights from which a single step replaces a good part of the weights."""
+LARGE_UPDATE = -1.0
+"""log10 of update over weights from which a single step changes a good part of the weights."""
 
 REPLACED = 2.0
 """log10 of update over weights at which the first step leaves nothing of them."""
@@ -305,7 +307,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
     if e.update_ratio_log10 is None or e.loss_ratio is None or e.first_broken is not None:
         return []
     updates = float(np.median([_largest(row) for row in e.update_ratio_log10]))
-    if e.loss_ratio < 0.8 or e.loss_ratio > WORSE or updates > SMALL_UPDATE or _lost(e):
+    if e.loss_ratio < HARDLY or e.loss_ratio > WORSE or updates > SMALL_UPDATE or _lost(e):
         return []
     return [
         Finding(
