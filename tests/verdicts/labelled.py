@@ -256,7 +256,8 @@ def run(cases: list[Case]) -> list[Outcome]:
         knobs = Knobs(*(np.array(values, np.float32) for values in zip(*members, strict=True)))
         starts = [(initial_params(family, one), data(one)) for one in members]
         params, batch = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
-        program = jax.jit(jax.vmap(partial(run_one, family))).lower(knobs, params, batch)
+        with jax.numpy_rank_promotion("allow"):  # The frameworks' own layers need it.
+            program = jax.jit(jax.vmap(partial(run_one, family))).lower(knobs, params, batch)
         # Compiling is nearly all of the time.
         state, first, losses = program.compile({"xla_backend_optimization_level": 0})(knobs, params, batch)
         record, first, losses = vg.get_record(state), jax.tree.map(np.asarray, first), np.asarray(losses, np.float64)

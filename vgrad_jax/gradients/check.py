@@ -13,7 +13,7 @@ from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
 from vgrad_jax.gradients.layers import Grouping, float_leaves
-from vgrad_jax.gradients.look import Look, look
+from vgrad_jax.gradients.look import Look, look, look_once
 from vgrad_jax.gradients.stats import LayerStats
 
 if TYPE_CHECKING:
@@ -105,14 +105,25 @@ def check_init(
         )
     if has_params and num_seeds > 1:
         raise InputError(f"num_seeds={num_seeds} needs an init function f(key); parameters are one initialisation only")
-    one = partial(look, loss_fn, batch=batch, grouping=grouping)
     if has_params:
-        looked = jax.tree.map(lambda leaf: leaf[None], one(params_or_init_fn))
+        looked = jax.tree.map(lambda leaf: leaf[None], look_once(loss_fn, params_or_init_fn, batch, grouping))
     else:
         keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
         shapes = jax.tree.leaves(jax.eval_shape(lambda k: [x for _, x in float_leaves(params_or_init_fn(k))], keys[0]))
         size = max(1, min(num_seeds, ELEMENTS_AT_ONCE // max(1, sum(shape.size for shape in shapes))))
-        run = jax.jit(lambda keys: jax.lax.map(lambda k: one(params_or_init_fn(k)), keys, batch_size=size))
-        looked = run(keys)
+        looked = _look_at_seeds(loss_fn, params_or_init_fn, grouping, size, keys, batch)
     looked = jax.tree.map(np.asarray, looked)
     return InitCheck(looked, diagnose(looked))
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _look_at_seeds(
+    loss_fn: Callable[..., Any],
+    init_fn: Callable[[Any], PyTree],
+    grouping: Grouping,
+    size: int,
+    keys: Any,
+    batch: PyTree,
+) -> Look:
+    """Compiled once for a pair of functions."""
+    return jax.lax.map(lambda key: look(loss_fn, init_fn(key), batch, grouping), keys, batch_size=size)

@@ -70,7 +70,9 @@ class _Site(NamedTuple):
     axis: int | None
     """That of stacked layers in `numbers`; None where there is none."""
     numbers: Any
-    """`(..., 2)`: scale and mean square over it, or shares of off and stuck; an axis in front for each scan."""
+    """The output with units last; once measured `(..., 2)`, scale and mean square or shares of off and stuck, with an
+    axis in front for each scan."""
+    measured: bool = False
 
 
 DATA = None
@@ -120,7 +122,7 @@ def forward_pass(
     walk = _Walk()
     _run(walk, closed.jaxpr, closed.consts, flat, origins)
     kinds, owners, columns = [], [], []
-    for site in walk.sites:
+    for site in _measured(walk.sites):
         numbers = site.numbers
         slices: list[int | None] = [None]
         if site.axis is not None:
@@ -217,30 +219,46 @@ def _units(equation: Any, origins: list[Origin]) -> int:
 
 def _activation(equation: Any, values: list[Any], units: int) -> str | None:
     name = equation.primitive.name
-    if units not in equation.outvars[0].aval.shape:
-        return None  # Not of the layer's units: the variance in a norm, which is kept from being negative.
     if name in ("tanh", "logistic"):
         return str(name)
     zero = any(isinstance(atom, core.Literal) and np.all(np.asarray(atom.val) == 0) for atom in equation.invars)
     floating = all(jnp.issubdtype(jnp.result_type(value), jnp.floating) for value in values)
-    return "relu" if name == "max" and zero and floating else None
+    # Else it is not of a layer's units: a norm's variance, say, which is kept from being negative.
+    of_units = units in equation.outvars[0].aval.shape
+    return "relu" if name == "max" and zero and floating and of_units else None
 
 
 def _see(walk: _Walk, kind: str, output: Any) -> None:
-    if not output.size:
-        return
+    if output.size:
+        # A vmap may put the examples last.
+        elsewhere = walk.units in output.shape[:-1] and output.shape[-1] != walk.units
+        output = jnp.moveaxis(output, output.shape.index(walk.units), -1) if elsewhere else output
+        walk.sites.append(_Site(kind, walk.current, None, output))
+
+
+def _measured(sites: list[_Site]) -> list[_Site]:
+    """Sites with numbers in place of outputs; all of one kind and shape are measured together, to compile fast."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, site in enumerate(sites):
+        if site.axis is None and not site.measured:
+            groups.setdefault((site.kind, site.numbers.shape, str(site.numbers.dtype)), []).append(number)
+    done = list(sites)
+    for (kind, *_), members in groups.items():
+        outputs = jnp.stack([sites[number].numbers for number in members])
+        for number, numbers in zip(members, jax.vmap(partial(_numbers, kind))(outputs), strict=True):
+            done[number] = sites[number]._replace(numbers=numbers, measured=True)
+    return done
+
+
+def _numbers(kind: str, output: Any) -> Any:
     value = output.astype(jnp.promote_types(output.dtype, jnp.float32))
     if kind == "product":
         scale = size_scale(jnp.max(jnp.abs(value)))
-        numbers = jnp.stack([scale, jnp.mean((value / scale) ** 2)])
-    else:
-        off = {"tanh": 1 - value**2, "logistic": 4 * value * (1 - value), "relu": value}[kind]
-        is_off = (off <= 0 if kind == "relu" else off < SATURATED).astype(value.dtype)
-        # A vmap may put the examples last.
-        units = is_off.ndim - 1 if is_off.shape[-1] == walk.units else is_off.shape.index(walk.units)
-        shares = jnp.mean(is_off, axis=[axis for axis in range(is_off.ndim) if axis != units])
-        numbers = jnp.stack([jnp.mean(shares), jnp.mean((shares == 1).astype(value.dtype))])
-    walk.sites.append(_Site(kind, walk.current, None, numbers.astype(jnp.float32)))
+        return jnp.stack([scale, jnp.mean((value / scale) ** 2)]).astype(jnp.float32)
+    slope = {"tanh": 1 - value**2, "logistic": 4 * value * (1 - value), "relu": value}[kind]
+    is_off = (slope <= 0 if kind == "relu" else slope < SATURATED).astype(value.dtype)
+    shares = jnp.mean(is_off, axis=tuple(range(is_off.ndim - 1)))
+    return jnp.stack([jnp.mean(shares), jnp.mean((shares == 1).astype(value.dtype))]).astype(jnp.float32)
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
@@ -262,11 +280,11 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
             current=inner.current, units=inner.units, scan=inner.scan, stacked=inner.stacked, steps=inner.steps
         )
         results = _run(walk_inside, body.jaxpr, body.consts, [*values[:consts], *carry, *x], inside)
-        kept[:] = walk_inside.sites
+        kept[:] = _measured(walk_inside.sites)
         inner.uses, inner.current, inner.steps = walk_inside.uses, walk_inside.current, walk_inside.steps
         inner.units = walk_inside.units
         outputs = [value for value, _ in results]
-        return outputs[:carried], (outputs[carried:], [site.numbers for site in walk_inside.sites])
+        return outputs[:carried], (outputs[carried:], [site.numbers for site in kept])
 
     start = inner.current, inner.steps, inner.units
 
@@ -287,5 +305,5 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     walk.current, walk.units = inner.current, inner.units
     for site, numbers in zip(kept, seen, strict=True):
         axis = site.axis + 1 if site.axis is not None else 0 if site.leaf in over else None
-        walk.sites.append(_Site(site.kind, site.leaf, axis, numbers))
+        walk.sites.append(_Site(site.kind, site.leaf, axis, numbers, measured=True))
     return [(value, DATA) for value in (*final, *stacked)]

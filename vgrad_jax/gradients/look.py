@@ -16,7 +16,7 @@ from vgrad_jax.gradients.forward import ForwardStats, Use, forward_pass
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers, path_name
 from vgrad_jax.gradients.stats import LayerStats, stats_of
 
-__all__ = ["Look", "look"]
+__all__ = ["Look", "look", "look_once"]
 
 DEFAULT_GROUPING = Grouping()
 
@@ -65,34 +65,49 @@ def look(
         batch: whatever the loss takes.
         grouping: which layers.
     """
-    flat, structure = jax.tree.flatten(params)
-    paths = [path for path, _ in float_leaves(params)]
-    place = {path: number for number, (path, _) in enumerate(jax.tree_util.tree_flatten_with_path(params)[0])}
-    places = [place[path] for path in paths]
+    paths, leaves, merge = _float_part(params)
 
     def loss(leaves: list[Any], batch: PyTree) -> Any:
-        merged = list(flat)
-        for number, leaf in zip(places, leaves, strict=True):
-            merged[number] = leaf
-        value = loss_fn(jax.tree.unflatten(structure, merged), batch)
+        value = loss_fn(merge(leaves), batch)
         value = value[0] if isinstance(value, tuple) else value
         if jnp.shape(value) != ():
             raise InputError(f"loss_fn must give a scalar, such as the mean over the batch; it gave {jnp.shape(value)}")
         return value
 
-    leaves = [jnp.asarray(flat[number]) for number in places]
-    value, gradient = jax.jit(jax.value_and_grad(loss))(leaves, batch)
+    value, gradient = jax.value_and_grad(loss)(leaves, batch)
     forward, uses = forward_pass(loss, leaves, batch)
     layers = _in_order_of_use(params, paths, uses, grouping)
-    stats = stats_of(gradient, layers)
+    stats = stats_of(gradient, layers, copy=True)
     owner = {part: number for number, parts in enumerate(layers.parts) for part in parts}
     return Look(
         stats=stats,
-        params_log10_rms=stats_of(leaves, layers).log10_rms,
+        params_log10_rms=stats_of(leaves, layers, copy=True).log10_rms,
         loss=value,
         forward=forward,
         forward_layers=tuple(owner.get(site, -1) for site in forward.leaves),  # type: ignore[call-overload]
     )
+
+
+def look_once(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> Look:
+    """`look`, compiled; the parameters may hold functions and other things that `jit` does not take."""
+    _, leaves, merge = _float_part(params)
+    return jax.jit(lambda leaves, batch: look(loss_fn, merge(leaves), batch, grouping))(leaves, batch)
+
+
+def _float_part(params: PyTree) -> tuple[list[Any], list[Any], Callable[[list[Any]], PyTree]]:
+    """Paths and leaves of the floating-point arrays, and the function that puts others in their place."""
+    flat, structure = jax.tree.flatten(params)
+    paths = [path for path, _ in float_leaves(params)]
+    place = {path: number for number, (path, _) in enumerate(jax.tree_util.tree_flatten_with_path(params)[0])}
+    places = [place[path] for path in paths]
+
+    def merge(leaves: list[Any]) -> PyTree:
+        merged = list(flat)
+        for number, leaf in zip(places, leaves, strict=True):
+            merged[number] = leaf
+        return jax.tree.unflatten(structure, merged)
+
+    return paths, [jnp.asarray(flat[number]) for number in places], merge
 
 
 def _in_order_of_use(params: PyTree, paths: list[Any], uses: dict[int, Use], grouping: Grouping) -> LayerMap:

@@ -119,24 +119,33 @@ def gradient_stats(
     return stats_of(tree, map_layers(tree, grouping, batch_axes), batch_axes)
 
 
-def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
-    """`gradient_stats` of a tree whose layers are known."""
+def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0, *, copy: bool = False) -> LayerStats:
+    """`gradient_stats` of a tree whose layers are known.
+
+    Args:
+        tree: as `layers` were made from.
+        layers: its layers.
+        batch_axes: leading axes that are kept.
+        copy: copy leaves of one shape into one array first: slower, and much faster to compile for many layers.
+    """
     found = [leaf for _, leaf in float_leaves(tree)]
     parts = {part for layer in layers.parts for part in layer}
     stacked = {part.leaf: part.slice is not None for part in sorted(parts)}
     leaves = [_real(found[number], batch_axes, split) for number, split in stacked.items()]
     kept = batch_axes + 1
-    largest = _each(leaves, kept, lambda x, axes: jnp.max(jnp.abs(x), axes))
-    zeros = _each(leaves, kept, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32))
+    each = _each_shape if copy else _each
+    largest = each(leaves, kept, lambda x, axes: jnp.max(jnp.abs(x), axes))
+    zeros = each(leaves, kept, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32))
     nonfinite = jax.lax.cond(  # A whole pass over the elements that is hardly ever needed.
         jnp.isfinite(largest).all(),
         lambda: jnp.zeros_like(zeros),
-        lambda: _each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32)),
+        lambda: each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32)),
     )
     scale = size_scale(largest)
     ends = list(itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves))
-    inverse = iter(jnp.split(1 / scale, ends[:-1], axis=-1))
-    squares = _each(leaves, kept, lambda x, axes: jnp.sum((x * _behind(next(inverse), x)) ** 2, axes))
+    inverse = jnp.split(1 / scale, ends[:-1], axis=-1)
+    scaled = [leaf * _behind(by, leaf) for leaf, by in zip(leaves, inverse, strict=True)]
+    squares = each(scaled, kept, lambda x, axes: jnp.sum(x**2, axes))
 
     first = dict(zip(stacked, [0, *ends], strict=False))
     members = [[first[part.leaf] + (part.slice or 0) for part in layer] for layer in layers.parts]
@@ -164,6 +173,18 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
 def _each(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> Array:
     """A reduction of every leaf over all but its leading axes, `(..., part)`."""
     return jnp.concatenate([reduce(leaf, tuple(range(kept, leaf.ndim))) for leaf in leaves], axis=-1)
+
+
+def _each_shape(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> Array:
+    """`_each`, with one reduction for all leaves of a shape."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, leaf in enumerate(leaves):
+        groups.setdefault((leaf.shape, str(leaf.dtype)), []).append(number)
+    reduced: dict[int, Array] = {}
+    for members in groups.values():
+        stack = jnp.stack([leaves[number] for number in members])
+        reduced |= dict(zip(members, reduce(stack, tuple(range(kept + 1, stack.ndim))), strict=True))
+    return jnp.concatenate([reduced[number] for number in range(len(leaves))], axis=-1)
 
 
 def size_scale(largest: Array) -> Array:
