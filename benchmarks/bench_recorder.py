@@ -1,8 +1,8 @@
 """What does the recorder cost of a training step, on networks of a realistic size?
 
-The same steps of Adam in one `lax.scan`, without a recorder, with one at every step, at every tenth, and with one around
+The same steps of Adam in one `lax.scan`: without a recorder, with one at every step, at every tenth, and one around
 the optimiser, which records gradients, updates and parameters. The aim: at most 15 % of a step when recording every
-step, at most 3 % every tenth. Ratios are medians over neighbouring calls, so that another program's load hits both.
+step, at most 3 % every tenth. Ratios are medians of neighbouring calls, so that another program hits both.
 """
 
 import jax

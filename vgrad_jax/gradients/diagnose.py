@@ -11,8 +11,9 @@ import numpy as np
 from vgrad_jax.gradients.evidence import Evidence, evidence_of, straight_line
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
-from vgrad_jax.gradients.rules import HARDLY, INSENSITIVE, PRIORITY, RULES, Finding, Rule
+from vgrad_jax.gradients.rules import PRIORITY, RULES, Finding, Rule
 from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.gradients.symptoms import HARDLY, INSENSITIVE
 
 if TYPE_CHECKING:
     from vgrad_jax.gradients.check import InitCheck

@@ -1,7 +1,4 @@
-"""Rules: each a small pure function from the evidence to what it finds, and a table of them with their sources.
-
-Thresholds were chosen on one half of a labelled set of models and are measured on the other; docs/verdicts.md has both.
-"""
+"""Rules: each a small pure function from the evidence to what it finds, and a table of them with their sources."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +7,23 @@ from typing import NamedTuple
 import numpy as np
 
 from vgrad_jax.gradients.evidence import Evidence
+from vgrad_jax.gradients.symptoms import (
+    DROP,
+    GROWTH,
+    HARDLY,
+    INSENSITIVE,
+    LEARNED,
+    SATURATED,
+    SMALL_UPDATE,
+    WORSE,
+    faded,
+    harmed,
+    largest,
+    learns,
+    lost,
+    overgrown,
+    stalled,
+)
 
 __all__ = ["PRIORITY", "RULES", "Finding", "Rule"]
 
@@ -25,30 +39,6 @@ PRIORITY = (
     "learning_rate_small",
 )
 """Which status is the verdict where several are found: causes before what follows from them."""
-
-DROP = 2.5
-"""Decades over the depth from which the gradient counts as attenuated; with one look only, one more half."""
-INSENSITIVE = -3.0
-"""log10 of the sensitivity below which the loss does not feel the layers on the input side."""
-GROWTH = 1.5
-"""Decades that preactivations may grow by; Gaussian ReLU layers with variance 2 / fan-in keep their size on average."""
-STALLED = 0.03
-"""A loss that falls by less than this share of itself over the late four fifths of the records does not learn."""
-LEARNED = 0.02
-"""Share of the first loss below which nothing is left to learn."""
-HARDLY = 0.9
-"""A loss above this share of the first one has hardly fallen."""
-WORSE = 1.5
-"""Multiple of the first loss above which training has done harm."""
-SMALL_UPDATE = -3.3
-"""log10 of update over weights; a usual aim is about -3 (Karpathy 2022, "makemore" part 3)."""
-LARGE_UPDATE = -1.0
-"""log10 of update over weights from which a single step changes a good part of the weights."""
-
-REPLACED = 2.0
-"""log10 of update over weights at which the first step leaves nothing of them."""
-SATURATED = 0.5
-"""Share of saturated outputs."""
 
 
 class Finding(NamedTuple):
@@ -78,7 +68,7 @@ def non_finite(e: Evidence) -> list[Finding]:
     if e.first_broken is None:
         return []
     first = e.first_broken == 0
-    if not first and (_overgrown(e) or _harmed(e)):
+    if not first and (overgrown(e) or harmed(e)):
         return []
     share = e.nonfinite_fraction[e.first_broken]
     layer = int(np.argmax(share))
@@ -101,7 +91,7 @@ def non_finite(e: Evidence) -> list[Finding]:
 def exploding(e: Evidence) -> list[Finding]:
     """Signals or gradients that grow with every layer, or a first step larger than the weights by far."""
     found = []
-    if _overgrown(e) and not (_learns(e) and not _stalled(e)):
+    if overgrown(e) and not (learns(e) and not stalled(e)):
         growth = e.growth or 0.0
         largest = int(np.nanargmax(e.product_log10_rms)) if e.product_log10_rms is not None else 0
         found.append(
@@ -116,7 +106,7 @@ def exploding(e: Evidence) -> list[Finding]:
                 "scale residual branches by 1 / sqrt(depth), or normalise; clipping the gradient only hides it.",
             )
         )
-    if e.drop < -(DROP + 0.5) and not _learns(e):
+    if e.drop < -(DROP + 0.5) and not learns(e):
         found.append(
             Finding(
                 "gradient_grows",
@@ -134,14 +124,14 @@ def exploding(e: Evidence) -> list[Finding]:
 
 def learning_rate_large(e: Evidence) -> list[Finding]:
     """A healthy start, and steps that do harm."""
-    if e.first_broken == 0 or _overgrown(e) or not _harmed(e):
+    if e.first_broken == 0 or overgrown(e) or not harmed(e):
         return []
     ratio = e.loss_ratio if e.loss_ratio is not None else math.inf
     updates = None if e.update_ratio_log10 is None else e.update_ratio_log10[0]
     size = (
         ""
         if updates is None
-        else f" The first update is 10^{_largest(updates):.1f} of the weights in its largest layer."
+        else f" The first update is 10^{largest(updates):.1f} of the weights in its largest layer."
     )
     killed = e.first_broken is None and ratio <= WORSE
     what = "is no longer finite" if math.isinf(ratio) else f"is {ratio:.3g} times what it was at first"
@@ -164,7 +154,7 @@ def learning_rate_large(e: Evidence) -> list[Finding]:
 def underflow(e: Evidence) -> list[Finding]:
     """Gradients about the smallest number of a short dtype: a larger loss would have a larger gradient."""
     short = e.smallest > -30
-    if not short.any() or _learns(e):
+    if not short.any() or learns(e):
         return []
     largest = e.log10_max[0][short]
     zeros = e.zero_fraction[0][short]
@@ -202,7 +192,7 @@ def solved(e: Evidence) -> list[Finding]:
         sentence = (
             f"Every layer's gradient shrank by at least 10^{value:.1f}, all about alike; the loss was not recorded."
         )
-    elif e.loss_ratio < LEARNED and e.first_broken is None and not (_overgrown(e) and _stalled(e)):
+    elif e.loss_ratio < LEARNED and e.first_broken is None and not (overgrown(e) and stalled(e)):
         value, threshold = e.loss_ratio, LEARNED
         sentence = f"The loss is {e.loss_ratio:.2g} of what it was at first, and the gradient is small because of it."
     else:
@@ -223,9 +213,9 @@ def solved(e: Evidence) -> list[Finding]:
 
 def dead(e: Evidence) -> list[Finding]:
     """Layers whose gradient is exactly zero over the whole window."""
-    if _learns(e) or e.first_broken is not None:
+    if learns(e) or e.first_broken is not None:
         return []
-    gone = np.isneginf(e.late_profile) & np.isneginf(e.log10_rms[e.late]).all(axis=0) & ~_faded(e)
+    gone = np.isneginf(e.late_profile) & np.isneginf(e.log10_rms[e.late]).all(axis=0) & ~faded(e)
     if not gone.any():
         return []
     layer = int(np.flatnonzero(gone)[-1])
@@ -246,7 +236,7 @@ def dead(e: Evidence) -> list[Finding]:
 
 def saturated(e: Evidence) -> list[Finding]:
     """The gradient is lost where tanh or logistic functions have no slope."""
-    if e.saturated_fraction is None or not _lost(e):
+    if e.saturated_fraction is None or not lost(e):
         return []
     shares = e.saturated_fraction
     if not np.isfinite(shares).any() or float(np.nanmax(shares)) < SATURATED:
@@ -271,7 +261,7 @@ def saturated(e: Evidence) -> list[Finding]:
 
 def vanishing(e: Evidence) -> list[Finding]:
     """The gradient is lost on its way to the input, or the loss does not feel the weights at all."""
-    if not _lost(e):
+    if not lost(e):
         return []
     attenuated = e.drop >= DROP
     felt = e.sensitivity
@@ -306,8 +296,8 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
     """A healthy gradient, and steps too small to use it."""
     if e.update_ratio_log10 is None or e.loss_ratio is None or e.first_broken is not None:
         return []
-    updates = float(np.median([_largest(row) for row in e.update_ratio_log10]))
-    if e.loss_ratio < HARDLY or e.loss_ratio > WORSE or updates > SMALL_UPDATE or _lost(e):
+    updates = float(np.median([largest(row) for row in e.update_ratio_log10]))
+    if e.loss_ratio < HARDLY or e.loss_ratio > WORSE or updates > SMALL_UPDATE or lost(e):
         return []
     return [
         Finding(
@@ -322,60 +312,6 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
             "Multiply the learning rate by 10 until the loss falls; about 10^-3 of the weights a step is usual.",
         )
     ]
-
-
-def _overgrown(e: Evidence) -> bool:
-    if e.growth is not None:
-        return e.growth > GROWTH
-    first = e.update_ratio_log10
-    return first is not None and _largest(first[0]) > REPLACED
-
-
-def _harmed(e: Evidence) -> bool:
-    """Whether training made it worse."""
-    if e.first_broken is not None and e.first_broken > 0:
-        return True
-    if e.loss_ratio is not None and e.loss_ratio > WORSE:
-        return True
-    killed = np.isneginf(e.late_profile).any() and not np.isneginf(e.first_profile).any()
-    large = e.update_ratio_log10 is not None and _largest(e.update_ratio_log10[0]) > LARGE_UPDATE
-    return bool(killed and large and not _learns(e))
-
-
-def _stalled(e: Evidence) -> bool:
-    """Whether the loss has stopped to fall."""
-    return e.late_fall is not None and e.late_fall <= STALLED
-
-
-def _learns(e: Evidence) -> bool:
-    """Whether the loss falls, or has fallen to nothing: whatever a gradient looks like, it works."""
-    if e.loss_ratio is None or e.first_broken is not None:
-        return False
-    return e.loss_ratio < LEARNED or (e.late_fall is not None and e.late_fall > STALLED and e.loss_ratio < 1)
-
-
-def _lost(e: Evidence) -> bool:
-    """Whether the gradient does not reach the input side, and nothing is learned."""
-    if e.first_broken is not None or _learns(e):
-        return False
-    with_time = e.loss_ratio is not None
-    if e.drop >= (DROP if with_time else DROP + 0.5):
-        return True
-    if e.sensitivity is None:
-        return False
-    front = np.sort(e.sensitivity[0][: max(1, len(e.paths) // 2)])
-    return bool(front[(len(front) - 1) // 2] < INSENSITIVE and not np.isneginf(front).all())
-
-
-def _faded(e: Evidence) -> bool:
-    """Whether zeros are the end of a steady decay over the depth, and not of units that are off."""
-    finite = e.first_profile[np.isfinite(e.first_profile)]
-    return bool(len(finite) >= 3 and finite.min() < -25 and np.ptp(finite) > 10)
-
-
-def _largest(values: np.ndarray) -> float:
-    known = values[~np.isnan(values) & ~np.isposinf(values)]
-    return float(known.max()) if len(known) else math.nan
 
 
 RULES: dict[str, Rule] = {
