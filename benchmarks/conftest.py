@@ -25,6 +25,7 @@ def pytest_configure(config):
     """Before pytest-benchmark reads its options."""
     if config.getoption("--keep"):
         name = f"{machine.label()}-{datetime.now(UTC):%Y-%m-%d-%H%M}-{config.getoption('--size')}.json"
+        RESULTS.mkdir(exist_ok=True)
         config.option.benchmark_json = str(RESULTS / name)
         config.option.benchmark_enable = True
         config.option.benchmark_disable = False

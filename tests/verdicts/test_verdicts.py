@@ -1,0 +1,44 @@
+"""The verdicts on models whose truth is known; docs/verdicts.md tells how they are made."""
+
+import re
+
+import pytest
+from labelled import all_cases
+from verdict_table import DOCUMENT, ROADS, absolute, accuracy, labelled_set, ratio, scores, verdict
+
+LEAST = 0.95
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    return labelled_set(held=True)
+
+
+def test_the_set_is_large_and_its_halves_are_apart(labelled):
+    tuned, held = all_cases(held=False), all_cases(held=True)
+    assert len(tuned) + len(held) >= 120
+    assert not {case.knobs for case in tuned} & {case.knobs for case in held}
+    assert labelled.left_out < len(held) / 10
+
+
+def test_precision_and_recall_of_every_status(labelled):
+    found = scores(labelled, verdict)
+    assert set(found) == {case.truth for case in all_cases(held=True)}
+    wrong = {truth: score for truth, score in found.items() if not (score.precision >= LEAST and score.recall >= LEAST)}
+    assert not wrong
+
+
+def test_well_above_the_rules_that_people_use(labelled):
+    ours = accuracy(scores(labelled, verdict))
+    assert ours > accuracy(scores(labelled, absolute)) + 0.3
+    assert ours > accuracy(scores(labelled, ratio)) + 0.3
+
+
+def test_the_document_has_this_table(labelled):
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| ([\d.]+) / ([\d.]+) \|", DOCUMENT.read_text(), re.MULTILINE)
+    found = scores(labelled, ROADS["diagnose"])
+    assert [row[0] for row in rows] == list(found)
+    for truth, n, precision, recall in rows:
+        # Another processor may round one model to the other side.
+        assert abs(int(n) - found[truth].n) <= 1
+        assert (float(precision), float(recall)) == pytest.approx(found[truth][1:], abs=1.5 / int(n))
