@@ -127,8 +127,8 @@ def _scaling(entry: Entry) -> Iterator[Row]:
 
 
 def _recorder(entry: Entry) -> Iterator[Row]:
-    for name, share in entry["overhead"].items():
-        yield entry["case"], name, f"{entry['step_milliseconds']:.2f}", f"{share:.1%}"
+    for name, share in entry["of_a_step"].items():
+        yield entry["case"], name, f"{entry['ms_per_step'][name]:.2f}", f"{share:+.1%}"
 
 
 TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
