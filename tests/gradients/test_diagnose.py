@@ -159,6 +159,22 @@ def test_dictionary_is_json_and_text_tells_what_to_do():
     assert "he_normal" in str(vg.diagnose(KNOWN["vanishing"]))
 
 
+def test_a_check_of_many_seeds_or_of_another_model():
+    def loss(params, x):
+        for kernel in params.values():
+            x = np.tanh(1) * jax.numpy.tanh(x @ kernel + 9)
+        return x.mean()
+
+    def init(names):
+        return lambda key: {name: jax.random.normal(key, (10, 10)) for name in names}
+
+    x = jax.numpy.ones((4, 10))
+    check = vg.check_init(loss, init([f"layer_{n}" for n in range(LAYERS)]), x, num_seeds=3)
+    assert vg.diagnose(KNOWN["vanishing"], check=check).status == "saturated"
+    with pytest.raises(vg.InputError, match="the check knows no layer 'layer_1'"):
+        vg.diagnose(KNOWN["vanishing"], check=vg.check_init(loss, init(["layer_0"]), x))
+
+
 def test_nothing_recorded_yet():
     empty = jax.tree.map(lambda array: array[:0], KNOWN["healthy"])
     with pytest.raises(vg.InputError, match="nothing was recorded yet"):

@@ -84,6 +84,7 @@ def check_init(
     Raises:
         InputError: the loss is not a scalar, there are no parameters, or seeds are asked for without an init function.
 
+    >>> from jax import numpy as jnp
     >>> def loss(params, batch):
     ...     h, y = batch
     ...     for kernel in params:

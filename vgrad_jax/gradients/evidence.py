@@ -158,10 +158,11 @@ def evidence_of(source: Record | LayerStats | Look, before: Look | None = None) 
 
     Args:
         source: a record, sizes at one moment, or a look at a loss.
-        before: a look at the loss before training, for its activations: of one seed or of as many as the record has.
+        before: a look at the loss before training, for its activations; where it has another number of seeds than the
+            record, their median.
 
     Raises:
-        InputError: nothing was recorded, or `before` has other layers or seeds.
+        InputError: nothing was recorded, or `before` has other layers.
     """
     if isinstance(source, Look):
         record = _moment(source.stats, source.params_log10_rms, source.loss)
@@ -233,8 +234,8 @@ def _activations(before: Look | None, paths: tuple[str, ...], kept: np.ndarray, 
     found = {}
     for field, values in fields.items():
         flat = values.reshape(-1, values.shape[-1])[:, places]
-        if len(flat) not in (1, seeds):
-            raise InputError(f"the check has {len(flat)} seeds, the record {seeds}; check one seed, or the same ones")
+        if len(flat) != seeds:  # Other initialisations of the same model: what is usual for it.
+            flat = _middle(flat)[None]
         found[field] = np.broadcast_to(flat, (seeds, len(places)))
     return found
 
