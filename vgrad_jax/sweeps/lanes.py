@@ -12,9 +12,9 @@ with one more axis on every value that depends on the seed. Three things make it
   pool, and a task takes longer than such an operation;
 - products are unrolled sums of elementwise products, in blocks, added as a tree so that the additions do not wait for
   each other;
-- a *fence* around each product (`lane_rules._fence`), one for all that read a value. XLA's fusion would compute a hidden
-  layer again inside every sum that reads it, tanh and all. `lax.optimization_barrier` is dropped before fusion; a loop of
-  zero turns, whose number of turns only the running program knows, is not.
+- a *fence* around each product (`lane_rules._fence`), one for all that read a value. XLA's fusion would compute a
+  hidden layer again inside every sum that reads it, tanh and all. `lax.optimization_barrier` is dropped before fusion; a
+  loop of zero turns, whose number of turns only the running program knows, is not.
 """
 
 from collections.abc import Callable, Sequence
