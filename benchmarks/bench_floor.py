@@ -60,7 +60,6 @@ def test_floor(benchmark, case):
     measured = side_by_side(benchmark, calls, case.rounds)
     theirs = work.accuracies(measured.results["kernel"][-1].params, case.experiment())
     ours = measured.results["complete"][-1].train_accuracy.values[0, :, -1]
-    benchmark.group = "floor"
     benchmark.extra_info.update(
         case=case.name,
         seeds=case.seeds,

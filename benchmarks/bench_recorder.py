@@ -96,7 +96,6 @@ def test_recorder(benchmark, network, size):
 
     calls = {name: trained(optax.with_extra_args_support(optimizer)) for name, optimizer in OPTIMIZERS.items()}
     measured = side_by_side(benchmark, calls, ROUNDS[size])
-    benchmark.group = "recorder"
     benchmark.extra_info |= {
         "case": network,
         "ms_per_step": {name: 1e3 * measured.median(name) / steps for name in calls},

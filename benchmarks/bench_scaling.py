@@ -84,7 +84,6 @@ def seconds_in_a_process(script, case, count, engine, tmp_path):
 
 def keep(benchmark, case, kind, engine, seconds):
     one = seconds[1]
-    benchmark.group = "scaling"
     benchmark.extra_info.update(
         case=case.name,
         kind=kind,

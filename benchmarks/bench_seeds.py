@@ -16,7 +16,6 @@ def test_seeds(benchmark, case):
         ).train_loss.values[0, :, -1]
 
     measured = side_by_side(benchmark, {engine: sweep(engine) for engine in case.engines}, case.rounds)
-    benchmark.group = "seeds"
     benchmark.extra_info.update(
         case=case.name, seeds=case.seeds, width=case.width, depth=case.depth, epochs=case.epochs
     )

@@ -31,7 +31,6 @@ def test_train_step(benchmark, case, engine):
     )
     rows = len(vg.load_data(case.experiment().data).train_x)
     steps = case.epochs * math.ceil(rows / case.batch_size) * case.seeds
-    benchmark.group = "train step"
     benchmark.extra_info.update(
         case=case.name,
         engine=engine,

@@ -47,7 +47,7 @@ def cases(question: str, size: str) -> list[Case]:
 
 
 def _train_step(level: int) -> list[Case]:
-    epochs, rounds = (2, 20, 100)[level], (1, 5, 9)[level]
+    epochs, rounds = (2, 200, 500)[level], (1, 2, 9)[level]
     if not level:
         return [Case("article", seeds=2, epochs=epochs, engines=("plain",))]
     article = Case("article", epochs=epochs, rounds=rounds)
@@ -58,34 +58,33 @@ def _train_step(level: int) -> list[Case]:
 def _seeds(level: int) -> list[Case]:
     if not level:
         return [Case("width 5", seeds=2, engines=("plain",))]
-    epochs, rounds = (0, 10, 50)[level], (0, 3, 5)[level]
-    many = (1, 16, 256, 2048) if level == 1 else (1, 16, 64, 256, 1024, 4096, 16384, 65536)
+    epochs, rounds = (0, 100, 200)[level], (0, 2, 5)[level]
+    many = (1, 32, 256) if level == 1 else (1, 16, 32, 64, 256, 1024, 4096, 16384, 65536)
     grid = [Case(f"width 5, {n} seeds", seeds=n, epochs=epochs, rounds=rounds if n < 10_000 else 3) for n in many]
-    seeds = 64 if level == 1 else 256
-    for width in (16, 32, 64, 128):
-        fewer = max(2, epochs // 5) if width > 32 else epochs
-        grid.append(Case(f"width {width}", seeds=seeds, width=width, epochs=fewer, rounds=rounds))
+    for width in (16, 32, 64) if level == 1 else (16, 32, 64, 128):
+        fewer = epochs // 5 if width > 32 else epochs // 2
+        grid.append(Case(f"width {width}", seeds=64, width=width, epochs=fewer, rounds=rounds))
     for depth in (20,) if level == 1 else (20, 50):
-        grid.append(Case(f"depth {depth}", seeds=seeds, depth=depth, epochs=epochs, rounds=rounds))
+        grid.append(Case(f"depth {depth}", seeds=64, depth=depth, epochs=epochs // 2, rounds=rounds))
     return grid
 
 
 def _peers(level: int) -> list[Case]:
     if not level:
         return [Case("article", seeds=2, epochs=2, engines=("plain",))]
-    return [Case("article", seeds=(0, 8, 32)[level], epochs=(0, 40, 100)[level], rounds=(0, 3, 5)[level])]
+    return [Case("article", seeds=(0, 8, 32)[level], epochs=(0, 40, 500)[level], rounds=(0, 2, 3)[level])]
 
 
 def _floor(level: int) -> list[Case]:
     if not level:
         return [Case("article", seeds=16, engines=("plain",))]
-    return [Case("article", seeds=(0, 64, 512)[level], epochs=(0, 100, 500)[level], rounds=(0, 5, 9)[level])]
+    return [Case("article", seeds=256, epochs=(0, 200, 500)[level], rounds=(0, 2, 9)[level])]
 
 
 def _scaling(level: int) -> list[Case]:
     if not level:
         return [Case("article", seeds=2, engines=("plain",))]
-    return [Case("article", seeds=(0, 256, 2048)[level], epochs=(0, 20, 100)[level], rounds=(0, 5, 9)[level])]
+    return [Case("article", seeds=256, epochs=(0, 50, 500)[level], rounds=(0, 2, 9)[level])]
 
 
 _QUESTIONS = {

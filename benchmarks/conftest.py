@@ -54,7 +54,7 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
     del benchmarks
     output_json["size"] = config.getoption("--size")
     output_json["commit_info"] = {key: output_json["commit_info"].get(key) for key in ("id", "time", "dirty")}
-    kept = ("group", "name", "params", "extra_info")
+    kept = ("name", "params", "extra_info")
     output_json["benchmarks"] = [{key: entry[key] for key in kept} for entry in output_json["benchmarks"]]
     for entry in output_json["benchmarks"]:
         entry["params"] = {key: str(value) for key, value in (entry["params"] or {}).items()}

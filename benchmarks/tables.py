@@ -20,14 +20,20 @@ def latest(folder: Path = FOLDER / "results") -> list[dict[str, Any]]:
         results = json.loads(path.read_text())
         machine = results["machine_info"]
         for entry in results["benchmarks"]:
-            key = (machine["device"] + machine["cpu"], entry["group"])
+            question = _question(entry)
+            key = (machine["device"] + machine["cpu"], question)
             held = found.get(key)
             rank = (order.index(results["size"]), results["datetime"])
             if held is None or rank >= held["rank"]:
                 if held is None or rank != held["rank"]:
-                    found[key] = held = {**results, "rank": rank, "group": entry["group"], "entries": []}
+                    found[key] = held = {**results, "rank": rank, "question": question, "entries": []}
                 held["entries"].append(entry["extra_info"])
-    return sorted(found.values(), key=lambda results: (results["machine_info"]["cpu"], results["group"]))
+    return sorted(found.values(), key=lambda results: (results["machine_info"]["cpu"], results["question"]))
+
+
+def _question(entry: Entry) -> str:
+    test = entry["name"].partition("[")[0].removeprefix("test_")
+    return "scaling" if test in ("workers", "devices", "cluster") else test
 
 
 def as_markdown(folder: Path = FOLDER / "results") -> str:
@@ -38,7 +44,7 @@ def as_markdown(folder: Path = FOLDER / "results") -> str:
 def _lines(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
     for results in groups:
         machine, packages = results["machine_info"], results["machine_info"]["packages"]
-        title, note, header, rows = TABLES[results["group"]]
+        title, note, header, rows = TABLES[results["question"]]
         yield f"### {title}"
         yield ""
         versions = ", ".join(f"{name} {version}" for name, version in packages.items())
@@ -132,7 +138,7 @@ def _recorder(entry: Entry) -> Iterator[Row]:
 
 
 TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
-    "train step": (
+    "train_step": (
         "The train step",
         "Microseconds for each step and seed, one chunk at a time.",
         ("case", "engine", "compile, s", "recording off", "every epoch", "recording's share"),
@@ -170,7 +176,7 @@ TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
         _recorder,
     ),
 }
-"""Group of the results to the table's title, a note, its header and what makes rows of an entry."""
+"""Question to the table's title, a note, its header and what makes rows of an entry."""
 
 
 def write(path: Path = FOLDER / "README.md") -> None:

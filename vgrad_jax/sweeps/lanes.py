@@ -13,8 +13,8 @@ with one more axis on every value that depends on the seed. Three things make it
 - products are unrolled sums of elementwise products, in blocks, added as a tree so that the additions do not wait for
   each other;
 - a *fence* around each product (`lane_rules._fence`), one for all that read a value. XLA's fusion would compute a
-  hidden layer again inside every sum that reads it, tanh and all. `lax.optimization_barrier` is dropped before fusion; a
-  loop of zero turns, whose number of turns only the running program knows, is not.
+  hidden layer again inside every sum that reads it, tanh and all. `lax.optimization_barrier` is dropped before
+  fusion; a loop of zero turns, whose number of turns only the running program knows, is not.
 """
 
 from collections.abc import Callable, Sequence
