@@ -8,6 +8,7 @@ shuffles every epoch of every seed and records losses, accuracies and each layer
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import vgrad_jax as vg
 from benchmarks import floor, work
@@ -39,6 +40,7 @@ def test_the_kernel_does_the_same_training(size):
     np.testing.assert_allclose(floor.tanh(values), np.tanh(values), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the kernel is for a processor")
 def test_floor(benchmark, case):
     experiments = {"complete": case.experiment(every=1, parameters_at=(case.epochs,))}
     experiments["not recorded"] = case.experiment(parameters_at=(case.epochs,))

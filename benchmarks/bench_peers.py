@@ -28,14 +28,22 @@ def test_peers(benchmark, case, size):
         results = lambda seed: vg.sweep({"case": experiment}, ours_seeds, seed=seed, engine=engine, progress=False)  # noqa: E731
         return lambda number: results(number + 1).train_accuracy.values[0, :, -1]
 
+    tasks = {number: peers.make_task(experiment, case.seeds, number + 1) for number in range(-1, case.rounds)}
+
     def peer(train):
-        return lambda number: work.accuracies(train(peers.Task(experiment, case.seeds, number + 1)), experiment)
+        return lambda number: train(tasks[number])
 
     calls = {f"vgrad_jax, {engine}": sweep(engine) for engine in case.engines}
     calls.update((name, peer(available[name])) for name in available)
     seeds = {name: case.seeds if name in available else ours_seeds for name in calls}
     measured = side_by_side(benchmark, calls, case.rounds)
-    ours = np.concatenate(measured.results[f"vgrad_jax, {case.engines[0]}"])
+    accuracies = {
+        name: np.concatenate(
+            [work.accuracies(result, experiment) if name in available else result for result in measured.results[name]]
+        )
+        for name in calls
+    }
+    ours = accuracies[f"vgrad_jax, {case.engines[0]}"]
     fastest = f"vgrad_jax, {case.engines[-1]}"
     benchmark.extra_info.update(case=case.name, seeds=case.seeds, epochs=case.epochs, missing=missing)
     benchmark.extra_info["peers"] = {
@@ -43,7 +51,7 @@ def test_peers(benchmark, case, size):
             "run_milliseconds": measured.median(name) / seeds[name] * 1e3,
             "times_ours": measured.ratio(name, fastest) * ours_seeds / seeds[name],
             "first_call_seconds": measured.first[name],
-            **work.assert_same_work(ours, np.concatenate(measured.results[name]), threshold),
+            **work.assert_same_work(ours, accuracies[name], threshold),
         }
         for name in calls
     }

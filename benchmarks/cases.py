@@ -7,6 +7,8 @@ and takes hours. A case is a row of the question's table.
 import dataclasses
 from dataclasses import dataclass
 
+import jax
+
 import vgrad_jax as vg
 
 SIZES = ("smallest", "short", "full")
@@ -42,8 +44,11 @@ class Case:
 
 
 def cases(question: str, size: str) -> list[Case]:
-    """The cases of a question, by the name of its script without `bench_`."""
-    return _QUESTIONS[question](SIZES.index(size))
+    """The cases of a question, by the name of its script without `bench_`; `lanes` is for CPU alone."""
+    grid = _QUESTIONS[question](SIZES.index(size))
+    if jax.default_backend() == "cpu":
+        return grid
+    return [dataclasses.replace(case, engines=("plain",)) for case in grid]
 
 
 def _train_step(level: int) -> list[Case]:

@@ -24,6 +24,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Before pytest-benchmark reads its options."""
     if config.getoption("--keep"):
+        if config.getoption("numprocesses", None) or "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ:
+            raise pytest.UsageError("--keep measures: pytest benchmarks -n 0 --keep, without the tests")
         name = f"{machine.label()}-{datetime.now(UTC):%Y-%m-%d-%H%M}-{config.getoption('--size')}.json"
         RESULTS.mkdir(exist_ok=True)
         config.option.benchmark_json = str(RESULTS / name)

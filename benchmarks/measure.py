@@ -23,7 +23,7 @@ class Contestants(NamedTuple):
         return median(self.seconds[name])
 
     def ratio(self, name: str, to: str) -> float:
-        """How many times longer `name` takes than `to`: the median over pairs of neighbouring calls."""
+        """How many times longer `name` takes than `to`: the median over pairs of the same round."""
         return median(a / b for a, b in zip(self.seconds[name], self.seconds[to], strict=True))
 
     def compile_seconds(self, name: str) -> float:
@@ -31,20 +31,17 @@ class Contestants(NamedTuple):
         return max(self.first[name] - self.median(name), 0.0)
 
 
-def side_by_side(
-    benchmark: Any, calls: Mapping[str, Callable[[int], Any]], rounds: int, *, warm: Callable[[str], int] = lambda _: -1
-) -> Contestants:
+def side_by_side(benchmark: Any, calls: Mapping[str, Callable[[int], Any]], rounds: int) -> Contestants:
     """Call every function once to compile, then all of them in turn, `rounds` times.
 
     Args:
         benchmark: the fixture of pytest-benchmark; it times whole rounds, and where it is disabled there is one.
         calls: functions of the round's number, of which the first call gets -1; their results are waited for.
         rounds: how often.
-        warm: the number that a function's first call gets.
     """
     measured = Contestants({}, {name: [] for name in calls}, {name: [] for name in calls})
     for name, call in calls.items():
-        measured.first[name], _ = _timed(call, warm(name))
+        measured.first[name], _ = _timed(call, -1)
 
     def one_round() -> None:
         number = len(next(iter(measured.seconds.values())))

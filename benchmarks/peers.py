@@ -23,6 +23,8 @@ class Task(NamedTuple):
     experiment: vg.Experiment
     seeds: int
     study_seed: int
+    initial: Params
+    """The library's initial weights, with a leading seed axis."""
 
     @property
     def data(self) -> tuple[np.ndarray, np.ndarray]:
@@ -30,22 +32,22 @@ class Task(NamedTuple):
         dataset = vg.load_data(self.experiment.data)
         return dataset.train_x.astype(np.float32), dataset.train_y.astype(np.float32)
 
-    def initial(self) -> Params:
-        """The library's initial weights, with a leading seed axis."""
-        keys = run_keys(self.study_seed, jnp.arange(self.seeds))
-        dataset = vg.load_data(self.experiment.data)
-        params = jax.vmap(partial(initial_params, self.experiment, dataset=dataset))(keys)
-        return jax.tree.map(np.asarray, params)
-
     def of_seed(self, seed: int) -> list[np.ndarray]:
         """One seed's kernels and biases in turn, input side first."""
-        return [leaf[seed] for layer in self.initial() for leaf in layer]
+        return [leaf[seed] for layer in self.initial for leaf in layer]
 
     def permutations(self, seed: int) -> Any:
         """An order of rows for each epoch."""
         generator = np.random.default_rng((self.study_seed, seed))
         for _ in range(self.experiment.training.epochs):
             yield generator.permutation(len(self.data[0]))
+
+
+def make_task(experiment: vg.Experiment, seeds: int, study_seed: int) -> Task:
+    """The seeds of a study, with the weights that the library starts them from."""
+    dataset = vg.load_data(experiment.data)
+    params = jax.vmap(partial(initial_params, experiment, dataset=dataset))(run_keys(study_seed, jnp.arange(seeds)))
+    return Task(experiment, seeds, study_seed, jax.tree.map(np.asarray, params))
 
 
 def _stacked(weights: list[list[np.ndarray]]) -> Params:
@@ -120,7 +122,7 @@ def torch_vmap(task: Task) -> Params:
 
     size, settings = task.experiment.training.batch_size, task.experiment.optimizer
     x, y = (torch.from_numpy(array) for array in task.data)
-    params = [torch.from_numpy(np.array(leaf)) for layer in task.initial() for leaf in layer]
+    params = [torch.from_numpy(np.array(leaf)) for layer in task.initial for leaf in layer]
 
     def loss(params: list[Any], rows: Any, classes: Any) -> Any:
         for kernel, bias in zip(params[:-2:2], params[1:-2:2], strict=True):
@@ -173,8 +175,7 @@ def scikit_learn(task: Task) -> Params:
 
 def flax_loop(task: Task) -> Params:
     """flax and optax: a Python loop over a jitted step."""
-    apply, optimizer, step = _flax_step(task.experiment)
-    del apply
+    optimizer, step = _flax_step(task.experiment)
     x, y = (jnp.asarray(array) for array in task.data)
     size = task.experiment.training.batch_size
     weights = []
@@ -218,7 +219,7 @@ def _flax_step(experiment: vg.Experiment) -> Any:
             updates, state = optimizer.update(jax.grad(loss)(params), state, params)
             return optax.apply_updates(params, updates), state
 
-        _flax_steps[experiment] = network.apply, optimizer, step
+        _flax_steps[experiment] = optimizer, step
     return _flax_steps[experiment]
 
 

@@ -13,7 +13,7 @@ Row = Sequence[str]
 
 
 def latest(folder: Path = FOLDER / "results") -> list[dict[str, Any]]:
-    """The newest results of each machine and size, the larger size only, newest first."""
+    """The newest results of each question and machine, of the largest size there is."""
     order = ("smallest", "short", "full")
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
@@ -84,10 +84,10 @@ def _seeds(entry: Entry) -> Iterator[Row]:
                 str(entry["epochs"]),
                 engine,
                 f"{found['seeds_per_second']:.1f}",
-                f"{found['compile_seconds']:.1f}",
+                f"{found['compile_seconds']:.1f}" if found["compile_seconds"] > 1 else "as above",
                 f"{found['times_plain']:.1f}",
                 f"{found['gflops']:.1f}",
-                f"{found['share_of_peak']:.0%}",
+                f"{found['share_of_peak']:.0%}" if "share_of_peak" in found else "",
             )
 
 
@@ -108,7 +108,7 @@ def _floor(entry: Entry) -> Iterator[Row]:
     rows = {
         "plain `jit(vmap(train))`, complete": ("plain", f"{entry['times_plain']:.1f} x the sweep"),
         f"the sweep ({entry['engine']}), complete": ("complete", f"{entry['times_the_floor']:.1f} x the kernel"),
-        "the sweep, only the last epoch recorded": (
+        "the sweep, convergence followed, only the last epoch recorded": (
             "not recorded",
             f"recording is {entry['recording_share']:.0%} of the complete study",
         ),
@@ -140,7 +140,8 @@ def _recorder(entry: Entry) -> Iterator[Row]:
 TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
     "train_step": (
         "The train step",
-        "Microseconds for each step and seed, one chunk at a time.",
+        "Microseconds for each step and seed, one chunk at a time. With recording off convergence is still followed: a "
+        "forward pass over the training rows after every epoch.",
         ("case", "engine", "compile, s", "recording off", "every epoch", "recording's share"),
         _train_step,
     ),

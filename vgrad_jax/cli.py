@@ -22,6 +22,9 @@ __all__ = ["app", "main"]
 DEFAULT_SEEDS = 128
 """About two minutes for the article's study on two cores."""
 
+CACHE_BYTES = 2**30
+"""Of compiled programs on disk; those that have not been used for longest go first."""
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Study = Annotated[str, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.")]
@@ -41,7 +44,7 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
             print(f"vgrad: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
         except OSError as error:
-            print(f"vgrad: {error}; what was finished before is kept", file=sys.stderr)
+            print(f"vgrad: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt as interruption:
             print(f"vgrad: {str(interruption) or 'interrupted'}", file=sys.stderr)
@@ -237,6 +240,7 @@ def _reuse_compiled_programs() -> None:
     if config.jax_compilation_cache_dir is None and config.jax_enable_compilation_cache:
         jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("vgrad_jax") / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
 
 
 def _arms(study: str, chosen: list[str] | None, epochs: int) -> dict[str, Experiment]:

@@ -8,8 +8,6 @@ import pytest
 
 import vgrad_jax as vg
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 DEPTH, WIDTH = 6, 12
 BATCH = (jax.random.normal(jax.random.key(3), (16, WIDTH)), jnp.ones(16))
 

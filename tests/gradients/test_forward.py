@@ -12,7 +12,6 @@ from vgrad_jax.gradients.layers import Grouping
 from vgrad_jax.gradients.look import look, look_once
 
 GROUPING = Grouping()
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 
 def by_numpy(kind, y):

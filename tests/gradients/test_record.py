@@ -13,8 +13,6 @@ from flax import nnx
 import vgrad_jax as vg
 from vgrad_jax.gradients.figures import record_heatmap, worst_first
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 PARAMS = {
     "Dense_0": {"kernel": jnp.full((2, 3), 2.0, jnp.float32), "bias": jnp.zeros(3)},
     "Dense_1": {"kernel": jnp.ones((3, 1))},

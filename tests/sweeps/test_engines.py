@@ -134,6 +134,29 @@ def test_what_lanes_do_not_accept_falls_back(small):
     assert_equal(ENGINES["auto"](unusual, "", KEYS), ENGINES["plain"](unusual, "", KEYS), rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: jnp.sort(x), "sort has no rule"),
+        (jax.checkpoint(lambda x: jnp.sin(x)), "has no rule"),
+        (lambda x: jax.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), "branch that depends on the lane|has no rule"),
+        (lambda x: jnp.einsum("i,i->", *[x.astype("bfloat16")] * 2, preferred_element_type="float32"), "the dtype"),
+    ],
+    ids=["sort", "checkpoint", "cond", "dtype"],
+)
+def test_what_has_no_rule_is_refused_in_words(function, reason):
+    with pytest.raises(engines.NotInLanesError, match=reason):
+        over_lanes(function)(jnp.int32(0), jnp.ones((4, 2)))
+
+
+def test_a_compiler_without_the_options_falls_back(small, monkeypatch):
+    monkeypatch.setattr(engines, "COMPILER_OPTIONS", {"xla_cpu_no_such_option": True})
+    monkeypatch.setattr(engines, "_programs", {})
+    assert_equal(ENGINES["auto"](small, "", KEYS), ENGINES["plain"](small, "", KEYS), rtol=0)
+    with pytest.raises(engines.NotInLanesError, match="No such compile option"):
+        ENGINES["lanes"](small, "", KEYS)
+
+
 def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
     compiled = []
     compile_lanes = engines._compile_lanes

@@ -154,6 +154,14 @@ def test_more_seeds_later_runs_only_the_new_ones(arms, tmp_path):
     assert_same(vg.sweep(arms, 7, chunk=2, progress=False), more)
 
 
+def test_arms_named_in_another_order_go_where_they_belong(arms, tmp_path):
+    path = tmp_path / "r.zarr"
+    vg.sweep(arms, 2, chunk=2, store=path, progress=False)
+    reversed_arms = dict(reversed(arms.items()))
+    more = vg.sweep(reversed_arms, 4, store=path, resume=True, progress=False)
+    assert_same(vg.sweep(arms, 4, chunk=2, progress=False), more)
+
+
 def test_being_killed_while_growing_is_set_right(arms, tmp_path):
     path = tmp_path / "r.zarr"
     vg.sweep(arms, 2, chunk=2, store=path, progress=False)

@@ -26,6 +26,10 @@ def record_heatmap(record: "Record") -> "Figure":
 
     values = _median(np.asarray(record.log10_rms, np.float64))
     steps = np.asarray(record.step)[(0,) * (np.ndim(record.step) - 1)]
+    if not len(steps):
+        figure = Figure(figsize=(8, 1.3), layout="constrained", dpi=110)
+        figure.text(0.5, 0.5, f"{record.name}: nothing recorded yet", ha="center", va="center", fontsize=9)
+        return figure
     loss = _median(np.asarray(record.loss, np.float64)[..., None])[:, 0]
     order = worst_first(values)
     with_loss = bool(np.isfinite(loss).any())

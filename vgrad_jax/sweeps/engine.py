@@ -5,11 +5,11 @@ fingerprint and a vector of keys, and returns a `History` with a leading `seed` 
 `ENGINES`, and has to give what `plain` gives.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
 from threading import Lock
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,12 @@ WIDEST_IN_LANES = 32
 
 LEAST_EPOCHS_IN_LANES = 32_000
 """Epochs of all seeds of an arm, below which the ten seconds that `lanes` takes longer to compile are not earned."""
+
+NOT_COMPILED = ("UNIMPLEMENTED", "No such compile option")
+"""What XLA says of a program that another version of it may compile in lanes, and this one does not."""
+
+JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
+"""What a run's numbers depend on, beside its description."""
 
 Engine = Callable[[Experiment, str, jax.Array], History]
 
@@ -145,26 +151,30 @@ def _plain_program(structure: Experiment, fingerprint: str, devices: int) -> Cal
     return jax.jit(over_devices(jax.vmap(train_one, in_axes=(0, 0, None)), devices))
 
 
-_programs: dict[tuple[Experiment, str, bool], Callable[..., History] | NotInLanesError] = {}
-_locks: defaultdict[tuple[Experiment, str, bool], Lock] = defaultdict(Lock)
+_programs: dict[tuple[Any, ...], Callable[..., History] | str] = {}
+_locks: dict[tuple[Any, ...], Lock] = {}
+_lock_of_locks = Lock()
 
 
 def _lanes_program(structure: Experiment, fingerprint: str, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
-    """Compiled once, whichever thread asks first; that it cannot be is remembered too."""
-    key = (structure, fingerprint, bool(jax.config.read("jax_enable_x64")))
-    with _locks[key]:
+    """Compiled once, whichever thread asks first; that it cannot be, and why, is remembered too."""
+    settings = tuple(getattr(jax.config, name) for name in JAX_SETTINGS)
+    key = (structure, fingerprint, settings)
+    with _lock_of_locks:
+        lock = _locks.setdefault(key, Lock())
+    with lock:
         if key not in _programs:
             try:
                 _programs[key] = _compile_lanes(structure, arguments)
             except NotInLanesError as error:
-                _programs[key] = error
+                _programs[key] = str(error)
             except jax.errors.JaxRuntimeError as error:
-                if "UNIMPLEMENTED" not in str(error):
+                if not any(reason in str(error) for reason in NOT_COMPILED):
                     raise
-                _programs[key] = NotInLanesError(str(error).splitlines()[0])
+                _programs[key] = str(error).splitlines()[0]
     program = _programs[key]
-    if isinstance(program, NotInLanesError):
-        raise program
+    if isinstance(program, str):
+        raise NotInLanesError(program)
     return program
 
 

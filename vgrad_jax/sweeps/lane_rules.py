@@ -151,6 +151,9 @@ def _dot_general(context: Context, equation: JaxprEqn, values: Sequence[Value]) 
     (left_sum, right_sum), (left_batch, _) = equation.params["dimension_numbers"]
     if left_batch or len(left_sum) != 1:
         raise NotInLanesError("a product with batch axes, or over several axes")
+    aval: Any = equation.outvars[0].aval
+    if any(value.array.dtype != aval.dtype for value in values):
+        raise NotInLanesError("a product that changes the dtype")
     left, right = (Value(jnp.asarray(value.store(context)), value.mapped) for value in values)
     shape = _shape(equation)
     left_free = tuple(range(left.array.ndim - left.mapped - 1))

@@ -124,7 +124,8 @@ def _scan(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list
         arguments += [Value(array, flag, stored=True) for array, flag in zip(carry, mapped, strict=True)]
         arguments += [Value(array, value.mapped, stored=True) for array, value in zip(slices, sequences, strict=True)]
         results = _evaluate(context, inner.jaxpr, inner.consts, arguments)
-        return as_mapped(mapped, results[:num_carry]), [value.array for value in results[num_carry:]]
+        arrays = as_mapped(flags, results)
+        return arrays[:num_carry], arrays[num_carry:]
 
     options = {name: parameters[name] for name in ("length", "reverse", "unroll")}
     last, stacked = lax.scan(body, as_mapped(mapped, carry), [value.array for value in sequences], **options)
@@ -188,8 +189,6 @@ INLINED = {
     "closed_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
-    "remat2": "jaxpr",
-    "checkpoint": "jaxpr",
 }
 """Operations that call a jaxpr once, and the parameter that holds it."""
 

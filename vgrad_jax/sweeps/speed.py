@@ -35,7 +35,7 @@ class Speed(NamedTuple):
     workers: int
     """Calls at the same time."""
     compile_seconds: float
-    """The first call, less a later one."""
+    """The first call, less a later one; little where the compiled program was found on disk."""
     calls: int
     """How many calls of each worker the time is a median of."""
     run_milliseconds: float
@@ -57,8 +57,8 @@ def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda
         report: called with the name of what is measured next.
 
     Returns:
-        The slowest way first as a rule: one seed alone, then chunks by engine. `lanes` is left out where it does not
-        run: on accelerators, and for networks it has no rules for.
+        The slowest way first as a rule: one seed alone, then chunks by engine, on one device. `lanes` is left out where
+        a large sweep would not choose it.
     """
     short = replace(experiment, training=replace(experiment.training, epochs=EPOCHS), recording=Recording(every=1))
     dataset = load_data(short.data)

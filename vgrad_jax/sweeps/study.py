@@ -13,6 +13,7 @@ import numpy
 from vgrad_jax.data import Dataset, data_fingerprint
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.sweeps.engine import JAX_SETTINGS
 
 if TYPE_CHECKING:
     import xarray
@@ -24,9 +25,6 @@ RESULTS_VERSION = 3
 
 DECISIVE = ("jax", "jaxlib", "optax", "numpy", "machine", "instructions", "device", "settings")
 """Of `versions`: where one differs, the last digits do, and after many steps of training whole runs."""
-
-
-JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
 
 
 def check_arms(arms: Any) -> dict[str, Experiment]:

@@ -130,7 +130,7 @@ def sweep(
         else:
             target = Store.create(store, labels, _attributes(study, plan), plan.block)
         training = Training(
-            arms=arms,
+            arms={name: arms[name] for name in plan.arms},  # In the order of the store's rows.
             fingerprints=study["data"],
             seed=seed,
             engines=plan.engines,
