@@ -19,6 +19,8 @@ from vgrad_jax.sweeps.engine import run_key as run_key
 from vgrad_jax.sweeps.store import open_results as open_results
 from vgrad_jax.sweeps.sweep import SweepInterrupted as SweepInterrupted
 from vgrad_jax.sweeps.sweep import sweep as sweep
+from vgrad_jax.theory.mean_field import critical_weight_variance as critical_weight_variance
+from vgrad_jax.theory.mean_field import mean_field as mean_field
 from vgrad_jax.training.convergence import Outcome as Outcome
 from vgrad_jax.training.run import History as History
 from vgrad_jax.training.run import train as train

@@ -1,0 +1,1 @@
+"""What a measurement should have been: mean-field theory, exact finite-width laws, spectra, predictions."""
