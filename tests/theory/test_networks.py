@@ -11,9 +11,8 @@ import vgrad_jax as vg
 from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.laws import Law
-from vgrad_jax.theory import factors, finite_width, nonzero_mean, spectra
+from vgrad_jax.theory import factors, finite_width, nonzero_mean, predict, spectra
 from vgrad_jax.theory.gaussian import elementwise
-from vgrad_jax.theory.predict import predict
 from vgrad_jax.training.records import batch_loss
 
 SEEDS = 2000

@@ -4,7 +4,6 @@ from vgrad_jax.descriptions import NamedFunction, canonical_call
 from vgrad_jax.errors import InputError
 from vgrad_jax.nets.initializers import CRITICAL, Initializer, initializer_function
 from vgrad_jax.nets.laws import bias_law
-from vgrad_jax.theory.mean_field import critical_point
 
 __all__ = ["bias_initializer", "layer_initializer"]
 
@@ -28,6 +27,9 @@ def layer_initializer(
     """
     if initializer != CRITICAL:
         return initializer
+    # Here, and not above: the theory knows networks, and only this one initialiser asks the theory.
+    from vgrad_jax.theory.mean_field import critical_point
+
     law = bias_law(bias_init, fan_in)
     if law is None or law.mean != 0:
         raise InputError(
