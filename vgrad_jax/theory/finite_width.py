@@ -45,8 +45,8 @@ class LogGradientLaw(NamedTuple):
         return np.maximum(np.sum(wave.real, axis=-1) * (t[1] - t[0]) / np.pi, 0.0)
 
     def _characteristic(self) -> tuple[np.ndarray, np.ndarray]:
-        step = 0.02 / math.sqrt(self.variance)
-        t = (np.arange(3000) + 0.5) * step
+        step = 0.05 / math.sqrt(self.variance)
+        t = (np.arange(1200) + 0.5) * step
         phi = np.ones_like(t, complex)
         for n in self.widths:
             phi = phi * _characteristic_of_log_q(n, t)

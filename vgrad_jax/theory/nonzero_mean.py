@@ -21,7 +21,7 @@ from vgrad_jax.theory.gaussian import Elementwise, hermite_coefficients, nodes
 
 __all__ = ["Activated", "Moments", "activate", "backward", "forward", "pair_average"]
 
-ORDER = 48
+ORDER = 32
 """Hermite coefficients of a pair's average; the rest is assigned to pairs by its own highest power."""
 
 
@@ -119,6 +119,9 @@ def _pair_averages(values: np.ndarray, z: np.ndarray, weights: np.ndarray, corre
     rest = np.sqrt(np.maximum(np.sum(weights * values**2, axis=1) - np.sum(coefficients**2, axis=1), 0.0))
     found = []
     for correlation in correlations:
+        if not correlation.any():
+            found.append(np.outer(coefficients[:, 0], coefficients[:, 0]))
+            continue
         total, power = np.zeros_like(correlation), np.ones_like(correlation)
         for column in coefficients.T:
             total += np.outer(column, column) * power
