@@ -24,10 +24,10 @@ def check_moments(values, law):
 
 
 @pytest.mark.parametrize("name", sorted(set(INITIALIZERS) - {CRITICAL}))
-@pytest.mark.parametrize("shape", [(40, 25), (10, 60)])
+@pytest.mark.parametrize("shape", [(10, 60)])
 def test_kernels_follow_their_law(name, shape):
     mlp = vg.MLP(hidden=(shape[1],), kernel_init=spelled(name))
-    keys = jax.random.split(jax.random.key(5), 300)
+    keys = jax.random.split(jax.random.key(5), 200)
     kernels = jax.vmap(lambda key: vg.init_mlp(key, mlp, shape[0])[0].kernel)(keys)
     check_moments(kernels, kernel_law(mlp.kernel_init, *shape))
 

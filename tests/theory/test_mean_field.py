@@ -69,8 +69,10 @@ def test_erf_is_closed():
     np.testing.assert_allclose(slope, 4 / np.pi / ((1 + 2 * q) * np.sqrt(1 + 4 * q)), rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["tanh", "gelu", "silu", "selu", "hard_tanh", "relu6", "hard_silu", "sigmoid", "elu"])
-@pytest.mark.parametrize("q", [0.05, 1.7, 40.0])
+@pytest.mark.parametrize(
+    ("name", "q"),
+    [("tanh", 40.0), ("gelu", 1.7), ("selu", 0.05), ("hard_tanh", 1.7), ("hard_silu", 40.0), ("relu6", 1.7)],
+)
 def test_averages_agree_with_adaptive_integration(name, q):
     function = elementwise(name)
     ends = (-10.0, *(kink / math.sqrt(q) for kink in function.kinks if abs(kink) < 10 * math.sqrt(q)), 0.0, 10.0)
