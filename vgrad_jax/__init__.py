@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from vgrad_jax import presets as presets
+from vgrad_jax import theory as theory
 from vgrad_jax.data import Data as Data
 from vgrad_jax.data import Dataset as Dataset
 from vgrad_jax.data import load_data as load_data
@@ -31,6 +32,9 @@ from vgrad_jax.sweeps.engine import run_key as run_key
 from vgrad_jax.sweeps.store import open_results as open_results
 from vgrad_jax.sweeps.sweep import SweepInterrupted as SweepInterrupted
 from vgrad_jax.sweeps.sweep import sweep as sweep
+from vgrad_jax.theory.mean_field import critical_weight_variance as critical_weight_variance
+from vgrad_jax.theory.mean_field import mean_field as mean_field
+from vgrad_jax.theory.spectra import input_jacobian as input_jacobian
 from vgrad_jax.training.convergence import Outcome as Outcome
 from vgrad_jax.training.run import History as History
 from vgrad_jax.training.run import train as train

@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -111,8 +112,29 @@ def test_a_layer_without_gradient_is_drawn_as_missing_not_as_small(results):
     assert image.mask[2].all()
     assert not image.mask[[0, 1, 3, 4, 5]].any()
     profile = figures.gradient_profiles(made).axes[1]
-    assert all(np.isnan(line.get_ydata()[2]) for line in profile.lines)
+    measured = [line for line in profile.lines if "predicted" not in line.get_label()]
+    assert len(measured) == 2
+    assert all(np.isnan(line.get_ydata()[2]) for line in measured)
     assert "100% of seeds with a zero layer" in texts(figures.gradient_profiles(made))
+
+
+def test_every_profile_is_beside_its_prediction(results):
+    for arm, axes in zip(CELLS, figures.gradient_profiles(results).axes, strict=True):
+        (line,) = (line for line in axes.lines if "predicted" in line.get_label())
+        experiment = vg.presets.article()[arm]
+        data = vg.load_data(experiment.data)
+        found = vg.theory.predict(experiment.mlp, data.train_x, data.train_y)
+        np.testing.assert_allclose(line.get_ydata(), found.log10_rms)
+        # Six seeds only: the prediction is in the neighbourhood, which the other arms' are not all.
+        first = results["gradient_log10_rms"].sel(arm=arm).isel(record=0).values
+        assert np.abs(line.get_ydata() - 0.5 * np.log10(np.mean(10.0 ** (2 * first), axis=0))).max() < 1.0
+
+
+def test_where_theory_does_not_apply_the_page_says_why(results):
+    study = json.loads(results.attrs["study"])
+    study["arms"]["relu_he"]["mlp"]["norm"] = "batch"
+    made = results.assign_attrs(study=json.dumps(study))
+    assert "does not apply because batch norm" in texts(figures.gradient_profiles(made))
 
 
 def test_the_page_stands_alone(results, tmp_path):

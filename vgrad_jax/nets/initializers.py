@@ -1,7 +1,7 @@
 """Initialisers by name; each is `f(key, shape, dtype)`, as in `jax.nn.initializers`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jax.nn import initializers as jax_initializers
 from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
 from vgrad_jax.errors import InputError
 
-__all__ = ["INITIALIZERS", "Initializer", "canonical_initializer", "initializer_function"]
+__all__ = ["CRITICAL", "INITIALIZERS", "Initializer", "canonical_initializer", "initializer_function"]
 
 Initializer = Callable[..., jax.Array]
 
@@ -24,8 +24,22 @@ def uniform(low: float, high: float) -> Initializer:
     return init
 
 
+def scaled(
+    mode: Literal["fan_in", "fan_avg"], distribution: Literal["normal", "uniform"]
+) -> Callable[[float], Initializer]:
+    """Variance v / fan, for each v."""
+    return lambda variance: jax_initializers.variance_scaling(variance, mode, distribution)
+
+
+CRITICAL = "critical"
+"""On the edge of chaos of the network's own activations and biases; `MLP` makes it."""
+
 _constructors: dict[str, tuple[Callable[..., Initializer], int, int]] = {
     "constant": (jax_initializers.constant, 1, 1),
+    "fan_avg_normal": (scaled("fan_avg", "normal"), 1, 1),
+    "fan_avg_uniform": (scaled("fan_avg", "uniform"), 1, 1),
+    "fan_in_normal": (scaled("fan_in", "normal"), 1, 1),
+    "fan_in_uniform": (scaled("fan_in", "uniform"), 1, 1),
     "glorot_normal": (jax_initializers.glorot_normal, 0, 0),
     "glorot_uniform": (jax_initializers.glorot_uniform, 0, 0),
     "he_normal": (jax_initializers.he_normal, 0, 0),
@@ -34,19 +48,26 @@ _constructors: dict[str, tuple[Callable[..., Initializer], int, int]] = {
     "lecun_uniform": (jax_initializers.lecun_uniform, 0, 0),
     "normal": (jax_initializers.normal, 1, 1),
     "orthogonal": (jax_initializers.orthogonal, 0, 1),
+    "pytorch": (lambda: jax_initializers.variance_scaling(1 / 3, "fan_in", "uniform"), 0, 0),
     "truncated_normal": (jax_initializers.truncated_normal, 1, 1),
     "uniform": (uniform, 2, 2),
     "zeros": (lambda: jax_initializers.zeros, 0, 0),
 }
 
 INITIALIZERS: dict[str, tuple[int, int]] = {name: (least, most) for name, (_, least, most) in _constructors.items()}
+INITIALIZERS[CRITICAL] = (0, 0)
 """Name to the least and the most numbers it takes in brackets, as in "uniform(0, 1)".
 
 `he_normal`, `glorot_normal` and `lecun_normal` draw from a normal truncated at two standard deviations and
-corrected for it, as in `jax.nn.initializers`; `truncated_normal(s)` is not corrected.
+corrected for it, as in `jax.nn.initializers`; `truncated_normal(s)` is not corrected. `fan_in_normal(v)` is a normal
+that is not truncated, of variance v / fan_in (He is v = 2, LeCun v = 1); `fan_avg_normal(v)` has v / the mean of both
+fans (Glorot is v = 1); `fan_in_uniform` and `fan_avg_uniform` are the same for a uniform. `pytorch` is what PyTorch's
+linear layer does, uniform within 1 / sqrt(fan_in), for kernels and for biases alike.
 """
 
-_FOR_BIASES = {name: INITIALIZERS[name] for name in ("constant", "normal", "truncated_normal", "uniform", "zeros")}
+_FOR_BIASES = {
+    name: INITIALIZERS[name] for name in ("constant", "normal", "pytorch", "truncated_normal", "uniform", "zeros")
+}
 
 
 def canonical_initializer(field: str, initializer: Any, *, for_bias: bool = False) -> NamedFunction:
@@ -69,6 +90,8 @@ def canonical_initializer(field: str, initializer: Any, *, for_bias: bool = Fals
             raise InputError(f"{field} 'uniform(low, high)' needs low < high; got {initializer!r}")
         if name in ("normal", "truncated_normal") and values[0] <= 0:
             raise InputError(f"{field} '{name}(standard deviation)' needs a positive number; got {initializer!r}")
+        if name.startswith("fan_") and values[0] <= 0:
+            raise InputError(f"{field} '{name}(fan times variance)' needs a positive number; got {initializer!r}")
         return canonical_call(name, values)
     if not callable(initializer):
         raise InputError(
@@ -85,5 +108,5 @@ def initializer_function(initializer: NamedFunction) -> Initializer:
     """
     if callable(initializer):
         return initializer
-    name, values = parse_call("initializer", initializer, INITIALIZERS)
+    name, values = parse_call("initializer", initializer, {name: INITIALIZERS[name] for name in _constructors})
     return _constructors[name][0](*values)

@@ -12,6 +12,7 @@ from vgrad_jax.descriptions import Description, NamedFunction, number, whole_num
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.nets.activations import activation_function, canonical_activation
 from vgrad_jax.nets.initializers import canonical_initializer, initializer_function
+from vgrad_jax.nets.layers import bias_initializer, layer_initializer
 
 __all__ = ["MLP", "Layer", "PRNGKey", "Params", "apply_mlp", "init_mlp"]
 
@@ -32,7 +33,8 @@ class MLP(Description):
     Args:
         hidden: width of each hidden layer, input side first; unequal widths are fine, none at all is a linear model.
         activation: a name from `ACTIVATIONS`, a function of an array, or a tuple with one for each hidden layer.
-        kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`.
+        kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`;
+            "critical" is the edge of chaos of the activation at hand.
         bias_init: the same, for the biases.
         output_init: the output layer's kernel; None is as `kernel_init`.
         norm: None; "layer", each example's preactivations normalised over the layer's units; or "batch", each unit's
@@ -93,6 +95,18 @@ class MLP(Description):
             return self.activation
         return (self.activation,) * len(self.hidden)
 
+    def kernel_initializer(self, layer: int, fan_in: int) -> NamedFunction:
+        """The initialiser of a layer's kernel, with "critical" worked out for the activation that the layer reads.
+
+        Raises:
+            InputError: "critical" where there is no edge of chaos to be on.
+        """
+        is_output = layer == len(self.hidden)
+        init = self.output_init if is_output and self.output_init is not None else self.kernel_init
+        # The first layer reads the input itself: there it is the activation that it feeds.
+        activation = self.activations()[max(layer - 1, 0)] if self.hidden else "identity"
+        return layer_initializer(init, activation, self.bias_init, fan_in)
+
 
 def _set(description: Any, field: str, value: Any) -> None:
     object.__setattr__(description, field, value)
@@ -130,15 +144,12 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     whole_number("in_features", in_features, minimum=1)
     whole_number("out_features", out_features, minimum=1)
     widths = mlp.widths(in_features, out_features)
-    kernel_init = initializer_function(mlp.kernel_init)
-    output_init = kernel_init if mlp.output_init is None else initializer_function(mlp.output_init)
-    bias_init = initializer_function(mlp.bias_init)
     dtype = jnp.zeros(()).dtype
     layers = []
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
-        init = output_init if index == mlp.num_layers - 1 else kernel_init
-        layers.append(Layer(init(kernel_key, (fan_in, fan_out), dtype), bias_init(bias_key, (fan_out,), dtype)))
+        kernel = initializer_function(mlp.kernel_initializer(index, fan_in))(kernel_key, (fan_in, fan_out), dtype)
+        layers.append(Layer(kernel, bias_initializer(mlp.bias_init, fan_in)(bias_key, (fan_out,), dtype)))
     return tuple(layers)
 
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vgrad_jax.report.predictions import predictions
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
 from vgrad_jax.statistics.streaming import record_slices
 from vgrad_jax.statistics.summary import ArmSummary, completed_seeds
 from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.theory.prediction import Prediction
 
 if TYPE_CHECKING:
     import xarray
@@ -56,8 +58,8 @@ def accuracy_bands(results: "xarray.Dataset") -> "Figure":
 
 
 def gradient_profiles(results: "xarray.Dataset") -> "Figure":
-    """Size of the gradient by layer, at initialisation and after the last epoch: median and central 90 % of seeds."""
-    arms = _arms(results)
+    """Size of the gradient by layer, first and last: median and central 90 % of seeds; and what theory predicts."""
+    arms, predicted = _arms(results), predictions(results)
     ends = {arm: [_gradients(results, arm).isel(record=record).values for record in (0, -1)] for arm in arms}
     floor = min((float(end[np.isfinite(end)].min(initial=0.0)) for pair in ends.values() for end in pair), default=0.0)
     figure, panels = _panels(arms, "gradient, log10 RMS", "layer (0 is the input side)")
@@ -66,6 +68,7 @@ def gradient_profiles(results: "xarray.Dataset") -> "Figure":
             ends[arm], (BLUE, ORANGE), ("o-", "s--"), ("initialisation", "last epoch"), strict=True
         ):
             _draw_profile(axes, end, floor, colour, dash, label)
+        _draw_prediction(axes, predicted[arm])
         axes.locator_params(axis="x", integer=True)
     _one_legend(figure, panels)
     return figure
@@ -230,6 +233,15 @@ def _draw_profile(axes: "Axes", values: np.ndarray, floor: float, colour: str, d
         axes.text(0.03, place, text, transform=axes.transAxes, fontsize=6, color=colour)
 
 
+def _draw_prediction(axes: "Axes", prediction: Prediction) -> None:
+    if prediction.log10_rms is not None:
+        label = "initialisation, predicted root mean square"
+        axes.plot(prediction.log10_rms, "D--", color=GREEN, markersize=3, linewidth=1.2, label=label)
+    else:
+        text = f"theory {prediction.why_not}"
+        axes.text(0.03, 0.94, text, transform=axes.transAxes, fontsize=6, color=GREEN, wrap=True)
+
+
 def _quantile(values: np.ndarray, share: float) -> np.ndarray:
     """Quantile over the seeds with a number: one of their values, since -inf cannot be averaged."""
     ordered = np.sort(values, axis=0)  # NaN is last
@@ -307,7 +319,8 @@ def all_figures(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "
     yield (
         "gradient_profiles",
         "Size of each layer's gradient, median and central 90 % of seeds. A line that falls towards layer 0 vanishes "
-        "towards the input; a band down to the floor has seeds whose layer is dead, a gradient of exactly zero.",
+        "towards the input; a band down to the floor has seeds whose layer is dead, a gradient of exactly zero. "
+        "Dashed: the root mean square over seeds that theory predicts at initialisation; it lies above the median.",
         gradient_profiles(results),
     )
     yield (

@@ -1,0 +1,53 @@
+"""Which initialiser each layer of a network has, with "critical" worked out for its activations."""
+
+from vgrad_jax.descriptions import NamedFunction, canonical_call
+from vgrad_jax.errors import InputError
+from vgrad_jax.nets.initializers import CRITICAL, Initializer, initializer_function
+from vgrad_jax.nets.laws import bias_law
+
+__all__ = ["bias_initializer", "layer_initializer"]
+
+
+def layer_initializer(
+    initializer: NamedFunction, activation: NamedFunction, bias_init: NamedFunction, fan_in: int
+) -> NamedFunction:
+    """The initialiser itself, or what "critical" is for an activation with these biases: a normal of that variance.
+
+    Args:
+        initializer: a name or a function.
+        activation: the activation whose values the layer reads.
+        bias_init: the network's biases.
+        fan_in: number of values that the layer reads.
+
+    Raises:
+        InputError: "critical" where there is no edge of chaos to be on, or biases whose variance nobody knows.
+
+    >>> layer_initializer("critical", "relu", "zeros", 5)
+    'fan_in_normal(2.0)'
+    """
+    if initializer != CRITICAL:
+        return initializer
+    # Here, and not above: the theory knows networks, and only this one initialiser asks the theory.
+    from vgrad_jax.theory.mean_field import critical_point
+
+    law = bias_law(bias_init, fan_in)
+    if law is None or law.mean != 0:
+        raise InputError(
+            "kernel_init 'critical' needs biases of mean zero and a variance that is known, such as 'zeros' or "
+            f"'normal(0.2)'; got bias_init {bias_init!r}"
+        )
+    point = critical_point(activation, law.variance)
+    if not point.stable:
+        raise InputError(
+            f"kernel_init 'critical' has no edge of chaos to stay on for {activation!r} with biases of variance "
+            f"{law.variance:g}: {point.note}; use a named initialiser, such as 'he_normal' or 'fan_in_normal(1.5)'"
+        )
+    return canonical_call("fan_in_normal", (point.weight_variance,))
+
+
+def bias_initializer(initializer: NamedFunction, fan_in: int) -> Initializer:
+    """The function `f(key, shape, dtype)` for the biases of a layer; PyTorch's depend on the fan-in."""
+    if initializer == "pytorch":
+        limit = fan_in**-0.5
+        return initializer_function(canonical_call("uniform", (-limit, limit)))
+    return initializer_function(initializer)

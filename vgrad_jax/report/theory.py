@@ -1,0 +1,128 @@
+"""Theory beside a measurement, as a table, sentences, figures and numbers."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.report.theory_figures import phase_diagram, profile_beside_prediction, seed_histogram
+from vgrad_jax.theory.comparison import Comparison, MeanFieldOf, SeedLaw, trainable_depth
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["as_dict", "profile_table", "sentences", "write_theory"]
+
+
+def profile_table(found: Comparison, title: str) -> "Table":
+    """One row for each layer."""
+    from rich.table import Table
+
+    table = Table(
+        title=title, title_justify="left", caption="gradient at initialisation, log10 RMS", caption_justify="left"
+    )
+    for heading in ("layer", "predicted RMS", "measured RMS over seeds", "difference", "median over seeds"):
+        table.add_column(heading, justify="right")
+    predicted, measured = found.prediction.log10_rms, found.measured_log10_rms
+    last = len(measured) - 1
+    for layer, value in enumerate(measured):
+        side = " (input side)" if layer == 0 else " (output)" if layer == last else ""
+        middle = sorted(found.measured[:, layer])[(len(found.measured) - 1) // 2]
+        theory = ("-", "-") if predicted is None else (_log10(predicted[layer]), f"{value - predicted[layer]:+.2f}")
+        table.add_row(f"{layer}{side}", theory[0], _log10(value), theory[1], _log10(middle))
+    return table
+
+
+def sentences(found: Comparison) -> list[str]:
+    """What theory says, and where it does not apply."""
+    prediction = found.prediction
+    profile = f"Profile: {prediction.why_not or '; '.join(prediction.remarks)}."
+    return [profile, f"Mean field: {_mean_field(found.mean_field)}.", f"Law over seeds: {_law(found.seed_law)}."]
+
+
+def as_dict(found: Comparison) -> dict[str, Any]:
+    """The numbers for scripts; what JSON cannot hold is text, and what does not apply is null with its reason."""
+    prediction, mean_field, law = found.prediction, found.mean_field, found.seed_law
+    return {
+        "num_seeds": len(found.measured),
+        "predicted_log10_rms": None if prediction.log10_rms is None else [_plain(v) for v in prediction.log10_rms],
+        "measured_log10_rms": [_plain(value) for value in found.measured_log10_rms],
+        "profile_note": prediction.why_not or list(prediction.remarks),
+        "mean_field": None
+        if mean_field.found is None
+        else {
+            "weight_variance": mean_field.weight_variance,
+            "bias_variance": mean_field.bias_variance,
+            **{name: _plain(value) for name, value in mean_field.found._asdict().items()},
+            "trainable_depth": _plain(trainable_depth(mean_field.found)),
+        },
+        "mean_field_note": mean_field.why_not,
+        "law_over_seeds": None
+        if law.law is None
+        else {"mean": law.law.mean, "variance": law.law.variance, "p_value": law.p_value},
+        "law_over_seeds_note": law.why_not,
+        "sentences": sentences(found),
+    }
+
+
+def write_theory(found: Comparison, experiment: Experiment, folder: Path, title: str) -> list[Path]:
+    """Write `theory.json` and the figures that apply; returns their paths.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    figures = {"profile": profile_beside_prediction(found, title)}
+    mean_field, law = found.mean_field, found.seed_law
+    if mean_field.found is not None:
+        place = (mean_field.weight_variance, mean_field.bias_variance)
+        figures["phase_diagram"] = phase_diagram(
+            experiment.mlp.activations()[0],
+            weight_variance=(0.05, max(4.0, 1.3 * place[0])),
+            bias_variance=(0.0, max(0.5, 1.3 * place[1])),
+            network=place,
+        )
+    if law.law is not None and law.log_squares is not None:
+        figures["law_over_seeds"] = seed_histogram(law.log_squares, law.law, law.p_value, title)
+    written = [folder / f"{name}.png" for name in figures]
+    try:
+        for path, figure in zip(written, figures.values(), strict=True):
+            figure.savefig(path)
+        (folder / "theory.json").write_text(json.dumps(as_dict(found), indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from None
+    return [*written, folder / "theory.json"]
+
+
+def _mean_field(of: MeanFieldOf) -> str:
+    found = of.found
+    if found is None:
+        return of.why_not
+    reach = trainable_depth(found)
+    depth = "any depth can be trained" if math.isinf(reach) else f"about {reach:.0f} hidden layers can be trained"
+    note = f"; {found.note}" if found.note else ""
+    return (
+        f"weight variance times fan-in {of.weight_variance:.4g}, bias variance {of.bias_variance:.4g}: {found.phase}, "
+        f"squared gradients change by {found.chi_1:.4g} a layer towards the input, {depth}{note}"
+    )
+
+
+def _law(law: SeedLaw) -> str:
+    if law.law is None:
+        return law.why_not
+    verdict = "the measurement agrees with" if law.p_value >= 0.01 else "the measurement is at odds with"
+    return (
+        f"{verdict} the exact one (Kolmogorov-Smirnov p = {law.p_value:.2g}): ln of the first kernel's squared "
+        f"gradient has mean {law.law.mean:.2f} and variance {law.law.variance:.2f}"
+    )
+
+
+def _log10(value: float) -> str:
+    return "zero" if value == -math.inf else f"{value:.2f}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return float(value) if math.isfinite(value) else str(float(value))

@@ -1,0 +1,110 @@
+"""Figures of theory beside measurements: each a function that returns a matplotlib `Figure`."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgrad_jax.report.figures import BAND, BLUE, GREY, ORANGE
+from vgrad_jax.theory.comparison import Comparison
+from vgrad_jax.theory.finite_width import LogGradientLaw
+from vgrad_jax.theory.mean_field import moments
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["phase_diagram", "profile_beside_prediction", "seed_histogram"]
+
+STEPS = 400
+"""Layers until the variance counts as settled: enough for a picture."""
+
+
+def phase_diagram(
+    activation: Any,
+    *,
+    weight_variance: tuple[float, float] = (0.05, 4.0),
+    bias_variance: tuple[float, float] = (0.0, 0.5),
+    network: tuple[float, float] | None = None,
+) -> "Figure":
+    """Where gradients vanish, explode, or keep their size: log10 chi_1 over weight and bias variance.
+
+    Args:
+        activation: a name from `ACTIVATIONS` or an elementwise function.
+        weight_variance: range of fan-in times the variance of a weight.
+        bias_variance: range of the variance of a bias.
+        network: a network's own weight and bias variance, marked.
+    """
+    weights, biases = np.linspace(*weight_variance, 160), np.linspace(*bias_variance, 90)
+    log_q = np.linspace(-12, 6, 541)
+    square, gradient, _ = moments(activation, 10**log_q)
+    q = np.ones((len(biases), len(weights)))
+    for _ in range(STEPS):
+        at = np.log10(np.clip(q, 10 ** log_q[0], 10 ** log_q[-1]))
+        # E[phi^2] / q varies slowly, E[phi^2] itself over many orders.
+        q = weights * q * np.interp(at, log_q, square / 10**log_q) + biases[:, None]
+        q = np.clip(q, 10 ** log_q[0], 10 ** log_q[-1])
+    chi = weights * np.interp(np.log10(q), log_q, gradient)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    shown = np.clip(np.log10(np.maximum(chi, 1e-9)), -0.5, 0.5)
+    image = axes.pcolormesh(weights, biases, shown, cmap="RdBu_r", vmin=-0.5, vmax=0.5, shading="gouraud")
+    figure.colorbar(image, ax=axes, label="log10 chi_1, per layer (cut at +-0.5)", extend="both")
+    if chi.min() < 1 - 1e-6 and chi.max() > 1 + 1e-6:
+        axes.contour(weights, biases, chi, [1.0 + 1e-9], colors="black", linewidths=1.5)
+        axes.plot([], [], color="black", label="edge of chaos, chi_1 = 1")
+    lines = axes.contour(weights, biases, chi, [0.5, 0.8, 0.9, 1.1, 1.2], colors=GREY, linewidths=0.7, linestyles=":")
+    axes.clabel(lines, fontsize=7)
+    if network is not None:
+        axes.plot(*network, "*", color="gold", markeredgecolor="black", markersize=13, label="this network")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", fontsize=8)
+    axes.set(
+        xlabel="weight variance times fan-in",
+        ylabel="bias variance",
+        title=f"{activation}: blue vanishes, red explodes",
+    )
+    return figure
+
+
+def profile_beside_prediction(found: Comparison, title: str) -> "Figure":
+    """Each layer's gradient at initialisation over seeds, with the predicted root mean square dashed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    layers = np.arange(found.measured.shape[1])
+    measured = np.where(np.isfinite(found.measured), found.measured, np.nan)
+    low, middle, high = np.nanquantile(measured, [0.05, 0.5, 0.95], axis=0)
+    axes.fill_between(layers, low, high, color=BLUE, alpha=BAND, linewidth=0, label="central 90 % of seeds")
+    axes.plot(layers, middle, "o:", color=BLUE, markersize=4, linewidth=1, label="median")
+    axes.plot(layers, found.measured_log10_rms, "s-", color=BLUE, markersize=4, label="root mean square over seeds")
+    if found.prediction.log10_rms is not None:
+        axes.plot(layers, found.prediction.log10_rms, "D--", color=ORANGE, markersize=4, label="the same, predicted")
+    else:
+        axes.text(0.02, 0.02, f"theory {found.prediction.why_not}", transform=axes.transAxes, fontsize=7, color=ORANGE)
+    axes.set(xlabel="layer (0 is the input side)", ylabel="gradient, log10 RMS", title=f"{title}, n = {len(measured)}")
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def seed_histogram(log_squares: np.ndarray, law: LogGradientLaw, p_value: float, title: str) -> "Figure":
+    """ln of a kernel's squared gradient over seeds, with the exact density of networks that are alive."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    alive = log_squares[np.isfinite(log_squares)]
+    axes.hist(alive, bins=max(10, round(2 * len(alive) ** 0.4)), density=True, color=BLUE, alpha=0.45, label="measured")
+    spread = law.variance**0.5
+    grid = np.linspace(min(alive.min(), law.mean - 4 * spread), max(alive.max(), law.mean + 3 * spread), 400)
+    axes.plot(grid, law.density(grid), "--", color=ORANGE, label=f"exact law, p = {p_value:.2g}")
+    dead = len(log_squares) - len(alive)
+    axes.set(
+        xlabel="ln of the squared gradient norm of the first kernel, one logit, one input",
+        ylabel="density",
+        title=f"{title}: {len(alive)} alive, {dead} dead on this input",
+    )
+    axes.legend(fontsize=8, frameon=False)
+    return figure

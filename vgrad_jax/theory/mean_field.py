@@ -1,0 +1,330 @@
+"""Mean-field theory of wide random networks: fixed points, depth scales, and the maps from layer to layer.
+
+Poole et al. 2016 (arXiv:1606.05340) and Schoenholz et al. 2017 (arXiv:1611.01232). Weights are independent with mean
+zero and variance `weight_variance / fan_in`, biases with `bias_variance`, and widths go to infinity.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vgrad_jax.descriptions import number
+from vgrad_jax.nets.activations import canonical_activation
+from vgrad_jax.theory.gaussian import Elementwise, elementwise, nodes
+
+__all__ = [
+    "Critical",
+    "LayerMaps",
+    "MeanField",
+    "correlation_step",
+    "critical_point",
+    "critical_weight_variance",
+    "layer_maps",
+    "mean_field",
+    "moments",
+]
+
+SMALLEST, LARGEST = 1e-14, 1e8
+"""Variances that are looked at; beyond them the variance counts as vanishing or as growing without bound."""
+AT_ZERO = 1e-30
+"""A variance that stands for zero: small enough that a kink's side, but nothing else, matters."""
+EXACT = 1e-9
+"""Numbers closer than this to one are one: the quadrature is good to 1e-8 at least."""
+
+
+class MeanField(NamedTuple):
+    """Where a deep random network ends, and how fast it gets there. All numbers are floats, none is NaN."""
+
+    q_star: float
+    """The variance of a preactivation that is reached from 1: 0 where it dies out, inf where it grows without bound, 1
+    where every variance stays as it is."""
+    chi_1: float
+    """E|delta_l|^2 / E|delta_(l+1)|^2: the factor by which squared gradients change per layer towards the input."""
+    c_star: float
+    """The correlation of two inputs that is reached; 1 where q_star is 0 or inf."""
+    chi_c: float
+    """`weight_variance E[phi'(u_1) phi'(u_2)]` at c_star: how differences from c_star change per layer."""
+    xi_q: float
+    """Depth scale of the variance, in layers; inf where it never settles exponentially, 0 where it settles at once,
+    negative where it grows."""
+    xi_c: float
+    """Depth scale of the correlation, in layers; inf at criticality. Training reaches about 6 of them."""
+    xi_grad: float
+    """Depth scale of the gradient, `-1 / ln chi_1`, in layers: positive where gradients vanish towards the input,
+    negative where they explode, inf at criticality."""
+    phase: str
+    """"ordered" (gradients vanish), "chaotic" (they explode) or "critical"."""
+    note: str
+    """What is degenerate here, in words; empty where nothing is."""
+
+
+class Critical(NamedTuple):
+    """The edge of chaos for a bias variance."""
+
+    weight_variance: float
+    """Fan-in times the weight's variance; NaN where no weight variance is critical, and then `note` says why."""
+    q_star: float
+    """Variance of a preactivation there."""
+    stable: bool
+    """Whether a variance nearby comes to q_star, or at least stays where it is."""
+    note: str
+
+
+class LayerMaps(NamedTuple):
+    """A wide network layer by layer, `(layer,)` each; layer 0 is the first one given."""
+
+    variance: np.ndarray
+    """q_l, of a preactivation."""
+    chi: np.ndarray
+    """`weight_variance E[phi'^2]` at q_l: E|delta_l|^2 / E|delta_(l+1)|^2."""
+    correlation: np.ndarray
+    """c_l of two inputs of equal variance."""
+
+
+def moments(activation: Any, variance: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """E[phi^2], E[phi'^2] and d E[phi^2] / dq for a preactivation of variance q.
+
+    Args:
+        activation: a name from `ACTIVATIONS` or an elementwise function.
+        variance: q, any shape.
+
+    >>> [float(part.round(8)) for part in moments("relu", 3.0)]
+    [1.5, 0.5, 0.5]
+    """
+    return _moments(elementwise(activation), np.asarray(variance, np.float64))
+
+
+def mean_field(activation: Any, weight_variance: float, bias_variance: float) -> MeanField:
+    """The fixed point of a deep random network and its depth scales.
+
+    Args:
+        activation: a name from `ACTIVATIONS` or any elementwise JAX function.
+        weight_variance: fan-in times the variance of a weight.
+        bias_variance: variance of a bias.
+
+    Returns:
+        A `MeanField`; relative errors are below 1e-8 for smooth activations and for piecewise smooth ones.
+
+    Raises:
+        InputError: a negative variance, or something else than an activation.
+
+    >>> found = mean_field("tanh", 1.5, 0.05)
+    >>> round(found.q_star, 6), round(found.chi_1, 6), round(found.xi_grad, 6), found.phase
+    (0.418037, 0.938636, 15.790994, 'ordered')
+    >>> mean_field("relu", 2.0, 0.0).note
+    'every variance stays as it is, so there is no single fixed point and 1 stands for all; critical: gradients keep \
+their size at any depth'
+    """
+    function = elementwise(canonical_activation("activation", activation))
+    weight = number("weight_variance", weight_variance, at_least=0.0)
+    bias = number("bias_variance", bias_variance, at_least=0.0)
+    q, slope, note = _fixed_point(function, weight, bias)
+    at = min(q, LARGEST) or AT_ZERO
+    chi_1 = weight * float(_moments(function, np.asarray(at))[1])
+    notes = [note] if note else []
+    phase = "critical" if abs(chi_1 - 1) < EXACT else "ordered" if chi_1 < 1 else "chaotic"
+    if phase == "critical":
+        chi_1 = 1.0
+        notes.append("critical: gradients keep their size at any depth")
+    c, chi_c = 1.0, chi_1
+    if phase == "chaotic" and 0 < q < math.inf:
+        c = _fixed_correlation(function, weight, bias, q)
+        chi_c = correlation_step(function, weight, bias, q, c)[1]
+    if chi_1 == 0:
+        notes.append("no gradient passes a layer")
+    return MeanField(q, chi_1, c, chi_c, _scale(abs(slope)), _scale(chi_c), _scale(chi_1), phase, "; ".join(notes))
+
+
+def critical_weight_variance(activation: Any, bias_variance: float = 0.0) -> float:
+    """The weight variance (fan-in times a weight's variance) on the edge of chaos, where chi_1 is 1.
+
+    Args:
+        activation: a name from `ACTIVATIONS` or any elementwise JAX function.
+        bias_variance: variance of a bias.
+
+    Returns:
+        The variance; NaN where none is critical, and `critical_point` says why. The one of the smallest q, if several.
+
+    >>> round(critical_weight_variance("tanh", 0.05), 8), critical_weight_variance("relu", 0.0)
+    (1.76095464, 2.0)
+    """
+    return critical_point(activation, bias_variance).weight_variance
+
+
+def critical_point(activation: Any, bias_variance: float = 0.0) -> Critical:
+    """As `critical_weight_variance`, with the variance q of the preactivations there and what is special about it.
+
+    The critical line is followed by q: `weight_variance = 1 / E[phi'^2]`, `bias_variance = q - E[phi^2] / E[phi'^2]`.
+    """
+    name = canonical_activation("activation", activation)
+    return _critical_point(name, number("bias_variance", bias_variance, at_least=0.0))
+
+
+@lru_cache(maxsize=256)
+def _critical_point(activation: Any, bias: float) -> Critical:
+    from scipy.optimize import brentq
+
+    function = elementwise(activation)
+
+    def excess(log_q: Any) -> Any:
+        q = np.asarray(np.exp(log_q))
+        square, gradient, _ = _moments(function, q)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (q - square / gradient - bias) / (q + bias)
+
+    grid = np.log(np.geomspace(1e-10, LARGEST, 181))
+    values = excess(grid)
+    scale_free = np.abs(values + bias / (np.exp(grid) + bias)) < EXACT
+    if scale_free.all():
+        weight = _snapped(1 / float(_moments(function, np.asarray(1.0))[1]))
+        if bias == 0:
+            return Critical(weight, 1.0, True, "every variance stays as it is, and 1 stands for all")
+        return Critical(weight, math.inf, False, "gradients keep their size; the variance grows with every layer")
+    if bias == 0 and abs(values[0]) < 1e-6:
+        # phi(0) = 0: the line ends at q = 0, where the network is linear.
+        gradient = float(_moments(function, np.asarray(AT_ZERO))[1])
+        weight = _snapped(1 / gradient)
+        if weight * float(_moments(function, np.asarray(0.01))[0]) > 0.01 * (1 + EXACT):
+            return Critical(weight, 0.0, False, "every variance above 0 grows, away from this fixed point")
+        return Critical(weight, 0.0, True, "the variance dies out, as a power of the depth")
+    for low, high in zip(range(len(grid) - 1), range(1, len(grid)), strict=True):
+        if np.isfinite(values[[low, high]]).all() and values[low] < 0 <= values[high]:
+            q = math.exp(brentq(excess, grid[low], grid[high], xtol=1e-14, rtol=1e-14))
+            _, gradient, slope = (float(part) for part in _moments(function, np.asarray(q)))
+            stable = abs(slope / gradient) < 1
+            return Critical(1 / gradient, q, stable, "" if stable else "the variance moves away from this fixed point")
+    return Critical(
+        math.nan, math.nan, False, f"no weight variance is critical for this activation with the bias variance {bias:g}"
+    )
+
+
+def layer_maps(
+    activation: Any,
+    weight_variance: float,
+    bias_variance: float,
+    *,
+    depth: int,
+    variance: float = 1.0,
+    correlation: float = 0.0,
+) -> LayerMaps:
+    """The variance, the gradient's factor and the correlation of two inputs, layer by layer.
+
+    Args:
+        activation: a name from `ACTIVATIONS` or any elementwise JAX function.
+        weight_variance: fan-in times the variance of a weight.
+        bias_variance: variance of a bias.
+        depth: number of layers.
+        variance: of the first layer's preactivations.
+        correlation: of the first layer's preactivations for two inputs, in [-1, 1].
+
+    >>> layer_maps("relu", 2.0, 0.0, depth=3).correlation.round(8).tolist()
+    [0.0, 0.31830989, 0.49373109]
+    """
+    function = elementwise(canonical_activation("activation", activation))
+    q = number("variance", variance, above=0.0)
+    c = number("correlation", correlation, at_least=-1.0)
+    rows = []
+    for _ in range(depth):
+        square, gradient, _ = _moments(function, np.asarray(q))
+        rows.append((q, weight_variance * float(gradient), c))
+        after = weight_variance * float(square) + bias_variance
+        c = correlation_step(function, weight_variance, bias_variance, q, c)[0] * q / after if after > 0 else 1.0
+        q = max(after, SMALLEST**2)
+    return LayerMaps(*(np.asarray(column) for column in zip(*rows, strict=True)))
+
+
+def correlation_step(function: Elementwise, weight: float, bias: float, q: float, c: float) -> tuple[float, float]:
+    """The next layer's covariance over q, and its slope, for preactivations of variance q and correlation c.
+
+    Given what both have in common, the two are independent: a square of one-dimensional averages, exact at kinks.
+    """
+    shared = math.sqrt(min(abs(c), 1.0))
+    alone = math.sqrt(max(1 - shared**2, 0.0))
+    deviation = math.sqrt(q)
+    x, outer = nodes(function, np.asarray(0.0), np.asarray(deviation * max(shared, 1e-3)))
+    if alone < 1e-9:
+        at = function.at(deviation * x)
+        value, first = at.value, at.first
+    else:
+        mean = deviation * shared * x
+        y, inner = nodes(function, mean, np.full_like(mean, deviation * alone))
+        at = function.at(mean[:, None] + deviation * alone * y)
+        value, first = (np.sum(inner * part, axis=-1) for part in (at.value, at.first))
+    if c < 0:
+        # The nodes need not be symmetric, so the mirrored half is averaged anew.
+        y, inner = nodes(function, -deviation * shared * x, np.full_like(x, deviation * alone))
+        at = function.at(-deviation * shared * x[:, None] + deviation * alone * y)
+        other_value, other_first = (np.sum(inner * part, axis=-1) for part in (at.value, at.first))
+    else:
+        other_value, other_first = value, first
+    covariance = weight * float(np.sum(outer * value * other_value)) + bias
+    return covariance / q, weight * float(np.sum(outer * first * other_first))
+
+
+def _moments(function: Elementwise, q: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    deviation = np.sqrt(q)
+    z, weights = nodes(function, np.zeros_like(q), deviation)
+    value, first = function.at(deviation[..., None] * z)
+    value_at_zero, first_at_zero = function.at(np.zeros(1))
+    # d E[phi^2] / dq = E[phi phi' z] / sqrt(q): unlike E[phi'^2 + phi phi''] it is right at kinks. What averages to
+    # zero is taken off first, or it would drown the rest at small q.
+    product = (value - value_at_zero) * first + value_at_zero * (first - first_at_zero)
+    slope = np.sum(weights * product * z, axis=-1) / deviation
+    square, gradient = np.sum(weights * value**2, axis=-1), np.sum(weights * first**2, axis=-1)
+    return np.asarray(square), np.asarray(gradient), np.asarray(slope)
+
+
+def _fixed_point(function: Elementwise, weight: float, bias: float) -> tuple[float, float, str]:
+    """The variance reached from 1, the map's slope there, and a note."""
+    from scipy.optimize import brentq
+
+    def growth(log_q: Any) -> Any:
+        q = np.asarray(np.exp(log_q))
+        return (weight * _moments(function, q)[0] + bias) / q - 1
+
+    def slope(q: float) -> float:
+        return weight * float(_moments(function, np.asarray(q))[2])
+
+    up, down = (np.log(np.geomspace(1.0, end, 65)) for end in (LARGEST, SMALLEST))
+    start = float(growth(np.asarray(0.0)))
+    grid = up if start > 0 else down
+    values = growth(grid)
+    if np.abs(growth(np.concatenate([down[::16], up[::16]]))).max() < EXACT:
+        return 1.0, 1.0, "every variance stays as it is, so there is no single fixed point and 1 stands for all"
+    if abs(start) < 1e-14:
+        return 1.0, slope(1.0), ""
+    crossed = np.flatnonzero(np.sign(values) != np.sign(start))
+    if len(crossed):
+        place = crossed[0]
+        q = math.exp(brentq(growth, *sorted((grid[place - 1], grid[place])), xtol=1e-15, rtol=1e-14))
+        return q, slope(q), ""
+    if start > 0:
+        return math.inf, slope(LARGEST), "the variance grows without bound; the other numbers are their limits"
+    return 0.0, slope(AT_ZERO), "the variance dies out with depth, and the network becomes linear around 0"
+
+
+def _fixed_correlation(function: Elementwise, weight: float, bias: float, q: float) -> float:
+    from scipy.optimize import brentq
+
+    def excess(c: float) -> float:
+        return correlation_step(function, weight, bias, q, c)[0] - c
+
+    if excess(0.0) <= EXACT:
+        return 0.0
+    # The map is convex on [0, 1] with a slope above one at 1: one fixed point lies below.
+    below = next((1 - gap for gap in (0.3, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6) if excess(1 - gap) < 0), None)
+    return 1.0 if below is None else float(brentq(excess, 0.0, below, xtol=1e-13, rtol=1e-13))
+
+
+def _scale(factor: float) -> float:
+    """`-1 / ln factor`, in layers."""
+    if factor <= 0:
+        return 0.0
+    return math.inf if abs(factor - 1) < EXACT else -1 / math.log(factor)
+
+
+def _snapped(value: float) -> float:
+    """A whole number where it is one to within the quadrature's error."""
+    return float(round(value)) if abs(value - round(value)) < EXACT else value

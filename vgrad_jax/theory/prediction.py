@@ -1,0 +1,196 @@
+"""The gradient profile that a network should start with."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vgrad_jax.descriptions import MAX_SEED
+from vgrad_jax.errors import InputError
+from vgrad_jax.nets.laws import Law, bias_law, kernel_law
+from vgrad_jax.nets.mlp import MLP, NORM_EPSILON
+from vgrad_jax.theory.gaussian import elementwise, nodes
+from vgrad_jax.theory.nonzero_mean import (
+    Activated,
+    Moments,
+    activate,
+    backward,
+    first_layer,
+    forward,
+    pair_average,
+)
+
+__all__ = ["Prediction", "predict"]
+
+MOST_ROWS = 512
+NARROW = 32
+
+
+class Prediction(NamedTuple):
+    """What theory says of a network at initialisation."""
+
+    log10_rms: np.ndarray | None
+    """`(layer,)`, input side first: log10 of the root mean square, over draws and over a layer's kernel and bias, of
+    the mean loss's gradient. None where no theory applies."""
+    why_not: str
+    """"does not apply because ..."; empty where it applies."""
+    remarks: tuple[str, ...]
+    """How far it can be trusted."""
+
+    @property
+    def relative(self) -> np.ndarray | None:
+        """The profile relative to the output layer: zero there."""
+        return None if self.log10_rms is None else self.log10_rms - self.log10_rms[-1]
+
+
+def predict(mlp: MLP, x: Any, y: Any) -> Prediction:
+    """The gradient of the mean loss in each layer, at initialisation, over all draws of the parameters.
+
+    Moments of second order, layer by layer and for every pair of inputs: cancellation between examples is part of it,
+    and so are weights that have a mean. Of more than 512 rows, 512 are taken by chance.
+
+    Args:
+        mlp: the network.
+        x: examples, `(rows, features)`.
+        y: their classes, `(rows,)`: two give binary cross-entropy with one logit, more a softmax of small logits.
+
+    Returns:
+        The `Prediction`.
+
+    Raises:
+        InputError: x and y do not fit.
+
+    >>> from vgrad_jax.data import Data, load_data
+    >>> data = load_data(Data())
+    >>> found = predict(MLP(hidden=(100,) * 3, activation="relu", kernel_init="he_normal"), data.train_x, data.train_y)
+    >>> found.relative.shape
+    (4,)
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y)
+    if x.ndim != 2 or y.shape != x.shape[:1] or len(x) < 1:
+        raise InputError(f"x must be (rows, features) and y (rows,); got {x.shape} and {y.shape}")
+    classes = int(y.max()) + 1
+    out_features = 1 if classes <= 2 else classes
+    widths = mlp.widths(x.shape[1], out_features)
+    laws = _laws(mlp, widths)
+    why_not = _why_not(mlp, laws)
+    if why_not:
+        return Prediction(None, f"does not apply because {why_not}", ())
+    rows = len(x)
+    if rows > MOST_ROWS:
+        # Not every k-th: rows may come in an order.
+        chosen = np.random.default_rng(rows % MAX_SEED).permutation(rows)[:MOST_ROWS]
+        x, y = x[chosen], y[chosen]
+    profile = _profile(mlp, x, y, rows, widths, [law for law in laws if law is not None])
+    return Prediction(profile, "", _remarks(mlp))
+
+
+def _laws(mlp: MLP, widths: tuple[int, ...]) -> list[tuple[Law, Law] | None]:
+    found: list[tuple[Law, Law] | None] = []
+    for layer in range(mlp.num_layers):
+        fan_in, fan_out = widths[layer : layer + 2]
+        kernel = kernel_law(mlp.kernel_initializer(layer, fan_in), fan_in, fan_out)
+        bias = bias_law(mlp.bias_init, fan_in)
+        found.append(None if kernel is None or bias is None else (kernel, bias))
+    return found
+
+
+def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
+    if mlp.norm == "batch":
+        return "batch norm ties every example's gradient to the others'; its factor per layer is in `theory.factors`"
+    if any(law is None for law in laws):
+        return "an initialiser is a function, and the mean and variance of what it draws are not known"
+    if mlp.residual is not None and any(law[0].mean for law in laws if law is not None):
+        return "residual branches whose weights have a mean are not covered"
+    return ""
+
+
+def _remarks(mlp: MLP) -> tuple[str, ...]:
+    remarks = ["it is the root mean square over seeds; a typical seed is below it, the more so the deeper and narrower"]
+    if mlp.hidden and min(mlp.hidden) < NARROW:
+        remarks.append(
+            f"the theory is one of wide layers, the narrowest here has {min(mlp.hidden)} units: corrections of about "
+            f"depth / width = {len(mlp.hidden) / min(mlp.hidden):.2g} in the logarithm are left out"
+        )
+    return tuple(remarks)
+
+
+def _profile(
+    mlp: MLP, x: np.ndarray, y: np.ndarray, rows: int, widths: tuple[int, ...], laws: list[tuple[Law, Law]]
+) -> np.ndarray:
+    hidden = [elementwise(activation) for activation in mlp.activations()]
+    reads = [np.einsum("ik,jk->ij", x, x)]
+    activated: list[Activated] = []
+    divisors: list[np.ndarray] = []
+    skips = [False, *(a == b for a, b in zip(mlp.hidden[1:], mlp.hidden[:-1], strict=True))]
+    skips = [skip and mlp.residual is not None for skip in skips]
+    moments: Moments | None = None
+    for layer, function in enumerate(hidden):
+        weight, bias = laws[layer]
+        unbiased = Law(0.0, 0.0)
+        branch = (
+            forward(activated[-1], widths[layer], weight, unbiased if mlp.norm else bias)
+            if activated
+            else first_layer(x, weight, unbiased if mlp.norm else bias)
+        )
+        divisor = np.ones_like(branch.same)
+        if mlp.norm == "layer":
+            branch, divisor = _layer_norm(branch, bias)
+        divisors.append(divisor)
+        if skips[layer] and moments is not None and mlp.residual is not None:
+            branch = Moments(*(old + mlp.residual**2 * new for old, new in zip(moments, branch, strict=True)))
+        moments = branch
+        activated.append(activate(function, moments))
+        reads.append(widths[layer + 1] * activated[-1].same)
+    weight, bias = laws[-1]
+    last = forward(activated[-1], widths[-2], weight, bias) if activated else first_layer(x, weight, bias)
+    delta = _output_gradients(last, y, widths[-1])
+    squares = [_mean_over_pairs(delta[0] * (reads[-1] + 1), rows) * widths[-1]]
+    stream: tuple[np.ndarray, np.ndarray] | None = None
+    for layer in range(len(hidden) - 1, -1, -1):
+        # `delta` belongs to the product h W of the layer after, `stream` to its preactivation where a branch skips it.
+        after = backward(delta, activated[layer], widths[layer + 2], laws[layer + 1][0])
+        if stream is not None and skips[layer + 1]:
+            after = (after[0] + stream[0], after[1] + stream[1])
+        stream = after
+        factor = mlp.residual**2 if skips[layer] and mlp.residual is not None else 1.0
+        bias_part = factor * after[0]
+        delta = (bias_part / divisors[layer], factor * after[1] / divisors[layer])
+        squares.insert(0, _mean_over_pairs(delta[0] * reads[layer] + bias_part, rows) * widths[layer + 1])
+    sizes = [(widths[layer] + 1) * widths[layer + 1] for layer in range(len(widths) - 1)]
+    with np.errstate(divide="ignore"):
+        return 0.5 * np.log10(np.maximum(squares, 0.0) / np.asarray(sizes, np.float64))
+
+
+def _layer_norm(branch: Moments, bias: Law) -> tuple[Moments, np.ndarray]:
+    """Centred and scaled over the layer's units: what they share goes, and every input has variance one."""
+    own = branch.same - branch.cross
+    deviation = np.sqrt(np.diag(own) + NORM_EPSILON)
+    same = own / np.outer(deviation, deviation) + bias.variance
+    return Moments(np.full(len(own), bias.mean), same, np.zeros_like(same)), np.outer(deviation, deviation)
+
+
+def _output_gradients(last: Moments, y: np.ndarray, out_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """E delta delta at the logits, for one logit and for two."""
+    if out_features > 1:
+        error = np.eye(out_features)[y] - 1 / out_features
+        same = error @ error.T / out_features
+        return same, (np.outer(error.sum(1), error.sum(1)) / out_features - same) / (out_features - 1)
+    sigmoid = elementwise("sigmoid")
+    deviation = np.sqrt(np.maximum(np.diag(last.same), 0.0))
+    z, weights = nodes(sigmoid, last.mean, deviation)
+    errors = sigmoid.at(last.mean[:, None] + deviation[:, None] * z).value - y[:, None]
+    scale = np.where(deviation > 0, deviation, 1.0)
+    correlation = np.clip(last.same / np.outer(scale, scale), -1, 1)
+    np.fill_diagonal(correlation, 1.0)
+    same = pair_average(errors, z, weights, correlation)
+    return same, np.zeros_like(same)
+
+
+def _mean_over_pairs(pairs: np.ndarray, rows: int) -> float:
+    """The mean over all pairs of `rows` inputs, from those of some of them."""
+    n = len(pairs)
+    diagonal = float(np.trace(pairs)) / n
+    if n == 1:
+        return diagonal
+    others = (float(np.sum(pairs)) - n * diagonal) / (n * (n - 1))
+    return diagonal / rows + others * (1 - 1 / rows)
