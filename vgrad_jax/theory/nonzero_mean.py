@@ -8,8 +8,8 @@ jointly normal. Backwards it takes the gradient as independent of the weights of
 
 Where it applies: weights that are independent of each other. In narrow layers that saturate, a unit's slope depends on
 the weights that the gradient comes back through: five tanh units with weights uniform on (0, 1) are predicted within
-0.3 in log10, wide layers within the standard error where weights have no mean, and within 0.3 where they have one. Narrow layers of ReLU are heavy-tailed: a typical draw is below
-the mean square over draws.
+0.3 in log10. Wide layers are predicted within the standard error where weights have no mean, and within 0.3 where they
+have one. Narrow layers of ReLU are heavy-tailed: a typical draw is below the mean square over draws.
 """
 
 from typing import Any, NamedTuple
