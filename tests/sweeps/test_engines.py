@@ -32,12 +32,8 @@ OPTIMIZERS = (
     vg.Optimizer("adam", learning_rate=0.01),
     vg.Optimizer("adamw", learning_rate=0.01, weight_decay=0.1, clip_norm=1.0),
 )
-WITH_NUMBERS = {
-    "constant": "constant(0.3)",
-    "uniform": "uniform(-1, 1)",
-    "normal": "normal(0.5)",
-    "truncated_normal": "truncated_normal(0.5)",
-}
+NUMBERS = {0: "", 1: "(0.3)", 2: "(-1, 1)"}
+"""What an initialiser is given that takes at least so many."""
 
 
 def steps():
@@ -111,7 +107,7 @@ def test_a_training_in_lanes_is_that_of_vmap(name):
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_every_initialiser_draws_the_same_for_every_engine(name):
     """Engines start from given parameters: what is left to compare is that these are `train`'s."""
-    experiment = vg.Experiment(vg.MLP(hidden=(3,), kernel_init=WITH_NUMBERS.get(name, name)))
+    experiment = vg.Experiment(vg.MLP(hidden=(3,), kernel_init=name + NUMBERS[INITIALIZERS[name][0]]))
     drawn = engines._initial(experiment, "")(KEYS)
     dataset = vg.load_data(experiment.data)
     assert_equal(drawn, jax.vmap(partial(initial_params, experiment, dataset=dataset))(KEYS), rtol=1e-6)
