@@ -30,6 +30,8 @@ BLOCKS_OF_AN_ARM = 8
 BLOCKS_OF_A_WORKER = 16
 """At least so many, or the last ones would keep a few workers busy and the others waiting."""
 
+SLOPE_FROM_VALUE = {"identity", "leaky_relu", "relu", "relu6", "sigmoid", "tanh"}
+
 LIBRARIES = 300 * 2**20
 """Compiling, the compiled programs, and what is imported to write results: measured, much the same for all networks."""
 
@@ -194,15 +196,19 @@ def bytes_per_seed(experiment: Experiment, dataset: Dataset) -> tuple[int, int]:
 def working_bytes_per_seed(experiment: Experiment, dataset: Dataset, engine: str) -> int:
     """A seed's share of an engine's working memory.
 
-    It is that of the gradient with the most rows, which needs about three numbers for every unit and row: all rows at
-    once for `plain`, a batch or a part of the rows for `lanes`. The rest is small beside it.
+    It is that of the gradient with the most rows, which needs 1.8 numbers for every unit and row, and 2.9 where an
+    activation's slope is not a function of its value: all rows at once for `plain`, a batch or a part of the rows for
+    `lanes`. Both are means of what XLA's CPU compiler reports. The rest is small beside it.
     """
     rows, features = dataset.train_x.shape
     if engine != "plain":
         rows = min(rows, max(ROWS_AT_ONCE, experiment.training.batch_size))
     units = features + sum(experiment.mlp.hidden) + 1
     parameters = sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(experiment.mlp.widths(features)))
-    return 4 * (3 * rows * units + 8 * parameters)
+    activation = experiment.mlp.activation
+    names = {str(one).partition("(")[0] for one in (activation if isinstance(activation, tuple) else (activation,))}
+    numbers = 1.8 if names <= SLOPE_FROM_VALUE else 2.9
+    return round(4 * (numbers * rows * units + 8 * parameters))
 
 
 @lru_cache(maxsize=256)
