@@ -100,7 +100,8 @@ def diagnose(
         rules: the table; `{**RULES, "mine": Rule(find, source)}` adds one, and its status goes before all others.
 
     Returns:
-        The verdict. "unclear" where the loss does not fall and no rule says why. With several seeds the status that
+        The verdict. "unclear" where the recorded loss does not fall and no rule says why; where too little of a loss
+        was recorded to tell, "healthy" speaks of the profile over the layers alone. With several seeds the status that
         most of them have, the worse one where two are equal.
 
     Raises:

@@ -87,14 +87,14 @@ def check_profile(check: "InitCheck") -> "Figure":
         sizes.plot(
             layers[zero], np.full(zero.sum(), sizes.get_ylim()[0]), "x", color=BLUE, label="gradient exactly zero"
         )
-    sizes.set(ylabel="log10 RMS", title=f"{check.status}, at initialisation, {len(gradient)} seed(s)")
+    sizes.set(ylabel="log10 RMS", title=f"{check.status}, at initialisation, n = {len(gradient)} seeds")
     smooth = ("tanh", "logistic")
     _band(shares, layers, look.by_layer("off_fraction", smooth), ORANGE, "s-", "saturated (tanh, logistic)")
     _band(shares, layers, look.by_layer("off_fraction", ("relu",)), BLUE, "o--", "zero (ReLU)")
     _band(
         shares, layers, look.by_layer("stuck_fraction", ("relu", *smooth)), GREEN, "^:", "units off for every example"
     )
-    shares.set(ylim=(-0.03, 1.03), ylabel="share")
+    shares.set(ylim=(-0.03, 1.03), ylabel="share of units", xlabel="layer (input side on the left)")
     every = -(-len(layers) // MOST_NAMES)
     shares.set_xticks(layers[::every], look.stats.paths[::every], rotation=90, fontsize=7)
     for axes in (sizes, shares):
