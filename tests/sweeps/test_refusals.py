@@ -1,5 +1,6 @@
 """Stores that cannot be written, or must not be: one sentence, and nothing is changed."""
 
+import contextlib
 import errno
 import json
 import os
@@ -49,33 +50,37 @@ def test_a_full_disk_is_a_sentence_and_what_was_written_is_kept(tiny, whole, tmp
     assert sweep(tiny, path, 48).equals(whole)
 
 
-@pytest.fixture
-def without_rights():
-    """A folder that somebody without the superuser's rights works in."""
-    with tempfile.TemporaryDirectory() as folder:
-        is_superuser = os.geteuid() == 0
+@contextlib.contextmanager
+def without_rights(folder):
+    """A superuser becomes nobody, who owns the folder: rights to write then mean something."""
+    paths = [folder, *folder.rglob("*")]
+    is_superuser = os.geteuid() == 0
+    if is_superuser:
+        for path in paths:
+            os.chown(path, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
         if is_superuser:
-            os.chown(folder, 65534, 65534)
-            os.seteuid(65534)
-        try:
-            yield pathlib.Path(folder)
-        finally:
-            for path in (pathlib.Path(folder), *pathlib.Path(folder).rglob("*")):
-                path.chmod(0o777)
-            if is_superuser:
-                os.seteuid(0)
+            os.seteuid(0)
+        for path in paths:
+            path.chmod(0o777)
 
 
 @pytest.mark.parametrize("where", ["the folder", "the store", "a variable"])
-def test_a_read_only_store_is_refused(tiny, whole, without_rights, where):
-    path = without_rights / "r.zarr"
-    sweep(tiny, path)
-    before = contents(without_rights)
-    {"the folder": without_rights, "the store": path, "a variable": path / "train_loss"}[where].chmod(0o555)
-    with pytest.raises(vg.InputError, match="cannot write results to"):
-        sweep(tiny, path, 8)
-    assert contents(without_rights) == before
-    assert vg.open_results(path)["completed"].values.all()
+def test_a_read_only_store_is_refused(tiny, whole, where):
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        path = folder / "r.zarr"
+        sweep(tiny, path)
+        before = contents(folder)
+        {"the folder": folder, "the store": path, "a variable": path / "train_loss"}[where].chmod(0o555)
+        with without_rights(folder):
+            with pytest.raises(vg.InputError, match="cannot write results to"):
+                sweep(tiny, path, 8)
+            assert contents(folder) == before
+            assert vg.open_results(path)["completed"].values.all()
 
 
 @pytest.mark.parametrize(
