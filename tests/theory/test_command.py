@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
-from vgrad_jax.report.theory_figures import phase_diagram
+from vgrad_jax.report.figures.theory import phase_diagram
 from vgrad_jax.theory.comparison import mean_field_of, trainable_depth
 
 RUNNER = CliRunner()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.report.theory_figures import phase_diagram, profile_beside_prediction, seed_histogram
+from vgrad_jax.report.figures.theory import phase_diagram, profile_beside_prediction, seed_histogram
 from vgrad_jax.theory.comparison import Comparison, MeanFieldOf, SeedLaw, trainable_depth
 
 if TYPE_CHECKING:

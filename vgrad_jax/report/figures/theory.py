@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.report.figures import BAND, BLUE, GREY, ORANGE
+from vgrad_jax.report.figures.style import BAND, BLUE, GREY, ORANGE
 from vgrad_jax.theory.comparison import Comparison
 from vgrad_jax.theory.finite_width import LogGradientLaw
 from vgrad_jax.theory.mean_field import moments

@@ -1,0 +1,40 @@
+"""`vgrad bench`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgrad_jax.cli.shared import AsJson, Study, arms_of_study, claim, free_folder
+
+__all__ = ["bench"]
+
+
+def bench(
+    study: Study = "article",
+    arm: Annotated[str, typer.Option(help="The arm to time.")] = "tanh_he",
+    out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How fast is a sweep on this machine? In about a minute, compiling included, with a picture.
+
+    Example: vgrad bench --arm relu_he
+    """
+    from rich.console import Console
+
+    from vgrad_jax.report import speed as report
+    from vgrad_jax.sweeps.speed import measure_speed
+
+    experiment = arms_of_study(study, [arm], epochs=500)[arm]
+    folder = out or free_folder(Path("runs"), f"bench-{arm}")
+    claim(folder)
+    console = Console(stderr=True, highlight=False)
+    speeds = measure_speed(experiment, lambda name: console.print(f"timing {name} ..."))
+    title = f"{arm}, {experiment.training.epochs} epochs, every epoch recorded"
+    written = report.write_speed(speeds, folder, title)
+    if as_json:
+        print(json.dumps({**written, "folder": str(folder)}, indent=2))
+    else:
+        Console(highlight=False).print(report.speed_table(speeds, title))
+        print(f"figure: {folder / 'speed.png'}   numbers: {folder / 'speed.json'}")

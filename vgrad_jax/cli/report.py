@@ -1,0 +1,58 @@
+"""`vgrad report`, and how a sweep's findings are shown."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vgrad_jax.cli.shared import AsJson
+from vgrad_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from vgrad_jax.report.findings import Findings
+
+__all__ = ["report", "show"]
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that `vgrad sweep` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make the page, the figures and the table again from stored results.
+
+    Example: vgrad report runs/article
+    """
+    from vgrad_jax.report.page import write_report
+    from vgrad_jax.sweeps.store import open_results
+
+    if (folder / "zarr.json").exists():
+        raise InputError(f"{str(folder)!r} is the store itself; give the folder that holds it: {folder.parent}")
+    results = open_results(folder)
+    try:
+        findings = write_report(results, folder)
+    except (RuntimeError, ValueError) as error:
+        # What Zarr's codecs raise; a checksum that differs is a ValueError.
+        if isinstance(error, ValueError) and "checksum" not in str(error):
+            raise
+        raise InputError(f"the results in {str(folder)!r} are damaged: {error}") from None
+    show(findings, folder, str(folder), as_json=as_json)
+
+
+def show(findings: "Findings", folder: Path, title: str, *, as_json: bool) -> None:
+    """Print a sweep's findings: as tables and sentences, or as JSON."""
+    from rich.console import Console
+
+    from vgrad_jax.report import tables
+
+    if as_json:
+        print(json.dumps({**tables.as_dict(findings), "folder": str(folder)}, indent=2))
+        return
+    console = Console(width=max(Console().width, 160) if not sys.stdout.isatty() else None, highlight=False)
+    console.print(tables.terminal_table(findings.summaries, title, console.width))
+    for line in (findings.answer, *findings.remarks, *findings.placement_sentences):
+        console.print(line)
+    console.print(
+        f"\npage: {folder / 'index.html'}   results: {folder / 'results.zarr'}   figures: {folder / 'figures'}"
+    )

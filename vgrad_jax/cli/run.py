@@ -1,0 +1,46 @@
+"""`vgrad run`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgrad_jax.cli.shared import AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder
+from vgrad_jax.descriptions import MAX_SEED, whole_number
+
+__all__ = ["run"]
+
+
+def run(
+    arm: Annotated[str, typer.Option(help="The arm to train.")],
+    study: Study = "article",
+    seed: Annotated[int, typer.Option(help="Which run: seed k here is seed k of the sweep.")] = 0,
+    epochs: Epochs = 500,
+    study_seed: StudySeed = 0,
+    out: Annotated[Path | None, typer.Option(help="New folder for the figure; by default one in runs/.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one network, live: accuracy, loss, and the gradient of each layer as it changes.
+
+    Example: vgrad run --arm tanh_uniform --seed 0
+    """
+    from rich.console import Console
+
+    from vgrad_jax.report import live
+    from vgrad_jax.sweeps.engine import run_key
+
+    whole_number("--seed", seed, maximum=MAX_SEED)
+    whole_number("--study-seed", study_seed, maximum=MAX_SEED)
+    experiment = arms_of_study(study, [arm], epochs)[arm]
+    folder = out or free_folder(Path("runs"), f"{arm}-seed{seed}")
+    claim(folder)
+    watched = live.run_live(experiment, run_key(study_seed, seed), Console(stderr=as_json), f"{arm}, seed {seed}")
+    figure = live.write_accuracy_curves(watched, folder, f"{arm}, seed {seed}")
+    if as_json:
+        print(json.dumps({"arm": arm, "seed": seed, **live.as_dict(watched), "figure": str(figure)}, indent=2))
+    else:
+        print(live.ending(experiment, watched))
+        print(f"accuracy curves: {figure}")
+    if watched.interrupted:
+        raise KeyboardInterrupt(f"interrupted after epoch {watched.epoch[-1]}; what was seen is in {folder}")

@@ -1,0 +1,57 @@
+"""What the commands share: their options, the arms asked for, and folders for results."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.presets import STUDIES
+
+__all__ = ["DEFAULT_SEEDS", "AsJson", "Epochs", "Study", "StudySeed", "arms_of_study", "claim", "free_folder"]
+
+DEFAULT_SEEDS = 128
+"""About two minutes for the article's study on two cores."""
+
+Study = Annotated[str, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training rows.")]
+StudySeed = Annotated[int, typer.Option(help="Seed of the whole study; run k depends on it and on k alone.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")]
+
+
+def arms_of_study(study: str, chosen: list[str] | None, epochs: int) -> dict[str, Experiment]:
+    """The chosen arms of a ready-made study, or all of them.
+
+    Raises:
+        InputError: a study or an arm of another name.
+    """
+    if study not in STUDIES:
+        raise unknown_name("study", study, STUDIES)
+    arms = STUDIES[study](epochs=epochs)
+    for name in chosen or ():
+        if name not in arms:
+            raise unknown_name(f"arm of the study {study!r}", name, arms)
+    return {name: arms[name] for name in dict.fromkeys(chosen or arms)}
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """`parent/name`, or with a number behind it where that is in use."""
+    number = 1
+    while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def claim(folder: Path) -> None:
+    """Make the folder before any work is done, so that it is known to be writable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from None
+    if used:
+        raise InputError(
+            f"{str(folder)!r} is already in use; choose a new folder with --out, or go on with an interrupted sweep "
+            "there with --resume"
+        )

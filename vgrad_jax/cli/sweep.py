@@ -1,0 +1,65 @@
+"""`vgrad sweep`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgrad_jax.cli.report import show
+from vgrad_jax.cli.shared import DEFAULT_SEEDS, AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder
+from vgrad_jax.descriptions import MAX_SEED, whole_number
+from vgrad_jax.errors import InputError
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    study: Study = "article",
+    arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given several times.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = DEFAULT_SEEDS,
+    epochs: Epochs = 500,
+    study_seed: StudySeed = 0,
+    out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the sweep in --out, perhaps with more --seeds.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers share --out; extra: cluster.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train every arm of a study over many seeds; write a page, figures and the labelled results.
+
+    Example: vgrad sweep --arm tanh_uniform --arm relu_he --seeds 64 --out runs/pair
+    """
+    from vgrad_jax.report.page import write_report
+    from vgrad_jax.sweeps.sweep import SweepInterrupted
+    from vgrad_jax.sweeps.sweep import sweep as run_sweep
+
+    arms = arms_of_study(study, arm, epochs)
+    whole_number("--seeds", seeds, minimum=1)
+    whole_number("--study-seed", study_seed, maximum=MAX_SEED)
+    if resume and (out is None or not _resumable(out)):
+        raise InputError(f"--resume needs the folder of an interrupted sweep: --out DIR with results.zarr; got {out}")
+    folder = out or free_folder(Path("runs"), study)
+    if not resume:
+        claim(folder)
+    try:
+        results = run_sweep(
+            arms, seeds, seed=study_seed, store=folder / "results.zarr", resume=resume, scheduler=scheduler
+        )
+    except SweepInterrupted as interruption:
+        if bool(interruption.results["completed"].any(dim="seed").all()):
+            write_report(interruption.results, folder)
+        command = f"the same command with --out {folder} --resume goes on"
+        raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {command}") from None
+    findings = write_report(results, folder)
+    show(findings, folder, f"{study}: {seeds} seeds, {epochs} epochs", as_json=as_json)
+
+
+def _resumable(folder: Path) -> bool:
+    """Whether a sweep began here, be it that it was killed before its store was made."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return "results.zarr" in names or names <= {"results.zarr.incomplete", "results.zarr.lock"}

@@ -1,0 +1,61 @@
+"""`vgrad theory`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgrad_jax.cli.shared import DEFAULT_SEEDS, AsJson, Study, StudySeed, arms_of_study, claim, free_folder
+from vgrad_jax.descriptions import whole_number
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.mlp import MLP
+
+__all__ = ["theory"]
+
+
+def theory(
+    study: Study = "article",
+    arm: Annotated[str | None, typer.Option(help="An arm of the study; or describe a network below.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Of a network of your own, such as tanh.")] = None,
+    kernel_init: Annotated[str, typer.Option(help="With --activation: its weights.")] = "he_normal",
+    bias_init: Annotated[str, typer.Option(help="With --activation: its biases.")] = "zeros",
+    depth: Annotated[int, typer.Option(help="With --activation: hidden layers.")] = 10,
+    width: Annotated[int, typer.Option(help="With --activation: units of each.")] = 64,
+    seeds: Annotated[int, typer.Option(help="Networks drawn; none is trained.")] = DEFAULT_SEEDS,
+    study_seed: StudySeed = 0,
+    out: Annotated[Path | None, typer.Option(help="New folder for the figures; by default one in runs/.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What should the gradient be? Predicted and measured profiles at initialisation, and where theory does not apply.
+
+    Example: vgrad theory --activation tanh --kernel-init glorot_normal --depth 20 --width 100
+    """
+    from rich.console import Console
+
+    from vgrad_jax.report import theory as report
+    from vgrad_jax.theory.comparison import compare
+
+    if (arm is None) == (activation is None):
+        raise InputError("give either --arm, a network of the study, or --activation, one of your own")
+    whole_number("--seeds", seeds, minimum=2)
+    whole_number("--depth", depth, maximum=1000)
+    if arm is not None:
+        name, experiment = arm, arms_of_study(study, [arm], epochs=500)[arm]
+    else:
+        hidden = (whole_number("--width", width, minimum=1),) * depth
+        mlp = MLP(hidden=hidden, activation=str(activation), kernel_init=kernel_init, bias_init=bias_init)
+        name, experiment = f"{activation} {kernel_init} {depth} x {width}", Experiment(mlp=mlp)
+    folder = out or free_folder(Path("runs"), f"theory-{arm or activation}")
+    found = compare(experiment, seeds, seed=study_seed)
+    claim(folder)
+    files = report.write_theory(found, experiment, folder, name)
+    if as_json:
+        print(json.dumps({"name": name, **report.as_dict(found), "folder": str(folder)}, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(report.profile_table(found, f"{name}, {seeds} seeds"))
+    for line in report.sentences(found):
+        console.print(line)
+    console.print("written: " + "  ".join(str(path) for path in files))

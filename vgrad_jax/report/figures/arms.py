@@ -1,0 +1,57 @@
+"""Who learns: the arms beside each other."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vgrad_jax.report.figures.style import arm_colour, new_figure
+from vgrad_jax.statistics.summary import ArmSummary
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+__all__ = ["overview", "share_converged"]
+
+
+def share_converged(summaries: Sequence[ArmSummary]) -> "Figure":
+    """Share of runs that converge, with 95 % intervals, one line an arm."""
+    figure = new_figure(7, 0.42 * len(summaries) + 1.1)
+    _draw_shares(figure.subplots(), summaries)
+    return figure
+
+
+def overview(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "Figure":
+    """The study in one picture: who learns, and the gradient each arm starts with."""
+    figure = new_figure(12, 0.42 * len(summaries) + 1.6)
+    left, right = figure.subplots(1, 2)
+    _draw_shares(left, summaries)
+    marks = "os^Dv<>pP*"
+    for index, summary in enumerate(summaries):
+        profile = np.asarray(summary.initial_gradient_log10_rms)
+        colour = arm_colour(summary.arm)
+        dash = ("-", "--", ":", "-.")[index // 2 % 4]
+        label = summary.arm if np.isfinite(profile).all() else f"{summary.arm} (exactly zero where missing)"
+        shown = np.where(np.isfinite(profile), profile, np.nan)
+        # Marks and dashes differ too: colour says only which activation it is.
+        right.plot(shown, marks[index % len(marks)] + dash, color=colour, label=label, markersize=5, linewidth=1.2)
+    right.set(xlabel="layer (0 is the input side)", ylabel="gradient at initialisation\nlog10 RMS, median over seeds")
+    right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    right.locator_params(axis="x", integer=True)
+    return figure
+
+
+def _draw_shares(axes: "Axes", summaries: Sequence[ArmSummary]) -> None:
+    for place, summary in enumerate(summaries):
+        value, low, high, n = summary.converged
+        axes.plot([low, high], [place, place], color=arm_colour(summary.arm), linewidth=2)
+        axes.plot(value, place, "o", color=arm_colour(summary.arm))
+        axes.text(1.04, place, f"{value:.0%}  n={n}", va="center", fontsize=8, transform=axes.get_yaxis_transform())
+    axes.set_yticks(range(len(summaries)), [summary.arm for summary in summaries])
+    axes.set_ylim(len(summaries) - 0.5, -0.5)
+    axes.set_xlim(-0.03, 1.03)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel("share of runs that converge (95 % Wilson interval)")

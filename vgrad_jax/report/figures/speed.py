@@ -1,0 +1,33 @@
+"""How fast a sweep is."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vgrad_jax.report.figures.style import BLUE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vgrad_jax.sweeps.speed import Speed
+
+
+__all__ = ["speed_bars"]
+
+
+def speed_bars(speeds: "Sequence[Speed]", title: str) -> "Figure":
+    """Wall time of a whole training for each way of doing it, on a log scale."""
+    figure = new_figure(7, 0.5 * len(speeds) + 1.2)
+    axes = figure.subplots()
+    values = [speed.run_milliseconds for speed in speeds]
+    axes.barh(range(len(speeds)), values, color=BLUE, height=0.6)
+    for place, speed in enumerate(speeds):
+        faster = values[0] / speed.run_milliseconds
+        note = f"{speed.run_milliseconds:,.0f} ms" + (f", {faster:.2g} times as fast" if place else "")
+        axes.annotate(note, (speed.run_milliseconds, place), (5, 0), textcoords="offset points", va="center", size=9)
+    axes.set_yticks(range(len(speeds)), [speed.name for speed in speeds])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(min(values) / 3, max(values) * 20)
+    axes.set_xlabel("wall time of one training, ms")
+    axes.set_title(title, fontsize=10)
+    return figure

@@ -1,0 +1,63 @@
+"""One dot a seed: where an arm's runs end."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vgrad_jax.report.figures.style import MOST_DOTS, arm_colour, arm_names, new_figure
+from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
+from vgrad_jax.statistics.summary import completed_seeds
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+
+__all__ = ["final_accuracy", "weight_change"]
+
+
+def final_accuracy(results: "xarray.Dataset") -> "Figure":
+    """Distribution of the test accuracy after the last epoch, and the article's own run."""
+    published = {p.arm: p.published for p in placements(results) if "accuracy" in p.quantity}
+    values = {arm: completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values for arm in arm_names(results)}
+    return _strips(values, published, "test accuracy after the last epoch", log=False)
+
+
+def weight_change(results: "xarray.Dataset") -> "Figure | None":
+    """How far the first layer's weights move from epoch 50 to 100, the article's evidence; None where not kept."""
+    changes = {arm: first_layer_change(results, arm) for arm in arm_names(results)}
+    values = {arm: change for arm, change in changes.items() if change is not None}
+    if not values:
+        return None
+    published = {p.arm: p.published for p in placements(results) if "change" in p.quantity}
+    label = f"mean absolute change of the first layer's weights, epoch {FIRST_EPOCH} to {SECOND_EPOCH}"
+    return _strips(values, published, label, log=True)
+
+
+def _strips(values: dict[str, np.ndarray], published: dict[str, float], label: str, *, log: bool) -> "Figure":
+    figure = new_figure(7, 0.5 * len(values) + 1.2)
+    axes = figure.subplots()
+    scatter = np.random.default_rng(0)
+    for place, (arm, numbers) in enumerate(values.items()):
+        shown = numbers[np.isfinite(numbers) & ((numbers > 0) | (not log))]
+        height = place + scatter.uniform(-0.25, 0.25, len(shown))
+        axes.plot(shown[:MOST_DOTS], height[:MOST_DOTS], ".", color=arm_colour(arm), alpha=0.45, markersize=4)
+        median = np.median(numbers)
+        if np.isfinite(median) and (median > 0 or not log):
+            axes.plot([median] * 2, [place - 0.36, place + 0.36], color="black", linewidth=1.5)
+        left_out = len(numbers) - len(shown)
+        note = f"n={len(numbers)}" + (f", {left_out} not shown (zero)" if left_out else "")
+        note += f", the first {MOST_DOTS} drawn" if len(shown) > MOST_DOTS else ""
+        axes.text(1.01, place, note, va="center", fontsize=7, transform=axes.get_yaxis_transform())
+        if arm in published:
+            axes.plot(published[arm], place, "D", color="black", markerfacecolor="none", markersize=8)
+    if published:
+        axes.plot([], [], "D", color="black", markerfacecolor="none", label="the article's one run")
+    axes.plot([], [], "|", color="black", markersize=12, label="median")
+    axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=2)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_xlabel(label)
+    if log:
+        axes.set_xscale("log")
+    return figure

@@ -1,0 +1,94 @@
+"""What the figures share: colours, panels, one legend, quantiles of values that may be -inf."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgrad_jax.statistics.summary import completed_seeds
+from vgrad_jax.sweeps.study import arms_of
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+__all__ = [
+    "BAND",
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "MOST_DOTS",
+    "ORANGE",
+    "arm_colour",
+    "arm_names",
+    "gradients_of",
+    "new_figure",
+    "one_legend",
+    "panels_of",
+    "quantile",
+]
+
+# Okabe and Ito's palette: told apart by the colour-blind; every line also differs in dash or place.
+BLUE, ORANGE, GREY, GREEN = "#0072B2", "#D55E00", "#555555", "#009E73"
+BAND = 0.25
+MOST_DOTS = 2000
+"""Of an arm; more of them hide each other."""
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, inches wide and high."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=110)
+
+
+def panels_of(arms: Sequence[str], y: str, x: str, *, share_y: bool = True) -> "tuple[Figure, list[Axes]]":
+    """A panel for each arm, with one label for all axes."""
+    columns = min(len(arms), 4)
+    lines = math.ceil(len(arms) / columns)
+    figure = new_figure(2.6 * columns + 0.8, 2.1 * lines + 0.4)
+    grid = figure.subplots(lines, columns, sharey=share_y, squeeze=False)
+    panels: list[Axes] = list(grid.flat)
+    for spare in panels[len(arms) :]:
+        spare.remove()
+    for arm, axes in zip(arms, panels, strict=False):
+        axes.set_title(arm, fontsize=9)
+        axes.tick_params(labelsize=8)
+    figure.supylabel(y, fontsize=9)
+    figure.supxlabel(x, fontsize=9)
+    return figure, panels[: len(arms)]
+
+
+def one_legend(figure: "Figure", panels: "Sequence[Axes]") -> None:
+    """One legend above the panels, each label once."""
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+
+
+def arm_names(results: "xarray.Dataset") -> list[str]:
+    """In the order of the results."""
+    return [str(arm) for arm in results["arm"].values]
+
+
+def arm_colour(arm: str) -> str:
+    """By activation, where the name says it."""
+    return BLUE if arm.startswith("tanh") else ORANGE if arm.startswith("relu") else GREY
+
+
+def quantile(values: np.ndarray, share: float) -> np.ndarray:
+    """Quantile over the seeds with a number: one of their values, since -inf cannot be averaged."""
+    ordered = np.sort(values, axis=0)  # NaN is last
+    index = (share * (np.sum(~np.isnan(values), axis=0) - 1)).astype(int)
+    return np.take_along_axis(ordered, np.maximum(index, 0)[None], axis=0)[0]
+
+
+def gradients_of(results: "xarray.Dataset", arm: str) -> "xarray.DataArray":
+    """`(seed, record, layer)` of the layers that the arm has, not read yet."""
+    layers = arms_of(results)[arm].mlp.num_layers
+    return completed_seeds(results, arm)["gradient_log10_rms"].isel(layer=slice(layers))
