@@ -1,5 +1,6 @@
 """Data: what to make or read, and the arrays that come of it."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from vgrad_jax.descriptions import MAX_SEED, Description, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 
-__all__ = ["Data", "Dataset", "data_fingerprint", "load_data"]
+__all__ = ["Data", "Dataset", "data_fingerprint", "load_data", "noise_free"]
 
 
 class Dataset(NamedTuple):
@@ -111,6 +112,13 @@ def data_fingerprint(dataset: Dataset) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def noise_free(data: Data) -> tuple[Float[np.ndarray, "rows 2"], Int[np.ndarray, " rows"]] | None:
+    """The points of made data before noise and scaling, and their classes; None for data that are not made."""
+    if data.source not in _MADE:
+        return None
+    return _SOURCES[data.source](dataclasses.replace(data, noise=0.0))
 
 
 @lru_cache(maxsize=16)

@@ -16,8 +16,8 @@ def article(*, epochs: int = 500) -> dict[str, Experiment]:
     change one at a time.
 
     Args:
-        epochs: passes over the training rows; the article's own is 500. Parameters are kept after
-            epochs 50 and 100, where the article prints its first layer's weights, as far as training gets there.
+        epochs: passes over the training rows; the article's own is 500. Parameters are kept at the start and after
+            every fiftieth epoch, 50 and 100 among them, where the article prints its first layer's weights.
 
     Returns:
         Arm name to `Experiment`:
@@ -42,7 +42,7 @@ def article(*, epochs: int = 500) -> dict[str, Experiment]:
         ),
     }
     training = Training(epochs=epochs)
-    recording = Recording(parameters_at=tuple(epoch for epoch in (50, 100) if epoch <= training.epochs))
+    recording = Recording(parameters_at=tuple(range(0, min(training.epochs, 500) + 1, 50)))
     return {name: Experiment(mlp=mlp, training=training, recording=recording) for name, mlp in networks.items()}
 
 

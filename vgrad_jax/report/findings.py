@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from vgrad_jax.statistics.crossed import CAUSES, Crossed, crossed
+from vgrad_jax.gradients.diagnose import Diagnosis
+from vgrad_jax.report.verdict import arm_verdicts
+from vgrad_jax.statistics.comparison import Pair, compare_arms
+from vgrad_jax.statistics.crossed import Crossed, crossed, crossed_designs
 from vgrad_jax.statistics.intervals import Estimate, share
 from vgrad_jax.statistics.published import (
     QUIET_EPOCHS,
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings", "find"]
 
+SIGNIFICANT = 0.05
+
 
 class Findings(NamedTuple):
     """What the table, the page and `--json` show."""
@@ -29,8 +34,17 @@ class Findings(NamedTuple):
     answer: str
     """One sentence with its numbers."""
     crossed: Crossed | None
+    """The article's two changes."""
+    designs: list[Crossed]
+    """Every set of four arms that cross two factors."""
+    pairs: list[Pair]
+    """All pairs of arms."""
+    sentences: list[str]
+    """What follows from the effects and the times, after the answer."""
     remarks: list[str]
     """What else stands out: gradients that are exactly zero, runs that diverged."""
+    verdicts: dict[str, Diagnosis]
+    """Arm name to the verdict on its gradients."""
     placements: list[Placement]
     placement_sentences: list[str]
     """Where the article's single runs fall."""
@@ -40,7 +54,8 @@ def find(results: "xarray.Dataset") -> Findings:
     """Everything that is said about a sweep's results."""
     arms = arms_of(results)
     summaries = summarise(results)
-    design = crossed(arms, summaries, TANH_ARM, RELU_ARM)
+    design = crossed(results, TANH_ARM, RELU_ARM) if {TANH_ARM, RELU_ARM} <= set(arms) else None
+    designs, pairs = crossed_designs(results), compare_arms(results)
     placed = placements(results)
     sentences = [_placement_sentence(placement) for placement in placed]
     if TANH_ARM in arms and is_the_articles(arms[TANH_ARM], TANH_ARM):
@@ -49,6 +64,10 @@ def find(results: "xarray.Dataset") -> Findings:
         summaries=summaries,
         answer=_crossed_answer(design) if design else _ranking_answer(summaries),
         crossed=design,
+        designs=designs,
+        pairs=pairs,
+        sentences=_effect_sentences(design or next(iter(designs), None)) + _time_sentences(summaries, pairs),
+        verdicts=arm_verdicts(results),
         remarks=_remarks(summaries),
         placements=placed,
         placement_sentences=sentences,
@@ -57,11 +76,48 @@ def find(results: "xarray.Dataset") -> Findings:
 
 def _crossed_answer(design: Crossed) -> str:
     return (
-        f"{CAUSES[design.cause]}: against {design.start}, changing only the initialisation "
-        f"({design.initialisation_only}) changes the share of runs that converge by "
-        f"{_points(design.initialisation_effect)}, changing only the activation ({design.activation_only}) by "
-        f"{_points(design.activation_effect)}, and both ({design.both}) by {_points(design.both_effect)}."
+        f"{design.conclusion}: against {design.start}, changing only the {design.second} "
+        f"({design.second_only}) changes the share of runs that converge by "
+        f"{_points(design.second_alone.share)}, changing only the {design.first} ({design.first_only}) by "
+        f"{_points(design.first_alone.share)}, and both ({design.both}) by {_points(design.together.share)}."
     )
+
+
+def _effect_sentences(design: Crossed | None) -> list[str]:
+    if design is None:
+        return []
+    parts = [
+        f"changing the {name} changes the share that converges by {_points(effect.share)} and the mean time within the "
+        f"budget by {_epochs(effect.restricted_mean)}"
+        for name, effect in ((design.second, design.second_main), (design.first, design.first_main))
+    ]
+    interaction = design.interaction.share
+    if interaction.low > 0 or interaction.high < 0:
+        end = (
+            f"the two depend on each other: where the {design.second} is changed as well, changing the {design.first} "
+        )
+        end += f"does {_points(interaction)} more"
+    else:
+        end = f"that the two depend on each other is not seen (interaction {_points(interaction)})"
+    return [f"Averaged over both settings of the other, {parts[0]}, and {parts[1]}; {end}."]
+
+
+def _time_sentences(summaries: list[ArmSummary], pairs: list[Pair]) -> list[str]:
+    """The arm that converges soonest, against the next."""
+    if len(summaries) < 2:
+        return []
+    first, second = sorted(summaries, key=lambda summary: summary.restricted_mean_epochs.value)[:2]
+    if not first.converged.value:
+        return ["No run of any arm converges within the budget."]
+    pair = next(pair for pair in pairs if {pair.a, pair.b} == {first.arm, second.arm})
+    faster = pair.comparison.probability_a_faster if pair.a == first.arm else 1 - pair.comparison.probability_a_faster
+    sure = pair.logrank_p_adjusted < SIGNIFICANT
+    return [
+        f"{first.arm} converges soonest, after {_mean(first)}; {second.arm} is next with {_mean(second)}. Of two runs, "
+        f"one of each, the former is the faster in {faster:.0%} (ties count one half); "
+        f"{'the curves differ' if sure else 'the curves cannot be told apart'} (log-rank test, "
+        f"p {_p(pair.logrank_p_adjusted)} after adjusting for {len(pairs)} pairs)."
+    ]
 
 
 def _ranking_answer(summaries: list[ArmSummary]) -> str:
@@ -83,13 +139,13 @@ def _ranking_answer(summaries: list[ArmSummary]) -> str:
 def _remarks(summaries: list[ArmSummary]) -> list[str]:
     remarks = []
     for summary in summaries:
-        if summary.no_gradient.value >= 0.05:
+        if summary.dead.value >= 0.05:
             remarks.append(
-                f"{summary.arm}: {_percent(summary.no_gradient)} of runs end with a gradient of exactly zero in the "
+                f"{summary.arm}: {_percent(summary.dead)} of runs end with a gradient of exactly zero in the "
                 f"first layer: those networks are dead there, not slow."
             )
-        if summary.diverged:
-            remarks.append(f"{summary.arm}: {summary.diverged} of {summary.n} runs diverged (a loss was not finite).")
+        if summary.diverged.value:
+            remarks.append(f"{summary.arm}: {_percent(summary.diverged)} of runs diverged (a loss was not finite).")
     return remarks
 
 
@@ -122,3 +178,16 @@ def _percent(estimate: Estimate) -> str:
 def _points(estimate: Estimate) -> str:
     value, low, high = (100 * number for number in estimate[:3])
     return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def _epochs(estimate: Estimate) -> str:
+    return f"{estimate.value:+.0f} epochs [{estimate.low:+.0f}, {estimate.high:+.0f}]"
+
+
+def _mean(summary: ArmSummary) -> str:
+    mean = summary.restricted_mean_epochs
+    return f"a mean of {mean.value:.0f} epochs within the budget [{mean.low:.0f}, {mean.high:.0f}]"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}"

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.gradients.diagnose import Diagnosis
 from vgrad_jax.presets import STUDIES
+from vgrad_jax.report.explorer import explorer_data
+from vgrad_jax.report.exports import write_tables
 from vgrad_jax.report.figures import all_figures
 from vgrad_jax.report.findings import Findings, find
-from vgrad_jax.report.tables import COLUMNS, as_dict, rows
+from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
 from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
+MOST_PAIRS = 66
+"""On the page, those of twelve arms; more are in `tables/pairs.csv` only."""
+
 
 def write_report(results: "xarray.Dataset", folder: str | Path) -> Findings:
-    """Write `index.html`, `figures/*.png` and `summary.json` into a folder, in place of earlier ones.
+    """Write `index.html`, `figures/*.png` and `tables/` (CSV, JSON, LaTeX) into a folder, in place of earlier ones.
 
     Args:
         results: from `vgrad_jax.sweep` or `vgrad_jax.open_results`.
@@ -40,11 +46,11 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Findings:
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         figures = []
-        for name, caption, figure in all_figures(results, findings.summaries):
+        for name, caption, figure in all_figures(results, findings):
             image = _png(figure)
             (folder / "figures" / f"{name}.png").write_bytes(image)
             figures.append(_for_page(name, caption, image))
-        (folder / "summary.json").write_text(json.dumps(as_dict(findings), indent=2) + "\n")
+        write_tables(findings, folder / "tables")
         (folder / "index.html").write_text(_page(results, findings, figures), encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write the report into {str(folder)!r}: {error.strerror or error}") from None
@@ -53,11 +59,12 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Findings:
 
 def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str, Any]]) -> str:
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     study = json.loads(results.attrs["study"])
     arms = arms_of(results)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("vgrad_jax.report").joinpath("page.html").read_text(encoding="utf-8"))
+    template = environment.from_string(_text("page.html"))
     num_seeds = results.sizes["seed"]
     missing = int((~results["completed"]).sum())
     return template.render(
@@ -70,12 +77,29 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
         incomplete=f"{missing} of {results['completed'].size} runs are still missing." if missing else "",
         columns=COLUMNS,
         rows=rows(findings.summaries),
+        pairs={"headings": PAIR_COLUMNS, "rows": pair_rows(findings.pairs)}
+        if len(findings.pairs) <= MOST_PAIRS
+        else None,
+        verdicts=[_verdict(arm, diagnosis) for arm, diagnosis in findings.verdicts.items()],
         figures=figures,
+        # "<" could end the element that holds them.
+        explorer=Markup(json.dumps(explorer_data(results), separators=(",", ":")).replace("<", "\\u003c")),
+        script=Markup(_text("explorer.js")),
         how=_how(arms, num_seeds),
         command=_command(arms, num_seeds, study["seed"]),
         arms=json.dumps(study["arms"], indent=2),
         versions=json.dumps(json.loads(results.attrs["versions"]), indent=2),
     )
+
+
+def _text(name: str) -> str:
+    return files("vgrad_jax.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _verdict(arm: str, diagnosis: Diagnosis) -> dict[str, Any]:
+    seeds = ", ".join(f"{status} {count}" for status, count in diagnosis.seeds.items())
+    own = [finding for finding in diagnosis.findings if finding.status == diagnosis.status]
+    return {"arm": arm, "status": diagnosis.status, "seeds": f"seeds: {seeds}", "findings": own}
 
 
 def _how(arms: dict[str, Experiment], num_seeds: int) -> str:

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vgrad_jax.report.findings import Findings
+from vgrad_jax.statistics.comparison import Pair
+from vgrad_jax.statistics.crossed import Crossed
+from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.statistics.summary import ArmSummary
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["COLUMNS", "Column", "as_dict", "rows", "terminal_table"]
+__all__ = ["COLUMNS", "PAIR_COLUMNS", "Column", "as_dict", "pair_rows", "rows", "sparkline", "terminal_table"]
 
 
 class Column(NamedTuple):
@@ -24,22 +27,52 @@ COLUMNS = (
     Column("arm", "one experiment"),
     Column("n", "finished runs"),
     Column("converged", "share of runs that reach the training accuracy, with its Wilson 95 % interval"),
-    Column("median epochs", "over all runs, converged or not; a dash when fewer than half converge"),
-    Column("mean epochs", "within the budget: a run that never converges counts with the whole budget"),
-    Column("test accuracy", "median and 10 to 90 % quantiles after the last epoch"),
-    Column("gradient at init", "log10 root mean square, median over seeds: first layer, last layer"),
-    Column("zero gradient", "share of runs that end with an exactly zero gradient in the first layer"),
-    Column("diverged", "runs with a loss that was not finite"),
+    Column("median epochs", "over all runs, converged or not, with its 95 % interval; never: fewer than half converge"),
+    Column(
+        "mean epochs", "within the budget, with its 95 % interval: a run that never converges counts with all of it"
+    ),
+    Column("test accuracy", "after the last epoch: mean of the middle half of runs, with its bootstrap 95 % interval"),
+    Column("10 to 90 %", "of runs have a test accuracy in this range"),
+    Column("dead", "share of runs that do not converge and end with an exactly zero gradient in the first layer"),
+    Column("stuck", "share of runs that do not converge and still have a gradient"),
+    Column("diverged", "share of runs with a loss that was not finite"),
+    Column("gradient", "log10 root mean square at initialisation, median over seeds: first layer, last layer"),
+    Column("by layer", "the same for every layer from the input on, then after training; x: exactly zero"),
 )
 
 
 WIDE = 150
-NARROW = ("arm", "converged", "median epochs", "zero gradient")
+NARROW = ("arm", "converged", "median epochs", "by layer")
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def rows(summaries: Sequence[ArmSummary]) -> list[tuple[str, ...]]:
     """The cells of `COLUMNS`, as text."""
-    return [_row(summary) for summary in summaries]
+    sizes = [
+        size
+        for summary in summaries
+        for size in (*summary.initial_gradient_log10_rms, *summary.final_gradient_log10_rms)
+        if math.isfinite(size)
+    ]
+    scale = (min(sizes), max(sizes)) if sizes else (0.0, 0.0)
+    return [_row(summary, scale) for summary in summaries]
+
+
+def sparkline(values: Sequence[float], low: float, high: float) -> str:
+    """Values as blocks from low to high; "x" for a gradient of exactly zero, "?" for one that is not finite.
+
+    >>> sparkline([-4.0, -2.0, 0.0, -math.inf], -4.0, 0.0)
+    '▁▅█x'
+    """
+    width = max(high - low, 1e-9)
+    return "".join(
+        "x"
+        if value == -math.inf
+        else "?"
+        if not math.isfinite(value)
+        else BLOCKS[round((len(BLOCKS) - 1) * min(max((value - low) / width, 0), 1))]
+        for value in values
+    )
 
 
 def terminal_table(summaries: Sequence[ArmSummary], title: str, width: int = WIDE) -> "Table":
@@ -55,32 +88,70 @@ def terminal_table(summaries: Sequence[ArmSummary], title: str, width: int = WID
     return table
 
 
+PAIR_COLUMNS = ("pair", "converged, points", "mean epochs", "first is the faster", "p")
+
+
+def pair_rows(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
+    """The cells of `PAIR_COLUMNS`, as text."""
+    return [
+        (
+            f"{pair.a} and {pair.b}",
+            _difference(pair.comparison.share_difference, 100),
+            _difference(pair.comparison.restricted_mean_difference),
+            f"{pair.comparison.probability_a_faster:.0%}",
+            "< 0.001" if pair.logrank_p_adjusted < 0.001 else f"{pair.logrank_p_adjusted:.3f}",
+        )
+        for pair in pairs
+    ]
+
+
 def as_dict(findings: Findings) -> dict[str, Any]:
-    """The same numbers for scripts; -inf, which JSON cannot hold, is the text "-inf"."""
+    """The same numbers for scripts; what JSON cannot hold is text: "-inf", "inf", "nan"."""
     return {
         "answer": findings.answer,
+        "sentences": findings.sentences,
         "arms": [_plain(summary) for summary in findings.summaries],
-        "crossed": None if findings.crossed is None else {**_plain(findings.crossed), "cause": findings.crossed.cause},
+        "crossed": None if findings.crossed is None else _design(findings.crossed),
+        "designs": [_design(design) for design in findings.designs],
+        "pairs": [_plain(pair) for pair in findings.pairs],
+        "verdicts": {arm: diagnosis.to_dict() for arm, diagnosis in findings.verdicts.items()},
         "remarks": findings.remarks,
         "article": [{**_plain(placement), "inside": placement.inside} for placement in findings.placements],
         "article_sentences": findings.placement_sentences,
     }
 
 
-def _row(summary: ArmSummary) -> tuple[str, ...]:
-    low, middle, high = summary.test_accuracy
-    gradient = summary.initial_gradient_log10_rms
+def _difference(estimate: Estimate, scale: float = 1.0) -> str:
+    value, low, high = (scale * number for number in estimate[:3])
+    return f"{value:+.0f} [{low:+.0f}, {high:+.0f}]"
+
+
+def _design(design: Crossed) -> dict[str, Any]:
+    return {**_plain(design), "cause": design.cause, "conclusion": design.conclusion}
+
+
+def _row(summary: ArmSummary, scale: tuple[float, float]) -> tuple[str, ...]:
+    accuracy, gradient = summary.test_accuracy, summary.initial_gradient_log10_rms
+    typical = accuracy.interquartile_mean
+    median, mean = summary.median_epochs, summary.restricted_mean_epochs
     return (
         summary.arm,
         str(summary.n),
         f"{summary.converged.value:.1%} [{summary.converged.low:.0%}, {summary.converged.high:.0%}]",
-        "-" if summary.median_epochs is None else f"{summary.median_epochs:.0f}",
-        f"{summary.mean_epochs_within_budget:.0f}",
-        f"{middle:.1%} ({low:.0%} to {high:.0%})",
+        "never" if math.isinf(median.value) else f"{median.value:.0f} [{median.low:.0f}, {_epochs(median.high)}]",
+        f"{mean.value:.0f} [{mean.low:.0f}, {mean.high:.0f}]",
+        f"{typical.value:.1%} [{typical.low:.1%}, {typical.high:.1%}]",
+        f"{accuracy.low.value:.0%} to {accuracy.high.value:.0%}",
+        f"{summary.dead.value:.1%}",
+        f"{summary.stuck.value:.1%}",
+        f"{summary.diverged.value:.1%}",
         f"{_log10(gradient[0])}, {_log10(gradient[-1])}",
-        f"{summary.no_gradient.value:.1%}",
-        str(summary.diverged),
+        f"{sparkline(gradient, *scale)} {sparkline(summary.final_gradient_log10_rms, *scale)}",
     )
+
+
+def _epochs(value: float) -> str:
+    return "never" if math.isinf(value) else f"{value:.0f}"
 
 
 def _log10(value: float) -> str:

@@ -1,13 +1,67 @@
-"""A verdict, shown in the terminal."""
+"""Verdicts on gradients: of a sweep's arms, and how one is shown in the terminal."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from vgrad_jax.gradients.diagnose import Diagnosis
+import jax
+import numpy as np
+
+from vgrad_jax.data import load_data
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
+from vgrad_jax.gradients.recording import Record
+from vgrad_jax.statistics.outcomes import completed_seeds
+from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
+    import xarray
     from rich.table import Table
 
-__all__ = ["layer_table"]
+__all__ = ["arm_verdicts", "layer_table"]
+
+MOST_SEEDS, MOST_RECORDS = 64, 64
+"""That are looked at: a verdict is the majority's, and is judged over windows of the training."""
+
+
+def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
+    """Arm name to the verdict on its gradients over training, from the first 64 finished seeds.
+
+    Judged by the layers' gradients and the training loss; the size of the weights is not among a sweep's results, so
+    that a learning rate that does not fit is not told.
+    """
+    return {
+        arm: diagnose(_record(completed_seeds(results, arm).isel(seed=slice(MOST_SEEDS)), experiment))
+        for arm, experiment in arms_of(results).items()
+    }
+
+
+def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
+    total = runs.sizes["record"]
+    kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
+    dataset = load_data(experiment.data)
+    params = jax.eval_shape(partial(initial_params, experiment, dataset=dataset), jax.random.key(0))
+    layers = len(params)
+    sizes = runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values
+    with np.errstate(invalid="ignore"):  # -inf, of layers without a gradient, has no spread.
+        mean, spread = sizes.mean(axis=1), sizes.std(axis=1)
+    batches = -(-len(dataset.train_x) // experiment.training.batch_size)
+    return Record(
+        paths=tuple(f"layer {layer}" for layer in range(layers)),
+        step=np.broadcast_to(runs["epoch"].values[kept] * batches, sizes.shape[:2]),
+        log10_rms=sizes,
+        log10_max=sizes,
+        zero_fraction=np.isneginf(sizes).astype(np.float32),
+        nonfinite_fraction=(np.isnan(sizes) | np.isposinf(sizes)).astype(np.float32),
+        loss=runs["train_loss"].isel(record=kept).values,
+        params_log10_rms=None,
+        updates_log10_rms=None,
+        mean_log10_rms=mean,
+        std_log10_rms=spread,
+        counts=tuple(sum(leaf.size for leaf in layer) for layer in params),
+        has_matrix=(True,) * layers,
+        dtypes=("float32",) * layers,
+    )
 
 
 def layer_table(diagnosis: Diagnosis) -> "Table":

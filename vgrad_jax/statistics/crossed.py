@@ -1,48 +1,81 @@
 """Two things changed at once: which of them did it?"""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.statistics.intervals import Estimate, share_difference
-from vgrad_jax.statistics.summary import ArmSummary
+from vgrad_jax.statistics.intervals import Estimate, contrast, share
+from vgrad_jax.statistics.outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.survival import restricted_mean
+from vgrad_jax.sweeps.study import arms_of
 
-__all__ = ["CAUSES", "Crossed", "crossed"]
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["CAUSES", "Crossed", "Effect", "crossed", "crossed_designs"]
 
 
 NEGLIGIBLE = 0.1
 """A change of the share converged by less than 10 points is not what separates learning from not learning."""
 
 CAUSES = {
-    "initialisation": "It was the initialisation, not the activation",
-    "activation": "It was the activation, not the initialisation",
-    "initialisation_first": "The initialisation has to change, and the activation adds to it",
-    "activation_first": "The activation has to change, and the initialisation adds to it",
-    "initialisation_at_least": "The initialisation helps; whether the activation does too is still open",
-    "activation_at_least": "The activation helps; whether the initialisation does too is still open",
+    "first": "It was the {first}, not the {second}",
+    "second": "It was the {second}, not the {first}",
+    "first_then_second": "The {first} has to change, and the {second} adds to it",
+    "second_then_first": "The {second} has to change, and the {first} adds to it",
+    "first_at_least": "The {first} helps; whether the {second} does too is still open",
+    "second_at_least": "The {second} helps; whether the {first} does too is still open",
     "either": "Either change alone helps",
     "together": "Only both changes together are seen to help",
     "none_seen": "No change, alone or together, is seen to help",
 }
-"""`Crossed.cause` to words."""
+"""`Crossed.cause` to words, in which the factors' names are still to be put."""
+
+FACTORS = {"kernel_init": "initialisation", "output_init": "initialisation", "bias_init": "initialisation"}
+"""Field of a description to the factor's name, where the field's own will not do."""
+
+
+class Effect(NamedTuple):
+    """What a change does."""
+
+    share: Estimate
+    """To the share converged: positive where more converge."""
+    restricted_mean: Estimate
+    """To the mean epochs within the budget: negative where they converge sooner."""
 
 
 class Crossed(NamedTuple):
-    """A pair of arms that differ in activation and initialisation, and the two cells between them."""
+    """A pair of arms that differ in two factors, and the two cells between them.
 
+    Effects compare arms over their seeds. Run k of every arm has the same key: how alike the same seed's runs are in
+    two arms is measured, and taken in.
+    """
+
+    first: str
+    """The factor's name, such as "activation"."""
+    second: str
     start: str
     """The arm before any change."""
-    activation_only: str
-    initialisation_only: str
+    first_only: str
+    second_only: str
     both: str
-    activation_effect: Estimate
-    """Share converged with only the activation changed, minus that of `start`."""
-    initialisation_effect: Estimate
-    both_effect: Estimate
-    activation_added: Estimate
-    """Share converged of `both` minus that of `initialisation_only`."""
-    initialisation_added: Estimate
-    """Share converged of `both` minus that of `activation_only`."""
+    first_alone: Effect
+    """Of changing only the first factor, from `start`."""
+    second_alone: Effect
+    together: Effect
+    """Of changing both."""
+    first_added: Effect
+    """Of changing the first factor where the second is already changed: from `second_only` to `both`."""
+    second_added: Effect
+    first_main: Effect
+    """The main effect: of changing the first factor, averaged over both settings of the second."""
+    second_main: Effect
+    interaction: Effect
+    """How much larger the first factor's effect is where the second is changed: `first_added` minus `first_alone`."""
 
     @property
     def cause(self) -> str:
@@ -52,17 +85,144 @@ class Crossed(NamedTuple):
         `NEGLIGIBLE` both alone and on top of the other change: an interval that merely includes zero is no evidence
         of no effect.
         """
-        activation = _role(self.activation_effect, self.activation_added)
-        initialisation = _role(self.initialisation_effect, self.initialisation_added)
-        if activation == initialisation == "helps":
+        first = _role(self.first_alone.share, self.first_added.share)
+        second = _role(self.second_alone.share, self.second_added.share)
+        if first == second == "helps":
             return "either"
-        if initialisation == "helps":
-            return {"ruled out": "initialisation", "adds": "initialisation_first"}.get(
-                activation, "initialisation_at_least"
-            )
-        if activation == "helps":
-            return {"ruled out": "activation", "adds": "activation_first"}.get(initialisation, "activation_at_least")
-        return "together" if self.both_effect.low > 0 else "none_seen"
+        if second == "helps":
+            return {"ruled out": "second", "adds": "second_then_first"}.get(first, "second_at_least")
+        if first == "helps":
+            return {"ruled out": "first", "adds": "first_then_second"}.get(second, "first_at_least")
+        return "together" if self.together.share.low > 0 else "none_seen"
+
+    @property
+    def conclusion(self) -> str:
+        """`cause` in words."""
+        return CAUSES[self.cause].format(first=self.first, second=self.second)
+
+
+def crossed(results: "xarray.Dataset", start: str, both: str) -> Crossed | None:
+    """The crossed design between two arms, where the arms for it are there.
+
+    Args:
+        results: of a sweep.
+        start: the arm before any change.
+        both: the arm with both factors changed.
+
+    Returns:
+        None where the arms do not differ in two factors, or the cells between them are missing.
+
+    Raises:
+        InputError: no such arm, or one of the four without a finished run.
+    """
+    arms = arms_of(results)
+    for name in (start, both):
+        if name not in arms:
+            raise InputError(f"no arm {name!r} in these results; there are {', '.join(arms)}")
+    cells = _cells(_differences(arms), list(arms), start, both)
+    return None if cells is None else _effects(outcomes(results), _differences(arms), cells)
+
+
+def crossed_designs(results: "xarray.Dataset") -> list[Crossed]:
+    """Every set of four arms that cross two factors, each once, the earlier arms as the start."""
+    arms = arms_of(results)
+    differences, ends = _differences(arms), outcomes(results)
+    found: dict[frozenset[str], tuple[str, str, str, str]] = {}
+    for start, both in permutations(arms, 2):
+        cells = _cells(differences, list(arms), start, both)
+        if cells is not None:
+            found.setdefault(frozenset(cells), cells)
+    return [_effects(ends, differences, cells) for cells in found.values()]
+
+
+Differences = Mapping[tuple[str, str], frozenset[str]]
+
+
+def _cells(differences: Differences, arms: Sequence[str], start: str, both: str) -> tuple[str, str, str, str] | None:
+    """The names of start, first only, second only and both."""
+    changed = differences[start, both]
+    for first_only in arms:
+        first = differences[start, first_only]
+        if not first or not first < changed or differences[first_only, both] != changed - first:
+            continue
+        for second_only in arms:
+            second = differences[start, second_only]
+            if second == changed - first and differences[second_only, both] == first:
+                cells = (start, first_only, second_only, both)
+                # The first factor is the one that is described first; fields are numbered.
+                return cells if min(first) < min(second) else (start, second_only, first_only, both)
+    return None
+
+
+def _differences(arms: Mapping[str, Experiment]) -> dict[tuple[str, str], frozenset[str]]:
+    """Pair of arms to the fields that differ; each name starts with its place in the description."""
+    fields = {name: _fields(experiment) for name, experiment in arms.items()}
+    return {
+        (a, b): frozenset(name for name, value in fields[a].items() if value != fields[b][name])
+        for a in arms
+        for b in arms
+    }
+
+
+def _fields(experiment: Experiment) -> dict[str, Any]:
+    mlp = experiment.mlp
+    parts = {
+        "mlp": mlp,
+        "data": experiment.data,
+        "optimizer": experiment.optimizer,
+        "training": experiment.training,
+    }
+    values = [(name, value) for part in parts.values() for name, value in vars(part).items()]
+    # An output layer without an initialiser of its own has the others'.
+    values = [(name, mlp.kernel_init if name == "output_init" and value is None else value) for name, value in values]
+    return {f"{place:03} {name}": value for place, (name, value) in enumerate(values)}
+
+
+def _factor(fields: frozenset[str]) -> str:
+    names = [name.split()[1] for name in sorted(fields)]
+    return " and ".join(dict.fromkeys(FACTORS.get(name, name.replace("_", " ")) for name in names))
+
+
+def _effects(ends: Mapping[str, Outcomes], differences: Differences, cells: tuple[str, str, str, str]) -> Crossed:
+    start, first_only, second_only, both = cells
+    runs = [ends[arm] for arm in cells]
+    shares = [share(int(arm.converged.sum()), len(arm.seeds)) for arm in runs]
+    means = [restricted_mean(arm.times, arm.converged, arm.budget) for arm in runs]
+    share_correlation = _correlation(runs, [arm.converged for arm in runs])
+    mean_correlation = _correlation(runs, [arm.times for arm in runs])
+
+    def effect(*coefficients: float | int) -> Effect:
+        return Effect(
+            contrast(coefficients, shares, share_correlation), contrast(coefficients, means, mean_correlation)
+        )
+
+    return Crossed(
+        first=_factor(differences[start, first_only]),
+        second=_factor(differences[start, second_only]),
+        start=start,
+        first_only=first_only,
+        second_only=second_only,
+        both=both,
+        first_alone=effect(-1, 1, 0, 0),
+        second_alone=effect(-1, 0, 1, 0),
+        together=effect(-1, 0, 0, 1),
+        first_added=effect(0, 0, -1, 1),
+        second_added=effect(0, -1, 0, 1),
+        first_main=effect(-0.5, 0.5, -0.5, 0.5),
+        second_main=effect(-0.5, -0.5, 0.5, 0.5),
+        interaction=effect(1, -1, -1, 1),
+    )
+
+
+def _correlation(arms: Sequence[Outcomes], values: Sequence[np.ndarray]) -> np.ndarray:
+    """Correlation of the arms' means: that of runs with the same seed, as far as the arms have the same seeds."""
+    found = np.eye(len(arms))
+    for i, j in permutations(range(len(arms)), 2):
+        common, at_i, at_j = np.intersect1d(arms[i].seeds, arms[j].seeds, return_indices=True)
+        x, y = values[i][at_i].astype(np.float64), values[j][at_j].astype(np.float64)
+        if len(common) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0:
+            found[i, j] = np.corrcoef(x, y)[0, 1] * len(common) / (len(values[i]) * len(values[j])) ** 0.5
+    return found
 
 
 def _role(alone: Estimate, added: Estimate) -> str:
@@ -71,48 +231,3 @@ def _role(alone: Estimate, added: Estimate) -> str:
     if added.low > 0:
         return "adds"
     return "ruled out" if max(alone.high, added.high) < NEGLIGIBLE else "open"
-
-
-def crossed(arms: Mapping[str, Experiment], summaries: Sequence[ArmSummary], start: str, both: str) -> Crossed | None:
-    """The crossed design between two arms, where the arms for it are there.
-
-    Args:
-        arms: arm name to experiment.
-        summaries: of these arms.
-        start: the arm before any change.
-        both: the arm with activation and initialisation changed.
-
-    Returns:
-        None where one of the four cells is missing.
-    """
-    by_name = {summary.arm: summary for summary in summaries}
-    cells = {_cell(experiment): name for name, experiment in arms.items() if name in by_name}
-    if start not in by_name or both not in by_name:
-        return None
-    (activation, kernels, rest), (new_activation, new_kernels, new_rest) = _cell(arms[start]), _cell(arms[both])
-    activation_only = cells.get((new_activation, kernels, rest))
-    initialisation_only = cells.get((activation, new_kernels, rest))
-    if activation_only is None or initialisation_only is None or rest != new_rest:
-        return None
-
-    def effect(arm: str, against: str = start) -> Estimate:
-        return share_difference(by_name[arm].converged, by_name[against].converged)
-
-    return Crossed(
-        start=start,
-        activation_only=activation_only,
-        initialisation_only=initialisation_only,
-        both=both,
-        activation_effect=effect(activation_only),
-        initialisation_effect=effect(initialisation_only),
-        both_effect=effect(both),
-        activation_added=effect(both, initialisation_only),
-        initialisation_added=effect(both, activation_only),
-    )
-
-
-def _cell(experiment: Experiment) -> tuple[object, object, object]:
-    mlp = experiment.mlp
-    kernels = (mlp.kernel_init, mlp.output_init or mlp.kernel_init)
-    rest = (mlp.hidden, mlp.bias_init, mlp.norm, mlp.residual)
-    return mlp.activation, kernels, (rest, experiment.data, experiment.optimizer, experiment.training)

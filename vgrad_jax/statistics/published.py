@@ -11,8 +11,8 @@ import numpy as np
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
+from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.statistics.streaming import record_slices
-from vgrad_jax.statistics.summary import completed_seeds
 from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "is_the_articles",
     "learned_by",
     "placements",
+    "weight_paths",
 ]
 
 TANH_ARM, RELU_ARM = "tanh_uniform", "relu_he"
@@ -83,10 +84,25 @@ def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None
     ):
         return None
     runs = completed_seeds(results, arm)
-    first_kernel = [name for name in runs["parameter"].values.tolist() if name.startswith("0/kernel/")]
-    kept = runs["parameters"].sel(parameter=first_kernel)
-    change = kept.sel(parameters_epoch=SECOND_EPOCH).values - kept.sel(parameters_epoch=FIRST_EPOCH).values
+    weights, epochs = _first_kernel(runs), runs["parameters_epoch"].values.tolist()
+    change = weights[:, epochs.index(SECOND_EPOCH)] - weights[:, epochs.index(FIRST_EPOCH)]
     return np.nanmean(np.abs(change), axis=-1)
+
+
+def weight_paths(results: "xarray.Dataset", arm: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean absolute distance of the first kernel from where it began, for each seed at each kept epoch.
+
+    Returns:
+        The epochs `(kept,)` and the distances `(seed, kept)`; None where epoch 0 and two others were not kept.
+    """
+    if "parameters" not in results:
+        return None
+    epochs = results["parameters_epoch"].values
+    if 0 not in epochs or len(epochs) < 3:
+        return None
+    weights = _first_kernel(completed_seeds(results, arm))
+    start = weights[:, np.flatnonzero(epochs == 0)]
+    return epochs, np.nanmean(np.abs(weights - start), axis=-1)
 
 
 def learned_by(results: "xarray.Dataset", arm: str, epoch: int = QUIET_EPOCHS) -> np.ndarray | None:
@@ -102,6 +118,12 @@ def learned_by(results: "xarray.Dataset", arm: str, epoch: int = QUIET_EPOCHS) -
     accuracy = runs["train_accuracy"].isel(record=epochs <= epoch)
     best = np.max([values.max(axis=1) for values in record_slices(accuracy)], axis=0)
     return best >= _majority_share(results, arm) + LEARNED_MARGIN
+
+
+def _first_kernel(runs: "xarray.Dataset") -> np.ndarray:
+    """`(seed, kept epoch, weight)`."""
+    names = [name for name in runs["parameter"].values.tolist() if name.startswith("0/kernel/")]
+    return runs["parameters"].sel(parameter=names).values
 
 
 def is_the_articles(experiment: Experiment, arm: str) -> bool:

@@ -1,6 +1,6 @@
 """Results that are larger than memory, read a few records at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["record_slices"]
+__all__ = ["quantile", "record_slices", "seed_quantiles"]
 
 SLICE_BYTES = 128 * 2**20
 
@@ -31,3 +31,16 @@ def record_slices(values: "xarray.DataArray") -> Iterator[np.ndarray]:
         step = max(step // together, 1) * together if step > together else step
     for start in range(0, records, step):
         yield values.isel(record=slice(start, start + step)).values
+
+
+def seed_quantiles(values: "xarray.DataArray", shares: Sequence[float]) -> np.ndarray:
+    """Quantiles over seeds, `(share, record, ...)`, of values with the dims `seed, record` and perhaps others."""
+    parts = [[quantile(part, share) for share in shares] for part in record_slices(values)]
+    return np.concatenate([np.stack(part) for part in parts], axis=1)
+
+
+def quantile(values: np.ndarray, share: float) -> np.ndarray:
+    """Quantile over the seeds with a number: one of their values, since -inf cannot be averaged."""
+    ordered = np.sort(values, axis=0)  # NaN is last
+    index = (share * (np.sum(~np.isnan(values), axis=0) - 1)).astype(int)
+    return np.take_along_axis(ordered, np.maximum(index, 0)[None], axis=0)[0]

@@ -3,94 +3,88 @@
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 import numpy as np
 
-from vgrad_jax.errors import InputError
+from vgrad_jax.statistics.bootstrap import Distribution, distribution
 from vgrad_jax.statistics.intervals import Estimate, share
+from vgrad_jax.statistics.outcomes import Outcomes, completed_seeds, outcomes
+from vgrad_jax.statistics.survival import median_time, restricted_mean, survival_curve
 from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["ArmSummary", "completed_seeds", "summarise"]
+__all__ = ["BOOTSTRAP_SEED", "ArmSummary", "summarise"]
+
+BOOTSTRAP_SEED = 0
+"""Of the resampling behind intervals of accuracies, unless a key is given."""
 
 
 class ArmSummary(NamedTuple):
-    """One arm, over its completed seeds."""
+    """One arm, over its completed seeds. A run converges, or it diverges, or it is dead, or it is stuck."""
 
     arm: str
     n: int
     converged: Estimate
     """Share that converged, with its Wilson 95 % interval."""
-    median_epochs: float | None
-    """Median completed epochs to converge over ALL runs; None when fewer than half converge within the budget."""
-    mean_epochs_within_budget: float
-    """Restricted mean: a run that never converges counts with the whole budget."""
-    test_accuracy: tuple[float, float, float]
-    """10 %, 50 % and 90 % quantiles after the last epoch."""
-    diverged: int
-    not_converged: int
+    median_epochs: Estimate
+    """Median completed epochs to converge over ALL runs; infinite where fewer than half converge within the budget."""
+    restricted_mean_epochs: Estimate
+    """Mean within the budget: a run that never converges counts with the whole budget."""
+    test_accuracy: Distribution
+    """After the last epoch."""
+    diverged: Estimate
+    """Share of runs with a loss that was not finite."""
+    dead: Estimate
+    """Share of runs that neither converge nor diverge and end with an exactly zero gradient in their first layer."""
+    stuck: Estimate
+    """Share of the other runs that do not converge: they have a gradient, and it does not help them in time."""
     initial_gradient_log10_rms: tuple[float, ...]
     """Median over seeds, by layer, at initialisation; -inf where most seeds have none, NaN where none is finite."""
     final_gradient_log10_rms: tuple[float, ...]
     """The same after the last epoch."""
-    no_gradient: Estimate
-    """Share of runs that end with an exactly zero gradient in their first layer."""
 
 
-def completed_seeds(results: "xarray.Dataset", arm: str) -> "xarray.Dataset":
-    """An arm's runs that are there.
-
-    Raises:
-        InputError: none is.
-    """
-    one = results.sel(arm=arm)
-    there = np.flatnonzero(one["completed"].values)
-    if not len(there):
-        raise InputError(f"no run of arm {arm!r} is finished; go on with the sweep first")
-    return one if len(there) == one.sizes["seed"] else one.isel(seed=there)
-
-
-def summarise(results: "xarray.Dataset") -> list[ArmSummary]:
+def summarise(results: "xarray.Dataset", key: jax.Array | None = None) -> list[ArmSummary]:
     """Every arm with its numbers, in the order of the results.
+
+    Args:
+        results: of a sweep.
+        key: of the resampling behind the intervals of accuracies; None is the key of `BOOTSTRAP_SEED`.
 
     Raises:
         InputError: an arm without a finished run.
     """
+    key = jax.random.key(BOOTSTRAP_SEED) if key is None else key
+    arms, ends = arms_of(results), outcomes(results)
     return [
-        _summarise_arm(arm, completed_seeds(results, arm), experiment.mlp.num_layers)
-        for arm, experiment in arms_of(results).items()
+        _summarise_arm(
+            arm, completed_seeds(results, arm), ends[arm], experiment.mlp.num_layers, jax.random.fold_in(key, index)
+        )
+        for index, (arm, experiment) in enumerate(arms.items())
     ]
 
 
-def _summarise_arm(arm: str, runs: "xarray.Dataset", layers: int) -> ArmSummary:
-    n = runs.sizes["seed"]
-    budget = float(runs["epoch"][-1])
-    epochs = runs["epochs_to_converge"].values.astype(np.float64)
-    all_epochs = np.where(np.isnan(epochs), np.inf, epochs)
-    median = float(np.sort(all_epochs)[(n - 1) // 2])
-    final_accuracy = runs["test_accuracy"].isel(record=-1).values
-    outcome = runs["outcome"].values
+def _summarise_arm(arm: str, runs: "xarray.Dataset", ends: Outcomes, layers: int, key: jax.Array) -> ArmSummary:
+    n = len(ends.seeds)
     gradients = runs["gradient_log10_rms"].isel(layer=slice(layers))
     initial, final = gradients.isel(record=0).values, gradients.isel(record=-1).values
+    failed = ~ends.converged & ~ends.diverged
+    dead = failed & np.isneginf(final[:, 0])
     return ArmSummary(
         arm=arm,
         n=n,
-        converged=share(int(runs["converged"].sum()), n),
-        median_epochs=median if np.isfinite(median) else None,
-        mean_epochs_within_budget=float(np.minimum(all_epochs, budget).mean()),
-        test_accuracy=_quantiles(final_accuracy),
-        diverged=int((outcome == "diverged").sum()),
-        not_converged=int((outcome == "not_converged").sum()),
+        converged=share(int(ends.converged.sum()), n),
+        median_epochs=median_time(survival_curve(ends.times, ends.converged)),
+        restricted_mean_epochs=restricted_mean(ends.times, ends.converged, ends.budget),
+        test_accuracy=distribution(runs["test_accuracy"].isel(record=-1).values, key),
+        diverged=share(int(ends.diverged.sum()), n),
+        dead=share(int(dead.sum()), n),
+        stuck=share(int((failed & ~dead).sum()), n),
         initial_gradient_log10_rms=_medians(initial),
         final_gradient_log10_rms=_medians(final),
-        no_gradient=share(int(np.isneginf(final[:, 0]).sum()), n),
     )
-
-
-def _quantiles(values: np.ndarray) -> tuple[float, float, float]:
-    low, middle, high = np.quantile(values.astype(np.float64), [0.1, 0.5, 0.9])
-    return float(low), float(middle), float(high)
 
 
 def _medians(values: np.ndarray) -> tuple[float, ...]:

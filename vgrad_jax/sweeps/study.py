@@ -4,7 +4,6 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
-from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +109,7 @@ def versions() -> dict[str, str]:
     """Versions and machine, for the record."""
     device = jax.devices()[0]
     return {
-        **_packages(),
+        **{name: version(name) for name in ("vgrad_jax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")},
         "python": sys.version.split()[0],
         "machine": platform.machine(),
         "instructions": _instructions(),
@@ -118,11 +117,6 @@ def versions() -> dict[str, str]:
         "device": f"{device.platform}: {device.device_kind}",
         "settings": ", ".join(f"{name}={getattr(jax.config, name)}" for name in JAX_SETTINGS),
     }
-
-
-@cache  # They are looked up on the disk.
-def _packages() -> dict[str, str]:
-    return {name: version(name) for name in ("vgrad_jax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")}
 
 
 def check_versions(found: Mapping[str, str], opening: str) -> None:

@@ -1,15 +1,18 @@
 """Figures of a sweep: each a function of the results that returns a matplotlib `Figure`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.accuracy import accuracy_bands, accuracy_curves
 from vgrad_jax.report.figures.arms import overview, share_converged
+from vgrad_jax.report.figures.effects import interaction_plot
 from vgrad_jax.report.figures.gradients import gradient_heatmap, gradient_profiles
 from vgrad_jax.report.figures.speed import speed_bars
 from vgrad_jax.report.figures.strips import final_accuracy, weight_change
+from vgrad_jax.report.figures.times import survival_curves
+from vgrad_jax.report.figures.weights import first_layer_paths
+from vgrad_jax.report.findings import Findings
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH
-from vgrad_jax.statistics.summary import ArmSummary
 
 if TYPE_CHECKING:
     import xarray
@@ -20,17 +23,21 @@ __all__ = [
     "accuracy_curves",
     "all_figures",
     "final_accuracy",
+    "first_layer_paths",
     "gradient_heatmap",
     "gradient_profiles",
+    "interaction_plot",
     "overview",
     "share_converged",
     "speed_bars",
+    "survival_curves",
     "weight_change",
 ]
 
 
-def all_figures(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "Iterator[tuple[str, str, Figure]]":
+def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tuple[str, str, Figure]]":
     """Every figure with its file name and a caption that says what to look for."""
+    summaries = findings.summaries
     n = min(summary.n for summary in summaries)
     seeds = f"{n} seeds an arm" if n == max(summary.n for summary in summaries) else f"{n} seeds an arm or more"
     yield (
@@ -39,6 +46,21 @@ def all_figures(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "
         "(colour) and still end far apart: the activation is not what separates them.",
         overview(results, summaries),
     )
+    yield (
+        "survival",
+        "Runs that have not converged yet, epoch by epoch, with 95 % intervals; below, how many they are. A curve that "
+        "levels off above zero has runs that no patience would help; curves that cross mean that which arm is better "
+        "depends on the budget.",
+        survival_curves(results),
+    )
+    design = findings.crossed or next(iter(findings.designs), None)
+    if design is not None:
+        yield (
+            "interaction",
+            f"The two changes taken apart: {design.first} and {design.second}, with 95 % intervals. Parallel lines "
+            "mean that each does the same whatever the other is; lines that cross, that neither can be judged alone.",
+            interaction_plot(design, summaries),
+        )
     yield (
         "accuracy",
         "Training accuracy over epochs. The dotted line is what somebody who trains once would have seen; the band is "
@@ -54,14 +76,16 @@ def all_figures(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "
     )
     yield (
         "gradient_heatmap",
-        "Depth against time. Darker is smaller. Small everywhere late in training can simply mean solved; small from "
-        "the first epoch with an accuracy that stays flat cannot.",
+        "Depth against time, for the lower tenth of seeds, the median one and the upper tenth. Darker is smaller. "
+        "Small everywhere late in training can simply mean solved; small from the first epoch with an accuracy that "
+        "stays flat cannot. Rows that differ mean that seeds do.",
         gradient_heatmap(results),
     )
     yield (
         "final_accuracy",
-        "Test accuracy after the last epoch, one dot a seed. Two clumps in one arm mean that an average would describe "
-        "no run at all.",
+        "Test accuracy after the last epoch, one dot a seed, between what always naming the larger class scores and, "
+        "for made data, what the best possible rule would (computed from the noise). Two clumps in one arm mean that "
+        "an average would describe no run at all.",
         final_accuracy(results),
     )
     change = weight_change(results)
@@ -71,4 +95,12 @@ def all_figures(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "
             "The article's evidence as a distribution: how far the first layer's weights move from epoch "
             f"{FIRST_EPOCH} to {SECOND_EPOCH}, one dot a seed.",
             change,
+        )
+    paths = first_layer_paths(results)
+    if paths is not None:
+        yield (
+            "first_layer_paths",
+            "The same over the whole training: how far the first layer's weights are from where they began. The "
+            "article shows one such path; the dotted line is one seed, the band is what it could have shown.",
+            paths,
         )

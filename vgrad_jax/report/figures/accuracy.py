@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, arm_names, new_figure, panels_of
+from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.statistics.streaming import record_slices
-from vgrad_jax.statistics.summary import completed_seeds
 
 if TYPE_CHECKING:
     import xarray

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import arm_colour, new_figure
+from vgrad_jax.report.figures.style import arm_colour, arm_style, new_figure
 from vgrad_jax.statistics.summary import ArmSummary
 
 if TYPE_CHECKING:
@@ -29,15 +29,13 @@ def overview(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "Fig
     figure = new_figure(12, 0.42 * len(summaries) + 1.6)
     left, right = figure.subplots(1, 2)
     _draw_shares(left, summaries)
-    marks = "os^Dv<>pP*"
     for index, summary in enumerate(summaries):
         profile = np.asarray(summary.initial_gradient_log10_rms)
-        colour = arm_colour(summary.arm)
-        dash = ("-", "--", ":", "-.")[index // 2 % 4]
+        colour, dash, mark = arm_style(summary.arm, index)
         label = summary.arm if np.isfinite(profile).all() else f"{summary.arm} (exactly zero where missing)"
         shown = np.where(np.isfinite(profile), profile, np.nan)
         # Marks and dashes differ too: colour says only which activation it is.
-        right.plot(shown, marks[index % len(marks)] + dash, color=colour, label=label, markersize=5, linewidth=1.2)
+        right.plot(shown, mark + dash, color=colour, label=label, markersize=5, linewidth=1.2)
     right.set(xlabel="layer (0 is the input side)", ylabel="gradient at initialisation\nlog10 RMS, median over seeds")
     right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     right.locator_params(axis="x", integer=True)

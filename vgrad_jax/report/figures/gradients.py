@@ -1,7 +1,7 @@
 """Sizes of gradients: by layer, and by layer and time."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from vgrad_jax.report.figures.style import (
     ORANGE,
     arm_names,
     gradients_of,
+    new_figure,
     one_legend,
     panels_of,
-    quantile,
 )
 from vgrad_jax.report.predictions import predictions
-from vgrad_jax.statistics.streaming import record_slices
+from vgrad_jax.statistics.streaming import quantile, seed_quantiles
 from vgrad_jax.theory.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["gradient_heatmap", "gradient_profiles"]
+
+SHOWN_QUANTILES = (0.1, 0.5, 0.9)
+ARMS_IN_A_ROW = 7
 
 
 def gradient_profiles(results: "xarray.Dataset") -> "Figure":
@@ -47,31 +50,53 @@ def gradient_profiles(results: "xarray.Dataset") -> "Figure":
 
 
 def gradient_heatmap(results: "xarray.Dataset") -> "Figure":
-    """Depth against time: the median gradient over seeds, hatched where most seeds have none at all."""
+    """Depth against time: the gradient's 10 %, 50 % and 90 % quantile over seeds, hatched where it is exactly zero."""
     arms = arm_names(results)
-    medians = {
-        arm: np.concatenate([quantile(values, 0.5) for values in record_slices(gradients_of(results, arm))])
-        for arm in arms
-    }
-    finite = np.concatenate([values[np.isfinite(values)] for values in medians.values()])
+    shown = {arm: seed_quantiles(gradients_of(results, arm), SHOWN_QUANTILES) for arm in arms}
+    finite = np.concatenate([values[np.isfinite(values)] for values in shown.values()])
     low, high = (math.floor(finite.min()), math.floor(finite.max()) + 1) if len(finite) else (-1, 0)
-    figure, panels = panels_of(arms, "layer (0 is the input side)", "epoch", share_y=False)
-    epoch = results["epoch"].values
+    columns = min(len(arms), ARMS_IN_A_ROW)
+    blocks = math.ceil(len(arms) / columns)
+    lines = len(SHOWN_QUANTILES)
+    figure = new_figure(1.55 * columns + 1.5, (1.25 * lines + 0.4) * blocks + 0.4)
+    grid = figure.subplots(lines * blocks, columns, squeeze=False, sharex=True)
+    used = []
     image = None
-    for arm, axes in zip(arms, panels, strict=True):
-        values = medians[arm]
-        extent = (epoch[0], epoch[-1], values.shape[1] - 0.5, -0.5)
-        axes.set_facecolor("white")
-        axes.patch.set(hatch="xxx", edgecolor="#999999")
-        shown = np.ma.masked_invalid(values.T)
-        image = axes.imshow(
-            shown, aspect="auto", extent=extent, vmin=low, vmax=high, cmap="viridis", interpolation="none"
-        )
-        axes.set_yticks(range(values.shape[1]))
+    for place in range(blocks * columns):
+        for line, share in enumerate(SHOWN_QUANTILES):
+            axes = grid[place // columns * lines + line, place % columns]
+            if place >= len(arms):
+                axes.remove()
+                continue
+            used.append(axes)
+            image = _draw_heatmap(axes, shown[arms[place]][line], results["epoch"].values, low, high)
+            if not line:
+                axes.set_title(arms[place], fontsize=8)
+            if not place % columns:
+                axes.set_ylabel(f"{share:.0%} of seeds\nare below", fontsize=7)
     if image is not None:
-        figure.colorbar(image, ax=panels, label="gradient, log10 RMS (median over seeds)", shrink=0.8)
-    figure.text(0.01, -0.02, "hatched: exactly zero in most seeds, or not finite in any", fontsize=8)
+        figure.colorbar(image, ax=used, label="gradient, log10 RMS", shrink=0.8)
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("layer (0 is the input side)", fontsize=9)
+    figure.text(0.01, -0.02, "hatched: exactly zero, or not finite in any seed", fontsize=8)
     return figure
+
+
+def _draw_heatmap(axes: "Axes", values: np.ndarray, epoch: np.ndarray, low: float, high: float) -> Any:
+    axes.set_facecolor("white")
+    axes.patch.set(hatch="xxx", edgecolor="#999999")
+    axes.tick_params(labelsize=7)
+    layers = values.shape[1]
+    axes.set_yticks(range(0, layers, math.ceil(layers / 8)))
+    return axes.imshow(
+        np.ma.masked_invalid(values.T),
+        aspect="auto",
+        extent=(epoch[0], epoch[-1], layers - 0.5, -0.5),
+        vmin=low,
+        vmax=high,
+        cmap="viridis",
+        interpolation="none",
+    )
 
 
 def _draw_profile(axes: "Axes", values: np.ndarray, floor: float, colour: str, dash: str, label: str) -> None:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgrad_jax.report.figures.style import MOST_DOTS, arm_colour, arm_names, new_figure
+from vgrad_jax.statistics.ceiling import bayes_accuracy, majority_share
+from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
-from vgrad_jax.statistics.summary import completed_seeds
+from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray
@@ -17,10 +19,24 @@ __all__ = ["final_accuracy", "weight_change"]
 
 
 def final_accuracy(results: "xarray.Dataset") -> "Figure":
-    """Distribution of the test accuracy after the last epoch, and the article's own run."""
+    """Distribution of the test accuracy after the last epoch, between what anybody gets and what nobody beats."""
+    arms = arms_of(results)
     published = {p.arm: p.published for p in placements(results) if "accuracy" in p.quantity}
-    values = {arm: completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values for arm in arm_names(results)}
-    return _strips(values, published, "test accuracy after the last epoch", log=False)
+    values = {arm: completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values for arm in arms}
+    figure = _strips(values, published, "test accuracy after the last epoch", log=False)
+    (axes,) = figure.axes
+    data = {arm.data for arm in arms.values()}
+    if len(data) == 1:
+        (one,) = data
+        lines = [(majority_share(one), "always naming the larger class")]
+        ceiling = bayes_accuracy(one)
+        lines += [] if ceiling is None else [(ceiling, "the best possible rule (Bayes)")]
+        for value, label in lines:
+            axes.axvline(value, color="black", linestyle="--", linewidth=1)
+            axes.text(
+                value, len(values) - 0.52, f" {label} {value:.1%}", rotation=90, fontsize=6, va="bottom", ha="right"
+            )
+    return figure
 
 
 def weight_change(results: "xarray.Dataset") -> "Figure | None":

@@ -4,9 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from vgrad_jax.statistics.summary import completed_seeds
+from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
@@ -24,11 +22,11 @@ __all__ = [
     "ORANGE",
     "arm_colour",
     "arm_names",
+    "arm_style",
     "gradients_of",
     "new_figure",
     "one_legend",
     "panels_of",
-    "quantile",
 ]
 
 # Okabe and Ito's palette: told apart by the colour-blind; every line also differs in dash or place.
@@ -81,14 +79,12 @@ def arm_colour(arm: str) -> str:
     return BLUE if arm.startswith("tanh") else ORANGE if arm.startswith("relu") else GREY
 
 
-def quantile(values: np.ndarray, share: float) -> np.ndarray:
-    """Quantile over the seeds with a number: one of their values, since -inf cannot be averaged."""
-    ordered = np.sort(values, axis=0)  # NaN is last
-    index = (share * (np.sum(~np.isnan(values), axis=0) - 1)).astype(int)
-    return np.take_along_axis(ordered, np.maximum(index, 0)[None], axis=0)[0]
-
-
 def gradients_of(results: "xarray.Dataset", arm: str) -> "xarray.DataArray":
     """`(seed, record, layer)` of the layers that the arm has, not read yet."""
     layers = arms_of(results)[arm].mlp.num_layers
     return completed_seeds(results, arm)["gradient_log10_rms"].isel(layer=slice(layers))
+
+
+def arm_style(arm: str, place: int) -> tuple[str, str, str]:
+    """Colour, dash and mark of an arm: colour says the activation, where the name does, and the others which it is."""
+    return arm_colour(arm), ("-", "--", ":", "-.")[place // 2 % 4], "os^Dv<>pP*"[place % 10]

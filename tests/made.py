@@ -1,0 +1,65 @@
+"""Results of a sweep that nobody trained: what the statistics and the page have to say about them is known."""
+
+import json
+
+import numpy as np
+import xarray
+
+from vgrad_jax import presets
+from vgrad_jax.data import load_data
+from vgrad_jax.sweeps import study as studies
+from vgrad_jax.sweeps.results import VARIABLES, coordinates
+
+EPOCHS = 200
+
+
+def made_results(times, *, arms=None, epochs=EPOCHS, diverged=(), seed=0):
+    """Results in which run k of an arm converges at `times[arm][k]`, or never where that is NaN.
+
+    Args:
+        times: arm name to epochs.
+        arms: arm name to experiment; None are the article's.
+        epochs: of training.
+        diverged: arms whose runs without a time diverged.
+        seed: of accuracies, losses and gradients, which are drawn.
+    """
+    article = presets.article(epochs=epochs)
+    arms = {name: (arms or article)[name] for name in times}
+    num_seeds = max(map(len, times.values()))
+    widths = {name: (2, *arm.mlp.hidden, 1) for name, arm in arms.items()}
+    labels = coordinates(arms, num_seeds, widths)
+    rng = np.random.default_rng(seed)
+    sizes = {dim: len(values) for dim, values in labels.values()}
+    data = {}
+    for name, variable in VARIABLES.items():
+        if set(variable.dims) <= set(sizes):
+            shape = tuple(sizes[dim] for dim in variable.dims)
+            dtype = "U13" if variable.dtype == "str" else variable.dtype
+            data[name] = (variable.dims, np.full(shape, variable.fill, dtype))
+    for row, (arm, wanted) in enumerate(times.items()):
+        wanted, n = np.asarray(wanted, float), len(wanted)
+        converged = np.isfinite(wanted)
+        data["epochs_to_converge"][1][row, :n] = wanted
+        data["converged"][1][row, :n] = converged
+        data["completed"][1][row, :n] = True
+        data["outcome"][1][row, :n] = np.where(
+            converged, "converged", "diverged" if arm in diverged else "not_converged"
+        )
+        layers = arms[arm].mlp.num_layers
+        records = sizes["record"]
+        grown = np.linspace(0.5, 1, records) * np.where(converged, 0.84, 0.55)[:, None]
+        for kind in ("train_accuracy", "test_accuracy"):
+            data[kind][1][row, :n] = np.round(np.clip(grown + rng.normal(0, 0.01, grown.shape), 0, 1) * 500) / 500
+        for kind in ("train_loss", "test_loss"):
+            data[kind][1][row, :n] = 0.7 - 0.5 * grown
+        for kind in ("gradient_log10_rms", "update_ratio_log10"):
+            data[kind][1][row, :n, :, :layers] = rng.normal(-2, 0.3, (n, records, layers))
+        for kind in ("parameters", "gradients"):
+            if kind in data:
+                data[kind][1][row, :n] = rng.normal(0, 1, data[kind][1][row, :n].shape)
+    study = studies.describe(arms, {name: load_data(arm.data) for name, arm in arms.items()}, 0, stored=True)
+    return xarray.Dataset(
+        data,
+        coords=labels,
+        attrs={"study": json.dumps(study), "versions": json.dumps(studies.versions()), "engines": "{}", "chunk": 1},
+    )

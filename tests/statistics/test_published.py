@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from vgrad_jax.statistics import published
+from vgrad_jax.statistics.published import Placement, first_layer_change, learned_by, placements
+
+
+@pytest.fixture(scope="module")
+def article():
+    arms = vg.presets.article(epochs=100)
+    return vg.sweep({name: arms[name] for name in ("tanh_uniform", "relu_he")}, 8, progress=False)
+
+
+def test_first_layer_change_against_the_parameters(article):
+    key = vg.run_key(0, 5)
+    kernels = vg.train(vg.presets.article(epochs=100)["relu_he"], key).parameters[0].kernel
+    expected = np.abs(kernels[1] - kernels[0]).mean()
+    np.testing.assert_allclose(first_layer_change(article, "relu_he")[5], expected, rtol=1e-2, atol=1e-6)
+
+
+def test_published_numbers_are_held_against_the_same_training_only(article):
+    placed = placements(article)
+    assert {(p.arm, p.published) for p in placed} == {("tanh_uniform", 0.0141), ("relu_he", 0.3805)}
+    assert all(p.n == 8 and 0 <= p.share_below <= 1 for p in placed)
+    assert learned_by(article, "tanh_uniform") is None
+    assert learned_by(article, "tanh_uniform", epoch=100).shape == (8,)
+    arms = vg.presets.article(epochs=100)
+    swapped = vg.sweep({"tanh_uniform": arms["relu_he"], "relu_he": arms["tanh_uniform"]}, 2, progress=False)
+    assert placements(swapped) == []
+
+
+def test_a_published_accuracy_ties_with_the_same_share_in_float32():
+    tied = published._place("a", "accuracy", 0.56, np.full(10, 280 / 500, np.float32))
+    assert tied.share_below == 0.5
+    assert tied.inside
+    spread = published._place("a", "accuracy", 0.56, np.float32([0.5, 0.56, 0.6, 0.7]))
+    assert spread.share_below == (1 + 0.5) / 4
+
+
+def test_placement_knows_the_central_share():
+    inside = Placement("a", "q", 0.5, 9, (0.1, 0.5, 0.9), 0.5)
+    assert inside.inside
+    assert not inside._replace(published=0.95).inside

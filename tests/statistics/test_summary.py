@@ -1,0 +1,52 @@
+import jax
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from tests.made import EPOCHS, made_results
+from vgrad_jax.statistics.summary import summarise
+
+NEVER = np.nan
+
+
+@pytest.fixture
+def results():
+    times = np.array([20, 30, NEVER, 40, NEVER, 60, 70, NEVER])
+    return made_results({"tanh_uniform": times, "relu_he": np.full(8, NEVER)})
+
+
+def test_against_the_plain_arithmetic(results):
+    for summary in summarise(results):
+        runs = results.sel(arm=summary.arm)
+        times = np.where(runs["converged"], runs["epochs_to_converge"], np.inf)
+        assert summary.n == 8
+        assert summary.converged.value == np.isfinite(times).mean()
+        assert summary.restricted_mean_epochs.value == pytest.approx(np.minimum(times, EPOCHS).mean())
+        assert summary.median_epochs.value == np.sort(times)[3]
+        final = runs["test_accuracy"].values[:, -1].astype(float)
+        quantiles = [part.value for part in summary.test_accuracy[1:]]
+        np.testing.assert_allclose(quantiles, np.quantile(final, [0.1, 0.5, 0.9]))
+        assert len(summary.initial_gradient_log10_rms) == 6
+
+
+def test_every_run_has_one_fate(results):
+    results["outcome"].loc[{"arm": "tanh_uniform", "seed": 2}] = "diverged"
+    results["gradient_log10_rms"].loc[{"arm": "tanh_uniform", "seed": [2, 4], "layer": 0, "record": EPOCHS}] = -np.inf
+    summary = summarise(results)[0]
+    fates = (summary.converged, summary.diverged, summary.dead, summary.stuck)
+    assert [fate.value * 8 for fate in fates] == [5, 1, 1, 1]
+
+
+def test_unfinished_runs_are_left_out(results):
+    results["completed"][:, 5:] = False
+    assert [summary.n for summary in summarise(results)] == [5, 5]
+    results["completed"][0] = False
+    with pytest.raises(vg.InputError, match="no run of arm 'tanh_uniform' is finished"):
+        summarise(results)
+
+
+def test_the_key_moves_nothing_but_the_bootstrap(results):
+    default, same, other = (summarise(results, key)[0] for key in (None, jax.random.key(0), jax.random.key(1)))
+    assert default == same
+    assert default.converged == other.converged
+    assert default.test_accuracy.interquartile_mean != other.test_accuracy.interquartile_mean

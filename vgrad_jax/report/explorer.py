@@ -1,0 +1,58 @@
+"""What the page's chart shows: quantiles over seeds of every arm's gradients and accuracy."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgrad_jax.report.figures.style import arm_names, gradients_of
+from vgrad_jax.statistics.outcomes import completed_seeds
+from vgrad_jax.statistics.streaming import seed_quantiles
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["explorer_data"]
+
+MOST_RECORDS = 100
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def explorer_data(results: "xarray.Dataset") -> dict[str, Any]:
+    """Plain values for a script: at most 100 epochs, evenly spread.
+
+    Returns:
+        `epochs`, and for each of `arms` its name, its `n` and its `series`: a label, a unit and
+        `values[quantile][epoch]` for the 10 %, 50 % and 90 % quantile, "zero" where it is exactly zero and None where
+        it is not finite.
+    """
+    total = results.sizes["record"]
+    kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
+    return {
+        "epochs": results["epoch"].values[kept].tolist(),
+        "arms": [
+            {"name": arm, "n": int(results["completed"].sel(arm=arm).sum()), "series": _series(results, arm, kept)}
+            for arm in arm_names(results)
+        ],
+    }
+
+
+def _series(results: "xarray.Dataset", arm: str, kept: np.ndarray) -> list[dict[str, Any]]:
+    runs = completed_seeds(results, arm)
+    gradients = seed_quantiles(gradients_of(results, arm).isel(record=kept), QUANTILES)
+    found = [
+        _one(gradients[..., layer], f"gradient of layer {layer}", "log10 RMS") for layer in range(gradients.shape[-1])
+    ]
+    for kind in ("train", "test"):
+        accuracy = seed_quantiles(runs[f"{kind}_accuracy"].isel(record=kept), QUANTILES)
+        found.append(_one(accuracy, f"{kind} accuracy", "share"))
+    return found
+
+
+def _one(quantiles: np.ndarray, label: str, unit: str) -> dict[str, Any]:
+    return {"label": label, "unit": unit, "values": [[_plain(value) for value in line] for line in quantiles]}
+
+
+def _plain(value: float) -> float | str | None:
+    if np.isneginf(value):
+        return "zero"
+    return round(float(value), 3) if np.isfinite(value) else None

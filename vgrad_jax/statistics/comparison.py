@@ -1,0 +1,146 @@
+"""Two arms against each other: who converges, who is faster, and how sure that is."""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vgrad_jax.statistics.intervals import Estimate, difference, share
+from vgrad_jax.statistics.outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.survival import check_times, median_time, restricted_mean, survival_curve
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["Pair", "TimeComparison", "compare_arms", "compare_times"]
+
+
+class TimeComparison(NamedTuple):
+    """Times to converge of two groups of runs, `a` and `b`."""
+
+    n_a: int
+    n_b: int
+    budget: float
+    logrank_chi2: float
+    """Of the two curves' equality, with one degree of freedom; NaN where no run converges at all."""
+    logrank_p: float
+    restricted_mean_a: float
+    """Mean time within the budget."""
+    restricted_mean_b: float
+    restricted_mean_difference: Estimate
+    """`a` minus `b`."""
+    median_a: float
+    """Infinite where fewer than half converge."""
+    median_b: float
+    probability_a_faster: float
+    """That a run of `a` converges before one of `b`; ties, and two that never converge, count one half."""
+    mann_whitney_p: float
+    """Two-sided, that this probability is one half."""
+    share_a: Estimate
+    """Share that converged within the budget."""
+    share_b: Estimate
+    share_difference: Estimate
+    """`a` minus `b`."""
+
+
+class Pair(NamedTuple):
+    """Two arms of a sweep, compared."""
+
+    a: str
+    b: str
+    comparison: TimeComparison
+    logrank_p_adjusted: float
+    """For the number of pairs, by Benjamini and Hochberg (1995): the false discovery rate at which it would count."""
+
+
+def compare_times(
+    a_times: ArrayLike,
+    a_observed: ArrayLike,
+    b_times: ArrayLike,
+    b_observed: ArrayLike,
+    budget: float | int,
+) -> TimeComparison:
+    """Compare the times to converge of two independent groups of runs.
+
+    The curves may cross and level off above zero, so nothing here assumes proportional hazards.
+
+    Args:
+        a_times: epochs until each run of `a` converged, or was last seen; `(runs,)`.
+        a_observed: False where the budget ran out first.
+        b_times: the same of `b`.
+        b_observed: the same of `b`.
+        budget: epochs; restricted means and shares are within it.
+
+    Raises:
+        InputError: different lengths, no run, times that are negative or not finite, an impossible budget.
+
+    >>> never, times = np.array([50.0, 50.0, 50.0]), np.array([10.0, 20.0, 50.0])
+    >>> found = compare_times(times, np.array([True, True, False]), never, np.array([False] * 3), budget=50)
+    >>> round(found.probability_a_faster, 3), found.restricted_mean_a, found.median_b
+    (0.833, 26.666666666666668, inf)
+    """
+    from scipy import stats
+
+    a_times, a_observed = check_times(a_times, a_observed)
+    b_times, b_observed = check_times(b_times, b_observed)
+    mean_a = restricted_mean(a_times, a_observed, budget)
+    mean_b = restricted_mean(b_times, b_observed, budget)
+    share_a, share_b = (
+        share(int((observed & (times <= budget)).sum()), len(times))
+        for times, observed in ((a_times, a_observed), (b_times, b_observed))
+    )
+    if a_observed.any() or b_observed.any():
+        logrank = stats.logrank(
+            stats.CensoredData.right_censored(a_times, ~a_observed),
+            stats.CensoredData.right_censored(b_times, ~b_observed),
+        )
+        chi2, p = float(logrank.statistic) ** 2, float(logrank.pvalue)
+    else:
+        chi2, p = np.nan, np.nan
+    # A run that is not observed is slower than all that are, and ties with the others that are not.
+    a_rank, b_rank = np.where(a_observed, a_times, np.inf), np.where(b_observed, b_times, np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        faster = stats.mannwhitneyu(b_rank, a_rank, alternative="two-sided", method="asymptotic")
+    probability = float(faster.statistic) / (len(a_times) * len(b_times))
+    return TimeComparison(
+        n_a=len(a_times),
+        n_b=len(b_times),
+        budget=float(budget),
+        logrank_chi2=chi2,
+        logrank_p=p,
+        restricted_mean_a=mean_a.value,
+        restricted_mean_b=mean_b.value,
+        restricted_mean_difference=difference(mean_a, mean_b),
+        median_a=median_time(survival_curve(a_times, a_observed)).value,
+        median_b=median_time(survival_curve(b_times, b_observed)).value,
+        probability_a_faster=probability,
+        # All tied: nothing speaks against one half.
+        mann_whitney_p=float(faster.pvalue) if np.isfinite(faster.pvalue) else 1.0,
+        share_a=share_a,
+        share_b=share_b,
+        share_difference=difference(share_a, share_b),
+    )
+
+
+def compare_arms(results: "xarray.Dataset") -> list[Pair]:
+    """All pairs of a sweep's arms, with control of the false discovery rate over them.
+
+    Arms are compared as independent groups; that run k of each has the same key is left unused, which costs precision
+    where runs of the same seed are alike.
+    """
+    return _compare(outcomes(results))
+
+
+def _compare(arms: Mapping[str, Outcomes]) -> list[Pair]:
+    from scipy.stats import false_discovery_control
+
+    found = [
+        (a, b, compare_times(arms[a].times, arms[a].converged, arms[b].times, arms[b].converged, arms[a].budget))
+        for a, b in combinations(arms, 2)
+    ]
+    if not found:
+        return []
+    adjusted = false_discovery_control([1.0 if np.isnan(c.logrank_p) else c.logrank_p for _, _, c in found])
+    return [Pair(a, b, comparison, float(p)) for (a, b, comparison), p in zip(found, adjusted, strict=True)]
