@@ -44,11 +44,11 @@ def test_sweep_leaves_page_figures_and_results(study):
         "figures",
         "index.html",
         "results.zarr",
-        "summary.json",
+        "tables",
     }
     results = vg.open_results(folder / "pair")
     assert dict(results.sizes)["seed"] == 3
-    assert json.loads((folder / "pair" / "summary.json").read_text())["answer"] == numbers["answer"]
+    assert json.loads((folder / "pair" / "tables" / "summary.json").read_text())["answer"] == numbers["answer"]
 
 
 def test_report_makes_the_page_again(study):
@@ -96,7 +96,7 @@ def test_run_ends_with_what_the_article_prints(tmp_path):
         (("sweep", "--epochs", "1000000000000"), "10000000 at the most"),
         (("run", "--arm", "relu_he", "--seed", "5000000000"), "4294967295 at the most"),
         (("run", "--arm", "relu_he", "--out", "pair"), "already in use"),
-        (("run", "--arm", "relu_he", "--out", "pair/summary.json"), "pair/summary.json"),
+        (("run", "--arm", "relu_he", "--out", "pair/index.html"), "pair/index.html"),
         (("report", "pair/results.zarr"), "give the folder that holds it"),
         (("sweep", "--bogus"), "bogus"),
         (("run", "--arm", "relu"), "did you mean 'relu_he'"),

@@ -50,7 +50,7 @@
       chart.append(make("text", { x: scale.x(epoch), y: height - 16, "text-anchor": "middle" }, epoch));
     }
     chart.append(make("text", { x: width / 2, y: height - 2, "text-anchor": "middle" }, "epoch"));
-    chart.append(make("text", { x: 4, y: top, "text-anchor": "start" }, unit));
+    chart.append(make("text", { x: left + 6, y: top + 12, "text-anchor": "start" }, unit));
   };
 
   const path = (scale, values, from) => {

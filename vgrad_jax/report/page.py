@@ -77,9 +77,8 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
         incomplete=f"{missing} of {results['completed'].size} runs are still missing." if missing else "",
         columns=COLUMNS,
         rows=rows(findings.summaries),
-        pairs={"headings": PAIR_COLUMNS, "rows": pair_rows(findings.pairs)}
-        if len(findings.pairs) <= MOST_PAIRS
-        else None,
+        pair_columns=PAIR_COLUMNS,
+        pairs=pair_rows(findings.pairs) if len(findings.pairs) <= MOST_PAIRS else [],
         verdicts=[_verdict(arm, diagnosis) for arm, diagnosis in findings.verdicts.items()],
         figures=figures,
         # "<" could end the element that holds them.

@@ -12,6 +12,7 @@ from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -28,14 +29,12 @@ def final_accuracy(results: "xarray.Dataset") -> "Figure":
     data = {arm.data for arm in arms.values()}
     if len(data) == 1:
         (one,) = data
-        lines = [(majority_share(one), "always naming the larger class")]
+        lines = [(majority_share(one), ":", "always naming the larger class")]
         ceiling = bayes_accuracy(one)
-        lines += [] if ceiling is None else [(ceiling, "the best possible rule (Bayes)")]
-        for value, label in lines:
-            axes.axvline(value, color="black", linestyle="--", linewidth=1)
-            axes.text(
-                value, len(values) - 0.52, f" {label} {value:.1%}", rotation=90, fontsize=6, va="bottom", ha="right"
-            )
+        lines += [] if ceiling is None else [(ceiling, "--", "the best possible rule (Bayes)")]
+        for value, dash, label in lines:
+            axes.axvline(value, color="black", linestyle=dash, linewidth=1, label=f"{label}: {value:.1%}")
+        _legend(axes)
     return figure
 
 
@@ -70,10 +69,14 @@ def _strips(values: dict[str, np.ndarray], published: dict[str, float], label: s
     if published:
         axes.plot([], [], "D", color="black", markerfacecolor="none", label="the article's one run")
     axes.plot([], [], "|", color="black", markersize=12, label="median")
-    axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=2)
+    _legend(axes)
     axes.set_yticks(range(len(values)), list(values))
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlabel(label)
     if log:
         axes.set_xscale("log")
     return figure
+
+
+def _legend(axes: "Axes") -> None:
+    axes.legend(fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)

@@ -1,0 +1,93 @@
+"""Every sentence follows the data: with other data it says something else."""
+
+import numpy as np
+import pytest
+
+from tests.made import made_results
+from vgrad_jax.report.findings import find
+from vgrad_jax.report.verdict import arm_verdicts
+
+CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
+SEEDS = 200
+
+
+def study(shares, at=50.0, n=SEEDS, **options):
+    """The crossed cells, of which so many converge; each arm at its own epoch where `at` is a mapping."""
+    times = {
+        arm: np.where(np.arange(n) < share * n, at[arm] if isinstance(at, dict) else at, np.nan)
+        for arm, share in zip(CELLS, shares, strict=True)
+    }
+    return made_results(times, **options)
+
+
+@pytest.mark.parametrize(
+    ("shares", "opening"),
+    [
+        ((0.0, 0.9, 0.4, 0.0), "The initialisation has to change, and the activation adds to it"),
+        ((0.0, 0.9, 0.95, 0.0), "It was the initialisation, not the activation"),
+        ((0.0, 0.9, 0.0, 0.95), "It was the activation, not the initialisation"),
+        ((0.0, 0.9, 0.4, 0.5), "Either change alone helps"),
+        ((0.0, 0.9, 0.0, 0.0), "Only both changes together"),
+        ((0.5, 0.5, 0.5, 0.5), "No change, alone or together"),
+    ],
+)
+def test_the_answer(shares, opening):
+    answer = find(study(shares)).answer
+    assert answer.startswith(opening)
+    assert f"{100 * (shares[2] - shares[0]):+.1f} points" in answer
+
+
+def test_without_the_crossed_cells_the_answer_is_a_ranking():
+    times = {"tanh_uniform": np.full(50, 20.0), "relu_he": np.full(50, np.nan)}
+    assert find(made_results(times)).answer.startswith("tanh_uniform converges most often")
+    assert "cannot be told apart" in find(made_results(dict.fromkeys(times, times["relu_he"]))).answer
+    assert find(made_results({"relu_he": times["relu_he"]})).answer.startswith("relu_he converges in")
+
+
+def test_effects_and_their_interaction():
+    (depends, *_) = find(study((0.1, 0.9, 0.9, 0.1))).sentences
+    assert "that the two depend on each other is not seen" in depends
+    assert "changing the initialisation changes the share that converges by +80.0 points" in depends
+    assert "changing the activation changes the share that converges by +0.0 points" in depends
+    (depends, *_) = find(study((0.1, 0.1, 0.9, 0.9))).sentences
+    assert "the two depend on each other: where the initialisation is changed as well" in depends
+    assert "-160.0 points" in depends
+
+
+def test_who_is_fastest():
+    at = {"tanh_uniform": 90.0, "relu_he": 60.0, "tanh_he": 30.0, "relu_uniform": 80.0}
+    (*_, fastest) = find(study((1, 1, 1, 1), at)).sentences
+    assert fastest.startswith("tanh_he converges soonest, after a mean of 30 epochs")
+    assert "relu_he is next with a mean of 60 epochs" in fastest
+    assert "the former is the faster in 100%" in fastest
+    assert "the curves differ (log-rank test, p < 0.001 after adjusting for 6 pairs)" in fastest
+    swapped = {**at, "relu_he": 30.0, "tanh_he": 60.0}
+    assert find(study((1, 1, 1, 1), swapped)).sentences[-1].startswith("relu_he converges soonest")
+    (*_, even) = find(study((0.5, 0.5, 0.5, 0.5))).sentences
+    assert "the curves cannot be told apart" in even
+    (*_, none) = find(study((0, 0, 0, 0))).sentences
+    assert none == "No run of any arm converges within the budget."
+
+
+def test_remarks():
+    made = study((0.5, 0.5, 0.5, 0.5), n=20)
+    assert find(made).remarks == []
+    made["gradient_log10_rms"].loc[{"arm": "tanh_he", "layer": 0}] = -np.inf
+    for name, value in (("outcome", "diverged"), ("converged", False), ("epochs_to_converge", np.nan)):
+        made[name].loc[{"arm": "relu_he", "seed": 3}] = value
+    remarks = find(made).remarks
+    assert any(text.startswith("tanh_he: 50.0%") and "exactly zero" in text for text in remarks)
+    assert any(text.startswith("relu_he: 5.0%") and "diverged" in text for text in remarks)
+
+
+def test_verdicts_follow_the_gradients():
+    made = study((0.0, 0.9, 0.9, 0.9), n=20)
+    layers, loss = made.sizes["layer"], made["train_loss"]
+    made["gradient_log10_rms"].loc[{"arm": "tanh_uniform"}] = np.linspace(-9, -1, layers)
+    loss.loc[{"arm": "tanh_uniform"}] = 0.7
+    made["gradient_log10_rms"].loc[{"arm": "relu_uniform", "layer": slice(0, 2)}] = -np.inf
+    loss.loc[{"arm": "relu_uniform"}] = 0.7
+    verdicts = {arm: diagnosis.status for arm, diagnosis in arm_verdicts(made).items()}
+    assert verdicts["tanh_uniform"] == "vanishing"
+    assert verdicts["relu_uniform"] == "dead"
+    assert verdicts["relu_he"] == "healthy"

@@ -1,0 +1,136 @@
+"""The page, as a file and in a browser."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.made import EPOCHS, made_results
+from vgrad_jax.report.findings import find
+from vgrad_jax.report.page import write_report
+
+CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
+SEEDS = 12
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def results():
+    times = {arm: np.where(np.arange(SEEDS) < k, 40.0, np.nan) for arm, k in zip(CELLS, (0, 9, 12, 1), strict=True)}
+    return made_results(times)
+
+
+@pytest.fixture(scope="module")
+def folder(results, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page") / "new" / "folder"
+    write_report(results, folder)
+    return folder
+
+
+def test_the_page_stands_alone(folder, results):
+    page = (folder / "index.html").read_text()
+    assert len(page) < 5_000_000
+    assert set(re.findall(r"""(?:src|href)=["']((?!data:)[^"']*)""", page)) == {
+        f"tables/{name}" for name in ("arms.csv", "pairs.csv", "effects.csv", "summary.json", "arms.tex")
+    }
+    assert {path.name for path in (folder / "tables").iterdir()} >= {"arms.csv", "arms.tex", "summary.json"}
+    findings = find(results)
+    for text in (findings.answer, *findings.sentences, *findings.placement_sentences):
+        assert text.replace("'", "&#39;").replace("<", "&lt;") in page
+    command = re.search(r"<pre>(vgrad sweep[^<]*)</pre>", page).group(1)
+    assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command
+    assert all(f"--arm {arm}" in command for arm in CELLS)
+    assert page.count("<figure") == page.count("alt=") == 9
+
+
+def test_an_unfinished_study_says_so(results, tmp_path):
+    partial = results.copy(deep=True)
+    partial["completed"][:, 4:] = False
+    write_report(partial, tmp_path)
+    assert "32 of 48 runs are still missing" in (tmp_path / "index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if BROWSER is None:
+        pytest.skip("no Chromium here")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+def opened(browser, folder, **options):
+    page = browser.new_context(offline=True, **options).new_page()
+    problems = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((folder / "index.html").as_uri())
+    return page, problems
+
+
+def test_in_a_browser_the_chart_answers_the_controls(browser, folder):
+    page, problems = opened(browser, folder)
+    assert page.locator("#explorer").is_visible()
+    readout = page.locator("#readout")
+    assert f"Epoch {EPOCHS}, gradient of layer 0. tanh_uniform (solid, n = {SEEDS}): median -" in readout.inner_text()
+    page.select_option("#arm", label="tanh_he")
+    page.select_option("#series", label="train accuracy")
+    page.select_option("#other", label="nothing")
+    assert "tanh_he (solid" in readout.inner_text()
+    assert "relu_he" not in readout.inner_text()
+    assert "median 0.8" in readout.inner_text()
+    page.focus("#chart")
+    page.keyboard.press("Home")
+    assert readout.inner_text().startswith("Epoch 0,")
+    page.keyboard.press("ArrowRight")
+    assert not readout.inner_text().startswith("Epoch 0,")
+    page.hover("#chart", position={"x": 300, "y": 60})
+    pointed = int(re.match(r"Epoch (\d+)", readout.inner_text()).group(1))
+    assert 0 < pointed < EPOCHS
+    drawn = page.locator("#chart path.median0").get_attribute("d")
+    assert drawn.startswith("M")
+    assert "NaN" not in drawn
+    assert problems == []
+
+
+def test_a_gradient_of_zero_is_said_not_drawn(browser, results, tmp_path):
+    made = results.copy(deep=True)
+    made["gradient_log10_rms"].loc[{"arm": "tanh_uniform", "layer": 0}] = -np.inf
+    write_report(made, tmp_path)
+    page, problems = opened(browser, tmp_path)
+    assert "tanh_uniform (solid, n = 12): median exactly zero" in page.locator("#readout").inner_text()
+    assert page.locator("#chart path.median0").get_attribute("d") == ""
+    assert problems == []
+
+
+def test_without_javascript_everything_but_the_chart_is_there(browser, folder, results):
+    page, _ = opened(browser, folder, java_script_enabled=False)
+    assert not page.locator("#explorer").is_visible()
+    assert page.locator(".answer").inner_text() == find(results).answer
+    assert page.locator("figure img").count() == 9
+    assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(9))
+    assert page.locator("table").count() == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(browser, folder, scheme):
+    page, problems = opened(browser, folder, viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    assert problems == []
+
+
+def test_every_control_has_a_name_and_can_be_reached_by_keyboard(browser, folder):
+    page, _ = opened(browser, folder)
+    for name in ("arm", "beside it", "what"):
+        assert page.get_by_label(name, exact=True).count() == 1
+    page.locator("#arm").focus()
+    reached = []
+    for _ in range(4):
+        reached.append(page.evaluate("document.activeElement.id"))
+        page.keyboard.press("Tab")
+    assert reached == ["arm", "other", "series", "chart"]
