@@ -41,7 +41,8 @@ COLUMNS = (
 )
 
 
-WIDE = 150
+WIDE, MIDDLE = 200, 150
+ONLY_WIDE = ("10 to 90 %", "gradient")
 NARROW = ("arm", "converged", "median epochs", "by layer")
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -80,7 +81,11 @@ def terminal_table(summaries: Sequence[ArmSummary], title: str, width: int = WID
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    shown = [index for index, column in enumerate(COLUMNS) if width >= WIDE or column.heading in NARROW]
+    shown = [
+        index
+        for index, column in enumerate(COLUMNS)
+        if width >= WIDE or column.heading in NARROW or (width >= MIDDLE and column.heading not in ONLY_WIDE)
+    ]
     for index in shown:
         table.add_column(COLUMNS[index].heading, justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows(summaries):
