@@ -13,6 +13,7 @@ from vgrad_jax.statistics.published import (
     learned_by,
     placements,
 )
+from vgrad_jax.statistics.sequential import early_stops, precision_of
 from vgrad_jax.statistics.summary import ArmSummary, summarise
 from vgrad_jax.sweeps.study import arms_of
 
@@ -49,7 +50,7 @@ def find(results: "xarray.Dataset") -> Findings:
         summaries=summaries,
         answer=_crossed_answer(design) if design else _ranking_answer(summaries),
         crossed=design,
-        remarks=_remarks(summaries),
+        remarks=_remarks(summaries) + _early_stop_remarks(results),
         placements=placed,
         placement_sentences=sentences,
     )
@@ -91,6 +92,18 @@ def _remarks(summaries: list[ArmSummary]) -> list[str]:
         if summary.diverged:
             remarks.append(f"{summary.arm}: {summary.diverged} of {summary.n} runs diverged (a loss was not finite).")
     return remarks
+
+
+def _early_stop_remarks(results: "xarray.Dataset") -> list[str]:
+    precision = precision_of(results)
+    stopped = [stop for stop in early_stops(results) if stop.stopped and stop.converged.n < stop.most]
+    if precision is None or not stopped:
+        return []
+    arms = "; ".join(f"{stop.arm} {_percent(stop.converged)} after {stop.converged.n} seeds" for stop in stopped)
+    return [
+        f"Stopped early, at a precision of {100 * precision:g} points: {arms}, of {stopped[0].most} seeds at the most. "
+        f"These intervals hold although the data decided when to stop; Wilson's, in the table, do not allow for that."
+    ]
 
 
 def _placement_sentence(placement: Placement) -> str:

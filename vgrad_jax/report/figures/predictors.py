@@ -86,7 +86,7 @@ def _in_order(found: Sequence[Predictor]) -> list[str]:
 def _draw(axes: "Axes", ranked: list[Predictor], names: list[str]) -> None:
     axes.axvline(0.5, color="black", linewidth=0.8, linestyle="--")
     axes.grid(axis="y", alpha=0.25)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(labelsize=8, labelbottom=True)
     converged, failed = ranked[0].converged, ranked[0].failed
     axes.set_title(f"{ranked[0].scope}\n{converged} converged, {failed} failed", fontsize=8)
     if all(one.area is None for one in ranked):
