@@ -142,6 +142,18 @@ def test_measurements_against_numpy(experiment, results, monkeypatch):
     np.testing.assert_allclose(found["first_over_last_gradient"], ratio, atol=1e-6)
 
 
+def test_a_jacobian_without_full_rank_or_not_finite():
+    jacobians = np.random.default_rng(8).normal(size=(4, 2, 5, 2)).astype(np.float32)
+    jacobians[0, :, :, 1] = 3 * jacobians[0, :, :, 0]
+    jacobians[1], jacobians[2, 0, 0, 0] = 0, np.nan
+    largest, smallest = initial._singular_ends(jacobians)
+    assert (largest[0] > 1).all()
+    assert not smallest[0].any()
+    assert not largest[1].any()
+    assert largest[2, 0] == smallest[2, 0] == np.inf
+    np.testing.assert_allclose(smallest[3], np.linalg.svd(jacobians[3].astype(float))[1][:, 1], rtol=1e-5)
+
+
 def test_what_is_missing_or_not_finite_is_left_out_or_large(results):
     made = results.copy(deep=True)
     made["gradient_log10_rms"].loc[{"seed": 3, "record": 0}] = np.nan

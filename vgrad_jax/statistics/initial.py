@@ -34,6 +34,8 @@ ROWS = 16
 """Of the training set, spread evenly over it: the input's Jacobian and the units' states are taken there."""
 
 SEEDS_AT_ONCE = 2048
+JACOBIAN_MEMORY = 256 * 2**20
+"""Of the Jacobians of the seeds that are measured at once; wide networks are taken fewer at a time."""
 
 JACOBIAN_LARGEST, JACOBIAN_SMALLEST = "jacobian_largest", "jacobian_smallest"
 SATURATED, DEAD = "saturated_share", "dead_share"
@@ -154,13 +156,18 @@ def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarr
     x = jnp.asarray(dataset.train_x)[rows]
     # Initialisers change no program of measuring.
     plain = replace(experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None)
-    size = min(SEEDS_AT_ONCE, len(runs))
+    widest = max(experiment.mlp.widths(x.shape[1]))
+    each = 4 * len(rows) * widest**2
+    size = max(min(SEEDS_AT_ONCE, len(runs), JACOBIAN_MEMORY // each), 1)
     pieces: list[Mapping[str, np.ndarray]] = []
     for start in range(0, len(runs), size):
         some = runs[start : start + size]
         # The last piece is filled up, so that one program serves all.
         params = redrawn_parameters(experiment, seed, np.resize(some, size))
-        measured = jax.device_get(_measuring(plain)(params, x))
+        measured = dict(jax.device_get(_measuring(plain)(params, x)))
+        if "jacobian" in measured:
+            ends = _singular_ends(measured.pop("jacobian"))
+            measured |= dict(zip((JACOBIAN_LARGEST, JACOBIAN_SMALLEST), map(_log10_middle, ends), strict=True))
         pieces.append({name: values[: len(some)] for name, values in measured.items()})
     return {name: np.concatenate([piece[name] for piece in pieces]).astype(np.float64) for name in pieces[0]}
 
@@ -177,24 +184,28 @@ def _measuring(mlp: MLP) -> Callable[[Params, Array], dict[str, Array]]:
     return jax.jit(jax.vmap(partial(_measure, mlp=mlp), in_axes=(0, None)), compiler_options=COMPILER_OPTIONS)
 
 
-def _measure(params: Params, x: Float[Array, "rows features"], *, mlp: MLP) -> dict[str, Float[Array, ""]]:
-    """The redrawn measurements of one network."""
-    found = _units(params, x, mlp)
+def _measure(params: Params, x: Float[Array, "rows features"], *, mlp: MLP) -> dict[str, Float[Array, "..."]]:
+    """What is measured of one network with its parameters at hand, and its Jacobians."""
+    found: dict[str, Float[Array, ...]] = dict(_units(params, x, mlp))
     if mlp.hidden and mlp.norm != "batch":
-        jacobians = jax.vmap(lambda row: input_jacobian(params, row, mlp, to="hidden"))(x)
-        largest, smallest = _ends(jnp.linalg.svd(jacobians, compute_uv=False), max(jacobians.shape[1:]))
-        found[JACOBIAN_LARGEST] = _log10_middle(largest)
-        found[JACOBIAN_SMALLEST] = _log10_middle(smallest)
+        found["jacobian"] = jax.vmap(lambda row: input_jacobian(params, row, mlp, to="hidden"))(x)
     return found
 
 
-def _ends(singular: Float[Array, "rows values"], size: int) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:
+def _singular_ends(
+    jacobians: Float[np.ndarray, "seed rows width features"],
+) -> tuple[Float[np.ndarray, "seed rows"], Float[np.ndarray, "seed rows"]]:
     """The largest and the smallest singular value; what is smaller than rounding makes it is zero.
 
-    The bound is that of `numpy.linalg.matrix_rank`.
+    The bound is that of `numpy.linalg.matrix_rank`. In NumPy: with the SVD in a JAX program, two arms that were measured
+    in two threads were seen to wait for each other for ever.
     """
-    largest, smallest = singular[:, 0], singular[:, -1]
-    return largest, jnp.where(smallest > largest * size * jnp.finfo(singular.dtype).eps, smallest, 0)
+    finite = np.isfinite(jacobians).all(axis=(-2, -1))
+    singular = np.linalg.svd(np.where(finite[..., None, None], jacobians, 0), compute_uv=False)
+    largest, smallest = singular[..., 0], singular[..., -1]
+    rounding = largest * max(jacobians.shape[-2:]) * np.finfo(jacobians.dtype).eps
+    smallest = np.where(smallest > rounding, smallest, 0)
+    return np.where(finite, largest, np.inf), np.where(finite, smallest, np.inf)
 
 
 def _units(params: Params, x: Float[Array, "rows features"], mlp: MLP) -> dict[str, Float[Array, ""]]:
@@ -215,6 +226,7 @@ def _units(params: Params, x: Float[Array, "rows features"], mlp: MLP) -> dict[s
     return found
 
 
-def _log10_middle(values: Float[Array, " rows"]) -> Float[Array, ""]:
+def _log10_middle(values: Float[np.ndarray, "seed rows"]) -> Float[np.ndarray, " seed"]:
     """log10 of the lower median: one of the values, since -inf has no mean."""
-    return jnp.log10(jnp.sort(values)[(len(values) - 1) // 2])
+    with np.errstate(divide="ignore"):
+        return np.log10(np.sort(values, axis=1)[:, (values.shape[1] - 1) // 2])

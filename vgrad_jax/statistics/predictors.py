@@ -1,10 +1,7 @@
 """What predicts failure: each measurement at initialisation against whether the run converges."""
 
 import math
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -84,11 +81,8 @@ def predictors(results: "xarray.Dataset") -> list[Predictor]:
     Raises:
         InputError: an arm without a finished run.
     """
-    arms = list(arms_of(results))
-    with ThreadPoolExecutor(min(len(arms), os.cpu_count() or 1)) as executor:
-        # Compiling, most of the work in small studies, keeps one core busy.
-        measured = dict(zip(arms, executor.map(partial(initial_measurements, results), arms), strict=True))
-    failed = {arm: ~completed_seeds(results, arm)["converged"].values for arm in arms}
+    measured = {arm: initial_measurements(results, arm) for arm in arms_of(results)}
+    failed = {arm: ~completed_seeds(results, arm)["converged"].values for arm in measured}
     return rank(measured, failed)
 
 
