@@ -197,8 +197,8 @@ def _singular_ends(
 ) -> tuple[Float[np.ndarray, "seed rows"], Float[np.ndarray, "seed rows"]]:
     """The largest and the smallest singular value; what is smaller than rounding makes it is zero.
 
-    The bound is that of `numpy.linalg.matrix_rank`. In NumPy: with the SVD in a JAX program, two arms that were measured
-    in two threads were seen to wait for each other for ever.
+    The bound is that of `numpy.linalg.matrix_rank`. In NumPy: with the SVD in JAX's program, two arms measured in two
+    threads were seen to wait for each other for ever.
     """
     finite = np.isfinite(jacobians).all(axis=(-2, -1))
     singular = np.linalg.svd(np.where(finite[..., None, None], jacobians, 0), compute_uv=False)
