@@ -39,7 +39,7 @@ def seeds_needed(
         InputError: a number that is out of range.
 
     >>> seeds_needed(0.1), seeds_needed(0.1, baseline=0.05)
-    (519, 185)
+    (524, 188)
     """
     effect = number("effect", effect, above=0.0, below=1.0)
     if baseline is None:
@@ -93,7 +93,7 @@ def seeds_needed_to_know(half_width: float, *, share: float = 0.5) -> int:
         InputError: a number that is out of range.
 
     >>> seeds_needed_to_know(0.05), seeds_needed_to_know(0.05, share=0.05)
-    (381, 93)
+    (381, 83)
     """
     half_width = number("half_width", half_width, above=0.0, below=0.5)
     share = number("share", share, at_least=0.0)
@@ -118,7 +118,7 @@ def precision_reached(estimate: Estimate) -> Reached:
     >>> from vgrad_jax.statistics.intervals import share
     >>> reached = precision_reached(share(64, 128))
     >>> round(reached.half_width, 3), reached.more_seeds
-    (0.085, 395)
+    (0.085, 396)
     """
     half_width = (estimate.high - estimate.low) / 2
     needed = seeds_needed_to_know(half_width / 2, share=estimate.value)
