@@ -30,6 +30,7 @@ from vgrad_jax.nets.mlp import init_mlp as init_mlp
 from vgrad_jax.optimizers import Optimizer as Optimizer
 from vgrad_jax.statistics.comparison import TimeComparison as TimeComparison
 from vgrad_jax.statistics.comparison import compare_times as compare_times
+from vgrad_jax.statistics.planning import seeds_needed as seeds_needed
 from vgrad_jax.sweeps.engine import run_key as run_key
 from vgrad_jax.sweeps.store import open_results as open_results
 from vgrad_jax.sweeps.sweep import SweepInterrupted as SweepInterrupted

@@ -32,11 +32,12 @@ def test_the_page_stands_alone(folder, results):
     page = (folder / "index.html").read_text()
     assert len(page) < 5_000_000
     assert set(re.findall(r"""(?:src|href)=["']((?!data:)[^"']*)""", page)) == {
-        f"tables/{name}" for name in ("arms.csv", "pairs.csv", "effects.csv", "summary.json", "arms.tex")
+        f"tables/{name}"
+        for name in ("arms.csv", "pairs.csv", "effects.csv", "predictors.csv", "summary.json", "arms.tex")
     }
     assert {path.name for path in (folder / "tables").iterdir()} >= {"arms.csv", "arms.tex", "summary.json"}
     findings = find(results)
-    for text in (findings.answer, *findings.sentences, *findings.placement_sentences):
+    for text in (findings.answer, *findings.sentences, *findings.predictor_sentences, *findings.placement_sentences):
         assert text.replace("'", "&#39;").replace("<", "&lt;") in page
     command = re.search(r"<pre>(vgrad sweep[^<]*)</pre>", page).group(1)
     assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command

@@ -43,7 +43,7 @@ def test_the_table_and_the_json_hold_the_same_numbers(findings):
 
 def test_files_for_other_programs_hold_the_same_numbers(findings, tmp_path):
     names = {path.name for path in write_tables(findings, tmp_path / "tables")}
-    assert names == {"arms.csv", "pairs.csv", "effects.csv", "arms.tex", "summary.json"}
+    assert names == {"arms.csv", "pairs.csv", "effects.csv", "predictors.csv", "arms.tex", "summary.json"}
     with (tmp_path / "tables" / "arms.csv").open() as file:
         arms = list(csv.DictReader(file))
     for row, summary in zip(arms, findings.summaries, strict=True):

@@ -11,13 +11,14 @@ from vgrad_jax.cli.bench import bench
 from vgrad_jax.cli.diagnose import diagnose
 from vgrad_jax.cli.report import report
 from vgrad_jax.cli.run import run
+from vgrad_jax.cli.seeds import seeds
 from vgrad_jax.cli.sweep import sweep
 from vgrad_jax.cli.theory import theory
 from vgrad_jax.errors import InputError
 
 __all__ = ["app", "main"]
 
-COMMANDS = (sweep, report, run, bench, diagnose, theory)
+COMMANDS = (sweep, report, run, bench, diagnose, theory, seeds)
 
 CACHE_BYTES = 2**30
 """Of compiled programs on disk; those that have not been used for longest go first."""

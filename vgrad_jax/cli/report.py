@@ -51,7 +51,13 @@ def show(findings: "Findings", folder: Path, title: str, *, as_json: bool) -> No
         return
     console = Console(width=max(Console().width, 160) if not sys.stdout.isatty() else None, highlight=False)
     console.print(tables.terminal_table(findings.summaries, title, console.width))
-    for line in (findings.answer, *findings.sentences, *findings.remarks, *findings.placement_sentences):
+    for line in (
+        findings.answer,
+        *findings.sentences,
+        *findings.predictor_sentences,
+        *findings.remarks,
+        *findings.placement_sentences,
+    ):
         console.print(line)
     console.print(
         f"\npage: {folder / 'index.html'}   results: {folder / 'results.zarr'}   figures: {folder / 'figures'}"

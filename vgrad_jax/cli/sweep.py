@@ -7,7 +7,7 @@ import typer
 
 from vgrad_jax.cli.report import show
 from vgrad_jax.cli.shared import DEFAULT_SEEDS, AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder
-from vgrad_jax.descriptions import MAX_SEED, whole_number
+from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError
 
 __all__ = ["sweep"]
@@ -26,6 +26,9 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers share --out; extra: cluster.")
     ] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="Stop an arm once its share converged is known to +- this, such as 0.05.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train every arm of a study over many seeds; write a page, figures and the labelled results.
@@ -38,6 +41,8 @@ def sweep(
 
     arms = arms_of_study(study, arm, epochs)
     whole_number("--seeds", seeds, minimum=1)
+    if precision is not None:
+        number("--precision", precision, above=0.0, below=0.5)
     whole_number("--study-seed", study_seed, maximum=MAX_SEED)
     if resume and (out is None or not _resumable(out)):
         raise InputError(f"--resume needs the folder of an interrupted sweep: --out DIR with results.zarr; got {out}")
@@ -46,7 +51,13 @@ def sweep(
         claim(folder)
     try:
         results = run_sweep(
-            arms, seeds, seed=study_seed, store=folder / "results.zarr", resume=resume, scheduler=scheduler
+            arms,
+            seeds,
+            seed=study_seed,
+            store=folder / "results.zarr",
+            resume=resume,
+            scheduler=scheduler,
+            precision=precision,
         )
     except SweepInterrupted as interruption:
         if bool(interruption.results["completed"].any(dim="seed").all()):

@@ -19,9 +19,9 @@ ESCAPED = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"
 
 
 def write_tables(findings: Findings, folder: Path) -> list[Path]:
-    """Write `arms.csv`, `pairs.csv`, `effects.csv`, `arms.tex` and `summary.json` into a folder.
+    """Write arms, pairs, effects and predictors as CSV, `arms.tex` and `summary.json` into a folder.
 
-    One row an arm, a pair of arms, or an effect of a crossed design; `NAME`, `NAME_low`, `NAME_high` and `NAME_n` are
+    One row an arm, a pair of arms, an effect of a crossed design, or a predictor of failure; `NAME`, `NAME_low`, `NAME_high` and `NAME_n` are
     an estimate with its 95 % interval. An empty cell is a number that is not finite.
 
     Returns:
@@ -31,6 +31,7 @@ def write_tables(findings: Findings, folder: Path) -> list[Path]:
     tables = {
         "arms": [_flat(summary) for summary in findings.summaries],
         "pairs": [_flat(pair) for pair in findings.pairs],
+        "predictors": [_flat(predictor) for predictor in findings.predictors],
         "effects": [row for design in findings.designs for row in _effects(design)],
     }
     written = [_write_csv(folder / f"{name}.csv", table) for name, table in tables.items() if table]

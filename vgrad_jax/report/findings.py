@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from vgrad_jax.gradients.diagnose import Diagnosis
+from vgrad_jax.report.predictors import predictor_sentences
 from vgrad_jax.report.verdict import arm_verdicts
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.crossed import Crossed, crossed, crossed_designs
 from vgrad_jax.statistics.intervals import Estimate, share
+from vgrad_jax.statistics.predictors import Predictor, predictors
 from vgrad_jax.statistics.published import (
     QUIET_EPOCHS,
     RELU_ARM,
@@ -16,6 +18,7 @@ from vgrad_jax.statistics.published import (
     learned_by,
     placements,
 )
+from vgrad_jax.statistics.sequential import early_stops, precision_of
 from vgrad_jax.statistics.summary import ArmSummary, summarise
 from vgrad_jax.sweeps.study import arms_of
 
@@ -45,6 +48,9 @@ class Findings(NamedTuple):
     """What else stands out: gradients that are exactly zero, runs that diverged."""
     verdicts: dict[str, Diagnosis]
     """Arm name to the verdict on its gradients."""
+    predictors: list[Predictor]
+    """What at initialisation predicts failure, ranked within each arm and over all."""
+    predictor_sentences: list[str]
     placements: list[Placement]
     placement_sentences: list[str]
     """Where the article's single runs fall."""
@@ -56,6 +62,7 @@ def find(results: "xarray.Dataset") -> Findings:
     summaries = summarise(results)
     design = crossed(results, TANH_ARM, RELU_ARM) if {TANH_ARM, RELU_ARM} <= set(arms) else None
     designs, pairs = crossed_designs(results), compare_arms(results)
+    predicting = predictors(results)
     placed = placements(results)
     sentences = [_placement_sentence(placement) for placement in placed]
     if TANH_ARM in arms and is_the_articles(arms[TANH_ARM], TANH_ARM):
@@ -68,7 +75,9 @@ def find(results: "xarray.Dataset") -> Findings:
         pairs=pairs,
         sentences=_effect_sentences(design or next(iter(designs), None)) + _time_sentences(summaries, pairs),
         verdicts=arm_verdicts(results),
-        remarks=_remarks(summaries),
+        predictors=predicting,
+        predictor_sentences=predictor_sentences(predicting),
+        remarks=_remarks(summaries) + _early_stop_remarks(results),
         placements=placed,
         placement_sentences=sentences,
     )
@@ -147,6 +156,18 @@ def _remarks(summaries: list[ArmSummary]) -> list[str]:
         if summary.diverged.value:
             remarks.append(f"{summary.arm}: {_percent(summary.diverged)} of runs diverged (a loss was not finite).")
     return remarks
+
+
+def _early_stop_remarks(results: "xarray.Dataset") -> list[str]:
+    precision = precision_of(results)
+    stopped = [stop for stop in early_stops(results) if stop.stopped and stop.converged.n < stop.most]
+    if precision is None or not stopped:
+        return []
+    arms = "; ".join(f"{stop.arm} {_percent(stop.converged)} after {stop.converged.n} seeds" for stop in stopped)
+    return [
+        f"Stopped early, at a precision of {100 * precision:g} points: {arms}, of {stopped[0].most} seeds at the most. "
+        f"These intervals hold although the data decided when to stop; Wilson's, in the table, do not allow for that."
+    ]
 
 
 def _placement_sentence(placement: Placement) -> str:

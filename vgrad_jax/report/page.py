@@ -16,6 +16,7 @@ from vgrad_jax.report.exports import write_tables
 from vgrad_jax.report.figures import all_figures
 from vgrad_jax.report.findings import Findings, find
 from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
+from vgrad_jax.statistics.sequential import missing_runs, precision_of
 from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_text("page.html"))
     num_seeds = results.sizes["seed"]
-    missing = int((~results["completed"]).sum())
+    missing = missing_runs(results)
     return template.render(
         title=f"{len(arms)} networks, {num_seeds} seeds each",
         question=(
@@ -84,8 +85,8 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
         # "<" could end the element that holds them.
         explorer=Markup(json.dumps(explorer_data(results), separators=(",", ":")).replace("<", "\\u003c")),
         script=Markup(_text("explorer.js")),
-        how=_how(arms, num_seeds),
-        command=_command(arms, num_seeds, study["seed"]),
+        how=_how(arms, num_seeds, precision_of(results)),
+        command=_command(arms, num_seeds, study["seed"], precision_of(results)),
         arms=json.dumps(study["arms"], indent=2),
         versions=json.dumps(json.loads(results.attrs["versions"]), indent=2),
     )
@@ -101,30 +102,34 @@ def _verdict(arm: str, diagnosis: Diagnosis) -> dict[str, Any]:
     return {"arm": arm, "status": diagnosis.status, "seeds": f"seeds: {seeds}", "findings": own}
 
 
-def _how(arms: dict[str, Experiment], num_seeds: int) -> str:
+def _how(arms: dict[str, Experiment], num_seeds: int, precision: float | None) -> str:
     first = next(iter(arms.values()))
     training = first.training
+    early = "" if precision is None else f", or fewer where a share is known to {100 * precision:g} points before"
     return (
-        f"Seeds 0 to {num_seeds - 1} of each arm, {training.epochs} epochs, recorded at initialisation and then every "
-        f"{'epoch' if first.recording.every == 1 else f'{first.recording.every} epochs'}. Losses, accuracies and "
+        f"Seeds 0 to {num_seeds - 1} of each arm{early}; {training.epochs} epochs, recorded at initialisation and then "
+        f"every {'epoch' if first.recording.every == 1 else f'{first.recording.every} epochs'}. Losses, accuracies and "
         f"gradients are those of the full training and test sets with the parameters at that moment. A run converges "
         f"when its accuracy on all training rows reaches {training.threshold:.0%}; one that does not within the budget "
         f"is censored there, not dropped. Seed k of every arm has the same random key, so arms are paired by seed."
     )
 
 
-def _command(arms: dict[str, Experiment], num_seeds: int, seed: int) -> str:
+def _command(arms: dict[str, Experiment], num_seeds: int, seed: int, precision: float | None) -> str:
     epochs = next(iter(arms.values())).training.epochs
     for study, make in STUDIES.items():
         known = make(epochs=epochs)
         if all(known.get(name) == experiment for name, experiment in arms.items()):
             chosen = "" if list(arms) == list(known) else "".join(f" --arm {name}" for name in arms)
-            return f"vgrad sweep --study {study}{chosen} --seeds {num_seeds} --epochs {epochs} --study-seed {seed}"
+            stop = "" if precision is None else f" --precision {precision:g}"
+            return (
+                f"vgrad sweep --study {study}{chosen} --seeds {num_seeds} --epochs {epochs} --study-seed {seed}{stop}"
+            )
     return (
         "import json, vgrad_jax as vg\n"
         "# ARMS: the text under 'The arms in full'\n"
         "arms = {name: vg.Experiment.from_dict(values) for name, values in json.loads(ARMS).items()}\n"
-        f"vg.sweep(arms, {num_seeds}, seed={seed}, store='results.zarr')"
+        f"vg.sweep(arms, {num_seeds}, seed={seed}, precision={precision}, store='results.zarr')"
     )
 
 

@@ -120,6 +120,8 @@ def as_dict(findings: Findings) -> dict[str, Any]:
         "designs": [_design(design) for design in findings.designs],
         "pairs": [_plain(pair) for pair in findings.pairs],
         "verdicts": {arm: diagnosis.to_dict() for arm, diagnosis in findings.verdicts.items()},
+        "predictors": [_plain(predictor) for predictor in findings.predictors],
+        "predictor_sentences": findings.predictor_sentences,
         "remarks": findings.remarks,
         "article": [{**_plain(placement), "inside": placement.inside} for placement in findings.placements],
         "article_sentences": findings.placement_sentences,

@@ -13,6 +13,7 @@ from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps.devices import devices_for
 from vgrad_jax.sweeps.engine import LANES, ROWS_AT_ONCE, choose_engine
+from vgrad_jax.sweeps.sequential import most_seeds_needed
 from vgrad_jax.training.run import train
 from vgrad_jax.training.settings import structure_of
 
@@ -29,6 +30,9 @@ BLOCK_MEMORY = 32 * 2**20
 BLOCKS_OF_AN_ARM = 8
 BLOCKS_OF_A_WORKER = 16
 """At least so many, or the last ones would keep a few workers busy and the others waiting."""
+
+BLOCKS_TO_A_DECISION = 64
+"""About as many at the most, where a sweep may stop early: small ones, so that stopping saves something."""
 
 SLOPE_FROM_VALUE = {"identity", "leaky_relu", "relu", "relu6", "sigmoid", "tanh"}
 
@@ -68,6 +72,8 @@ class Plan(NamedTuple):
     """The results are not stored in a folder."""
     on_cluster: bool = False
     """The workers are threads of other processes."""
+    precision: float | None = None
+    """An arm stops when its share converged is known to plus or minus this; None trains all seeds."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -114,10 +120,15 @@ class Plan(NamedTuple):
         else:
             where = "at a time"
             memory = f"{_megabytes(self.peak_bytes)}, {_megabytes(self.training_bytes)} of it for training"
+        stopping = (
+            f", all of it at the most: an arm stops when its share converged is known to +-{self.precision:g}"
+            if self.precision is not None
+            else ""
+        )
         return (
             f"{len(self.arms)} arms x {self.num_seeds} seeds = {len(self.arms) * self.num_seeds} trainings, "
             f"{self.chunk} seeds a chunk, {self.workers} chunks {where}; estimated peak memory {memory}; results "
-            f"{_megabytes(self.result_bytes)} before compression"
+            f"{_megabytes(self.result_bytes)} before compression{stopping}"
         )
 
 
@@ -131,6 +142,7 @@ def make_plan(
     engine: str = "auto",
     in_memory: bool = False,
     on_cluster: bool = False,
+    precision: float | None = None,
 ) -> Plan:
     """Choose the chunk, the block and each arm's engine.
 
@@ -148,6 +160,7 @@ def make_plan(
         engine: a name from `ENGINES` for all arms; "auto" chooses for each.
         in_memory: the results are not stored in a folder.
         on_cluster: the workers are threads of other processes.
+        precision: half the width of an arm's interval at which it stops, where it may stop early.
     """
     on_cpu = jax.default_backend() == "cpu"
     outputs, working = zip(*(bytes_per_seed(arms[name], datasets[name]) for name in arms), strict=True)
@@ -165,7 +178,14 @@ def make_plan(
         output + working_bytes_per_seed(arms[name], datasets[name], engines[name])
         for name, output in zip(arms, outputs, strict=True)
     )
-    block = _block(chunk * devices, num_seeds, len(arms), workers, max(outputs))
+    least = chunk * devices
+    if precision is None:
+        block = _block(
+            least, max(outputs), num_seeds // BLOCKS_OF_AN_ARM, num_seeds * len(arms) // (BLOCKS_OF_A_WORKER * workers)
+        )
+    else:
+        # Whatever the number of workers and of seeds is: looks are taken after whole blocks.
+        block = _block(least, max(outputs), most_seeds_needed(precision) // BLOCKS_TO_A_DECISION)
     return Plan(
         engines=engines,
         num_seeds=num_seeds,
@@ -178,6 +198,7 @@ def make_plan(
         resident_bytes=psutil.Process().memory_info().rss,
         in_memory=in_memory,
         on_cluster=on_cluster,
+        precision=precision,
     )
 
 
@@ -218,15 +239,10 @@ def _output_bytes(structure: Experiment, features: int) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
 
 
-def _block(least: int, num_seeds: int, num_arms: int, workers: int, output: int) -> int:
+def _block(least: int, output: int, *most: int) -> int:
     """As large as may be, since every block is a file for each variable."""
     block = least
-    while (
-        2 * block <= BLOCK_SEEDS
-        and 2 * block * output <= BLOCK_MEMORY
-        and 2 * block * BLOCKS_OF_AN_ARM <= num_seeds
-        and 2 * block * BLOCKS_OF_A_WORKER * workers <= num_seeds * num_arms
-    ):
+    while 2 * block <= min(BLOCK_SEEDS, BLOCK_MEMORY // output, *most):
         block *= 2
     return block
 

@@ -145,6 +145,15 @@ class Store:
         """Whether each run is there: `(arm, seed)`, for the seeds `start` to `stop`."""
         return np.asarray(_array(self.group, "completed")[:, start:stop])
 
+    def set_precision(self, precision: float | None) -> None:
+        """Write down that arms stop at this precision, or that none is asked for any more."""
+        if self.group.attrs.get("precision") != precision:
+            self.group.attrs["precision"] = precision
+
+    def converged(self, arm: int, stop: int) -> np.ndarray:
+        """Whether each of an arm's first runs converged: `(seed,)`, for those that are there."""
+        return np.asarray(_array(self.group, "converged")[arm, :stop])
+
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
         """Write runs `start` to `stop` of an arm.
 

@@ -18,7 +18,7 @@ from vgrad_jax.sweeps.engine import JAX_SETTINGS
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["arms_of", "check_arms", "check_versions", "describe", "difference", "versions"]
+__all__ = ["arms_of", "check_arms", "check_versions", "describe", "difference", "study_seed", "versions"]
 
 RESULTS_VERSION = 3
 """Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
@@ -85,6 +85,11 @@ def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
     """The arms in a sweep's results, read from its description."""
     described = json.loads(results.attrs["study"])["arms"]
     return {str(name): Experiment.from_dict(described[str(name)]) for name in results["arm"].values}
+
+
+def study_seed(results: "xarray.Dataset") -> int:
+    """The seed of the whole study, read from a sweep's results."""
+    return int(json.loads(results.attrs["study"])["seed"])
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> str | None:

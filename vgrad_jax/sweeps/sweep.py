@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -15,10 +14,11 @@ import jax
 import numpy as np
 
 from vgrad_jax.data import Dataset, load_data
-from vgrad_jax.descriptions import MAX_SEED, whole_number
+from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps import study as studies
+from vgrad_jax.sweeps.agenda import Agenda
 from vgrad_jax.sweeps.blocks import Training, fill
 from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
 from vgrad_jax.sweeps.engine import ENGINES
@@ -59,6 +59,7 @@ def sweep(
     workers: int | None = None,
     engine: str = "auto",
     scheduler: str | None = None,
+    precision: float | None = None,
     progress: bool | Progress = True,
 ) -> "xarray.Dataset":
     """Train every arm over many seeds.
@@ -78,6 +79,10 @@ def sweep(
             "auto" chooses. A store that is resumed keeps its own.
         scheduler: the address of a Dask scheduler, whose workers then train and write into `store`; needs the extra
             `cluster`, and a file system that all its machines share.
+        precision: stop an arm early, once its share of converged runs is known to plus or minus this (0.05: 5 points),
+            by a confidence sequence, which holds however often one looks. It is looked at after fixed numbers of
+            seeds, so that the same call always trains the same seeds; those that are left out stay not `completed`,
+            and `num_seeds` is the most. `vgrad_jax.statistics.sequential` gives the intervals. Not with a scheduler.
         progress: print the plan with its memory estimate, and a progress bar; or a function called with the seeds
             done and their total.
 
@@ -108,6 +113,10 @@ def sweep(
     study = studies.describe(arms, datasets, seed, stored=store is not None)
     widths = {name: _widths(arms[name], datasets[name]) for name in arms}
     labels = coordinates(arms, num_seeds, widths)
+    if precision is not None:
+        number("precision", precision, above=0.0, below=0.5)
+        if scheduler is not None:
+            raise InputError("precision= decides after each round of blocks, and a cluster gets all at once; give one")
     if scheduler is not None and store is None:
         raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
     with ExitStack() as stack:
@@ -121,11 +130,13 @@ def sweep(
             engine=engine,
             in_memory=store is None,
             on_cluster=client is not None,
+            precision=precision,
         )
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
         if resume and store is not None and Path(store).exists():
             target = Store.resume(store, study, num_seeds)
+            target.set_precision(precision)
             plan = plan.stored_as(target.chunk, target.block, target.engines)
         else:
             target = Store.create(store, labels, _attributes(study, plan), plan.block)
@@ -159,6 +170,7 @@ def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
         "versions": json.dumps(studies.versions()),
         "engines": json.dumps(plan.engines),
         "chunk": plan.chunk,
+        "precision": plan.precision,
     }
 
 
@@ -171,28 +183,31 @@ def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
 
 def _run(training: Training, plan: Plan, target: Store, report: Progress) -> None:
     """Train what is missing, in threads of this process."""
-    completed = target.completed()
-    done, total = int(completed.sum()), completed.size
+    agenda = Agenda(plan, target)
+    done, total = agenda.done, agenda.total
     report(done, total)
-    queue = iter(_missing(plan, completed))
     stop = Event()
     new_runs: SimpleQueue[int] = SimpleQueue()
+    blocks: dict[Future[None], Block] = {}
     pending: set[Future[None]] = set()
     with ThreadPoolExecutor(plan.workers) as executor:
         try:
             while True:
-                for block in islice(queue, 2 * plan.workers - len(pending)):
+                for block in agenda.take(2 * plan.workers - len(pending)):
                     future = executor.submit(fill, training, target, block, stopped=stop.is_set, report=new_runs.put)
+                    blocks[future] = block
                     pending.add(future)
                 if not pending:
                     return
                 finished, pending = wait(pending, timeout=SECONDS_BETWEEN_REPORTS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
-                before = done
+                    agenda.finish(blocks.pop(future))
+                before = done, total
+                total = agenda.total
                 while not new_runs.empty():
                     done += new_runs.get()
-                if done > before:
+                if (done, total) != before:
                     report(done, total)
         except BaseException:
             stop.set()

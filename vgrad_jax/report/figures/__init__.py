@@ -7,6 +7,7 @@ from vgrad_jax.report.figures.accuracy import accuracy_bands, accuracy_curves
 from vgrad_jax.report.figures.arms import overview, share_converged
 from vgrad_jax.report.figures.effects import interaction_plot
 from vgrad_jax.report.figures.gradients import gradient_heatmap, gradient_profiles
+from vgrad_jax.report.figures.predictors import predictors_caption, predictors_ranked
 from vgrad_jax.report.figures.speed import speed_bars
 from vgrad_jax.report.figures.strips import final_accuracy, weight_change
 from vgrad_jax.report.figures.times import survival_curves
@@ -28,6 +29,7 @@ __all__ = [
     "gradient_profiles",
     "interaction_plot",
     "overview",
+    "predictors_ranked",
     "share_converged",
     "speed_bars",
     "survival_curves",
@@ -104,3 +106,5 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
             "article shows one such path; the dotted line is one seed, the band is what it could have shown.",
             paths,
         )
+    if any(one.area is not None for one in findings.predictors):
+        yield "predictors", predictors_caption(findings.predictors), predictors_ranked(findings.predictors)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from vgrad_jax.report.figures.predictors import predictors_caption, predictors_ranked
+from vgrad_jax.report.predictors import predictor_sentences
+from vgrad_jax.statistics.predictors import ALL_ARMS, rank
+
+
+def made_up(shift, n=60, failures=20):
+    """Two arms; in both the loss of failed runs is shifted, in the second one the other way."""
+    rng = np.random.default_rng(0)
+    failed = {"first": np.arange(n) < failures, "second": np.arange(n) < failures}
+    measured = {
+        arm: {"loss": rng.normal(size=n) + sign * shift * failed[arm], "gradient_0": rng.normal(size=n)}
+        for arm, sign in (("first", 1), ("second", -1))
+    }
+    return measured, failed
+
+
+def texts(figure):
+    return " ".join(artist.get_text() for artist in figure.findobj(match=lambda artist: hasattr(artist, "get_text")))
+
+
+@pytest.mark.parametrize(("shift", "words"), [(3.0, ("large", "small")), (-3.0, ("small", "large"))])
+def test_the_sentences_follow_the_data(shift, words):
+    found = rank(*made_up(shift))
+    for sentence, arm, word in zip(predictor_sentences(found), ("first", "second"), words, strict=False):
+        assert sentence.startswith(f"{arm} (20 of 60 runs fail): 1 of 2 measurements")
+        assert f"{word} values mean failure." in sentence
+        (one,) = (one for one in found if one.scope == arm and one.measurement == "loss")
+        assert f"{one.strength:.2f} [" in sentence
+
+
+def test_without_a_predictor_the_sentences_say_so():
+    first, _, pooled = predictor_sentences(rank(*made_up(0.0)))
+    assert "none of 2 measurements at initialisation is seen to predict which runs fail" in first
+    assert pooled.startswith(ALL_ARMS)
+    few = predictor_sentences(rank(*made_up(3.0, failures=4)))
+    assert few[0] == ("first: what predicts failure cannot be told (56 converged and 4 failed, 5 of each are needed).")
+
+
+def test_pooled_the_arm_is_named_as_part_of_it():
+    measured, failed = made_up(0.0, failures=10)
+    measured["second"]["loss"] = measured["second"]["loss"] + 4
+    failed["second"] = ~failed["second"]
+    first, second, pooled = predictor_sentences(rank(measured, failed))
+    assert "part of that" in pooled
+    assert "part of that" not in first + second
+
+
+def test_the_figure_shows_the_areas_and_counts():
+    found = rank(*made_up(3.0))
+    figure = predictors_ranked(found)
+    shown = texts(figure)
+    assert shown.count("20 failed") == 2
+    assert "80 converged, 40 failed" in shown
+    assert "loss" in shown
+    for scope, axes in zip(("first", "second", ALL_ARMS), figure.axes, strict=True):
+        assert scope in axes.get_title()
+        ranked = [one for one in found if one.scope == scope]
+        marks = {line.get_ydata()[0]: line for line in axes.lines if len(line.get_xdata()) == 1}
+        bars = {
+            line.get_ydata()[0]: line.get_xdata()
+            for line in axes.lines
+            if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"
+        }
+        for one in ranked:
+            place = 0 if one.measurement == "loss" else 1
+            assert marks[place].get_xdata()[0] == one.area.value
+            assert list(bars[place]) == [one.area.low, one.area.high]
+            assert (marks[place].get_markerfacecolor() == "white") == (not one.real)
+    loss = [next(line for line in axes.lines if list(line.get_ydata()) == [0]) for axes in figure.axes[:2]]
+    assert [line.get_marker() for line in loss] == ["s", "o"]
+
+
+def test_the_figure_without_an_answer_says_so():
+    found = rank(*made_up(3.0, failures=2))
+    assert "cannot be told" in texts(predictors_ranked(found))
+    assert "the 0 that were tried" in predictors_caption(found)
+    assert "which arm a run belongs to" in predictors_caption(found)
+    assert "which arm" not in predictors_caption([one for one in found if one.scope == "first"])

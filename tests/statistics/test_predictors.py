@@ -1,0 +1,226 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import vgrad_jax as vg
+from vgrad_jax.gradients.stats import layer_log10_rms
+from vgrad_jax.losses import LOSSES
+from vgrad_jax.statistics import initial
+from vgrad_jax.statistics.auc import area_under_roc
+from vgrad_jax.statistics.initial import initial_measurements, redrawn_parameters
+from vgrad_jax.statistics.predictors import ALL_ARMS, predictors, rank
+from vgrad_jax.training.records import batch_loss
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    """Units that saturate, and units that die."""
+    return vg.Experiment(
+        mlp=vg.MLP(
+            hidden=(4, 3), activation=("tanh", "relu"), kernel_init="uniform(-3, 3)", bias_init="uniform(-4, 1)"
+        ),
+        data=vg.Data("moons", samples=40),
+        training=vg.Training(epochs=1, batch_size=20),
+    )
+
+
+@pytest.fixture(scope="module")
+def results(experiment):
+    return vg.sweep({"mixed": experiment}, 12, seed=5, progress=False)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_area_is_scipys_statistic(ties):
+    rng = np.random.default_rng(0)
+    positive, negative = rng.normal(0.5, 1, 30), rng.normal(0, 1, 70)
+    if ties:
+        positive, negative = positive.round(), negative.round()
+    positive[0], negative[0] = np.inf, -np.inf
+    expected = stats.mannwhitneyu(positive, negative).statistic / (30 * 70)
+    assert area_under_roc(positive, negative).value == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_variance_is_delongs_and_brunner_and_munzels():
+    rng = np.random.default_rng(1)
+    positive, negative = rng.normal(0.5, 1, 25).round(1), rng.normal(0, 1, 60).round(1)
+    area, _, high, n = area_under_roc(positive, negative)
+    # As DeLong wrote it: every pair compared.
+    pairs = (positive[:, None] > negative).astype(float) + 0.5 * (positive[:, None] == negative)
+    assert area == pytest.approx(pairs.mean(), rel=1e-12)
+    error = np.sqrt(pairs.mean(1).var(ddof=1) / 25 + pairs.mean(0).var(ddof=1) / 60)
+    # And as scipy tests it: its statistic is the distance from one half over the same error.
+    found = stats.brunnermunzel(negative, positive)
+    assert found.statistic == pytest.approx((area - 0.5) / error, rel=1e-9)
+    half = np.log(high / (1 - high)) - np.log(area / (1 - area))
+    quantile = half * area * (1 - area) / error
+    # The degrees of freedom are those that give scipy's p-value.
+    freedom = next(f for f in np.arange(20, 84, 0.05) if stats.t.ppf(0.975, f) <= quantile)
+    assert 2 * stats.t.sf(abs(found.statistic), freedom) == pytest.approx(found.pvalue, rel=0.01)
+    assert n == 85
+
+
+def test_the_interval_is_close_to_a_bootstraps():
+    rng = np.random.default_rng(2)
+    positive, negative = rng.normal(0.8, 1, 60), rng.normal(0, 1, 120)
+
+    def area(a, b, axis=-1):
+        return stats.mannwhitneyu(a, b, axis=axis, method="asymptotic").statistic / (a.shape[axis] * b.shape[axis])
+
+    found = area_under_roc(positive, negative)
+    other = stats.bootstrap(
+        (positive, negative), area, n_resamples=2000, vectorized=True, method="percentile", rng=rng
+    ).confidence_interval
+    np.testing.assert_allclose(found[1:3], other, atol=0.02)
+
+
+@pytest.mark.parametrize(("m", "n"), [(8, 56), (64, 64)])
+@pytest.mark.parametrize("area", [0.5, 0.3, 0.85])
+def test_the_interval_covers(m, n, area):
+    rng = np.random.default_rng(3)
+    shift = np.sqrt(2) * stats.norm.ppf(area)
+    found = [area_under_roc(rng.normal(shift, 1, m), rng.normal(0, 1, n)) for _ in range(1000)]
+    covered = np.mean([estimate.low <= area <= estimate.high for estimate in found])
+    assert 0.93 - 0.007 <= covered <= 0.97 + 0.0055  # One standard error of 1000 draws.
+
+
+def test_the_interval_where_every_pair_goes_the_same_way():
+    value, low, high, _ = area_under_roc(np.arange(10.0) + 100, np.arange(20.0))
+    assert value == high == 1
+    assert 0.75 < low < 0.95
+    mirrored = area_under_roc(np.arange(20.0), np.arange(10.0) + 100)
+    np.testing.assert_allclose(mirrored[:3], (0, 0, 1 - low))
+    for few, many in ((5, 6), (50, 60)):  # More runs say more.
+        low = area_under_roc(np.arange(float(few)) + 100, np.arange(float(many))).low
+        assert 0 < low < 1
+    assert low > 0.93
+    with pytest.raises(vg.InputError, match="nothing to tell apart"):
+        area_under_roc(np.ones(5), np.ones(5))
+    with pytest.raises(vg.InputError, match="two numbers of each kind"):
+        area_under_roc(np.ones(1), np.ones(5))
+
+
+def test_redrawn_parameters_are_those_that_the_runs_started_from(experiment, results):
+    data, runs = vg.load_data(experiment.data), np.array([7, 2, 11])
+    batch, loss = (jnp.asarray(data.train_x), jnp.asarray(data.train_y)), LOSSES[experiment.training.loss]
+    look = jax.jit(jax.vmap(jax.value_and_grad(lambda params: batch_loss(params, batch, experiment.mlp, loss))))
+    value, gradient = look(redrawn_parameters(experiment, 5, runs))
+    stored = results.sel(arm="mixed", seed=runs).isel(record=0)
+    np.testing.assert_allclose(jax.jit(jax.vmap(layer_log10_rms))(gradient), stored["gradient_log10_rms"], atol=1e-4)
+    np.testing.assert_allclose(value, stored["train_loss"], rtol=1e-5)
+
+
+def test_measurements_against_numpy(experiment, results, monkeypatch):
+    monkeypatch.setattr(initial, "SEEDS_AT_ONCE", 5)  # The last piece is filled up.
+    rows = vg.load_data(experiment.data).train_x[np.linspace(0, 19, 16).round().astype(int)].astype(float)
+    found = initial_measurements(results, "mixed")
+    assert all(values.shape == (12,) for values in found.values())
+    (kernel, bias), (second, shift), _ = jax.tree.map(
+        lambda leaf: np.asarray(leaf, float), redrawn_parameters(experiment, 5, np.arange(12))
+    )
+    for seed in range(12):
+        z = rows @ kernel[seed] + bias[seed]
+        slope = 1 - np.tanh(z) ** 2
+        on = np.tanh(z) @ second[seed] + shift[seed] > 0
+        jacobian = np.einsum("rk,kj,rj,ik->rji", slope, second[seed], on, kernel[seed])
+        singular = np.sort(np.linalg.svd(jacobian, compute_uv=False), axis=0)[7]
+        with np.errstate(divide="ignore"):
+            expected = np.log10(np.where(singular > 1e-7 * singular[0], singular, 0))
+        np.testing.assert_allclose(found["jacobian_largest"][seed], expected[0], atol=1e-3)
+        np.testing.assert_allclose(found["jacobian_smallest"][seed], expected[1], atol=1e-2)
+        assert found["saturated_share"][seed] == pytest.approx(np.mean(slope < 0.02), abs=1e-6)
+        assert found["dead_share"][seed] == pytest.approx(np.mean(~on.any(axis=0)), abs=1e-6)
+    assert found["saturated_share"].max() > 0
+    assert found["dead_share"].max() > 0
+    gradients = results["gradient_log10_rms"].sel(arm="mixed").isel(record=0).values
+    np.testing.assert_allclose(found["smallest_gradient"], gradients.min(axis=1))
+    with np.errstate(invalid="ignore"):
+        ratio = np.where(np.isneginf(gradients[:, 0]), -np.inf, gradients[:, 0] - gradients[:, 2])
+    np.testing.assert_allclose(found["first_over_last_gradient"], ratio, atol=1e-6)
+
+
+def test_a_jacobian_without_full_rank_or_not_finite():
+    jacobians = np.random.default_rng(8).normal(size=(4, 2, 5, 2)).astype(np.float32)
+    jacobians[0, :, :, 1] = 3 * jacobians[0, :, :, 0]
+    jacobians[1], jacobians[2, 0, 0, 0] = 0, np.nan
+    largest, smallest = initial._singular_ends(jacobians)
+    assert (largest[0] > 1).all()
+    assert not smallest[0].any()
+    assert not largest[1].any()
+    assert largest[2, 0] == smallest[2, 0] == np.inf
+    np.testing.assert_allclose(smallest[3], np.linalg.svd(jacobians[3].astype(float))[1][:, 1], rtol=1e-5)
+
+
+def test_what_is_missing_or_not_finite_is_left_out_or_large(results):
+    made = results.copy(deep=True)
+    made["gradient_log10_rms"].loc[{"seed": 3, "record": 0}] = np.nan
+    made["gradient_log10_rms"].loc[{"seed": 4, "record": 0}] = -np.inf
+    study = json.loads(made.attrs["study"])
+    study["data"]["mixed"] = "another"
+    found = initial_measurements(made.assign_attrs(study=json.dumps(study)), "mixed")
+    assert "jacobian_largest" not in found
+    assert found["gradient_1"][3] == np.inf
+    assert found["first_over_last_gradient"][4] == -np.inf
+    assert not any(np.isnan(values).any() for values in found.values())
+
+
+def test_a_planted_predictor_is_found_with_its_direction():
+    rng = np.random.default_rng(4)
+    n = 80
+    failed = {arm: rng.random(n) < 0.4 for arm in ("a", "b")}
+    measured = {
+        arm: {
+            "loss": rng.normal(size=n) + (2 if arm == "a" else -2) * failed[arm],
+            **{f"gradient_{layer}": rng.normal(size=n) for layer in range(4)},
+        }
+        for arm in failed
+    }
+    found = rank(measured, failed)
+    best = {one.scope: one for one in reversed(found)}
+    assert list(dict.fromkeys(one.scope for one in found)) == ["a", "b", ALL_ARMS]
+    assert (best["a"].measurement, best["a"].direction, best["a"].real) == ("loss", "large", True)
+    assert (best["b"].measurement, best["b"].direction, best["b"].real) == ("loss", "small", True)
+    assert best[ALL_ARMS].converged + best[ALL_ARMS].failed == 2 * n
+    assert best["a"].area.value > 0.85
+    assert not any(one.real for one in found if one.measurement != "loss")
+    expected = stats.false_discovery_control([one.p_value for one in found])
+    np.testing.assert_allclose([one.q_value for one in found], expected)
+
+
+def test_pooled_an_arms_identity_is_a_predictor():
+    """Nothing predicts within an arm; the arms differ in both, so that pooled everything seems to."""
+    rng = np.random.default_rng(5)
+    failed = {"good": rng.random(100) < 0.1, "bad": rng.random(100) < 0.9}
+    measured = {arm: {"loss": rng.normal(3.0 * (arm == "bad"), 1, 100)} for arm in failed}
+    good, bad, pooled = rank(measured, failed)
+    assert not good.real
+    assert not bad.real
+    assert pooled.real
+
+
+def test_false_discoveries_are_rare_when_nothing_predicts():
+    rng = np.random.default_rng(6)
+    studies = [
+        rank({"a": {f"gradient_{k}": rng.normal(size=60) for k in range(5)}}, {"a": np.arange(60) < 20})
+        for _ in range(80)
+    ]
+    share = np.mean([any(one.real for one in found) for found in studies])
+    assert share <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 80)
+
+
+def test_with_few_of_a_kind_nothing_is_said(results):
+    made = results.copy(deep=True)
+    made["converged"][:] = np.arange(12) >= 4
+    found = predictors(made)
+    assert len(found) == 10
+    assert all(one.area is None and np.isnan(one.strength) and not one.real for one in found)
+    assert "8 converged and 4 failed, 5 of each are needed" in found[0].why_not
+    made["converged"][:] = np.arange(12) >= 5
+    told = [one for one in predictors(made) if one.area is not None]
+    assert [one.strength for one in told] == sorted((one.strength for one in told), reverse=True)
+    assert len(told) >= 8
+    constant = rank({"a": {"loss": np.ones(20)}}, {"a": np.arange(20) < 9})
+    assert "the same for all 20 runs" in constant[0].why_not

@@ -1,0 +1,69 @@
+"""`vgrad seeds`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from vgrad_jax.cli.shared import AsJson
+from vgrad_jax.descriptions import number, whole_number
+from vgrad_jax.errors import InputError
+
+__all__ = ["seeds"]
+
+
+def seeds(
+    effect: Annotated[float | None, typer.Option(help="Difference of two arms' shares converged to be seen.")] = None,
+    probability: Annotated[
+        float | None, typer.Option(help="Or: chance that a run of the better arm beats one of the other.")
+    ] = None,
+    half_width: Annotated[float | None, typer.Option(help="Or: plus or minus of one arm's share converged.")] = None,
+    power: Annotated[float, typer.Option(help="Chance of seeing a difference that is there.")] = 0.9,
+    significance: Annotated[float, typer.Option(help="Chance of seeing one that is not.")] = 0.05,
+    baseline: Annotated[
+        float | None, typer.Option(help="Share converged that is expected; by default the worst case.")
+    ] = None,
+    arms: Annotated[int, typer.Option(help="Arms of the study, for the time it takes.")] = 2,
+    runs_per_second: Annotated[float | None, typer.Option(help="As `vgrad bench` measures it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How many seeds does a question need?
+
+    Example: vgrad seeds --effect 0.05 --power 0.9 --runs-per-second 12
+    """
+    from vgrad_jax.statistics import planning
+
+    whole_number("--arms", arms, minimum=1)
+    if sum(one is not None for one in (effect, probability, half_width)) != 1:
+        raise InputError("give one of --effect, --probability and --half-width")
+    if effect is not None:
+        needed = planning.seeds_needed(effect, power, baseline=baseline, significance=significance)
+        at = "whatever the shares are" if baseline is None else f"from a share of {baseline:.1%}"
+        question = f"to see that two arms' shares of converged runs differ by {100 * effect:g} points, {at}"
+        risks = f"with a power of {power:.0%} at a significance of {significance:.0%}, two-sided"
+    elif probability is not None:
+        if baseline is not None:
+            raise InputError("--baseline is a share; it goes with --effect or --half-width")
+        needed = planning.seeds_needed_to_be_better(probability, power, significance=significance)
+        question = f"to see that a run of one arm beats a run of another in {probability:.0%} of pairs"
+        risks = f"with a power of {power:.0%} at a significance of {significance:.0%}, one-sided"
+    elif half_width is not None:
+        needed = planning.seeds_needed_to_know(half_width, share=0.5 if baseline is None else baseline)
+        at = "whatever the share is" if baseline is None else f"at a share of {baseline:.1%}"
+        question = f"to know an arm's share of converged runs within {100 * half_width:g} points, {at}"
+        risks = "with 95 % confidence"
+    lines = [f"{needed} seeds an arm, {question}, {risks}."]
+    numbers: dict[str, float | int] = {"seeds": needed}
+    if runs_per_second is not None:
+        rate = number("--runs-per-second", runs_per_second, above=0.0)
+        seconds = arms * needed / rate
+        numbers |= {"arms": arms, "seconds": seconds}
+        lines.append(f"{arms} arms are {arms * needed} trainings: {_duration(seconds)} at {rate:g} a second.")
+    print(json.dumps({**numbers, "answer": " ".join(lines)}, indent=2) if as_json else "\n".join(lines))
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,232 @@
+"""What can be measured of a run before it trains.
+
+A seed is an identity: the parameters that run k of a stored sweep started from are drawn again from its key.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from vgrad_jax.data import Dataset, data_fingerprint, load_data
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.gradients.forward import forward_pass
+from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
+from vgrad_jax.statistics.outcomes import completed_seeds
+from vgrad_jax.sweeps.engine import run_keys
+from vgrad_jax.sweeps.study import arms_of, study_seed
+from vgrad_jax.theory.spectra import input_jacobian
+from vgrad_jax.training.run import initial_params
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["MEASUREMENTS", "Measurement", "initial_measurements", "redrawn_parameters"]
+
+ROWS = 16
+"""Of the training set, spread evenly over it: the input's Jacobian and the units' states are taken there."""
+
+SEEDS_AT_ONCE = 2048
+JACOBIAN_MEMORY = 256 * 2**20
+"""Of the Jacobians of the seeds that are measured at once; wide networks are taken fewer at a time."""
+
+JACOBIAN_LARGEST, JACOBIAN_SMALLEST = "jacobian_largest", "jacobian_smallest"
+SATURATED, DEAD = "saturated_share", "dead_share"
+
+
+COMPILER_OPTIONS: dict[str, bool | int] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+"""Drawing and measuring take a fraction of a second, and compiling them well would take ten."""
+
+
+class Measurement(NamedTuple):
+    """A number that each run has at initialisation."""
+
+    label: str
+    """For figures and sentences."""
+    description: str
+
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "loss": Measurement("loss", "mean loss over all training rows, nats"),
+    "smallest_gradient": Measurement(
+        "smallest layer's gradient", "the smallest of the layers' gradients, log10 root mean square"
+    ),
+    "first_over_last_gradient": Measurement(
+        "first over last gradient",
+        "log10 of the first layer's gradient over the last one's, both root mean square; -inf where the first is zero",
+    ),
+    JACOBIAN_LARGEST: Measurement(
+        "Jacobian, largest singular value",
+        "log10 of the largest singular value of d (last hidden layer) / d input, the median over the rows",
+    ),
+    JACOBIAN_SMALLEST: Measurement(
+        "Jacobian, smallest singular value",
+        "log10 of the smallest singular value of d (last hidden layer) / d input, the median over the rows",
+    ),
+    SATURATED: Measurement(
+        "saturated units",
+        "share of outputs of tanh and sigmoid units, over the rows, with a slope below 2 % of the steepest; mean over "
+        "the layers",
+    ),
+    DEAD: Measurement("dead units", "share of ReLU units that are zero on all of the rows; mean over the layers"),
+}
+"""Name to meaning; `gradient_0`, `gradient_1`, ... come on top, one for each layer, 0 on the input side."""
+
+
+def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float[np.ndarray, " seed"]]:
+    """Everything that is measured of an arm's runs at initialisation.
+
+    The loss and the layers' gradients are those of record 0; the rest is measured on parameters that are drawn again,
+    on 16 training rows that are spread evenly over the set. The Jacobian is that of the last hidden layer and not of
+    the logits, since that of one logit has a single singular value.
+
+    Args:
+        results: of a sweep.
+        arm: its name.
+
+    Returns:
+        Measurement name (see `MEASUREMENTS`) to `(seed,)` values, in the order of the completed seeds. What does not
+        apply is left out: shares of units without such units, the Jacobian without hidden layers or with batch norm
+        (where an output depends on all rows), and everything redrawn where the data is not there any more. What is not
+        finite counts as larger than any number.
+
+    Raises:
+        InputError: no run of the arm is finished.
+    """
+    runs = completed_seeds(results, arm)
+    experiment = arms_of(results)[arm]
+    gradients = runs["gradient_log10_rms"].isel(record=0, layer=slice(experiment.mlp.num_layers)).values
+    gradients = np.where(np.isnan(gradients), np.inf, gradients.astype(np.float64))
+    first, last = gradients[:, 0], gradients[:, -1]
+    with np.errstate(invalid="ignore"):
+        ratio = np.where(np.isneginf(first), -np.inf, first - last)
+    found = {
+        "loss": runs["train_loss"].isel(record=0).values.astype(np.float64),
+        **{f"gradient_{layer}": gradients[:, layer] for layer in range(gradients.shape[1])},
+        "smallest_gradient": gradients.min(axis=1),
+        "first_over_last_gradient": ratio,
+    }
+    dataset = _data(results, arm, experiment)
+    if dataset is not None:
+        found |= _redrawn(experiment, dataset, study_seed(results), runs["seed"].values)
+    return {name: np.where(np.isnan(values), np.inf, values) for name, values in found.items()}
+
+
+def redrawn_parameters(experiment: Experiment, seed: int, runs: Int[Array | np.ndarray, " seed"]) -> Params:
+    """The parameters that runs of a sweep started from, on a leading axis.
+
+    Args:
+        experiment: their arm.
+        seed: of the study.
+        runs: `(seed,)` numbers of the runs.
+
+    >>> params = redrawn_parameters(Experiment(), 0, np.arange(3))
+    >>> params[0].kernel.shape
+    (3, 2, 5)
+    """
+    mlp = experiment.mlp
+    if "critical" not in (mlp.kernel_init, mlp.output_init):
+        # Only that one asks for the activation: arms that differ in nothing else share a program.
+        mlp = replace(mlp, activation="identity", norm=None, residual=None)
+    draw = _drawing(replace(experiment, mlp=mlp), data_fingerprint(load_data(experiment.data)))
+    return draw(run_keys(seed, jnp.asarray(runs)))
+
+
+def _data(results: "xarray.Dataset", arm: str, experiment: Experiment) -> Dataset | None:
+    """The arm's data, where it is still what it was trained on."""
+    try:
+        dataset = load_data(experiment.data)
+    except InputError:
+        return None
+    return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None
+
+
+def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarray) -> dict[str, np.ndarray]:
+    rows = np.unique(np.linspace(0, len(dataset.train_x) - 1, ROWS).round().astype(int))
+    x = jnp.asarray(dataset.train_x)[rows]
+    # Initialisers change no program of measuring.
+    plain = replace(experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None)
+    widest = max(experiment.mlp.widths(x.shape[1]))
+    each = 4 * len(rows) * widest**2
+    size = max(min(SEEDS_AT_ONCE, len(runs), JACOBIAN_MEMORY // each), 1)
+    pieces: list[Mapping[str, np.ndarray]] = []
+    for start in range(0, len(runs), size):
+        some = runs[start : start + size]
+        # The last piece is filled up, so that one program serves all.
+        params = redrawn_parameters(experiment, seed, np.resize(some, size))
+        measured = dict(jax.device_get(_measuring(plain)(params, x)))
+        if "jacobian" in measured:
+            ends = _singular_ends(measured.pop("jacobian"))
+            measured |= dict(zip((JACOBIAN_LARGEST, JACOBIAN_SMALLEST), map(_log10_middle, ends), strict=True))
+        pieces.append({name: values[: len(some)] for name, values in measured.items()})
+    return {name: np.concatenate([piece[name] for piece in pieces]).astype(np.float64) for name in pieces[0]}
+
+
+@lru_cache(maxsize=64)
+def _drawing(experiment: Experiment, fingerprint: str) -> Callable[[Array], Params]:
+    del fingerprint  # Of a file that has changed.
+    draw = jax.vmap(partial(initial_params, experiment, dataset=load_data(experiment.data)))
+    return jax.jit(draw, compiler_options=COMPILER_OPTIONS)
+
+
+@lru_cache(maxsize=64)
+def _measuring(mlp: MLP) -> Callable[[Params, Array], dict[str, Array]]:
+    return jax.jit(jax.vmap(partial(_measure, mlp=mlp), in_axes=(0, None)), compiler_options=COMPILER_OPTIONS)
+
+
+def _measure(params: Params, x: Float[Array, "rows features"], *, mlp: MLP) -> dict[str, Float[Array, "..."]]:
+    """What is measured of one network with its parameters at hand, and its Jacobians."""
+    found: dict[str, Float[Array, ...]] = dict(_units(params, x, mlp))
+    if mlp.hidden and mlp.norm != "batch":
+        found["jacobian"] = jax.vmap(lambda row: input_jacobian(params, row, mlp, to="hidden"))(x)
+    return found
+
+
+def _singular_ends(
+    jacobians: Float[np.ndarray, "seed rows width features"],
+) -> tuple[Float[np.ndarray, "seed rows"], Float[np.ndarray, "seed rows"]]:
+    """The largest and the smallest singular value; what is smaller than rounding makes it is zero.
+
+    The bound is that of `numpy.linalg.matrix_rank`. In NumPy: with the SVD in JAX's program, two arms measured in two
+    threads were seen to wait for each other for ever.
+    """
+    finite = np.isfinite(jacobians).all(axis=(-2, -1))
+    singular = np.linalg.svd(np.where(finite[..., None, None], jacobians, 0), compute_uv=False)
+    largest, smallest = singular[..., 0], singular[..., -1]
+    rounding = largest * max(jacobians.shape[-2:]) * np.finfo(jacobians.dtype).eps
+    smallest = np.where(smallest > rounding, smallest, 0)
+    return np.where(finite, largest, np.inf), np.where(finite, smallest, np.inf)
+
+
+def _units(params: Params, x: Float[Array, "rows features"], mlp: MLP) -> dict[str, Float[Array, ""]]:
+    leaves, tree = jax.tree.flatten(params)
+
+    def logits(leaves: list[Array], x: Float[Array, "rows features"]) -> Float[Array, "rows outputs"]:
+        layers = jax.tree.unflatten(tree, leaves)
+        return jax.vmap(lambda row: apply_mlp(layers, row, mlp), axis_name="batch")(x)
+
+    stats, _ = forward_pass(logits, leaves, x)
+    smooth = np.array([kind in ("tanh", "logistic") for kind in stats.kinds], bool)
+    relu = np.array([kind == "relu" for kind in stats.kinds], bool)
+    found = {}
+    if smooth.any():
+        found[SATURATED] = jnp.mean(stats.off_fraction[smooth])
+    if relu.any():
+        found[DEAD] = jnp.mean(stats.stuck_fraction[relu])
+    return found
+
+
+def _log10_middle(values: Float[np.ndarray, "seed rows"]) -> Float[np.ndarray, " seed"]:
+    """log10 of the lower median: one of the values, since -inf has no mean."""
+    with np.errstate(divide="ignore"):
+        return np.log10(np.sort(values, axis=1)[:, (values.shape[1] - 1) // 2])

@@ -1,0 +1,146 @@
+"""How many seeds a question needs, before a study; and how far a study got, after it."""
+
+import math
+from typing import NamedTuple
+
+from vgrad_jax.descriptions import number
+from vgrad_jax.errors import InputError
+from vgrad_jax.statistics.intervals import Estimate
+
+__all__ = ["Reached", "precision_reached", "seeds_needed", "seeds_needed_to_be_better", "seeds_needed_to_know"]
+
+
+class Reached(NamedTuple):
+    """How sure a share is."""
+
+    half_width: float
+    """Half the width of its 95 % interval."""
+    more_seeds: int
+    """How many more of them would halve it, at the same share."""
+
+
+def seeds_needed(
+    effect: float, power: float = 0.9, *, baseline: float | None = None, significance: float = 0.05
+) -> int:
+    """Seeds of each of two arms to see that their shares of converged runs differ.
+
+    The normal approximation of the two-sided comparison of two independent proportions (Fleiss, Levin and Paik 2003,
+    "Statistical Methods for Rates and Proportions", section 4.2, without continuity correction). Arms that are paired
+    by seed need no more as long as the pairs are positively related.
+
+    Args:
+        effect: the difference of the shares that must not be missed, above 0 and below 1.
+        power: the chance of seeing it.
+        baseline: the share of one arm, where it is known; the other one may be larger or smaller by `effect`, whichever
+            needs more seeds. None is the worst case: shares as far above one half as below.
+        significance: the chance of seeing a difference where there is none.
+
+    Raises:
+        InputError: a number that is out of range.
+
+    >>> seeds_needed(0.1), seeds_needed(0.1, baseline=0.05)
+    (524, 188)
+    """
+    effect = number("effect", effect, above=0.0, below=1.0)
+    if baseline is None:
+        pairs = [(0.5 - effect / 2, 0.5 + effect / 2)]
+    else:
+        baseline = number("baseline", baseline, at_least=0.0)
+        pairs = [(baseline, baseline + sign * effect) for sign in (1, -1) if 0 <= baseline + sign * effect <= 1]
+        if baseline > 1 or not pairs:
+            raise InputError(f"shares lie between 0 and 1; no share is {effect:g} away from a baseline of {baseline:g}")
+    z_significance, z_power = _normal_quantiles(significance / 2, power, significance)
+    needed = []
+    for a, b in pairs:
+        mean = (a + b) / 2
+        spread = z_significance * math.sqrt(2 * mean * (1 - mean)) + z_power * math.sqrt(a * (1 - a) + b * (1 - b))
+        needed.append((spread / effect) ** 2)
+    return _whole(max(needed))
+
+
+def seeds_needed_to_be_better(probability: float = 0.75, power: float = 0.95, *, significance: float = 0.05) -> int:
+    """Seeds of each of two arms to see that a run of the one beats a run of the other with this probability.
+
+    Noether 1987, "Sample size determination for some common nonparametric tests", for the one-sided Mann-Whitney test
+    with as many runs of either arm.
+
+    Args:
+        probability: that a run of the better arm beats one of the other, ties counting one half; above 0.5, below 1.
+        power: the chance of seeing it.
+        significance: the chance of seeing it where both are alike.
+
+    Raises:
+        InputError: a number that is out of range.
+
+    >>> seeds_needed_to_be_better(0.75)
+    29
+    """
+    probability = number("probability", probability, above=0.5, below=1.0)
+    z_significance, z_power = _normal_quantiles(significance, power, significance)
+    return _whole((z_significance + z_power) ** 2 / (6 * (probability - 0.5) ** 2))
+
+
+def seeds_needed_to_know(half_width: float, *, share: float = 0.5) -> int:
+    """Seeds of an arm to know its share of converged runs within plus or minus `half_width`.
+
+    The smallest number for which Wilson's 95 % interval is as narrow, which is the one that is reported.
+
+    Args:
+        half_width: of the interval, above 0 and below 0.5.
+        share: that will be seen; one half needs the most.
+
+    Raises:
+        InputError: a number that is out of range.
+
+    >>> seeds_needed_to_know(0.05), seeds_needed_to_know(0.05, share=0.05)
+    (381, 83)
+    """
+    half_width = number("half_width", half_width, above=0.0, below=0.5)
+    share = number("share", share, at_least=0.0)
+    if share > 1:
+        raise InputError(f"share must be 1 at the most; got {share:g}")
+    most = 1
+    while _wilson_half_width(share, most) > half_width:
+        most *= 2
+    least = most // 2  # Too few, or none.
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if _wilson_half_width(share, middle) <= half_width else (middle, most)
+    return most
+
+
+def precision_reached(estimate: Estimate) -> Reached:
+    """How sure a share is after a study, and what it would take to halve its interval.
+
+    Args:
+        estimate: as `vgrad_jax.statistics.intervals.share` gives it.
+
+    >>> from vgrad_jax.statistics.intervals import share
+    >>> reached = precision_reached(share(64, 128))
+    >>> round(reached.half_width, 3), reached.more_seeds
+    (0.085, 396)
+    """
+    half_width = (estimate.high - estimate.low) / 2
+    needed = seeds_needed_to_know(half_width / 2, share=estimate.value)
+    return Reached(half_width, max(needed - estimate.n, 0))
+
+
+def _normal_quantiles(tail: float, power: float, significance: float) -> tuple[float, float]:
+    from scipy.special import ndtri
+
+    number("significance", significance, above=0.0, below=1.0)
+    number("power", power, above=0.0, below=1.0)
+    if power <= significance:
+        raise InputError(f"power must be above the significance of {significance:g}; got {power:g}")
+    return -float(ndtri(tail)), float(ndtri(power))
+
+
+def _wilson_half_width(share: float, n: int) -> float:
+    from scipy.special import ndtri
+
+    z = float(ndtri(0.975))
+    return z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+
+
+def _whole(needed: float) -> int:
+    return max(math.ceil(needed), 2)

@@ -1,0 +1,132 @@
+"""When an arm has enough seeds: a confidence sequence for its share converged, and where it is looked at.
+
+It stands here and not in `statistics/`, since it decides which runs a sweep trains, and `statistics` reads sweeps.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+__all__ = ["Sequence", "confidence_sequence", "look_points", "most_seeds_needed", "stopping_point", "watch"]
+
+MISSES = 0.05
+"""Chance that the sequence ever leaves out the true share."""
+
+BISECTIONS = 50
+
+
+class Sequence(NamedTuple):
+    """A share after the last look that was taken."""
+
+    successes: int
+    n: int
+    low: float
+    high: float
+    """Bounds of the running intersection over all looks so far."""
+
+    @property
+    def half_width(self) -> float:
+        """Half the distance between the bounds."""
+        return (self.high - self.low) / 2
+
+
+def confidence_sequence(
+    successes: Int[np.ndarray, "*look"], n: Int[np.ndarray, "*look"]
+) -> tuple[Float[np.ndarray, "*look"], Float[np.ndarray, "*look"]]:
+    """Bounds of a share that hold at all times together: however often, and whyever, one looks, 95 % of the time.
+
+    The beta-binomial mixture with a uniform prior (Robbins 1970, "Statistical methods related to the law of the
+    iterated logarithm"; Howard, Ramdas, McAuliffe and Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic
+    confidence sequences", section 3): for the true share p the reciprocal of `(n + 1) P(successes of n | p)` is a
+    martingale that starts at 1, which by Ville's inequality ever reaches 20 with a chance of 5 % at most. The bounds
+    hold every p for which it is below.
+
+    Args:
+        successes: `(...)` numbers of successes.
+        n: `(...)` numbers of runs, in which those are counted.
+
+    Returns:
+        Lower and upper bounds, `(...)` each. The intersection of those of one study's looks holds as well.
+
+    >>> low, high = confidence_sequence(np.array([0, 50, 500]), np.array([100, 100, 1000]))
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([0.0, 0.345, 0.444], [0.073, 0.655, 0.556])
+    """
+    from scipy.special import betaln, xlog1py, xlogy
+
+    successes, n = np.broadcast_arrays(np.asarray(successes, float), np.asarray(n, float))
+    # The binomial coefficient times n + 1 is one over a beta function.
+    least = np.log(MISSES) + betaln(successes + 1, n - successes + 1)
+
+    outer = np.stack([np.zeros(n.shape), np.ones(n.shape)])
+    inner = np.stack([np.divide(successes, n, out=np.full(n.shape, 0.5), where=n > 0)] * 2)
+    middle = outer.copy()  # The ends first: 0 and 1 can be within.
+    for _ in range(BISECTIONS):
+        is_out = xlogy(successes, middle) + xlog1py(n - successes, -middle) < least
+        outer, inner = np.where(is_out, middle, outer), np.where(is_out, inner, middle)
+        middle = (outer + inner) / 2
+    return outer[0], outer[1]
+
+
+def look_points(block: int, num_seeds: int) -> Iterator[int]:
+    """Numbers of seeds after which a study looks: two blocks more each time, and later a quarter more.
+
+    They depend on nothing that differs between two runs of the same command, such as the number of workers.
+
+    >>> list(look_points(32, 600))
+    [64, 128, 192, 256, 320, 384, 480, 576, 600]
+    """
+    blocks = 0
+    while blocks * block < num_seeds:
+        blocks += max(2, blocks // 4)
+        yield min(blocks * block, num_seeds)
+
+
+def watch(converged: Bool[np.ndarray, " seed"], block: int, num_seeds: int) -> Iterator[Sequence]:
+    """The sequence after each look that the runs are there for.
+
+    Args:
+        converged: of the first seeds, without a gap.
+        block: seeds that are written together.
+        num_seeds: the most that the study may have.
+    """
+    looks = np.array([look for look in look_points(block, num_seeds) if look <= len(converged)], int)
+    counts = np.concatenate([[0], np.cumsum(converged)])[looks]
+    low, high = confidence_sequence(counts, looks)
+    low, high = np.maximum.accumulate(low), np.minimum.accumulate(high)
+    # They can cross only where the true share was left out at some look.
+    low, high = np.where(low > high, [(low + high) / 2] * 2, [low, high])
+    for successes, n, *bounds in zip(counts, looks, low, high, strict=True):
+        yield Sequence(int(successes), int(n), *map(float, bounds))
+
+
+def stopping_point(
+    converged: Bool[np.ndarray, " seed"], block: int, num_seeds: int, precision: float
+) -> Sequence | None:
+    """The first look at which the share is known to plus or minus `precision`; None where it is not yet.
+
+    Args:
+        converged: of the first seeds, without a gap.
+        block: seeds that are written together.
+        num_seeds: the most that the study may have.
+        precision: half the width of the running intersection at the most.
+    """
+    return next((one for one in watch(converged, block, num_seeds) if one.half_width <= precision), None)
+
+
+@lru_cache
+def most_seeds_needed(precision: float) -> int:
+    """About how many seeds an arm takes at the most, which is where half of them converge; up to a tenth too many.
+
+    >>> most_seeds_needed(0.05)
+    1330
+    """
+    n = 2
+    while True:
+        low, high = confidence_sequence(np.array([n // 2]), np.array([n]))
+        if high - low <= 2 * precision:
+            return n
+        n += max(2, n // 20 * 2)
