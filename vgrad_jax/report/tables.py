@@ -62,6 +62,10 @@ def as_dict(findings: Findings) -> dict[str, Any]:
         "arms": [_plain(summary) for summary in findings.summaries],
         "crossed": None if findings.crossed is None else {**_plain(findings.crossed), "cause": findings.crossed.cause},
         "remarks": findings.remarks,
+        "depth": [
+            {**_plain(reach), "trainable_depth": _plain(findings.trainable_depths[reach.family])}
+            for reach in findings.reaches
+        ],
         "article": [{**_plain(placement), "inside": placement.inside} for placement in findings.placements],
         "article_sentences": findings.placement_sentences,
     }
