@@ -29,6 +29,7 @@ __all__ = [
     "gradient_profiles",
     "overview",
     "profiles_by_depth",
+    "seed_histograms",
     "share_against_depth",
     "share_converged",
     "speed_bars",
