@@ -89,6 +89,8 @@ def depth(*, epochs: int = 20) -> dict[str, Experiment]:
         data=Data("digits", samples=1024),
         optimizer=Optimizer("sgd", learning_rate=0.005, momentum=0.9),
         training=Training(epochs=epochs, loss="softmax_cross_entropy", threshold=0.8),
+        # Each record is a gradient of all rows.
+        recording=Recording(every=5),
     )
     return {
         f"{name}_{layers}": replace(shared, mlp=MLP(hidden=(WIDTH,) * layers, **network))

@@ -90,7 +90,7 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
         chosen = np.random.default_rng(rows % MAX_SEED).permutation(rows)[:most]
         x, y = x[chosen], y[chosen]
     profile = _profile(mlp, x, y, rows, widths, [law for law in laws if law is not None])
-    return Prediction(profile, "", _remarks(mlp))
+    return Prediction(profile, "", _remarks(mlp, out_features))
 
 
 def _laws(mlp: MLP, widths: tuple[int, ...]) -> list[tuple[Law, Law] | None]:
@@ -113,13 +113,15 @@ def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
     return ""
 
 
-def _remarks(mlp: MLP) -> tuple[str, ...]:
+def _remarks(mlp: MLP, out_features: int) -> tuple[str, ...]:
     remarks = ["it is the root mean square over seeds; a typical seed is below it, the more so the deeper and narrower"]
     if mlp.hidden and min(mlp.hidden) < NARROW:
         remarks.append(
             f"the theory is one of wide layers, the narrowest here has {min(mlp.hidden)} units: corrections of about "
             f"depth / width = {len(mlp.hidden) / min(mlp.hidden):.2g} in the logarithm are left out"
         )
+    if out_features > 1:
+        remarks.append("the softmax is taken at logits of zero; large ones lift the whole profile")
     return tuple(remarks)
 
 

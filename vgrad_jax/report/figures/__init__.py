@@ -58,7 +58,7 @@ def all_figures(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "
             "profiles_by_depth",
             "The gradient at initialisation by layer, darker lines for shallower networks: root mean square over "
             "seeds, and dashed what theory predicts of it. Lines that fall towards layer 0 vanish, lines that rise "
-            "explode.",
+            "explode. Of a softmax theory knows the profile at small logits; large ones lift it as a whole.",
             profiles_by_depth(results, alike),
         )
     if len(summaries) <= MOST_ARMS_IN_ONE:
