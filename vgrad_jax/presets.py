@@ -1,9 +1,15 @@
 """Ready-made studies."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from vgrad_jax.data import Data
 from vgrad_jax.experiment import Experiment, Recording, Training
 from vgrad_jax.nets.mlp import MLP
+from vgrad_jax.optimizers import Optimizer
 
-__all__ = ["STUDIES", "article"]
+__all__ = ["STUDIES", "Study", "article", "depth"]
 
 _UNIFORM = "uniform(0, 1)"
 
@@ -46,5 +52,63 @@ def article(*, epochs: int = 500) -> dict[str, Experiment]:
     return {name: Experiment(mlp=mlp, training=training, recording=recording) for name, mlp in networks.items()}
 
 
-STUDIES = {"article": article}
-"""Studies that the command line offers, by name; each takes the number of epochs."""
+DEPTHS = (2, 4, 7, 12, 20, 32, 50)
+WIDTH = 32
+
+
+def depth(*, epochs: int = 20) -> dict[str, Experiment]:
+    """How deep can a network be, with each activation and initialisation, and still learn?
+
+    Images of ten digits, 512 to train on, layers of 32 units, SGD; a run converges at a training accuracy of 80 %. Each
+    family has 2 to 50 hidden layers. What mean-field theory says of them, by the depth scale xi of the correlation:
+
+    - `tanh_glorot`: at the edge of chaos, any depth;
+    - `tanh_he`: chaotic, gradients explode slowly, some 130 layers;
+    - `tanh_pytorch`: ordered, six layers: what PyTorch's linear layer draws, kernels and biases;
+    - `relu_he`: at the edge of chaos, any depth, and the exact law over seeds applies;
+    - `relu_glorot`: ordered, nine layers.
+
+    Args:
+        epochs: passes over the training rows.
+
+    Returns:
+        Arm name, the family's with the number of hidden layers behind it, to `Experiment`.
+
+    >>> list(depth())[:3], depth()["relu_he_50"].mlp.num_layers
+    (['tanh_glorot_2', 'tanh_glorot_4', 'tanh_glorot_7'], 51)
+    """
+    families: dict[str, dict[str, Any]] = {
+        "tanh_glorot": {"activation": "tanh", "kernel_init": "glorot_normal"},
+        "tanh_he": {"activation": "tanh", "kernel_init": "he_normal"},
+        "tanh_pytorch": {"activation": "tanh", "kernel_init": "pytorch", "bias_init": "pytorch"},
+        "relu_he": {"activation": "relu", "kernel_init": "fan_in_normal(2)"},
+        "relu_glorot": {"activation": "relu", "kernel_init": "glorot_normal"},
+    }
+    shared = Experiment(
+        # Batches that divide the rows evenly: another one at the end would be compiled as a step of its own.
+        data=Data("digits", samples=1024),
+        optimizer=Optimizer("sgd", learning_rate=0.005, momentum=0.9),
+        training=Training(epochs=epochs, loss="softmax_cross_entropy", threshold=0.8),
+        # Each record is a gradient of all rows.
+        recording=Recording(every=5),
+    )
+    return {
+        f"{name}_{layers}": replace(shared, mlp=MLP(hidden=(WIDTH,) * layers, **network))
+        for name, network in families.items()
+        for layers in DEPTHS
+    }
+
+
+class Study(NamedTuple):
+    """A ready-made study, as the command line offers it."""
+
+    make: Callable[..., dict[str, Experiment]]
+    """Takes the number of epochs."""
+    epochs: int
+    """Unless the user says otherwise."""
+    seeds: int
+    """Runs of each arm, unless the user says otherwise: some minutes on two cores."""
+
+
+STUDIES = {"article": Study(article, epochs=500, seeds=128), "depth": Study(depth, epochs=20, seeds=32)}
+"""Studies by name."""

@@ -96,6 +96,39 @@ def test_compiled_once_for_a_pair_of_functions():
     assert 0 < len(traces) == first
 
 
+def test_a_prediction_stands_beside_the_measurement():
+    mlp = vg.MLP(hidden=(24, 24), kernel_init="lecun_normal")
+    data = vg.load_data(vg.Data(samples=40))
+    rows = (data.train_x, data.train_y)
+
+    def loss(params, batch):
+        logits = jax.vmap(vg.apply_mlp, in_axes=(None, 0, None))(params, batch[0], mlp)[:, 0]
+        return jnp.mean(jax.nn.softplus(logits) - logits * batch[1])
+
+    prediction = vg.theory.predict(mlp, *rows)
+    check = vg.check_init(loss, lambda key: vg.init_mlp(key, mlp, 2), rows, num_seeds=48, prediction=prediction)
+    squares = 10 ** (2 * check.stats.log10_rms.astype(float))
+    np.testing.assert_allclose(check.log10_rms, 0.5 * np.log10(squares.mean(axis=0)))
+    error = squares.std(axis=0) / squares.mean(axis=0) / np.sqrt(48) / (2 * np.log(10))
+    assert (np.abs(check.log10_rms - prediction.log10_rms) < 4 * error + 0.05).all()
+    assert f"0: {check.log10_rms[0]:.2f}, {prediction.log10_rms[0]:.2f}" in str(check)
+    axes = check.plot().axes[0]
+    drawn = dict(zip(axes.get_legend_handles_labels()[1], axes.get_legend_handles_labels()[0], strict=True))
+    np.testing.assert_allclose(drawn["the same, predicted"].get_ydata(), prediction.log10_rms)
+    np.testing.assert_allclose(drawn["gradient, RMS over seeds"].get_ydata(), check.log10_rms)
+    other = vg.theory.predict(vg.MLP(hidden=(24,)), *rows)
+    with pytest.raises(vg.InputError, match="the prediction has 2 layers and the model 3"):
+        vg.check_init(loss, lambda key: vg.init_mlp(key, mlp, 2), rows, prediction=other)
+
+
+def test_a_model_of_another_kind_has_no_prediction_and_a_reason():
+    prediction = vg.theory.predict(init(1.0), *BATCH)
+    check = vg.check_init(TANH, init(1.0), BATCH, prediction=prediction)
+    assert "prediction: does not apply because theory reads a vg.MLP, and this is a function" in str(check)
+    texts = [text.get_text() for text in check.plot().axes[0].texts]
+    assert any("theory does not apply because" in text for text in texts)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [

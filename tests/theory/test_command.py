@@ -23,6 +23,7 @@ def test_a_network_that_every_theory_covers(tmp_path):
         "profile.png",
         "phase_diagram.png",
         "law_over_seeds.png",
+        "jacobian_spectrum.png",
         "theory.json",
     }
     difference = np.subtract(shown["predicted_log10_rms"], shown["measured_log10_rms"])
@@ -30,6 +31,9 @@ def test_a_network_that_every_theory_covers(tmp_path):
     assert shown["mean_field"]["phase"] == "critical"
     assert shown["mean_field"]["xi_grad"] == "inf"
     assert shown["law_over_seeds"]["p_value"] > 0.001
+    jacobian = shown["jacobian"]
+    assert jacobian["measured_mean_square"] == pytest.approx(jacobian["predicted_mean_square"], rel=0.3)
+    assert jacobian["predicted_share_zero"] == 0.5
     assert any("agrees with" in sentence for sentence in shown["sentences"])
 
 
@@ -39,6 +43,8 @@ def test_an_arm_and_where_theory_does_not_apply(tmp_path):
     text = " ".join(done.stdout.split())
     assert "does not apply because the weights have a mean, 0.5" in text
     assert "5 (output)" in text
+    assert "Jacobian: does not apply because the weights have a mean, 0.5" in text
+    assert not (tmp_path / "t" / "jacobian_spectrum.png").exists()
     assert not (tmp_path / "t" / "phase_diagram.png").exists()
 
 

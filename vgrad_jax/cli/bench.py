@@ -26,7 +26,7 @@ def bench(
     from vgrad_jax.report import speed as report
     from vgrad_jax.sweeps.speed import measure_speed
 
-    experiment = arms_of_study(study, [arm], epochs=500)[arm]
+    experiment = arms_of_study(study, [arm], epochs=None)[arm]
     folder = out or free_folder(Path("runs"), f"bench-{arm}")
     claim(folder)
     console = Console(stderr=True, highlight=False)

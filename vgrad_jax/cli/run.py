@@ -16,7 +16,7 @@ def run(
     arm: Annotated[str, typer.Option(help="The arm to train.")],
     study: Study = "article",
     seed: Annotated[int, typer.Option(help="Which run: seed k here is seed k of the sweep.")] = 0,
-    epochs: Epochs = 500,
+    epochs: Epochs = None,
     study_seed: StudySeed = 0,
     out: Annotated[Path | None, typer.Option(help="New folder for the figure; by default one in runs/.")] = None,
     as_json: AsJson = False,

@@ -5,30 +5,45 @@ from typing import Annotated
 
 import typer
 
+from vgrad_jax import presets
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
 
-__all__ = ["DEFAULT_SEEDS", "AsJson", "Epochs", "Study", "StudySeed", "arms_of_study", "claim", "free_folder"]
-
-DEFAULT_SEEDS = 128
-"""About two minutes for the article's study on two cores."""
+__all__ = ["AsJson", "Epochs", "Study", "StudySeed", "arms_of_study", "claim", "free_folder", "study_of"]
 
 Study = Annotated[str, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.")]
-Epochs = Annotated[int, typer.Option(help="Passes over the training rows.")]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        help="Passes over the training rows; by default "
+        + ", ".join(f"{study.epochs} for {name}" for name, study in STUDIES.items())
+        + "."
+    ),
+]
 StudySeed = Annotated[int, typer.Option(help="Seed of the whole study; run k depends on it and on k alone.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")]
 
 
-def arms_of_study(study: str, chosen: list[str] | None, epochs: int) -> dict[str, Experiment]:
-    """The chosen arms of a ready-made study, or all of them.
+def study_of(name: str) -> presets.Study:
+    """A ready-made study.
+
+    Raises:
+        InputError: none has this name.
+    """
+    if name not in STUDIES:
+        raise unknown_name("study", name, STUDIES)
+    return STUDIES[name]
+
+
+def arms_of_study(study: str, chosen: list[str] | None, epochs: int | None) -> dict[str, Experiment]:
+    """The chosen arms of a ready-made study, or all of them, with its own number of epochs unless another is given.
 
     Raises:
         InputError: a study or an arm of another name.
     """
-    if study not in STUDIES:
-        raise unknown_name("study", study, STUDIES)
-    arms = STUDIES[study](epochs=epochs)
+    found = study_of(study)
+    arms = found.make(epochs=found.epochs if epochs is None else epochs)
     for name in chosen or ():
         if name not in arms:
             raise unknown_name(f"arm of the study {study!r}", name, arms)

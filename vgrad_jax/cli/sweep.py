@@ -6,18 +6,21 @@ from typing import Annotated
 import typer
 
 from vgrad_jax.cli.report import show
-from vgrad_jax.cli.shared import DEFAULT_SEEDS, AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder
+from vgrad_jax.cli.shared import AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder, study_of
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError
+from vgrad_jax.presets import STUDIES
 
 __all__ = ["sweep"]
+
+SEEDS = "Runs of each arm; by default " + ", ".join(f"{s.seeds} for {name}" for name, s in STUDIES.items()) + "."
 
 
 def sweep(
     study: Study = "article",
     arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given several times.")] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = DEFAULT_SEEDS,
-    epochs: Epochs = 500,
+    seeds: Annotated[int | None, typer.Option(help=SEEDS)] = None,
+    epochs: Epochs = None,
     study_seed: StudySeed = 0,
     out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
     resume: Annotated[
@@ -40,6 +43,8 @@ def sweep(
     from vgrad_jax.sweeps.sweep import sweep as run_sweep
 
     arms = arms_of_study(study, arm, epochs)
+    seeds = study_of(study).seeds if seeds is None else seeds
+    epochs = next(iter(arms.values())).training.epochs
     whole_number("--seeds", seeds, minimum=1)
     if precision is not None:
         number("--precision", precision, above=0.0, below=0.5)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import DEFAULT_SEEDS, AsJson, Study, StudySeed, arms_of_study, claim, free_folder
+from vgrad_jax.cli.shared import AsJson, Study, StudySeed, arms_of_study, claim, free_folder
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
@@ -23,7 +23,7 @@ def theory(
     bias_init: Annotated[str, typer.Option(help="With --activation: its biases.")] = "zeros",
     depth: Annotated[int, typer.Option(help="With --activation: hidden layers.")] = 10,
     width: Annotated[int, typer.Option(help="With --activation: units of each.")] = 64,
-    seeds: Annotated[int, typer.Option(help="Networks drawn; none is trained.")] = DEFAULT_SEEDS,
+    seeds: Annotated[int, typer.Option(help="Networks drawn; none is trained.")] = 128,
     study_seed: StudySeed = 0,
     out: Annotated[Path | None, typer.Option(help="New folder for the figures; by default one in runs/.")] = None,
     as_json: AsJson = False,
@@ -42,7 +42,7 @@ def theory(
     whole_number("--seeds", seeds, minimum=2)
     whole_number("--depth", depth, maximum=1000)
     if arm is not None:
-        name, experiment = arm, arms_of_study(study, [arm], epochs=500)[arm]
+        name, experiment = arm, arms_of_study(study, [arm], epochs=None)[arm]
     else:
         hidden = (whole_number("--width", width, minimum=1),) * depth
         mlp = MLP(hidden=hidden, activation=str(activation), kernel_init=kernel_init, bias_init=bias_init)

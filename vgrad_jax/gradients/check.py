@@ -19,6 +19,8 @@ from vgrad_jax.gradients.stats import LayerStats
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from vgrad_jax.theory.prediction import Prediction
+
 __all__ = ["InitCheck", "check_init"]
 
 ELEMENTS_AT_ONCE = 2**24
@@ -32,6 +34,18 @@ class InitCheck:
     look: Look
     """The numbers, with a leading axis of seeds."""
     diagnosis: Diagnosis
+    prediction: "Prediction | None" = None
+    """What theory says of the gradient, where it was asked."""
+
+    @property
+    def log10_rms(self) -> np.ndarray:
+        """The gradient's root mean square over the seeds too, `(layer,)`, in log10: what is predicted.
+
+        Not the median over seeds, which is smaller, the more so the deeper and narrower a network is.
+        """
+        with np.errstate(divide="ignore"):
+            squares = np.mean(10.0 ** (2 * np.asarray(self.stats.log10_rms, np.float64)), axis=0)
+            return np.asarray(0.5 * np.log10(squares))
 
     @property
     def stats(self) -> LayerStats:
@@ -44,7 +58,14 @@ class InitCheck:
         return self.diagnosis.status
 
     def __str__(self) -> str:
-        return str(self.diagnosis)
+        if self.prediction is None:
+            return str(self.diagnosis)
+        if self.prediction.log10_rms is None:
+            return f"{self.diagnosis}\n  prediction: {self.prediction.why_not}"
+        lines = ["  gradient at initialisation, log10 RMS over seeds: measured, predicted"]
+        rows = zip(self.stats.paths, self.log10_rms, self.prediction.log10_rms, strict=True)
+        lines += [f"    {path}: {measured:.2f}, {predicted:.2f}" for path, measured, predicted in rows]
+        return "\n".join([str(self.diagnosis), *lines])
 
     def plot(self) -> "Figure":
         """One picture: gradient, preactivations and activations by layer, median and central 90 % of seeds."""
@@ -64,6 +85,7 @@ def check_init(
     group: str | None = None,
     include: str | None = None,
     exclude: str | None = None,
+    prediction: "Prediction | None" = None,
 ) -> InitCheck:
     """Look at a model before training it: is every layer's gradient healthy, and if not, why?
 
@@ -77,12 +99,14 @@ def check_init(
         key: of the initialisations; by default `jax.random.key(0)`.
         num_seeds: how many initialisations, for an init function.
         stacked, group, include, exclude: which layers; see `gradient_stats`.
+        prediction: `vg.theory.predict(mlp, x, y)` of the same network and batch, to be shown beside the measurement.
 
     Returns:
         The numbers, a verdict with its evidence, and a picture.
 
     Raises:
-        InputError: the loss is not a scalar, there are no parameters, or seeds are asked for without an init function.
+        InputError: the loss is not a scalar, there are no parameters, seeds are asked for without an init function, or
+            the prediction has another number of layers.
 
     >>> from jax import numpy as jnp
     >>> def loss(params, batch):
@@ -114,7 +138,14 @@ def check_init(
         size = max(1, min(num_seeds, ELEMENTS_AT_ONCE // max(1, sum(shape.size for shape in shapes))))
         looked = _look_at_seeds(loss_fn, params_or_init_fn, grouping, size, keys, batch)
     looked = jax.tree.map(np.asarray, looked)
-    return InitCheck(looked, diagnose(looked))
+    if prediction is not None and prediction.log10_rms is not None:
+        layers, predicted = len(looked.stats.paths), len(prediction.log10_rms)
+        if layers != predicted:
+            raise InputError(
+                f"the prediction has {predicted} layers and the model {layers} ({', '.join(looked.stats.paths[:4])} "
+                "...): predict the network that is looked at, all of its layers"
+            )
+    return InitCheck(looked, diagnose(looked), prediction)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3))

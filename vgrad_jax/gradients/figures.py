@@ -71,7 +71,8 @@ def record_heatmap(record: "Record") -> "Figure":
 def check_profile(check: "InitCheck") -> "Figure":
     """Layers from the input on: gradient and preactivations in log10 RMS, and shares of units that are off.
 
-    Median over the seeds, and the band of their central 90 %; a cross marks layers with no gradient in most seeds.
+    Median over the seeds, and the band of their central 90 %; a cross marks layers with no gradient in most seeds. A
+    prediction is shown beside what it is of, the root mean square over the seeds.
     """
     from matplotlib.figure import Figure
 
@@ -82,6 +83,13 @@ def check_profile(check: "InitCheck") -> "Figure":
     gradient = np.asarray(look.stats.log10_rms, np.float64)
     _band(sizes, layers, gradient, BLUE, "o-", "gradient")
     _band(sizes, layers, look.by_layer("log10_rms", ("product",)), ORANGE, "s--", "preactivations")
+    if check.prediction is not None and check.prediction.log10_rms is not None:
+        measured = np.where(np.isfinite(check.log10_rms), check.log10_rms, np.nan)
+        sizes.plot(layers, measured, ".", color=BLUE, markersize=8, label="gradient, RMS over seeds")
+        sizes.plot(layers, check.prediction.log10_rms, "D--", color=GREEN, markersize=4, label="the same, predicted")
+    elif check.prediction is not None:
+        text = f"theory {check.prediction.why_not}"
+        sizes.text(0.02, 0.02, text, transform=sizes.transAxes, fontsize=6, color=GREEN, wrap=True)
     zero = np.isneginf(np.sort(gradient, axis=0)[(len(gradient) - 1) // 2])
     if zero.any():
         sizes.plot(

@@ -21,7 +21,8 @@ ESCAPED = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"
 def write_tables(findings: Findings, folder: Path) -> list[Path]:
     """Write arms, pairs, effects and predictors as CSV, `arms.tex` and `summary.json` into a folder.
 
-    One row an arm, a pair of arms, an effect of a crossed design, or a predictor of failure; `NAME`, `NAME_low`, `NAME_high` and `NAME_n` are
+    One row an arm, a pair of arms, an effect of a crossed design, or a predictor of failure; `NAME`,
+    `NAME_low`, `NAME_high` and `NAME_n` are
     an estimate with its 95 % interval. An empty cell is a number that is not finite.
 
     Returns:

@@ -1,12 +1,15 @@
 """What a study found, in sentences; every one is computed from the results."""
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from vgrad_jax.gradients.diagnose import Diagnosis
+from vgrad_jax.report.predictions import trainable_depths
 from vgrad_jax.report.predictors import predictor_sentences
 from vgrad_jax.report.verdict import arm_verdicts
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.crossed import Crossed, crossed, crossed_designs
+from vgrad_jax.statistics.depth import Reach, families, reaches
 from vgrad_jax.statistics.intervals import Estimate, share
 from vgrad_jax.statistics.predictors import Predictor, predictors
 from vgrad_jax.statistics.published import (
@@ -38,6 +41,8 @@ class Findings(NamedTuple):
     """One sentence with its numbers."""
     crossed: Crossed | None
     """The article's two changes."""
+    design: Crossed | None
+    """The crossed design that is shown: the article's, or the only one there is."""
     designs: list[Crossed]
     """Every set of four arms that cross two factors."""
     pairs: list[Pair]
@@ -54,6 +59,10 @@ class Findings(NamedTuple):
     placements: list[Placement]
     placement_sentences: list[str]
     """Where the article's single runs fall."""
+    reaches: list[Reach]
+    """How deep each family of arms that differ in depth alone still converges."""
+    trainable_depths: dict[str, float | None]
+    """The same as theory has it, by family; None where it does not apply."""
 
 
 def find(results: "xarray.Dataset") -> Findings:
@@ -62,24 +71,39 @@ def find(results: "xarray.Dataset") -> Findings:
     summaries = summarise(results)
     design = crossed(results, TANH_ARM, RELU_ARM) if {TANH_ARM, RELU_ARM} <= set(arms) else None
     designs, pairs = crossed_designs(results), compare_arms(results)
+    # Of many designs none is what the study is about.
+    shown = design or (designs[0] if len(designs) == 1 else None)
     predicting = predictors(results)
     placed = placements(results)
     sentences = [_placement_sentence(placement) for placement in placed]
     if TANH_ARM in arms and is_the_articles(arms[TANH_ARM], TANH_ARM):
         sentences += _quiet_sentence(results)
+    alike = families(arms)
+    found, theory = reaches(alike, summaries), trainable_depths(results, alike)
+    if design:
+        answer = _crossed_answer(design)
+    elif found and sum(len(family.arms) for family in alike) == len(arms):
+        answer = _depth_answer(found)
+    else:
+        answer = _ranking_answer(summaries)
     return Findings(
         summaries=summaries,
-        answer=_crossed_answer(design) if design else _ranking_answer(summaries),
+        answer=answer,
         crossed=design,
+        design=shown,
         designs=designs,
         pairs=pairs,
-        sentences=_effect_sentences(design or next(iter(designs), None)) + _time_sentences(summaries, pairs),
+        sentences=_effect_sentences(shown) + _time_sentences(summaries, pairs),
         verdicts=arm_verdicts(results),
         predictors=predicting,
         predictor_sentences=predictor_sentences(predicting),
-        remarks=_remarks(summaries) + _early_stop_remarks(results),
+        remarks=[_reach_sentence(reach, theory[reach.family]) for reach in found]
+        + _remarks(summaries)
+        + _early_stop_remarks(results),
         placements=placed,
         placement_sentences=sentences,
+        reaches=found,
+        trainable_depths=theory,
     )
 
 
@@ -143,6 +167,34 @@ def _ranking_answer(summaries: list[ArmSummary]) -> str:
         f"The arms cannot be told apart by the share of runs that converge: from {_percent(worst.converged)} "
         f"({worst.arm}) to {_percent(best.converged)} ({best.arm})."
     )
+
+
+def _depth_answer(found: list[Reach]) -> str:
+    ranked = sorted(found, key=lambda reach: reach.deepest or 0, reverse=True)
+    reached = ", ".join(
+        f"{reach.family} {_layers(reach.deepest) if reach.deepest else 'not even the shallowest'}" for reach in ranked
+    )
+    return f"How many hidden layers a network may have for at least half of its runs to converge: {reached}."
+
+
+def _reach_sentence(reach: Reach, theory: float | None) -> str:
+    if reach.deepest is None:
+        seen = f"not even the shallowest network converges in half of its runs, but in {_percent(reach.share)}"
+    elif reach.next_depth is None or reach.next_share is None:
+        seen = f"at least half of the runs converge at every depth, {_percent(reach.share)} at {_layers(reach.deepest)}"
+    else:
+        seen = (
+            f"at least half of the runs converge up to {_layers(reach.deepest)}, {_percent(reach.share)} there and "
+            f"{_percent(reach.next_share)} at {reach.next_depth}"
+        )
+    if theory is None:
+        return f"{reach.family}: {seen}; mean-field theory does not apply."
+    said = "any depth" if math.isinf(theory) else f"about {theory:.0f}"
+    return f"{reach.family}: {seen}; theory's trainable depth, six depth scales of the correlation, is {said}."
+
+
+def _layers(count: int) -> str:
+    return f"{count} hidden layer{'' if count == 1 else 's'}"
 
 
 def _remarks(summaries: list[ArmSummary]) -> list[str]:

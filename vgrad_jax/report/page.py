@@ -27,6 +27,8 @@ __all__ = ["write_report"]
 
 MOST_PAIRS = 66
 """On the page, those of twelve arms; more are in `tables/pairs.csv` only."""
+TALLEST = 1200
+"""Pixels of a figure that is shown without being asked for: those of many arms are taller."""
 
 
 def write_report(results: "xarray.Dataset", folder: str | Path) -> Findings:
@@ -117,14 +119,12 @@ def _how(arms: dict[str, Experiment], num_seeds: int, precision: float | None) -
 
 def _command(arms: dict[str, Experiment], num_seeds: int, seed: int, precision: float | None) -> str:
     epochs = next(iter(arms.values())).training.epochs
-    for study, make in STUDIES.items():
-        known = make(epochs=epochs)
-        if all(known.get(name) == experiment for name, experiment in arms.items()):
-            chosen = "" if list(arms) == list(known) else "".join(f" --arm {name}" for name in arms)
+    for name, study in STUDIES.items():
+        known = study.make(epochs=epochs)
+        if all(known.get(arm) == experiment for arm, experiment in arms.items()):
+            chosen = "" if list(arms) == list(known) else "".join(f" --arm {arm}" for arm in arms)
             stop = "" if precision is None else f" --precision {precision:g}"
-            return (
-                f"vgrad sweep --study {study}{chosen} --seeds {num_seeds} --epochs {epochs} --study-seed {seed}{stop}"
-            )
+            return f"vgrad sweep --study {name}{chosen} --seeds {num_seeds} --epochs {epochs} --study-seed {seed}{stop}"
     return (
         "import json, vgrad_jax as vg\n"
         "# ARMS: the text under 'The arms in full'\n"
@@ -142,4 +142,11 @@ def _png(figure: "Figure") -> bytes:
 def _for_page(name: str, caption: str, image: bytes) -> dict[str, Any]:
     # A PNG's width and height stand at bytes 16 to 24.
     width, height = (int.from_bytes(image[start : start + 4], "big") for start in (16, 20))
-    return {"name": name, "caption": caption, "png": base64.b64encode(image).decode(), "width": width, "height": height}
+    return {
+        "name": name,
+        "caption": caption,
+        "png": base64.b64encode(image).decode(),
+        "width": width,
+        "height": height,
+        "folded": height > TALLEST,
+    }

@@ -1,35 +1,76 @@
-"""The prediction for each arm of a sweep's results."""
+"""What theory says of each arm of a sweep's results."""
 
+import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vgrad_jax.data import Data, data_fingerprint, load_data
 from vgrad_jax.errors import InputError
 from vgrad_jax.nets.mlp import MLP
+from vgrad_jax.statistics.depth import Family
+from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.sweeps.study import arms_of
-from vgrad_jax.theory.prediction import Prediction, predict
+from vgrad_jax.theory.comparison import mean_field_of, trainable_depth
+from vgrad_jax.theory.prediction import MOST_ROWS, Prediction, predict
+from vgrad_jax.theory.seed_law import SeedLaw, seed_law, why_no_law
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["predictions"]
+__all__ = ["predictions", "seed_laws", "trainable_depths"]
+
+MANY_ARMS = 12
+FEWER_ROWS = 128
+"""That a prediction is made from where there are many arms: some hundredths of a decade less exact, and faster."""
+MOST_SEEDS = 1024
+"""Of an arm that are held against the exact law: enough to see a tenth of a standard deviation."""
 
 
 def predictions(results: "xarray.Dataset") -> dict[str, Prediction]:
     """Arm name to the gradient profile that it should have started with, or to why there is none."""
-    found = {}
-    for arm, experiment in arms_of(results).items():
+    arms, found = arms_of(results), {}
+    rows = MOST_ROWS if len(arms) <= MANY_ARMS else FEWER_ROWS
+    for arm, experiment in arms.items():
         try:
             dataset = load_data(experiment.data)
         except InputError as error:
             found[arm] = Prediction(None, f"does not apply because the data is not there any more: {error}", ())
             continue
-        found[arm] = _prediction(experiment.mlp, experiment.data, data_fingerprint(dataset))
+        found[arm] = _prediction(experiment.mlp, experiment.data, data_fingerprint(dataset), rows)
+    return found
+
+
+def seed_laws(results: "xarray.Dataset") -> dict[str, SeedLaw]:
+    """The exact law over seeds for the arms that have one, beside their finished runs' initial networks.
+
+    Results hold the gradient of the loss over all rows, of which no law is known, so those networks are drawn again:
+    seed k of an arm is what it was in the sweep. Of more than 1024 seeds the first ones are taken.
+    """
+    found = {}
+    for arm, experiment in arms_of(results).items():
+        if why_no_law(experiment.mlp):
+            continue
+        try:
+            dataset = load_data(experiment.data)
+        except InputError:
+            continue
+        seeds = completed_seeds(results, arm)["seed"].values[:MOST_SEEDS].tolist()
+        found[arm] = seed_law(experiment, dataset, seeds, json.loads(results.attrs["study"])["seed"])
+    return found
+
+
+def trainable_depths(results: "xarray.Dataset", families: Sequence[Family]) -> dict[str, float | None]:
+    """Family name to the hidden layers that theory says can be trained; None where it does not apply."""
+    arms, found = arms_of(results), {}
+    for family in families:
+        mean_field = mean_field_of(arms[family.arms[max(family.arms)]].mlp).found
+        found[family.name] = None if mean_field is None else trainable_depth(mean_field)
     return found
 
 
 @lru_cache(maxsize=64)
-def _prediction(mlp: MLP, data: Data, fingerprint: str) -> Prediction:
+def _prediction(mlp: MLP, data: Data, fingerprint: str, rows: int) -> Prediction:
     del fingerprint  # A file that has changed is predicted anew.
     dataset = load_data(data)
-    return predict(mlp, dataset.train_x, dataset.train_y)
+    return predict(mlp, dataset.train_x, dataset.train_y, most_rows=rows)

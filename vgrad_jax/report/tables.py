@@ -123,6 +123,10 @@ def as_dict(findings: Findings) -> dict[str, Any]:
         "predictors": [_plain(predictor) for predictor in findings.predictors],
         "predictor_sentences": findings.predictor_sentences,
         "remarks": findings.remarks,
+        "depth": [
+            {**_plain(reach), "trainable_depth": _plain(findings.trainable_depths[reach.family])}
+            for reach in findings.reaches
+        ],
         "article": [{**_plain(placement), "inside": placement.inside} for placement in findings.placements],
         "article_sentences": findings.placement_sentences,
     }

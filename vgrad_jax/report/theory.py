@@ -5,10 +5,15 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.report.figures.spectra import spectrum_beside_prediction
 from vgrad_jax.report.figures.theory import phase_diagram, profile_beside_prediction, seed_histogram
-from vgrad_jax.theory.comparison import Comparison, MeanFieldOf, SeedLaw, trainable_depth
+from vgrad_jax.theory.comparison import Comparison, MeanFieldOf, trainable_depth
+from vgrad_jax.theory.jacobians import JacobianSpectrum
+from vgrad_jax.theory.seed_law import SeedLaw
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +44,12 @@ def sentences(found: Comparison) -> list[str]:
     """What theory says, and where it does not apply."""
     prediction = found.prediction
     profile = f"Profile: {prediction.why_not or '; '.join(prediction.remarks)}."
-    return [profile, f"Mean field: {_mean_field(found.mean_field)}.", f"Law over seeds: {_law(found.seed_law)}."]
+    return [
+        profile,
+        f"Mean field: {_mean_field(found.mean_field)}.",
+        f"Law over seeds: {_law(found.seed_law)}.",
+        f"Jacobian: {_jacobian(found.jacobian)}.",
+    ]
 
 
 def as_dict(found: Comparison) -> dict[str, Any]:
@@ -63,6 +73,8 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         if law.law is None
         else {"mean": law.law.mean, "variance": law.law.variance, "p_value": law.p_value},
         "law_over_seeds_note": law.why_not,
+        "jacobian": _jacobian_numbers(found.jacobian),
+        "jacobian_note": found.jacobian.why_not,
         "sentences": sentences(found),
     }
 
@@ -83,8 +95,10 @@ def write_theory(found: Comparison, experiment: Experiment, folder: Path, title:
             bias_variance=(0.0, max(0.5, 1.3 * place[1])),
             network=place,
         )
-    if law.law is not None and law.log_squares is not None:
-        figures["law_over_seeds"] = seed_histogram(law.log_squares, law.law, law.p_value, title)
+    if law.law is not None:
+        figures["law_over_seeds"] = seed_histogram(law, title)
+    if found.jacobian.density is not None:
+        figures["jacobian_spectrum"] = spectrum_beside_prediction(found.jacobian, title)
     written = [folder / f"{name}.png" for name in figures]
     try:
         for path, figure in zip(written, figures.values(), strict=True):
@@ -116,6 +130,29 @@ def _law(law: SeedLaw) -> str:
         f"{verdict} the exact one (Kolmogorov-Smirnov p = {law.p_value:.2g}): ln of the first kernel's squared "
         f"gradient has mean {law.law.mean:.2f} and variance {law.law.variance:.2f}"
     )
+
+
+def _jacobian(spectrum: JacobianSpectrum) -> str:
+    if spectrum.density is None or spectrum.squares is None:
+        return spectrum.why_not
+    measured, predicted = spectrum.squares, spectrum.density
+    return (
+        f"from the first to the last hidden layer the mean squared singular value is {measured.mean():.3g}, predicted "
+        f"{predicted.mean:.3g}; the largest, in half of the networks, {np.median(measured.max(axis=1)):.3g}, predicted "
+        f"{predicted.largest:.3g} in infinitely wide ones"
+    )
+
+
+def _jacobian_numbers(spectrum: JacobianSpectrum) -> dict[str, Any] | None:
+    if spectrum.density is None or spectrum.squares is None:
+        return None
+    return {
+        "measured_mean_square": _plain(spectrum.squares.mean()),
+        "predicted_mean_square": _plain(spectrum.density.mean),
+        "measured_median_largest_square": _plain(np.median(spectrum.squares.max(axis=1))),
+        "predicted_largest_square": _plain(spectrum.density.largest),
+        "predicted_share_zero": spectrum.density.zero,
+    }
 
 
 def _log10(value: float) -> str:

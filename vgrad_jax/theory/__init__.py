@@ -2,6 +2,9 @@
 
 from vgrad_jax.theory.comparison import Comparison as Comparison
 from vgrad_jax.theory.comparison import compare as compare
+from vgrad_jax.theory.densities import JacobianLayer as JacobianLayer
+from vgrad_jax.theory.densities import SpectralDensity as SpectralDensity
+from vgrad_jax.theory.densities import spectral_density as spectral_density
 from vgrad_jax.theory.factors import batch_norm_factor as batch_norm_factor
 from vgrad_jax.theory.factors import layer_norm_factor as layer_norm_factor
 from vgrad_jax.theory.factors import residual_factor as residual_factor

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.descriptions import MAX_SEED, whole_number
@@ -14,16 +15,16 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.laws import bias_law, kernel_law
-from vgrad_jax.nets.mlp import MLP, PRNGKey, apply_mlp
-from vgrad_jax.theory.finite_width import LogGradientLaw, goodness_of_fit, log_gradient_law
+from vgrad_jax.nets.mlp import MLP, Params
+from vgrad_jax.theory.draws import over_seeds
+from vgrad_jax.theory.jacobians import JacobianSpectrum, jacobian_spectrum
 from vgrad_jax.theory.mean_field import MeanField, mean_field
 from vgrad_jax.theory.prediction import Prediction, predict
+from vgrad_jax.theory.seed_law import SeedLaw, seed_law
 from vgrad_jax.training.records import batch_loss
-from vgrad_jax.training.run import initial_params
 
-__all__ = ["Comparison", "MeanFieldOf", "SeedLaw", "compare", "mean_field_of", "trainable_depth"]
+__all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "trainable_depth"]
 
-SEEDS_AT_ONCE = 16
 TRAINABLE = 6.0
 """Depth scales of the correlation that training reaches: Schoenholz et al. 2017, an observation, not a theorem."""
 
@@ -38,17 +39,6 @@ class MeanFieldOf(NamedTuple):
     why_not: str
 
 
-class SeedLaw(NamedTuple):
-    """The exact law over seeds of the logit's gradient for one input, and what was measured."""
-
-    log_squares: np.ndarray | None
-    """`(seed,)`: ln of the squared norm of the first kernel's gradient; -inf where the network is dead on the input."""
-    law: LogGradientLaw | None
-    p_value: float
-    """Kolmogorov-Smirnov; NaN where the law does not apply."""
-    why_not: str
-
-
 class Comparison(NamedTuple):
     """Measured and predicted."""
 
@@ -57,6 +47,7 @@ class Comparison(NamedTuple):
     prediction: Prediction
     mean_field: MeanFieldOf
     seed_law: SeedLaw
+    jacobian: JacobianSpectrum
 
     @property
     def measured_log10_rms(self) -> np.ndarray:
@@ -82,15 +73,13 @@ def compare(experiment: Experiment, num_seeds: int = 128, *, seed: int = 0) -> C
     """
     num_seeds = whole_number("num_seeds", num_seeds, minimum=2)
     dataset = load_data(experiment.data)
-    base = jax.random.key(whole_number("seed", seed, maximum=MAX_SEED))
-    keys = jax.vmap(partial(jax.random.fold_in, base))(jnp.arange(num_seeds))
-    look = jax.jit(partial(_look, experiment, dataset))
-    profiles, squares = jax.lax.map(look, keys, batch_size=SEEDS_AT_ONCE)
+    seed, seeds = whole_number("seed", seed, maximum=MAX_SEED), range(num_seeds)
     return Comparison(
-        measured=np.asarray(profiles, np.float64),
+        measured=over_seeds(partial(_profile, experiment, dataset), experiment, dataset, seeds, seed),
         prediction=predict(experiment.mlp, dataset.train_x, dataset.train_y),
         mean_field=mean_field_of(experiment.mlp),
-        seed_law=_seed_law(experiment.mlp, dataset, np.asarray(squares, np.float64)),
+        seed_law=seed_law(experiment, dataset, seeds, seed),
+        jacobian=jacobian_spectrum(experiment, dataset, seeds, seed),
     )
 
 
@@ -125,40 +114,7 @@ def _no_mean_field(reason: str) -> MeanFieldOf:
     return MeanFieldOf(None, math.nan, math.nan, f"does not apply because {reason}")
 
 
-def _look(experiment: Experiment, dataset: Dataset, key: PRNGKey) -> tuple[jax.Array, jax.Array]:
-    """The loss's profile, and ln of the squared gradient of one logit for one input in the first kernel."""
-    mlp, loss = experiment.mlp, LOSSES[experiment.training.loss]
-    params = initial_params(experiment, key, dataset)
-    x, y = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
-    profile = layer_log10_rms(jax.grad(batch_loss)(params, (x, y), mlp, loss))
-    if mlp.norm == "batch":
-        return profile, jnp.asarray(jnp.nan)
-    kernel = jax.grad(lambda layers: apply_mlp(layers, x[0], mlp)[0])(params)[0].kernel
-    size = layer_log10_rms((params[0]._replace(kernel=kernel, bias=jnp.zeros(0, kernel.dtype)),))[0]
-    return profile, math.log(10) * 2 * size + math.log(kernel.size)
-
-
-def _seed_law(mlp: MLP, dataset: Dataset, squares: np.ndarray) -> SeedLaw:
-    why_not = _why_no_law(mlp)
-    if why_not:
-        return SeedLaw(None, None, math.nan, f"does not apply because {why_not}")
-    x = np.asarray(dataset.train_x[0], np.float64)
-    output = mlp.kernel_initializer(len(mlp.hidden), mlp.hidden[-1])
-    variance = kernel_law(output, mlp.hidden[-1], 1)
-    assert variance is not None
-    law = log_gradient_law(mlp.hidden, len(x), variance.variance, float(np.linalg.norm(x)), layer=0)
-    return SeedLaw(squares, law, goodness_of_fit(squares, law), "")
-
-
-def _why_no_law(mlp: MLP) -> str:
-    if not mlp.hidden or set(mlp.activations()) != {"relu"}:
-        return "the exact law over seeds is that of ReLU networks"
-    if mlp.norm is not None or mlp.residual is not None or mlp.bias_init != "zeros":
-        return "the exact law over seeds is that of plain networks with biases of zero"
-    inits = {mlp.kernel_initializer(layer, width) for layer, width in enumerate((1, *mlp.hidden[:-1]))}
-    if inits != {"fan_in_normal(2.0)"}:
-        return "the exact law over seeds needs normal weights that are not truncated: kernel_init 'fan_in_normal(2)'"
-    output = mlp.kernel_initializer(len(mlp.hidden), mlp.hidden[-1])
-    if not str(output).startswith(("normal(", "fan_in_normal(")):
-        return "the exact law over seeds needs an output layer of normal weights that are not truncated"
-    return ""
+def _profile(experiment: Experiment, dataset: Dataset, params: Params) -> Float[Array, " layer"]:
+    rows = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
+    gradient = jax.grad(batch_loss)(params, rows, experiment.mlp, LOSSES[experiment.training.loss])
+    return layer_log10_rms(gradient)

@@ -125,7 +125,8 @@ def goodness_of_fit(values: np.ndarray, law: LogGradientLaw) -> float:
     from scipy import stats
 
     finite = np.asarray(values, np.float64)
-    return float(stats.kstest(finite[np.isfinite(finite)], law.cumulative).pvalue)
+    finite = finite[np.isfinite(finite)]
+    return float(stats.kstest(finite, law.cumulative).pvalue) if len(finite) else math.nan
 
 
 def _halves(width: int) -> tuple[np.ndarray, np.ndarray]:

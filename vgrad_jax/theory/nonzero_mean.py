@@ -24,6 +24,9 @@ __all__ = ["Activated", "Moments", "activate", "backward", "forward", "pair_aver
 ORDER = 32
 """Hermite coefficients of a pair's average; the rest is assigned to pairs by its own highest power."""
 
+NEGLIGIBLE = 1e-9
+"""A coefficient, relative to the largest: its square is added."""
+
 
 class Moments(NamedTuple):
     """Preactivations of one layer over draws of the weights, for n inputs."""
@@ -117,15 +120,20 @@ def pair_average(values: np.ndarray, z: np.ndarray, weights: np.ndarray, correla
 def _pair_averages(values: np.ndarray, z: np.ndarray, weights: np.ndarray, correlations: Any) -> list[np.ndarray]:
     coefficients = hermite_coefficients(values, z, weights, ORDER)
     rest = np.sqrt(np.maximum(np.sum(weights * values**2, axis=1) - np.sum(coefficients**2, axis=1), 0.0))
+    # Odd functions have no even ones, and smooth functions few.
+    largest = np.abs(coefficients).max(axis=0)
     found = []
     for correlation in correlations:
         if not correlation.any():
             found.append(np.outer(coefficients[:, 0], coefficients[:, 0]))
             continue
-        total, power = np.zeros_like(correlation), np.ones_like(correlation)
-        for column in coefficients.T:
-            total += np.outer(column, column) * power
-            power = power * correlation
+        total, power, term = np.zeros_like(correlation), np.ones_like(correlation), np.empty_like(correlation)
+        for column, counts in zip(coefficients.T, largest > NEGLIGIBLE * largest.max(), strict=True):
+            if counts:
+                np.multiply(power, column[:, None], out=term)
+                term *= column
+                total += term
+            power *= correlation
         # What is left is right for equal inputs and fades for others.
         found.append(total + np.outer(rest, rest) * power)
     return found

@@ -22,6 +22,8 @@ from vgrad_jax.theory.nonzero_mean import (
 __all__ = ["Prediction", "predict"]
 
 MOST_ROWS = 512
+MOST_ROWS_TIMES_LAYERS = 4096
+"""What a second or two are enough for."""
 NARROW = 32
 
 
@@ -42,16 +44,19 @@ class Prediction(NamedTuple):
         return None if self.log10_rms is None else self.log10_rms - self.log10_rms[-1]
 
 
-def predict(mlp: MLP, x: Any, y: Any) -> Prediction:
+def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Prediction:
     """The gradient of the mean loss in each layer, at initialisation, over all draws of the parameters.
 
     Moments of second order, layer by layer and for every pair of inputs: cancellation between examples is part of it,
-    and so are weights that have a mean. Of more than 512 rows, 512 are taken by chance.
+    and so are weights that have a mean. Of more than 512 rows, and in networks of more than 8 layers of fewer, some are
+    taken by chance.
 
     Args:
-        mlp: the network.
+        mlp: the network, a `vg.MLP`. A model of another kind is a function that theory cannot read: there is no
+            prediction then, and a reason.
         x: examples, `(rows, features)`.
         y: their classes, `(rows,)`: two give binary cross-entropy with one logit, more a softmax of small logits.
+        most_rows: how many rows are looked at, at the most; the time grows faster than their number.
 
     Returns:
         The `Prediction`.
@@ -68,6 +73,9 @@ def predict(mlp: MLP, x: Any, y: Any) -> Prediction:
     x, y = np.asarray(x, np.float64), np.asarray(y)
     if x.ndim != 2 or y.shape != x.shape[:1] or len(x) < 1:
         raise InputError(f"x must be (rows, features) and y (rows,); got {x.shape} and {y.shape}")
+    if not isinstance(mlp, MLP):
+        reason = f"theory reads a vg.MLP, and this is a {type(mlp).__name__}: describe it as one, if it is one"
+        return Prediction(None, f"does not apply because {reason}", ())
     classes = int(y.max()) + 1
     out_features = 1 if classes <= 2 else classes
     widths = mlp.widths(x.shape[1], out_features)
@@ -76,12 +84,13 @@ def predict(mlp: MLP, x: Any, y: Any) -> Prediction:
     if why_not:
         return Prediction(None, f"does not apply because {why_not}", ())
     rows = len(x)
-    if rows > MOST_ROWS:
+    most = max(2, min(most_rows, MOST_ROWS_TIMES_LAYERS // mlp.num_layers))
+    if rows > most:
         # Not every k-th: rows may come in an order.
-        chosen = np.random.default_rng(rows % MAX_SEED).permutation(rows)[:MOST_ROWS]
+        chosen = np.random.default_rng(rows % MAX_SEED).permutation(rows)[:most]
         x, y = x[chosen], y[chosen]
     profile = _profile(mlp, x, y, rows, widths, [law for law in laws if law is not None])
-    return Prediction(profile, "", _remarks(mlp))
+    return Prediction(profile, "", _remarks(mlp, out_features))
 
 
 def _laws(mlp: MLP, widths: tuple[int, ...]) -> list[tuple[Law, Law] | None]:
@@ -104,13 +113,15 @@ def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
     return ""
 
 
-def _remarks(mlp: MLP) -> tuple[str, ...]:
+def _remarks(mlp: MLP, out_features: int) -> tuple[str, ...]:
     remarks = ["it is the root mean square over seeds; a typical seed is below it, the more so the deeper and narrower"]
     if mlp.hidden and min(mlp.hidden) < NARROW:
         remarks.append(
             f"the theory is one of wide layers, the narrowest here has {min(mlp.hidden)} units: corrections of about "
             f"depth / width = {len(mlp.hidden) / min(mlp.hidden):.2g} in the logarithm are left out"
         )
+    if out_features > 1:
+        remarks.append("the softmax is taken at logits of zero; large ones lift the whole profile")
     return tuple(remarks)
 
 

@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.accuracy import accuracy_bands, accuracy_curves
 from vgrad_jax.report.figures.arms import overview, share_converged
+from vgrad_jax.report.figures.depth import profiles_by_depth, share_against_depth
 from vgrad_jax.report.figures.effects import interaction_plot
 from vgrad_jax.report.figures.gradients import gradient_heatmap, gradient_profiles
 from vgrad_jax.report.figures.predictors import predictors_caption, predictors_ranked
 from vgrad_jax.report.figures.speed import speed_bars
 from vgrad_jax.report.figures.strips import final_accuracy, weight_change
+from vgrad_jax.report.figures.theory import seed_histograms
 from vgrad_jax.report.figures.times import survival_curves
 from vgrad_jax.report.figures.weights import first_layer_paths
 from vgrad_jax.report.findings import Findings
+from vgrad_jax.report.predictions import seed_laws, trainable_depths
+from vgrad_jax.statistics.depth import families
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH
+from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray
@@ -30,11 +35,17 @@ __all__ = [
     "interaction_plot",
     "overview",
     "predictors_ranked",
+    "profiles_by_depth",
+    "seed_histograms",
+    "share_against_depth",
     "share_converged",
     "speed_bars",
     "survival_curves",
     "weight_change",
 ]
+
+MOST_ARMS_IN_ONE = 12
+"""Profiles that can be told apart in one picture."""
 
 
 def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tuple[str, str, Figure]]":
@@ -42,12 +53,42 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
     summaries = findings.summaries
     n = min(summary.n for summary in summaries)
     seeds = f"{n} seeds an arm" if n == max(summary.n for summary in summaries) else f"{n} seeds an arm or more"
-    yield (
-        "overview",
-        f"Who learns, and with what gradient each arm starts ({seeds}). Look for arms that share an activation "
-        "(colour) and still end far apart: the activation is not what separates them.",
-        overview(results, summaries),
-    )
+    alike = families(arms_of(results))
+    if alike:
+        yield (
+            "share_against_depth",
+            f"Who still learns when it is deeper ({seeds}), in families of arms that differ in depth alone. Look for "
+            "where a line falls, and whether that is at the triangle of its colour, the depth at which theory says "
+            "that a network forgets what it is shown. A line that falls earlier does so for another reason, such as a "
+            "width that is small beside the depth, or a learning rate that suits shallow networks only.",
+            share_against_depth(alike, summaries, trainable_depths(results, alike)),
+        )
+        yield (
+            "profiles_by_depth",
+            "The gradient at initialisation by layer, darker lines for shallower networks: root mean square over "
+            "seeds, and dashed what theory predicts of it. Lines that fall towards layer 0 vanish, lines that rise "
+            "explode. Of a softmax theory knows the profile at small logits; large ones lift it as a whole.",
+            profiles_by_depth(results, alike),
+        )
+    if len(summaries) <= MOST_ARMS_IN_ONE:
+        yield (
+            "overview",
+            f"Who learns, and with what gradient each arm starts ({seeds}). Look for arms that share an activation "
+            "(colour) and still end far apart: the activation is not what separates them.",
+            overview(results, summaries),
+        )
+    else:
+        yield ("share_converged", f"Who learns: every arm in a line ({seeds}).", share_converged(summaries))
+    laws = seed_laws(results)
+    if laws:
+        yield (
+            "law_over_seeds",
+            "The gradient of the first layer at initialisation over the sweep's seeds, for one input and one logit, "
+            "and the exact law of ReLU networks with He initialisation over it; only arms that the law is for. Nothing "
+            "in it was fitted: small p-values (Kolmogorov-Smirnov) would speak against the code or the random "
+            "numbers. Dead networks, with no gradient at all, are counted apart.",
+            seed_histograms(laws),
+        )
     yield (
         "survival",
         "Runs that have not converged yet, epoch by epoch, with 95 % intervals; below, how many they are. A curve that "
@@ -55,7 +96,7 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
         "depends on the budget.",
         survival_curves(results),
     )
-    design = findings.crossed or next(iter(findings.designs), None)
+    design = findings.design
     if design is not None:
         yield (
             "interaction",

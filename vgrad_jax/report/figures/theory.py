@@ -1,18 +1,22 @@
 """Figures of theory beside measurements: each a function that returns a matplotlib `Figure`."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import BAND, BLUE, GREY, ORANGE
+from vgrad_jax.report.figures.style import BAND, BLUE, GREY, ORANGE, new_figure, one_legend, panels_of
 from vgrad_jax.theory.comparison import Comparison
-from vgrad_jax.theory.finite_width import LogGradientLaw
 from vgrad_jax.theory.mean_field import moments
+from vgrad_jax.theory.seed_law import SeedLaw
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["phase_diagram", "profile_beside_prediction", "seed_histogram"]
+__all__ = ["phase_diagram", "profile_beside_prediction", "seed_histogram", "seed_histograms"]
+
+SQUARED_GRADIENT = "ln of the squared gradient norm of the first kernel, one logit, one input"
 
 STEPS = 400
 """Layers until the variance counts as settled: enough for a picture."""
@@ -89,22 +93,41 @@ def profile_beside_prediction(found: Comparison, title: str) -> "Figure":
     return figure
 
 
-def seed_histogram(log_squares: np.ndarray, law: LogGradientLaw, p_value: float, title: str) -> "Figure":
+def seed_histogram(found: SeedLaw, title: str) -> "Figure":
     """ln of a kernel's squared gradient over seeds, with the exact density of networks that are alive."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained", dpi=110)
+    figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
-    alive = log_squares[np.isfinite(log_squares)]
-    axes.hist(alive, bins=max(10, round(2 * len(alive) ** 0.4)), density=True, color=BLUE, alpha=0.45, label="measured")
-    spread = law.variance**0.5
-    grid = np.linspace(min(alive.min(), law.mean - 4 * spread), max(alive.max(), law.mean + 3 * spread), 400)
-    axes.plot(grid, law.density(grid), "--", color=ORANGE, label=f"exact law, p = {p_value:.2g}")
-    dead = len(log_squares) - len(alive)
-    axes.set(
-        xlabel="ln of the squared gradient norm of the first kernel, one logit, one input",
-        ylabel="density",
-        title=f"{title}: {len(alive)} alive, {dead} dead on this input",
-    )
+    counts = _draw_seed_law(axes, found)
+    axes.set(xlabel=SQUARED_GRADIENT, ylabel="density", title=f"{title}: {counts} on this input")
     axes.legend(fontsize=8, frameon=False)
     return figure
+
+
+def seed_histograms(laws: Mapping[str, SeedLaw]) -> "Figure":
+    """The same for several arms, a panel each."""
+    figure, panels = panels_of(list(laws), "density", SQUARED_GRADIENT, share_y=False)
+    figure.set_size_inches(max(figure.get_size_inches()[0], 6.4), figure.get_size_inches()[1] + 0.4)
+    for (arm, found), axes in zip(laws.items(), panels, strict=True):
+        counts = _draw_seed_law(axes, found)
+        axes.set_title(f"{arm}: {counts}", fontsize=8)
+        axes.text(0.03, 0.97, f"p = {found.p_value:.2g}", transform=axes.transAxes, fontsize=8, va="top")
+        for handle in axes.lines:
+            handle.set_label("exact law")
+    one_legend(figure, panels)
+    return figure
+
+
+def _draw_seed_law(axes: "Axes", found: SeedLaw) -> str:
+    """Histogram and density; how many networks are alive and dead, in words."""
+    assert found.log_squares is not None
+    assert found.law is not None
+    law, alive = found.law, found.log_squares[np.isfinite(found.log_squares)]
+    spread = law.variance**0.5
+    low, high = law.mean - 4 * spread, law.mean + 3 * spread
+    if len(alive):
+        bins = max(10, round(2 * len(alive) ** 0.4))
+        axes.hist(alive, bins=bins, density=True, color=BLUE, alpha=0.45, label="measured")
+        low, high = min(float(alive.min()), low), max(float(alive.max()), high)
+    grid = np.linspace(low, high, 400)
+    axes.plot(grid, law.density(grid), "--", color=ORANGE, label=f"exact law, p = {found.p_value:.2g}")
+    return f"{len(alive)} alive, {len(found.log_squares) - len(alive)} dead"

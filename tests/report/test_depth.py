@@ -1,0 +1,172 @@
+"""Families of arms that differ only in depth, and the exact law on the page."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from vgrad_jax.report import figures
+from vgrad_jax.report.findings import find
+from vgrad_jax.report.page import write_report
+from vgrad_jax.report.predictions import seed_laws
+from vgrad_jax.report.tables import as_dict
+from vgrad_jax.statistics.depth import families
+from vgrad_jax.sweeps.engine import run_key
+from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.training.run import initial_params
+
+DEPTHS = (1, 3)
+NETWORKS = {
+    "relu_he": {"activation": "relu", "kernel_init": "fan_in_normal(2)"},
+    "relu_small": {"activation": "relu", "kernel_init": "fan_in_normal(0.5)"},
+}
+
+
+@pytest.fixture(scope="module")
+def results():
+    shared = vg.Experiment(
+        data=vg.Data("moons", samples=40), training=vg.Training(epochs=1, batch_size=20), recording=vg.Recording()
+    )
+    arms = {
+        f"{name}_{depth}": dataclasses.replace(shared, mlp=vg.MLP(hidden=(6,) * depth, **network))
+        for name, network in NETWORKS.items()
+        for depth in DEPTHS
+    }
+    return vg.sweep(arms, 24, seed=3, progress=False)
+
+
+@pytest.fixture
+def made(results):
+    """The same study with made-up outcomes: relu_he at all depths, relu_small at the shallowest alone."""
+    made = results.copy(deep=True)
+    made["converged"][:] = True
+    made["converged"].loc[{"arm": "relu_small_3"}] = np.arange(24) < 6
+    return made
+
+
+def test_arms_of_other_depth_share_the_results_and_have_nan_where_they_have_no_layer(results):
+    gradients = results["gradient_log10_rms"].isel(record=0)
+    assert results.sizes["layer"] == 4
+    for depth in DEPTHS:
+        there = np.isfinite(gradients.sel(arm=f"relu_small_{depth}").values)
+        assert there[:, : depth + 1].all()
+        assert not there[:, depth + 1 :].any()
+
+
+def test_families_are_what_differs_in_depth_alone(results):
+    arms = arms_of(results)
+    assert [(family.name, list(family.arms)) for family in families(arms)] == [(name, [1, 3]) for name in NETWORKS]
+    assert families(vg.presets.article()) == []
+    faster = dataclasses.replace(arms["relu_he_3"], optimizer=vg.Optimizer("sgd", learning_rate=0.5))
+    assert families({"a": arms["relu_he_1"], "b": faster}) == []
+    (named,) = families({"shallow": arms["relu_he_1"], "deep": arms["relu_he_3"]})
+    assert named == ("relu fan_in_normal(2.0)", {1: "shallow", 3: "deep"})
+    assert [family.name for family in families(vg.presets.depth())] == [
+        "tanh_glorot",
+        "tanh_he",
+        "tanh_pytorch",
+        "relu_he",
+        "relu_glorot",
+    ]
+
+
+def test_the_findings_say_how_deep_and_what_theory_says(made):
+    found = find(made)
+    assert found.answer.endswith("converge: relu_he 3 hidden layers, relu_small 1 hidden layer.")
+    relu, small = found.remarks[:2]
+    assert relu.startswith("relu_he: at least half of the runs converge at every depth, 100.0% [86.2%, 100.0%] at 3")
+    assert "any depth" in relu
+    assert "up to 1 hidden layer, 100.0% [86.2%, 100.0%] there and 25.0% [12.0%, 44.9%] at 3" in small
+    # Ordered: chi_1 = 0.25, and 6 / ln 4 = 4.33.
+    assert "about 4" in small
+    first, second = as_dict(found)["depth"]
+    assert (first["deepest"], first["trainable_depth"], first["next_depth"]) == (3, "inf", None)
+    assert (second["deepest"], second["next_depth"]) == (1, 3)
+    assert second["trainable_depth"] == pytest.approx(6 / np.log(4), rel=1e-6)
+    never = made.copy(deep=True)
+    never["converged"][:] = False
+    assert "not even the shallowest network" in find(never).remarks[0]
+
+
+def test_the_figure_has_a_line_a_family_with_intervals_and_theorys_depth(made):
+    found, summaries = families(arms_of(made)), find(made).summaries
+    axes = figures.share_against_depth(found, summaries, {"relu_he": np.inf, "relu_small": 2.5}).axes[0]
+    lines = {container.get_label().partition(",")[0]: container for container in axes.containers}
+    for family in found:
+        line, _, (bars,) = lines[family.name]
+        shares = [made["converged"].sel(arm=arm).values.mean() for arm in family.arms.values()]
+        np.testing.assert_allclose(line.get_ydata(), shares)
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        assert (ends[:, 0] <= shares).all()
+        assert (ends[:, 1] >= shares).all()
+        assert (np.diff(ends, axis=1) > 0.1).all()
+    labels = " ".join(axes.get_legend_handles_labels()[1])
+    assert "relu_he, n = 24; theory: any depth" in labels
+    assert "relu_small, n = 24; theory: about 2" in labels
+    (marked,) = (line for line in axes.lines if list(line.get_xdata()) == [2.5, 2.5])
+    assert marked.get_linestyle() == ":"
+
+
+def test_profiles_by_depth_are_those_of_the_results(results):
+    panel = figures.profiles_by_depth(results, families(arms_of(results))).axes[1]
+    measured = [line for line in panel.lines if line.get_linestyle() == "-"]
+    assert len(measured) == 2
+    for line, depth in zip(measured, DEPTHS, strict=True):
+        first = results["gradient_log10_rms"].sel(arm=f"relu_small_{depth}").isel(record=0, layer=slice(depth + 1))
+        wanted = 0.5 * np.log10(np.mean(10.0 ** (2 * first.values.astype(float)), axis=0))
+        np.testing.assert_allclose(line.get_ydata(), wanted, rtol=1e-6)
+
+
+def test_the_law_is_held_against_the_sweeps_own_networks(results):
+    laws = seed_laws(results)
+    assert list(laws) == ["relu_he_1", "relu_he_3"]
+    experiment = arms_of(results)["relu_he_3"]
+    data = vg.load_data(experiment.data)
+    params = initial_params(experiment, run_key(3, 5), data)
+    x = np.asarray(data.train_x[0])
+    # One road more: backwards by hand.
+    kernels = [np.asarray(layer.kernel, np.float64) for layer in params]
+    first = x @ kernels[0]
+    second = np.maximum(first, 0) @ kernels[1]
+    third = np.maximum(second, 0) @ kernels[2]
+    delta = (kernels[3][:, 0] * (third > 0)) @ kernels[2].T * (second > 0) @ kernels[1].T * (first > 0)
+    with np.errstate(divide="ignore"):
+        wanted = np.log(np.sum(np.outer(x, delta) ** 2))
+    assert laws["relu_he_3"].log_squares[5] == pytest.approx(wanted, abs=1e-3)
+    assert all(law.p_value > 1e-3 for law in laws.values())
+    panels = figures.seed_histograms(laws).axes
+    assert len(panels) == 2
+    assert "alive" in panels[0].get_title()
+    assert any(text.get_text().startswith("p = ") for text in panels[0].texts)
+
+
+def test_the_page_of_many_arms_folds_what_is_tall(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_ARMS_IN_ONE", 3)
+    monkeypatch.setattr("vgrad_jax.report.page.TALLEST", 250)
+    write_report(made, tmp_path)
+    names = [path.stem for path in (tmp_path / "figures").iterdir()]
+    assert set(names) == {
+        "share_against_depth",
+        "profiles_by_depth",
+        "share_converged",
+        "law_over_seeds",
+        "accuracy",
+        "gradient_profiles",
+        "gradient_heatmap",
+        "final_accuracy",
+    }
+    page = (tmp_path / "index.html").read_text()
+    assert "accuracy, for every arm: show" in page
+    assert page.count("<details>") == page.count("</details>")
+    assert json.loads((tmp_path / "summary.json").read_text())["depth"]
+
+
+def test_studies_have_their_own_defaults():
+    studies = vg.presets.STUDIES
+    assert (studies["article"].epochs, studies["article"].seeds) == (500, 128)
+    arms = studies["depth"].make(epochs=3)
+    assert len(arms) == 35
+    assert {arm.training.epochs for arm in arms.values()} == {3}
+    assert {len(arm.mlp.hidden) for arm in arms.values()} == {2, 4, 7, 12, 20, 32, 50}

@@ -1,0 +1,57 @@
+"""Initial networks of chosen seeds: those that a sweep starts from."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from vgrad_jax.data import Dataset
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.mlp import Params
+from vgrad_jax.sweeps.engine import run_keys
+from vgrad_jax.training.run import initial_params
+
+__all__ = ["over_seeds"]
+
+SEEDS_AT_ONCE = 16
+
+
+def over_seeds(
+    function: Callable[[Params], PyTree],
+    experiment: Experiment,
+    dataset: Dataset,
+    seeds: Sequence[int],
+    study_seed: int,
+) -> PyTree:
+    """A function of a network's parameters, for each of many draws.
+
+    Args:
+        function: of the parameters of ONE network.
+        experiment: whose network is drawn; nothing is trained.
+        dataset: its data.
+        seeds: seed k is seed k of a sweep.
+        study_seed: of the sweep.
+
+    Returns:
+        The function's values in float64 on the host, with a leading `seed` axis.
+
+    >>> from vgrad_jax.data import load_data
+    >>> experiment = Experiment()
+    >>> first = over_seeds(lambda params: params[0].kernel, experiment, load_data(experiment.data), [3, 5], 0)
+    >>> first.shape, first.dtype.name
+    ((2, 2, 5), 'float64')
+    """
+    # As in a sweep: jitted as a whole, each layer's draw would be compiled anew, and a deep network's take long.
+    draw = jax.vmap(partial(initial_params, experiment, dataset=dataset))
+    apply = jax.jit(jax.vmap(function))
+    numbers = np.asarray(seeds, np.int32)
+    size = min(SEEDS_AT_ONCE, len(numbers))
+    parts = []
+    for start in range(0, len(numbers), size):
+        # The last ones are filled up, so that one program serves all.
+        chosen = numbers[np.minimum(np.arange(start, start + size), len(numbers) - 1)]
+        parts.append(apply(draw(run_keys(study_seed, jnp.asarray(chosen)))))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(numbers)].astype(np.float64), *parts)
