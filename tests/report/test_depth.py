@@ -43,6 +43,7 @@ def made(results):
     made = results.copy(deep=True)
     made["converged"][:] = True
     made["converged"].loc[{"arm": "relu_small_3"}] = np.arange(24) < 6
+    made["epochs_to_converge"][:] = np.where(made["converged"], 1.0, np.nan)
     return made
 
 
@@ -156,11 +157,13 @@ def test_the_page_of_many_arms_folds_what_is_tall(made, tmp_path, monkeypatch):
         "gradient_profiles",
         "gradient_heatmap",
         "final_accuracy",
+        "survival",
+        "predictors",
     }
     page = (tmp_path / "index.html").read_text()
     assert "accuracy, for every arm: show" in page
     assert page.count("<details>") == page.count("</details>")
-    assert json.loads((tmp_path / "summary.json").read_text())["depth"]
+    assert json.loads((tmp_path / "tables" / "summary.json").read_text())["depth"]
 
 
 def test_studies_have_their_own_defaults():

@@ -40,6 +40,7 @@ def test_every_figure_names_its_arms_its_quantity_and_what_to_look_for(drawn):
         "final_accuracy",
         "weight_change",
         "first_layer_paths",
+        "predictors",
     }
     for name, (caption, figure) in drawn.items():
         assert len(caption) > 60, name

@@ -42,7 +42,7 @@ def test_the_page_stands_alone(folder, results):
     command = re.search(r"<pre>(vgrad sweep[^<]*)</pre>", page).group(1)
     assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command
     assert all(f"--arm {arm}" in command for arm in CELLS)
-    assert page.count("<figure") == page.count("alt=") == 9
+    assert page.count("<figure") == page.count("alt=") == 10
 
 
 def test_an_unfinished_study_says_so(results, tmp_path):
@@ -111,8 +111,8 @@ def test_without_javascript_everything_but_the_chart_is_there(browser, folder, r
     page, _ = opened(browser, folder, java_script_enabled=False)
     assert not page.locator("#explorer").is_visible()
     assert page.locator(".answer").inner_text() == find(results).answer
-    assert page.locator("figure img").count() == 9
-    assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(9))
+    assert page.locator("figure img").count() == 10
+    assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(10))
     assert page.locator("table").count() == 2
 
 

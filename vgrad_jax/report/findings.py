@@ -71,14 +71,14 @@ def find(results: "xarray.Dataset") -> Findings:
     summaries = summarise(results)
     design = crossed(results, TANH_ARM, RELU_ARM) if {TANH_ARM, RELU_ARM} <= set(arms) else None
     designs, pairs = crossed_designs(results), compare_arms(results)
-    # Of many designs none is what the study is about.
-    shown = design or (designs[0] if len(designs) == 1 else None)
     predicting = predictors(results)
     placed = placements(results)
     sentences = [_placement_sentence(placement) for placement in placed]
     if TANH_ARM in arms and is_the_articles(arms[TANH_ARM], TANH_ARM):
         sentences += _quiet_sentence(results)
     alike = families(arms)
+    # Of many designs, or where depth is the question, none is what the study is about.
+    shown = design or (designs[0] if len(designs) == 1 and not alike else None)
     found, theory = reaches(alike, summaries), trainable_depths(results, alike)
     if design:
         answer = _crossed_answer(design)

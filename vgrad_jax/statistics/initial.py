@@ -158,7 +158,8 @@ def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarr
     plain = replace(experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None)
     widest = max(experiment.mlp.widths(x.shape[1]))
     each = 4 * len(rows) * widest**2
-    size = max(min(SEEDS_AT_ONCE, len(runs), JACOBIAN_MEMORY // each), 1)
+    # A power of two: studies of about the same size share a program.
+    size = max(min(SEEDS_AT_ONCE, 2 ** (len(runs) - 1).bit_length(), JACOBIAN_MEMORY // each), 1)
     pieces: list[Mapping[str, np.ndarray]] = []
     for start in range(0, len(runs), size):
         some = runs[start : start + size]
