@@ -154,7 +154,6 @@ def test_the_page_of_many_arms_folds_what_is_tall(made, tmp_path, monkeypatch):
         "share_converged",
         "law_over_seeds",
         "accuracy",
-        "gradient_profiles",
         "gradient_heatmap",
         "final_accuracy",
         "survival",

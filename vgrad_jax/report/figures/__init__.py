@@ -110,13 +110,16 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
         "what they could have seen.",
         accuracy_bands(results),
     )
-    yield (
-        "gradient_profiles",
-        "Size of each layer's gradient, median and central 90 % of seeds. A line that falls towards layer 0 vanishes "
-        "towards the input; a band down to the floor has seeds whose layer is dead, a gradient of exactly zero. "
-        "Dashed: the root mean square over seeds that theory predicts at initialisation; it lies above the median.",
-        gradient_profiles(results),
-    )
+    # Arms that are all in families have their profiles by depth.
+    if len(summaries) <= MOST_ARMS_IN_ONE or sum(len(family.arms) for family in alike) < len(summaries):
+        yield (
+            "gradient_profiles",
+            "Size of each layer's gradient, median and central 90 % of seeds. A line that falls towards layer 0 "
+            "vanishes towards the input; a band down to the floor has seeds whose layer is dead, a gradient of exactly "
+            "zero. Dashed: the root mean square over seeds that theory predicts at initialisation; it lies above the "
+            "median.",
+            gradient_profiles(results),
+        )
     yield (
         "gradient_heatmap",
         "Depth against time, for the lower tenth of seeds, the median one and the upper tenth. Darker is smaller. "
