@@ -88,6 +88,7 @@ def test_the_findings_say_how_deep_and_what_theory_says(made):
     assert second["trainable_depth"] == pytest.approx(6 / np.log(4), rel=1e-6)
     never = made.copy(deep=True)
     never["converged"][:] = False
+    never["epochs_to_converge"][:] = np.nan
     assert "not even the shallowest network" in find(never).remarks[0]
 
 
