@@ -36,7 +36,8 @@ def made_up(training, arm, start):
     values |= {name: random.random((runs, records), np.float32) for name in ("train_accuracy", "test_accuracy")}
     for name in ("gradient_log10_rms", "update_ratio_log10"):
         values[name] = -random.random((runs, records, layers), np.float32)
-    values["parameters"] = random.random((runs, 2, len(training.parameters)), np.float32)
+    kept = len(training.arms[arm].recording.parameters_at)
+    values["parameters"] = random.random((runs, kept, len(training.parameters)), np.float32)
     return values | {
         "outcome": np.full(runs, "converged"),
         "converged": np.ones(runs, bool),

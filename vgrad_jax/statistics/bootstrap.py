@@ -12,7 +12,7 @@ from vgrad_jax.statistics.intervals import LEVEL, Estimate
 __all__ = ["Distribution", "distribution", "interquartile_mean", "quantile_of"]
 
 RESAMPLES = 2000
-COUNTS_AT_ONCE = 2**22
+COUNTS_AT_ONCE = 2**20
 TRIMMED = 0.25
 
 
