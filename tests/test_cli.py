@@ -146,11 +146,16 @@ def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, damage):
 
 
 def test_ctrl_c_in_a_single_run_keeps_what_was_seen(tmp_path):
+    # What it compiles is then on disk, so that it is soon training.
+    assert vgrad("run", "--arm", "tanh_he", "--epochs", 1, "--out", "short", cwd=tmp_path).returncode == 0
     command = [*VGRAD, "run", "--arm", "tanh_he", "--epochs", "2000000", "--out", "one"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(20)
-    os.kill(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    try:
+        os.kill(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert "interrupted after epoch" in errors
     assert "Traceback" not in errors

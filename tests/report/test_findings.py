@@ -41,6 +41,10 @@ def test_without_the_crossed_cells_the_answer_is_a_ranking():
     times = {"tanh_uniform": np.full(SEEDS, 20.0), "relu_he": np.full(SEEDS, np.nan)}
     assert find(made_results(times)).answer.startswith("tanh_uniform converges most often")
     assert "cannot be told apart" in find(made_results(dict.fromkeys(times, times["relu_he"]))).answer
+    third = {"tanh_he": np.full(SEEDS, 20.0), **times}
+    answer = find(made_results(third)).answer
+    assert answer.startswith("tanh_he converges most often, in 100.0%")
+    assert "(not told apart from tanh_uniform); relu_he least often" in answer
     assert find(made_results({"relu_he": times["relu_he"]})).answer.startswith("relu_he converges in")
 
 
@@ -56,17 +60,26 @@ def test_effects_and_their_interaction():
 
 def test_who_is_fastest():
     at = {"tanh_uniform": 90.0, "relu_he": 60.0, "tanh_he": 30.0, "relu_uniform": 80.0}
-    (*_, fastest) = find(study((1, 1, 1, 1), at)).sentences
+    (_, fastest, _) = find(study((1, 1, 1, 1), at)).sentences
     assert fastest.startswith("tanh_he converges soonest, after a mean of 30 epochs")
     assert "relu_he is next with a mean of 60 epochs" in fastest
     assert "the former is the faster in 100%" in fastest
     assert "the curves differ (log-rank test, p < 0.001 after adjusting for 6 pairs)" in fastest
     swapped = {**at, "relu_he": 30.0, "tanh_he": 60.0}
-    assert find(study((1, 1, 1, 1), swapped)).sentences[-1].startswith("relu_he converges soonest")
-    (*_, even) = find(study((0.5, 0.5, 0.5, 0.5))).sentences
+    assert find(study((1, 1, 1, 1), swapped)).sentences[1].startswith("relu_he converges soonest")
+    (_, even, _) = find(study((0.5, 0.5, 0.5, 0.5))).sentences
     assert "the curves cannot be told apart" in even
-    (*_, none) = find(study((0, 0, 0, 0))).sentences
+    (_, none, _) = find(study((0, 0, 0, 0))).sentences
     assert none == "No run of any arm converges within the budget."
+    at_the_end = study((0, 0, 1, 0), {**at, "tanh_he": 200.0})
+    assert find(at_the_end).sentences[1].startswith("tanh_he converges soonest")
+
+
+def test_what_more_seeds_would_bring():
+    (*_, precision) = find(study((0.5, 1, 1, 1))).sentences
+    assert precision == (
+        "Shares are known to 6.9 points or better (tanh_uniform, n = 200); to halve that takes 608 more seeds an arm."
+    )
 
 
 def test_remarks():

@@ -2,10 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import vgrad_jax as vg
 from tests.made import EPOCHS, made_results
-from vgrad_jax.statistics.crossed import CAUSES, crossed, crossed_designs
+from vgrad_jax.statistics.crossed import CAUSES, crossed, crossed_designs, effects
+from vgrad_jax.statistics.outcomes import Outcomes
 
 CELLS = ("tanh_uniform", "relu_uniform", "tanh_he", "relu_he")
 
@@ -30,6 +32,8 @@ def study(counts, n, names=CELLS, **options):
         ((0, 0, 150, 160), 200, "second_at_least"),
         ((0, 150, 0, 160), 200, "first_at_least"),
         ((0, 8, 1, 8), 8, "first_at_least"),
+        # The second adds to the first, and may well do something alone: that it has to be the first is not said.
+        ((0, 8, 3, 16), 16, "first_at_least"),
         ((0, 60, 120, 180), 200, "either"),
         ((0, 0, 0, 190), 200, "together"),
         ((100, 100, 100, 100), 200, "none_seen"),
@@ -72,6 +76,29 @@ def test_runs_of_the_same_seed_that_are_alike_make_differences_sharper():
     design = crossed(alike, "tanh_uniform", "relu_he")
     assert design.first_main.share.half_width < 0.5 * unlike.first_main.share.half_width
     assert design.first_main.restricted_mean.half_width < 0.5 * unlike.first_main.restricted_mean.half_width
+
+
+@pytest.mark.parametrize("latent", [0.0, 0.95, 0.99])
+@pytest.mark.parametrize("runs", [16, 32, 128])
+def test_effects_of_arms_whose_seeds_fare_alike_cover(latent, runs):
+    """Few seeds, and outcomes that are nearly the same in two arms: there the plain correlation promises too much."""
+    rng, truth = np.random.default_rng(1), np.array([0.5, 0.55, 0.3, 0.4])
+    missed = np.zeros(2)
+    studies = 500
+    for _ in range(studies):
+        common, own = rng.normal(size=(runs, 1)), rng.normal(size=(runs, 4))
+        hits = np.sqrt(latent) * common + np.sqrt(1 - latent) * own < stats.norm.ppf(truth)
+        ends = {
+            name: Outcomes(np.arange(runs), np.where(hit, 100.0, 200.0), hit, np.zeros(runs, bool), 200.0)
+            for name, hit in zip(CELLS, hits.T, strict=True)
+        }
+        effect = effects(ends, CELLS, ("activation", "initialisation")).first_alone
+        expected = truth[1] - truth[0]
+        missed += [
+            not effect.share.low <= expected <= effect.share.high,
+            not effect.restricted_mean.low <= -100 * expected <= effect.restricted_mean.high,
+        ]
+    assert (missed / studies <= 0.05 + 3 * (0.05 * 0.95 / studies) ** 0.5).all()
 
 
 def test_the_cells_are_found_by_what_they_are_not_by_their_names():

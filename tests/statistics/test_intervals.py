@@ -95,6 +95,27 @@ def test_a_restricted_mean_covers(studies):
     assert COVERED[0] <= np.mean([covers(estimate, truth) for estimate in found]) <= 0.975
 
 
+@pytest.mark.parametrize("means", [(5, 5), (5, 10), (40, 20)])
+@pytest.mark.parametrize("shares", [(1.0, 1.0), (0.5, 0.9), (0.02, 0.05)])
+def test_a_difference_of_restricted_means_covers(means, shares):
+    """At least: where all runs fare alike, one that never converges cannot be ruled out, and costs the whole budget."""
+    rng = np.random.default_rng(8)
+
+    def draw(mean, share, shape):
+        times = np.minimum(np.ceil(rng.gamma(4, mean, shape)), BUDGET)
+        observed = (rng.random(shape) < share) & (times < BUDGET)
+        return np.where(observed, times, BUDGET), observed
+
+    arms = [draw(mean, share, (STUDIES // 4, RUNS)) for mean, share in zip(means, shares, strict=True)]
+    truth = np.subtract(*(draw(mean, share, 10**6)[0].mean() for mean, share in zip(means, shares, strict=True)))
+    found = [
+        difference(*(restricted_mean(times[k], observed[k], BUDGET) for times, observed in arms))
+        for k in range(STUDIES // 4)
+    ]
+    error = (0.95 * 0.05 / len(found)) ** 0.5
+    assert np.mean([covers(estimate, truth) for estimate in found]) >= 0.95 - 3 * error
+
+
 def test_a_survival_curve_covers(studies):
     (times, observed), (all_times, all_observed) = studies
     when = 200.0

@@ -83,6 +83,16 @@ def test_only_the_budget_censors_then_everything_is_plain_arithmetic():
     assert found.logrank_p == pytest.approx(theirs.p_value)
 
 
+def test_runs_that_were_lost_early_are_not_counted_as_slow():
+    """Efron's probability, and shares from the curves: half of a is lost before anything happens."""
+    lost = np.array([6.0] * 10), np.zeros(10, bool)
+    late = np.array([10.0] * 10), np.ones(10, bool)
+    a = np.concatenate([lost[0], late[0]]), np.concatenate([lost[1], late[1]])
+    found = vg.compare_times(*a, *late, budget=10)
+    assert found.probability_a_faster == 0.5
+    assert found.share_a.value == found.share_b.value == 1
+
+
 def test_none_converges():
     never, no = np.full(5, 50.0), np.zeros(5, bool)
     found = vg.compare_times(never, no, never, no, budget=50)

@@ -38,18 +38,18 @@ def seeds(
         raise InputError("give one of --effect, --probability and --half-width")
     if effect is not None:
         needed = planning.seeds_needed(effect, power, baseline=baseline, significance=significance)
-        at = "whatever the shares are" if baseline is None else f"from a share of {baseline:.1%}"
+        at = "whatever the shares are" if baseline is None else f"from a share of {100 * baseline:g} %"
         question = f"to see that two arms' shares of converged runs differ by {100 * effect:g} points, {at}"
-        risks = f"with a power of {power:.0%} at a significance of {significance:.0%}, two-sided"
+        risks = f"with a power of {100 * power:g} % at a significance of {100 * significance:g} %, two-sided"
     elif probability is not None:
         if baseline is not None:
             raise InputError("--baseline is a share; it goes with --effect or --half-width")
         needed = planning.seeds_needed_to_be_better(probability, power, significance=significance)
-        question = f"to see that a run of one arm beats a run of another in {probability:.0%} of pairs"
-        risks = f"with a power of {power:.0%} at a significance of {significance:.0%}, one-sided"
+        question = f"to see that a run of one arm beats a run of another in {100 * probability:g} % of pairs"
+        risks = f"with a power of {100 * power:g} % at a significance of {100 * significance:g} %, one-sided"
     elif half_width is not None:
         needed = planning.seeds_needed_to_know(half_width, share=0.5 if baseline is None else baseline)
-        at = "whatever the share is" if baseline is None else f"at a share of {baseline:.1%}"
+        at = "whatever the share is" if baseline is None else f"at a share of {100 * baseline:g} %"
         question = f"to know an arm's share of converged runs within {100 * half_width:g} points, {at}"
         risks = "with 95 % confidence"
     lines = [f"{needed} seeds an arm, {question}, {risks}."]

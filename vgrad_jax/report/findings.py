@@ -11,6 +11,7 @@ from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.crossed import Crossed, crossed, crossed_designs
 from vgrad_jax.statistics.depth import Reach, families, reaches
 from vgrad_jax.statistics.intervals import Estimate, share
+from vgrad_jax.statistics.planning import precision_reached
 from vgrad_jax.statistics.predictors import Predictor, predictors
 from vgrad_jax.statistics.published import (
     QUIET_EPOCHS,
@@ -77,15 +78,15 @@ def find(results: "xarray.Dataset") -> Findings:
     if TANH_ARM in arms and is_the_articles(arms[TANH_ARM], TANH_ARM):
         sentences += _quiet_sentence(results)
     alike = families(arms)
-    # Of many designs, or where depth is the question, none is what the study is about.
-    shown = design or (designs[0] if len(designs) == 1 and not alike else None)
+    # Where depth is the question no crossed design is; of several the one in which most happens is shown.
+    shown = design or (None if alike else max(designs, key=lambda one: abs(one.together.share.value), default=None))
     found, theory = reaches(alike, summaries), trainable_depths(results, alike)
     if design:
         answer = _crossed_answer(design)
     elif found and sum(len(family.arms) for family in alike) == len(arms):
         answer = _depth_answer(found)
     else:
-        answer = _ranking_answer(summaries)
+        answer = _ranking_answer(summaries, pairs)
     return Findings(
         summaries=summaries,
         answer=answer,
@@ -93,7 +94,7 @@ def find(results: "xarray.Dataset") -> Findings:
         design=shown,
         designs=designs,
         pairs=pairs,
-        sentences=_effect_sentences(shown) + _time_sentences(summaries, pairs),
+        sentences=_effect_sentences(shown) + _time_sentences(summaries, pairs) + _precision_sentences(summaries),
         verdicts=arm_verdicts(results),
         predictors=predicting,
         predictor_sentences=predictor_sentences(predicting),
@@ -139,40 +140,67 @@ def _time_sentences(summaries: list[ArmSummary], pairs: list[Pair]) -> list[str]
     """The arm that converges soonest, against the next."""
     if len(summaries) < 2:
         return []
-    first, second = sorted(summaries, key=lambda summary: summary.restricted_mean_epochs.value)[:2]
-    if not first.converged.value:
+    if not any(summary.converged.value for summary in summaries):
         return ["No run of any arm converges within the budget."]
+    ranked = sorted(summaries, key=lambda one: (one.restricted_mean_epochs.value, -one.converged.value))
+    first, second = ranked[:2]
     pair = next(pair for pair in pairs if {pair.a, pair.b} == {first.arm, second.arm})
     faster = pair.comparison.probability_a_faster if pair.a == first.arm else 1 - pair.comparison.probability_a_faster
     sure = pair.logrank_p_adjusted < SIGNIFICANT
     return [
-        f"{first.arm} converges soonest, after {_mean(first)}; {second.arm} is next with {_mean(second)}. Of two runs, "
-        f"one of each, the former is the faster in {faster:.0%} (ties count one half); "
-        f"{'the curves differ' if sure else 'the curves cannot be told apart'} (log-rank test, "
-        f"p {_p(pair.logrank_p_adjusted)} after adjusting for {len(pairs)} pairs)."
+        f"{first.arm} {'converges soonest' if sure else 'is seen to converge soonest'}, after {_mean(first)}; "
+        f"{second.arm} is next with {_mean(second)}. Of two runs, one of each, the former is the faster in "
+        f"{faster:.0%} (ties count one half); {'the curves differ' if sure else 'the curves cannot be told apart'} "
+        f"(log-rank test, p {_p(pair.logrank_p_adjusted)} after adjusting for {len(pairs)} pairs)."
     ]
 
 
-def _ranking_answer(summaries: list[ArmSummary]) -> str:
+def _ranking_answer(summaries: list[ArmSummary], pairs: list[Pair]) -> str:
     ranked = sorted(summaries, key=lambda summary: summary.converged.value, reverse=True)
     best, worst = ranked[0], ranked[-1]
     if len(ranked) == 1:
         return f"{best.arm} converges in {_percent(best.converged)} of {best.n} runs."
-    if best.converged.low > worst.converged.high:
+    differ = {
+        frozenset((pair.a, pair.b))
+        for pair in pairs
+        if pair.comparison.share_difference.low > 0 or pair.comparison.share_difference.high < 0
+    }
+    if frozenset((best.arm, worst.arm)) not in differ:
         return (
-            f"{best.arm} converges most often, in {_percent(best.converged)} of {best.n} runs; {worst.arm} least "
-            f"often, in {_percent(worst.converged)} of {worst.n}."
+            f"The arms cannot be told apart by the share of runs that converge: from {_percent(worst.converged)} "
+            f"({worst.arm}) to {_percent(best.converged)} ({best.arm})."
         )
-    return (
-        f"The arms cannot be told apart by the share of runs that converge: from {_percent(worst.converged)} "
-        f"({worst.arm}) to {_percent(best.converged)} ({best.arm})."
+    as_good, as_bad = (
+        [one.arm for one in ranked if one is not end and frozenset((one.arm, end.arm)) not in differ]
+        for end in (best, worst)
     )
+    return (
+        f"{best.arm} converges most often, in {_percent(best.converged)} of {best.n} runs{_not_told_apart(as_good)}; "
+        f"{worst.arm} least often, in {_percent(worst.converged)} of {worst.n}{_not_told_apart(as_bad)}."
+    )
+
+
+def _not_told_apart(arms: list[str]) -> str:
+    return f" (not told apart from {', '.join(arms)})" if arms else ""
+
+
+def _precision_sentences(summaries: list[ArmSummary]) -> list[str]:
+    """What more seeds would bring, for the arm that is known least."""
+    least = max(summaries, key=lambda summary: summary.converged.half_width)
+    reached = precision_reached(least.converged)
+    return [
+        f"Shares are known to {100 * reached.half_width:.1f} points or better ({least.arm}, n = {least.n}); to halve "
+        f"that takes {reached.more_seeds} more seeds an arm."
+    ]
 
 
 def _depth_answer(found: list[Reach]) -> str:
     ranked = sorted(found, key=lambda reach: reach.deepest or 0, reverse=True)
     reached = ", ".join(
-        f"{reach.family} {_layers(reach.deepest) if reach.deepest else 'not even the shallowest'}" for reach in ranked
+        f"{reach.family} {_layers(reach.deepest) if reach.deepest else 'not even the shallowest'}"
+        f"{' or more' if reach.deepest and reach.next_depth is None else ''} "
+        f"({_percent(reach.share)} of {reach.share.n})"
+        for reach in ranked
     )
     return f"How many hidden layers a network may have for at least half of its runs to converge: {reached}."
 
@@ -218,7 +246,7 @@ def _early_stop_remarks(results: "xarray.Dataset") -> list[str]:
     arms = "; ".join(f"{stop.arm} {_percent(stop.converged)} after {stop.converged.n} seeds" for stop in stopped)
     return [
         f"Stopped early, at a precision of {100 * precision:g} points: {arms}, of {stopped[0].most} seeds at the most. "
-        f"These intervals hold although the data decided when to stop; Wilson's, in the table, do not allow for that."
+        f"These intervals hold although the data decided when to stop; all others here do not allow for that."
     ]
 
 

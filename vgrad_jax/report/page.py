@@ -16,6 +16,7 @@ from vgrad_jax.report.exports import write_tables
 from vgrad_jax.report.figures import all_figures
 from vgrad_jax.report.findings import Findings, find
 from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
+from vgrad_jax.report.verdict import MOST_SEEDS
 from vgrad_jax.statistics.sequential import missing_runs, precision_of
 from vgrad_jax.sweeps.study import arms_of
 
@@ -71,7 +72,7 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
     num_seeds = results.sizes["seed"]
     missing = missing_runs(results)
     return template.render(
-        title=f"{len(arms)} networks, {num_seeds} seeds each",
+        title=_title(findings),
         question=(
             "Which of these networks learns, how often, how fast, and what does its gradient look like on the way? "
             "Every number below is over seeds: each has its own initial weights and its own order of the data."
@@ -82,6 +83,7 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
         rows=rows(findings.summaries),
         pair_columns=PAIR_COLUMNS,
         pairs=pair_rows(findings.pairs) if len(findings.pairs) <= MOST_PAIRS else [],
+        verdict_seeds=MOST_SEEDS,
         verdicts=[_verdict(arm, diagnosis) for arm, diagnosis in findings.verdicts.items()],
         figures=figures,
         # "<" could end the element that holds them.
@@ -94,6 +96,12 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
     )
 
 
+def _title(findings: Findings) -> str:
+    counts = [summary.n for summary in findings.summaries]
+    seeds = f"{counts[0]} seeds each" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds each"
+    return f"{len(counts)} networks, {seeds}"
+
+
 def _text(name: str) -> str:
     return files("vgrad_jax.report").joinpath(name).read_text(encoding="utf-8")
 
@@ -101,7 +109,9 @@ def _text(name: str) -> str:
 def _verdict(arm: str, diagnosis: Diagnosis) -> dict[str, Any]:
     seeds = ", ".join(f"{status} {count}" for status, count in diagnosis.seeds.items())
     own = [finding for finding in diagnosis.findings if finding.status == diagnosis.status]
-    return {"arm": arm, "status": diagnosis.status, "seeds": f"seeds: {seeds}", "findings": own}
+    unclear = "The gradient shows no fault, and the loss does not fall: the reason is not in what was recorded."
+    nothing = unclear if diagnosis.status == "unclear" else "Nothing speaks against it."
+    return {"arm": arm, "status": diagnosis.status, "seeds": f"seeds: {seeds}", "findings": own, "nothing": nothing}
 
 
 def _how(arms: dict[str, Experiment], num_seeds: int, precision: float | None) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray
     from rich.table import Table
 
-__all__ = ["arm_verdicts", "layer_table"]
+__all__ = ["MOST_SEEDS", "arm_verdicts", "layer_table"]
 
 MOST_SEEDS, MOST_RECORDS = 64, 64
 """That are looked at: a verdict is the majority's, and is judged over windows of the training."""
@@ -27,8 +27,8 @@ MOST_SEEDS, MOST_RECORDS = 64, 64
 def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
     """Arm name to the verdict on its gradients over training, from the first 64 finished seeds.
 
-    Judged by the layers' gradients and the training loss; the size of the weights is not among a sweep's results, so
-    that a learning rate that does not fit is not told.
+    Judged by the layers' gradients and the training loss. A learning rate that does not fit is not told: that takes the
+    sizes of weights and updates, of which a sweep keeps only the ratio.
     """
     return {
         arm: diagnose(_record(completed_seeds(results, arm).isel(seed=slice(MOST_SEEDS)), experiment))

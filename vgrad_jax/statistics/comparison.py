@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from vgrad_jax.statistics.intervals import Estimate, difference, share
 from vgrad_jax.statistics.outcomes import Outcomes, outcomes
-from vgrad_jax.statistics.survival import check_times, median_time, restricted_mean, survival_curve
+from vgrad_jax.statistics.survival import SurvivalCurve, check_times, median_time, restricted_mean, survival_curve
 
 if TYPE_CHECKING:
     import xarray
@@ -37,7 +37,7 @@ class TimeComparison(NamedTuple):
     probability_a_faster: float
     """That a run of `a` converges before one of `b`; ties, and two that never converge, count one half."""
     mann_whitney_p: float
-    """Two-sided, that this probability is one half."""
+    """Two-sided, that this probability is one half; runs lost before the budget count as never converging."""
     share_a: Estimate
     """Share that converged within the budget."""
     share_b: Estimate
@@ -87,10 +87,8 @@ def compare_times(
     b_times, b_observed = check_times(b_times, b_observed)
     mean_a = restricted_mean(a_times, a_observed, budget)
     mean_b = restricted_mean(b_times, b_observed, budget)
-    share_a, share_b = (
-        share(int((observed & (times <= budget)).sum()), len(times))
-        for times, observed in ((a_times, a_observed), (b_times, b_observed))
-    )
+    curve_a, curve_b = survival_curve(a_times, a_observed), survival_curve(b_times, b_observed)
+    share_a, share_b = _share_by(curve_a, budget), _share_by(curve_b, budget)
     with np.errstate(invalid="ignore", divide="ignore"):  # No time at which anything is left to compare.
         logrank = stats.logrank(
             stats.CensoredData.right_censored(a_times, ~a_observed),
@@ -100,7 +98,6 @@ def compare_times(
     a_rank, b_rank = np.where(a_observed, a_times, np.inf), np.where(b_observed, b_times, np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         faster = stats.mannwhitneyu(b_rank, a_rank, alternative="two-sided", method="asymptotic")
-    probability = float(faster.statistic) / (len(a_times) * len(b_times))
     return TimeComparison(
         n_a=len(a_times),
         n_b=len(b_times),
@@ -110,15 +107,33 @@ def compare_times(
         restricted_mean_a=mean_a.value,
         restricted_mean_b=mean_b.value,
         restricted_mean_difference=difference(mean_a, mean_b),
-        median_a=median_time(survival_curve(a_times, a_observed)).value,
-        median_b=median_time(survival_curve(b_times, b_observed)).value,
-        probability_a_faster=probability,
+        median_a=median_time(curve_a).value,
+        median_b=median_time(curve_b).value,
+        probability_a_faster=_probability_faster(curve_a, curve_b),
         # All tied: nothing speaks against one half.
         mann_whitney_p=float(faster.pvalue) if np.isfinite(faster.pvalue) else 1.0,
         share_a=share_a,
         share_b=share_b,
         share_difference=difference(share_a, share_b),
     )
+
+
+def _share_by(curve: SurvivalCurve, budget: float) -> Estimate:
+    """The share that converged within the budget: with Wilson's interval where nothing but the budget censors."""
+    place = np.searchsorted(curve.times, budget, side="right") - 1
+    if place < 0:
+        return share(0, curve.n)
+    survival, low, high = (float(values[place]) for values in (curve.survival, curve.low, curve.high))
+    return Estimate(1 - survival, 1 - high, 1 - low, curve.n)
+
+
+def _probability_faster(a: SurvivalCurve, b: SurvivalCurve) -> float:
+    """Efron's (1967) probability from the two curves; where only the budget censors, Mann and Whitney's."""
+    times = np.union1d(a.times, b.times)
+    left_a, left_b = (np.concatenate([[1.0], curve.at(times)]) for curve in (a, b))
+    converge_a = -np.diff(left_a)
+    # Later than a, or at the same time as a with one half, or never, as a.
+    return float(converge_a @ (left_b[1:] + left_b[:-1]) / 2 + left_a[-1] * left_b[-1] / 2)
 
 
 def compare_arms(results: "xarray.Dataset") -> list[Pair]:

@@ -16,7 +16,7 @@ from vgrad_jax.sweeps.study import arms_of
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["CAUSES", "Crossed", "Effect", "crossed", "crossed_designs"]
+__all__ = ["CAUSES", "Crossed", "Effect", "crossed", "crossed_designs", "effects"]
 
 
 NEGLIGIBLE = 0.1
@@ -35,7 +35,19 @@ CAUSES = {
 }
 """`Crossed.cause` to words, in which the factors' names are still to be put."""
 
-FACTORS = {"kernel_init": "initialisation", "output_init": "initialisation", "bias_init": "initialisation"}
+FACTORS = {
+    "hidden": "hidden layers",
+    "kernel_init": "initialisation",
+    "output_init": "initialisation",
+    "bias_init": "initialisation",
+    "residual": "residual branches",
+    "source": "data",
+    "path": "data",
+    "random_state": "data",
+    "samples": "number of rows",
+    "train_samples": "number of training rows",
+    "name": "optimiser",
+}
 """Field of a description to the factor's name, where the field's own will not do."""
 
 
@@ -82,8 +94,8 @@ class Crossed(NamedTuple):
         """Which change raises the share converged: one of the keys of `CAUSES`.
 
         A change does it when its interval lies above zero. It is ruled out only where its interval ends below
-        `NEGLIGIBLE` both alone and on top of the other change: an interval that merely includes zero is no evidence
-        of no effect.
+        `NEGLIGIBLE` both alone and on top of the other change, and only adds to the other where it does so alone: an
+        interval that merely includes zero is no evidence of no effect.
         """
         first = _role(self.first_alone.share, self.first_added.share)
         second = _role(self.second_alone.share, self.second_added.share)
@@ -120,7 +132,7 @@ def crossed(results: "xarray.Dataset", start: str, both: str) -> Crossed | None:
         if name not in arms:
             raise InputError(f"no arm {name!r} in these results; there are {', '.join(arms)}")
     cells = _cells(_differences(arms), list(arms), start, both)
-    return None if cells is None else _effects(outcomes(results), _differences(arms), cells)
+    return None if cells is None else effects(outcomes(results), cells, _factors(_differences(arms), cells))
 
 
 def crossed_designs(results: "xarray.Dataset") -> list[Crossed]:
@@ -132,7 +144,7 @@ def crossed_designs(results: "xarray.Dataset") -> list[Crossed]:
         cells = _cells(differences, list(arms), start, both)
         if cells is not None:
             found.setdefault(frozenset(cells), cells)
-    return [_effects(ends, differences, cells) for cells in found.values()]
+    return [effects(ends, cells, _factors(differences, cells)) for cells in found.values()]
 
 
 Differences = Mapping[tuple[str, str], frozenset[str]]
@@ -183,22 +195,34 @@ def _factor(fields: frozenset[str]) -> str:
     return " and ".join(dict.fromkeys(FACTORS.get(name, name.replace("_", " ")) for name in names))
 
 
-def _effects(ends: Mapping[str, Outcomes], differences: Differences, cells: tuple[str, str, str, str]) -> Crossed:
+def _factors(differences: Differences, cells: tuple[str, str, str, str]) -> tuple[str, str]:
+    start, first_only, second_only, _ = cells
+    return _factor(differences[start, first_only]), _factor(differences[start, second_only])
+
+
+def effects(ends: Mapping[str, Outcomes], cells: tuple[str, str, str, str], factors: tuple[str, str]) -> Crossed:
+    """Every effect of a crossed design.
+
+    Args:
+        ends: how the runs of each arm ended.
+        cells: the arms' names: start, first factor changed, second changed, both.
+        factors: their names.
+    """
     start, first_only, second_only, both = cells
     runs = [ends[arm] for arm in cells]
     shares = [share(int(arm.converged.sum()), len(arm.seeds)) for arm in runs]
     means = [restricted_mean(arm.times, arm.converged, arm.budget) for arm in runs]
-    share_correlation = _correlation(runs, [arm.converged for arm in runs])
-    mean_correlation = _correlation(runs, [arm.times for arm in runs])
+    alike = [_correlations(runs, [arm.converged for arm in runs]), _correlations(runs, [arm.times for arm in runs])]
 
     def effect(*coefficients: float | int) -> Effect:
-        return Effect(
-            contrast(coefficients, shares, share_correlation), contrast(coefficients, means, mean_correlation)
-        )
+        # Likeness of arms that are taken from each other narrows an interval, and is the lower of what it may be.
+        subtracted = np.multiply.outer(coefficients, coefficients) < 0
+        related = [np.where(subtracted, lower, plain) for plain, lower in alike]
+        return Effect(contrast(coefficients, shares, related[0]), contrast(coefficients, means, related[1]))
 
     return Crossed(
-        first=_factor(differences[start, first_only]),
-        second=_factor(differences[start, second_only]),
+        first=factors[0],
+        second=factors[1],
         start=start,
         first_only=first_only,
         second_only=second_only,
@@ -214,20 +238,31 @@ def _effects(ends: Mapping[str, Outcomes], differences: Differences, cells: tupl
     )
 
 
-def _correlation(arms: Sequence[Outcomes], values: Sequence[np.ndarray]) -> np.ndarray:
-    """Correlation of the arms' means: that of runs with the same seed, as far as the arms have the same seeds."""
-    found = np.eye(len(arms))
+def _correlations(arms: Sequence[Outcomes], values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of the arms' means, from runs with the same seed, as far as the arms have the same seeds.
+
+    Returns:
+        As it is, and, where it is positive, with the covariance reduced by half of what one run can add to it:
+        Newcombe's correction (1998, "Improved confidence intervals for the difference between binomial proportions
+        based on paired data", method 10), without which a few pairs that happen to be all alike would seem to know
+        their difference exactly.
+    """
+    plain, lower = np.eye(len(arms)), np.eye(len(arms))
     for i, j in permutations(range(len(arms)), 2):
         common, at_i, at_j = np.intersect1d(arms[i].seeds, arms[j].seeds, return_indices=True)
         x, y = values[i][at_i].astype(np.float64), values[j][at_j].astype(np.float64)
         if len(common) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0:
-            found[i, j] = np.corrcoef(x, y)[0, 1] * len(common) / (len(values[i]) * len(values[j])) ** 0.5
-    return found
+            overlap = len(common) / (len(values[i]) * len(values[j])) ** 0.5
+            covariance, spread = np.mean((x - x.mean()) * (y - y.mean())), x.std() * y.std()
+            plain[i, j] = overlap * covariance / spread
+            reduced = max(covariance - np.ptp(x) * np.ptp(y) / (2 * len(common)), 0.0) if covariance > 0 else covariance
+            lower[i, j] = overlap * reduced / spread
+    return plain, lower
 
 
 def _role(alone: Estimate, added: Estimate) -> str:
     if alone.low > 0:
         return "helps"
-    if added.low > 0:
-        return "adds"
-    return "ruled out" if max(alone.high, added.high) < NEGLIGIBLE else "open"
+    if alone.high >= NEGLIGIBLE:
+        return "open"
+    return "adds" if added.low > 0 else "ruled out" if added.high < NEGLIGIBLE else "open"
