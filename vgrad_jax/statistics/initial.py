@@ -3,7 +3,6 @@
 A seed is an identity: the parameters that run k of a stored sweep started from are drawn again from its key.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -15,13 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vgrad_jax.data import Dataset, data_fingerprint, load_data
-from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.sweeps.engine import run_keys
-from vgrad_jax.sweeps.study import arms_of, study_seed
+from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
 from vgrad_jax.theory.spectra import input_jacobian
 from vgrad_jax.training.run import initial_params
 
@@ -97,7 +95,7 @@ def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float
     Returns:
         Measurement name (see `MEASUREMENTS`) to `(seed,)` values, in the order of the completed seeds. What does not
         apply is left out: shares of units without such units, the Jacobian without hidden layers or with batch norm
-        (where an output depends on all rows), and everything redrawn where the data is not there any more. What is not
+        (where an output depends on all rows), and everything redrawn where the data is not what it was. What is not
         finite counts as larger than any number.
 
     Raises:
@@ -116,7 +114,7 @@ def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float
         "smallest_gradient": gradients.min(axis=1),
         "first_over_last_gradient": ratio,
     }
-    dataset = _data(results, arm, experiment)
+    dataset = data_of(results, arm)
     if dataset is not None:
         found |= _redrawn(experiment, dataset, study_seed(results), runs["seed"].values)
     return {name: np.where(np.isnan(values), np.inf, values) for name, values in found.items()}
@@ -140,15 +138,6 @@ def redrawn_parameters(experiment: Experiment, seed: int, runs: Int[Array | np.n
         mlp = replace(mlp, activation="identity", norm=None, residual=None)
     draw = _drawing(replace(experiment, mlp=mlp), data_fingerprint(load_data(experiment.data)))
     return draw(run_keys(seed, jnp.asarray(runs)))
-
-
-def _data(results: "xarray.Dataset", arm: str, experiment: Experiment) -> Dataset | None:
-    """The arm's data, where it is still what it was trained on."""
-    try:
-        dataset = load_data(experiment.data)
-    except InputError:
-        return None
-    return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None
 
 
 def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarray) -> dict[str, np.ndarray]:
