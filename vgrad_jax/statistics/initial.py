@@ -13,15 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vgrad_jax.data import Dataset, data_fingerprint, load_data
+from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.engine import run_keys
 from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
+from vgrad_jax.theory.draws import initial_networks
 from vgrad_jax.theory.spectra import input_jacobian
-from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
     import xarray
@@ -43,7 +42,7 @@ COMPILER_OPTIONS: dict[str, bool | int] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
-"""Drawing and measuring take a fraction of a second, and compiling them well would take ten."""
+"""Measuring takes a fraction of a second, and compiling it well would take ten."""
 
 
 class Measurement(NamedTuple):
@@ -132,12 +131,7 @@ def redrawn_parameters(experiment: Experiment, seed: int, runs: Int[Array | np.n
     >>> params[0].kernel.shape
     (3, 2, 5)
     """
-    mlp = experiment.mlp
-    if "critical" not in (mlp.kernel_init, mlp.output_init):
-        # Only that one asks for the activation: arms that differ in nothing else share a program.
-        mlp = replace(mlp, activation="identity", norm=None, residual=None)
-    draw = _drawing(replace(experiment, mlp=mlp), data_fingerprint(load_data(experiment.data)))
-    return draw(run_keys(seed, jnp.asarray(runs)))
+    return initial_networks(experiment, load_data(experiment.data), seed, runs)
 
 
 def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarray) -> dict[str, np.ndarray]:
@@ -160,13 +154,6 @@ def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarr
             measured |= dict(zip((JACOBIAN_LARGEST, JACOBIAN_SMALLEST), map(_log10_middle, ends), strict=True))
         pieces.append({name: values[: len(some)] for name, values in measured.items()})
     return {name: np.concatenate([piece[name] for piece in pieces]).astype(np.float64) for name in pieces[0]}
-
-
-@lru_cache(maxsize=64)
-def _drawing(experiment: Experiment, fingerprint: str) -> Callable[[Array], Params]:
-    del fingerprint  # Of a file that has changed.
-    draw = jax.vmap(partial(initial_params, experiment, dataset=load_data(experiment.data)))
-    return jax.jit(draw, compiler_options=COMPILER_OPTIONS)
 
 
 @lru_cache(maxsize=64)
