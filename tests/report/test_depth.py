@@ -73,6 +73,27 @@ def test_families_are_what_differs_in_depth_alone(results):
     ]
 
 
+def test_families_have_names_of_their_own():
+    arms = {
+        f"lr{rate}_{depth}": vg.Experiment(
+            mlp=vg.MLP(hidden=(6,) * depth), optimizer=vg.Optimizer("sgd", learning_rate=rate)
+        )
+        for rate in (0.2, 0.4)
+        for depth in (2, 4)
+    }
+    assert [family.name for family in families(arms)] == ["lr0.2", "lr0.4"]
+    unlike = dict(zip("abcd", arms.values(), strict=True))
+    assert [family.name for family in families(unlike)] == ["tanh he_uniform (as a)", "tanh he_uniform (as c)"]
+
+
+def test_gradients_too_small_to_be_squared_are_drawn(results):
+    small = results.copy(deep=True)
+    small["gradient_log10_rms"][:] -= 300
+    alike = families(arms_of(results))
+    lines = [figures.profiles_by_depth(one, alike).axes[0].lines[0].get_ydata() for one in (small, results)]
+    np.testing.assert_allclose(lines[0] + 300, lines[1], atol=1e-3)
+
+
 def test_the_findings_say_how_deep_and_what_theory_says(made):
     found = find(made)
     assert found.answer.endswith("converge: relu_he 3 hidden layers, relu_small 1 hidden layer.")

@@ -1,5 +1,6 @@
 """The page, as a file and in a browser."""
 
+import html
 import re
 import shutil
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.made import EPOCHS, made_results
+from vgrad_jax.report.figures import DRAWN
 from vgrad_jax.report.findings import find
 from vgrad_jax.report.page import write_report
 
@@ -43,6 +45,9 @@ def test_the_page_stands_alone(folder, results):
     assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command
     assert all(f"--arm {arm}" in command for arm in CELLS)
     assert page.count("<figure") == page.count("alt=") == 10
+    captions = re.findall("<figcaption>(.*?)</figcaption>", page)
+    assert {html.unescape(alt) for alt in re.findall('alt="(.*?)"', page)} <= set(DRAWN.values())
+    assert not set(DRAWN.values()) & set(map(html.unescape, captions))
 
 
 def test_an_unfinished_study_says_so(results, tmp_path):
@@ -114,6 +119,21 @@ def test_without_javascript_everything_but_the_chart_is_there(browser, folder, r
     assert page.locator("figure img").count() == 10
     assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(10))
     assert page.locator("table").count() == 2
+
+
+def test_on_paper_nothing_is_folded(browser, folder):
+    for javascript in (False, True):
+        page, _ = opened(browser, folder, java_script_enabled=javascript)
+        last = page.locator("details pre").last
+        assert not last.is_visible()
+        page.emulate_media(media="print")
+        assert last.is_visible()
+        assert last.bounding_box()["height"] > 50
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

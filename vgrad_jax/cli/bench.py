@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, Study, arms_of_study, claim, free_folder
+from vgrad_jax.cli.shared import AsJson, Study, arms_of_study, claim, free_folder, terminal
 
 __all__ = ["bench"]
 
@@ -21,7 +21,6 @@ def bench(
 
     Example: vgrad bench --arm relu_he
     """
-    from rich.console import Console
 
     from vgrad_jax.report import speed as report
     from vgrad_jax.sweeps.speed import measure_speed
@@ -29,12 +28,12 @@ def bench(
     experiment = arms_of_study(study, [arm], epochs=None)[arm]
     folder = out or free_folder(Path("runs"), f"bench-{arm}")
     claim(folder)
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True)
     speeds = measure_speed(experiment, lambda name: console.print(f"timing {name} ..."))
     title = f"{arm}, {experiment.training.epochs} epochs, every epoch recorded"
     written = report.write_speed(speeds, folder, title)
     if as_json:
         print(json.dumps({**written, "folder": str(folder)}, indent=2))
     else:
-        Console(highlight=False).print(report.speed_table(speeds, title))
+        terminal().print(report.speed_table(speeds, title))
         print(f"figure: {folder / 'speed.png'}   numbers: {folder / 'speed.json'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson
+from vgrad_jax.cli.shared import AsJson, terminal
 from vgrad_jax.errors import unknown_name
 
 __all__ = ["diagnose"]
@@ -24,7 +24,6 @@ def diagnose(
 
     Example: vgrad diagnose record.npz --fail-on vanishing --fail-on dead
     """
-    from rich.console import Console
 
     from vgrad_jax.gradients.diagnose import STATUSES
     from vgrad_jax.gradients.diagnose import diagnose as find
@@ -39,6 +38,6 @@ def diagnose(
         print(json.dumps(diagnosis.to_dict(), indent=2, allow_nan=False))
     else:
         print(diagnosis)
-        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(layer_table(diagnosis))
+        terminal(width=None if sys.stdout.isatty() else 160).print(layer_table(diagnosis))
     if diagnosis.status in (fail_on or ()):
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson
+from vgrad_jax.cli.shared import AsJson, terminal
 from vgrad_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,14 +42,12 @@ def report(
 
 def show(findings: "Findings", folder: Path, title: str, *, as_json: bool) -> None:
     """Print a sweep's findings: as tables and sentences, or as JSON."""
-    from rich.console import Console
-
     from vgrad_jax.report import tables
 
     if as_json:
         print(json.dumps({**tables.as_dict(findings), "folder": str(folder)}, indent=2))
         return
-    console = Console(width=max(Console().width, 160) if not sys.stdout.isatty() else None, highlight=False)
+    console = terminal(width=max(terminal().width, 160) if not sys.stdout.isatty() else None)
     console.print(tables.terminal_table(findings.summaries, title, console.width))
     for line in (
         findings.answer,

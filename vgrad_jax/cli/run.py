@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder
+from vgrad_jax.cli.shared import AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder, terminal
 from vgrad_jax.descriptions import MAX_SEED, whole_number
 
 __all__ = ["run"]
@@ -25,8 +25,6 @@ def run(
 
     Example: vgrad run --arm tanh_uniform --seed 0
     """
-    from rich.console import Console
-
     from vgrad_jax.report import live
     from vgrad_jax.sweeps.engine import run_key
 
@@ -35,7 +33,7 @@ def run(
     experiment = arms_of_study(study, [arm], epochs)[arm]
     folder = out or free_folder(Path("runs"), f"{arm}-seed{seed}")
     claim(folder)
-    watched = live.run_live(experiment, run_key(study_seed, seed), Console(stderr=as_json), f"{arm}, seed {seed}")
+    watched = live.run_live(experiment, run_key(study_seed, seed), terminal(stderr=as_json), f"{arm}, seed {seed}")
     figure = live.write_accuracy_curves(watched, folder, f"{arm}, seed {seed}")
     if as_json:
         print(json.dumps({"arm": arm, "seed": seed, **live.as_dict(watched), "figure": str(figure)}, indent=2))

@@ -1,7 +1,7 @@
 """What the commands share: their options, the arms asked for, and folders for results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,10 @@ from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
 
-__all__ = ["AsJson", "Epochs", "Study", "StudySeed", "arms_of_study", "claim", "free_folder", "study_of"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["AsJson", "Epochs", "Study", "StudySeed", "arms_of_study", "claim", "free_folder", "study_of", "terminal"]
 
 Study = Annotated[str, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.")]
 Epochs = Annotated[
@@ -48,6 +51,13 @@ def arms_of_study(study: str, chosen: list[str] | None, epochs: int | None) -> d
         if name not in arms:
             raise unknown_name(f"arm of the study {study!r}", name, arms)
     return {name: arms[name] for name in dict.fromkeys(chosen or arms)}
+
+
+def terminal(*, width: int | None = None, stderr: bool = False) -> "Console":
+    """Where tables and sentences are printed, as they are: a name such as "relu[he]" or ":he:" is no markup."""
+    from rich.console import Console
+
+    return Console(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def free_folder(parent: Path, name: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, Study, StudySeed, arms_of_study, claim, free_folder
+from vgrad_jax.cli.shared import AsJson, Study, StudySeed, arms_of_study, claim, free_folder, terminal
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
@@ -32,8 +32,6 @@ def theory(
 
     Example: vgrad theory --activation tanh --kernel-init glorot_normal --depth 20 --width 100
     """
-    from rich.console import Console
-
     from vgrad_jax.report import theory as report
     from vgrad_jax.theory.comparison import compare
 
@@ -54,7 +52,7 @@ def theory(
     if as_json:
         print(json.dumps({"name": name, **report.as_dict(found), "folder": str(folder)}, indent=2))
         return
-    console = Console(highlight=False)
+    console = terminal()
     console.print(report.profile_table(found, f"{name}, {seeds} seeds"))
     for line in report.sentences(found):
         console.print(line)

@@ -15,7 +15,10 @@ __all__ = ["write_tables"]
 IN_PRINT = ("arm", "n", "converged", "median epochs", "mean epochs", "test accuracy", "dead", "stuck", "diverged")
 """Columns of the LaTeX table."""
 
-ESCAPED = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"})
+ESCAPED = str.maketrans(
+    {sign: rf"\{sign}" for sign in "%_&#${}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
 
 
 def write_tables(findings: Findings, folder: Path) -> list[Path]:

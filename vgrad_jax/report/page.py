@@ -13,7 +13,7 @@ from vgrad_jax.gradients.diagnose import Diagnosis
 from vgrad_jax.presets import STUDIES
 from vgrad_jax.report.explorer import explorer_data
 from vgrad_jax.report.exports import write_tables
-from vgrad_jax.report.figures import all_figures
+from vgrad_jax.report.figures import DRAWN, all_figures
 from vgrad_jax.report.findings import Findings, find
 from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
 from vgrad_jax.report.verdict import MOST_SEEDS
@@ -155,6 +155,7 @@ def _for_page(name: str, caption: str, image: bytes) -> dict[str, Any]:
     return {
         "name": name,
         "caption": caption,
+        "drawn": DRAWN[name],
         "png": base64.b64encode(image).decode(),
         "width": width,
         "height": height,

@@ -1,16 +1,14 @@
 """What theory says of each arm of a sweep's results."""
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vgrad_jax.data import Data, data_fingerprint, load_data
-from vgrad_jax.errors import InputError
 from vgrad_jax.nets.mlp import MLP
 from vgrad_jax.statistics.depth import Family
 from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
 from vgrad_jax.theory.comparison import mean_field_of, trainable_depth
 from vgrad_jax.theory.prediction import MOST_ROWS, Prediction, predict
 from vgrad_jax.theory.seed_law import SeedLaw, seed_law, why_no_law
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = ["predictions", "seed_laws", "trainable_depths"]
+
+DATA_IS_GONE = "does not apply because the data is not there any more, or is not what it was"
 
 MANY_ARMS = 12
 FEWER_ROWS = 128
@@ -32,10 +32,9 @@ def predictions(results: "xarray.Dataset") -> dict[str, Prediction]:
     arms, found = arms_of(results), {}
     rows = MOST_ROWS if len(arms) <= MANY_ARMS else FEWER_ROWS
     for arm, experiment in arms.items():
-        try:
-            dataset = load_data(experiment.data)
-        except InputError as error:
-            found[arm] = Prediction(None, f"does not apply because the data is not there any more: {error}", ())
+        dataset = data_of(results, arm)
+        if dataset is None:
+            found[arm] = Prediction(None, DATA_IS_GONE, ())
             continue
         found[arm] = _prediction(experiment.mlp, experiment.data, data_fingerprint(dataset), rows)
     return found
@@ -45,18 +44,16 @@ def seed_laws(results: "xarray.Dataset") -> dict[str, SeedLaw]:
     """The exact law over seeds for the arms that have one, beside their finished runs' initial networks.
 
     Results hold the gradient of the loss over all rows, of which no law is known, so those networks are drawn again:
-    seed k of an arm is what it was in the sweep. Of more than 1024 seeds the first ones are taken.
+    seed k of an arm is what it was in the sweep. Arms
+    whose data is gone or has changed are left out. Of more than 1024 seeds the first ones are taken.
     """
     found = {}
     for arm, experiment in arms_of(results).items():
-        if why_no_law(experiment.mlp):
-            continue
-        try:
-            dataset = load_data(experiment.data)
-        except InputError:
+        dataset = None if why_no_law(experiment.mlp) else data_of(results, arm)
+        if dataset is None:
             continue
         seeds = completed_seeds(results, arm)["seed"].values[:MOST_SEEDS].tolist()
-        found[arm] = seed_law(experiment, dataset, seeds, json.loads(results.attrs["study"])["seed"])
+        found[arm] = seed_law(experiment, dataset, seeds, study_seed(results))
     return found
 
 

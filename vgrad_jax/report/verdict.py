@@ -1,18 +1,14 @@
 """Verdicts on gradients: of a sweep's arms, and how one is shown in the terminal."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
-from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.sweeps.study import arms_of
-from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
     import xarray
@@ -39,16 +35,13 @@ def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
 def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
     total = runs.sizes["record"]
     kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
-    dataset = load_data(experiment.data)
-    params = jax.eval_shape(partial(initial_params, experiment, dataset=dataset), jax.random.key(0))
-    layers = len(params)
+    layers = experiment.mlp.num_layers
     sizes = runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values
     with np.errstate(invalid="ignore"):  # -inf, of layers without a gradient, has no spread.
         mean, spread = sizes.mean(axis=1), sizes.std(axis=1)
-    batches = -(-len(dataset.train_x) // experiment.training.batch_size)
     return Record(
         paths=tuple(f"layer {layer}" for layer in range(layers)),
-        step=np.broadcast_to(runs["epoch"].values[kept] * batches, sizes.shape[:2]),
+        step=np.broadcast_to(runs["epoch"].values[kept], sizes.shape[:2]),
         log10_rms=sizes,
         log10_max=sizes,
         zero_fraction=np.isneginf(sizes).astype(np.float32),
@@ -58,7 +51,8 @@ def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
         updates_log10_rms=None,
         mean_log10_rms=mean,
         std_log10_rms=spread,
-        counts=tuple(sum(leaf.size for leaf in layer) for layer in params),
+        # Sizes of layers weigh their weights' part in the loss alone, and results hold no weights.
+        counts=(1,) * layers,
         has_matrix=(True,) * layers,
         dtypes=("float32",) * layers,
     )

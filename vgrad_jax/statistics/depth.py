@@ -1,6 +1,7 @@
 """Arms that differ only in depth, and how deep such a family still converges."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -19,6 +20,7 @@ class Family(NamedTuple):
     """Arms with the same layers, and different numbers of them."""
 
     name: str
+    """Of no other family among the same arms."""
     arms: dict[int, str]
     """Number of hidden layers to the arm's name, in increasing order; two at least."""
 
@@ -54,8 +56,11 @@ def families(arms: Mapping[str, Experiment]) -> list[Family]:
         if mlp.hidden and len(set(mlp.hidden)) == len(set(mlp.activations())) == 1:
             one = replace(mlp, hidden=mlp.hidden[:1], activation=mlp.activations()[0])
             found.setdefault(replace(experiment, mlp=one), {}).setdefault(len(mlp.hidden), name)
+    named = [(_name(one, members), dict(sorted(members.items()))) for one, members in found.items() if len(members) > 1]
+    counts = Counter(name for name, _ in named)
     return [
-        Family(_name(one, members), dict(sorted(members.items()))) for one, members in found.items() if len(members) > 1
+        Family(name if counts[name] == 1 else f"{name} (as {next(iter(members.values()))})", members)
+        for name, members in named
     ]
 
 
@@ -74,6 +79,12 @@ def reaches(found: Sequence[Family], summaries: Sequence[ArmSummary]) -> list[Re
 
 def _name(one: Experiment, members: Mapping[int, str]) -> str:
     """What the arms' names have in common beside their depth, or else what the layers are."""
-    names = {re.sub(rf"[^0-9A-Za-z]*(?<![0-9]){depth}(?![0-9])", "", arm, count=1) for depth, arm in members.items()}
-    common = names.pop()
-    return common if common and not names else f"{one.mlp.activation} {one.mlp.kernel_init}"
+    first, *others = [_without(depth, arm) for depth, arm in members.items()]
+    common = [name for name in first if name and all(name in names for names in others)]
+    return common[0] if common else f"{one.mlp.activation} {one.mlp.kernel_init}"
+
+
+def _without(depth: int, arm: str) -> list[str]:
+    """The name without one number that is the depth, the last such number first: another may be a coefficient."""
+    places = [*re.finditer(rf"[^0-9A-Za-z]*(?<![0-9]){depth}(?![0-9])", arm)]
+    return [arm[: place.start()] + arm[place.end() :] for place in reversed(places)]

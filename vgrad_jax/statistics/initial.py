@@ -3,7 +3,6 @@
 A seed is an identity: the parameters that run k of a stored sweep started from are drawn again from its key.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -14,16 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vgrad_jax.data import Dataset, data_fingerprint, load_data
-from vgrad_jax.errors import InputError
+from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.engine import run_keys
-from vgrad_jax.sweeps.study import arms_of, study_seed
+from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
+from vgrad_jax.theory.draws import initial_networks
 from vgrad_jax.theory.spectra import input_jacobian
-from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
     import xarray
@@ -45,7 +42,7 @@ COMPILER_OPTIONS: dict[str, bool | int] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
-"""Drawing and measuring take a fraction of a second, and compiling them well would take ten."""
+"""Measuring takes a fraction of a second, and compiling it well would take ten."""
 
 
 class Measurement(NamedTuple):
@@ -97,7 +94,7 @@ def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float
     Returns:
         Measurement name (see `MEASUREMENTS`) to `(seed,)` values, in the order of the completed seeds. What does not
         apply is left out: shares of units without such units, the Jacobian without hidden layers or with batch norm
-        (where an output depends on all rows), and everything redrawn where the data is not there any more. What is not
+        (where an output depends on all rows), and everything redrawn where the data is not what it was. What is not
         finite counts as larger than any number.
 
     Raises:
@@ -116,7 +113,7 @@ def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float
         "smallest_gradient": gradients.min(axis=1),
         "first_over_last_gradient": ratio,
     }
-    dataset = _data(results, arm, experiment)
+    dataset = data_of(results, arm)
     if dataset is not None:
         found |= _redrawn(experiment, dataset, study_seed(results), runs["seed"].values)
     return {name: np.where(np.isnan(values), np.inf, values) for name, values in found.items()}
@@ -134,21 +131,7 @@ def redrawn_parameters(experiment: Experiment, seed: int, runs: Int[Array | np.n
     >>> params[0].kernel.shape
     (3, 2, 5)
     """
-    mlp = experiment.mlp
-    if "critical" not in (mlp.kernel_init, mlp.output_init):
-        # Only that one asks for the activation: arms that differ in nothing else share a program.
-        mlp = replace(mlp, activation="identity", norm=None, residual=None)
-    draw = _drawing(replace(experiment, mlp=mlp), data_fingerprint(load_data(experiment.data)))
-    return draw(run_keys(seed, jnp.asarray(runs)))
-
-
-def _data(results: "xarray.Dataset", arm: str, experiment: Experiment) -> Dataset | None:
-    """The arm's data, where it is still what it was trained on."""
-    try:
-        dataset = load_data(experiment.data)
-    except InputError:
-        return None
-    return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None
+    return initial_networks(experiment, load_data(experiment.data), seed, runs)
 
 
 def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarray) -> dict[str, np.ndarray]:
@@ -171,13 +154,6 @@ def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarr
             measured |= dict(zip((JACOBIAN_LARGEST, JACOBIAN_SMALLEST), map(_log10_middle, ends), strict=True))
         pieces.append({name: values[: len(some)] for name, values in measured.items()})
     return {name: np.concatenate([piece[name] for piece in pieces]).astype(np.float64) for name in pieces[0]}
-
-
-@lru_cache(maxsize=64)
-def _drawing(experiment: Experiment, fingerprint: str) -> Callable[[Array], Params]:
-    del fingerprint  # Of a file that has changed.
-    draw = jax.vmap(partial(initial_params, experiment, dataset=load_data(experiment.data)))
-    return jax.jit(draw, compiler_options=COMPILER_OPTIONS)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.sweeps.study import arm_names
 
 if TYPE_CHECKING:
     import xarray
@@ -46,7 +46,7 @@ def outcomes(results: "xarray.Dataset") -> dict[str, Outcomes]:
     Raises:
         InputError: an arm without a finished run.
     """
-    return {arm: _outcomes(completed_seeds(results, arm)) for arm in arms_of(results)}
+    return {arm: _outcomes(completed_seeds(results, arm)) for arm in arm_names(results)}
 
 
 def _outcomes(runs: "xarray.Dataset") -> Outcomes:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from vgrad_jax.data import load_data
+from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
 from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.statistics.streaming import record_slices
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.sweeps.study import arms_of, data_of
 
 if TYPE_CHECKING:
     import xarray
@@ -62,9 +62,10 @@ class Placement(NamedTuple):
 
 
 def placements(results: "xarray.Dataset") -> list[Placement]:
-    """Every published number that these results can be held against: the same arm, trained as long."""
+    """Every published number that these results can be held against: the same arm, trained as long, with a
+    finite number in one run at least."""
     arms = arms_of(results)
-    found = []
+    found: list[Placement | None] = []
     for arm, published in PUBLISHED["test_accuracy"].items():
         if arm in arms and is_the_articles(arms[arm], arm) and arms[arm].training == article()[arm].training:
             accuracy = completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values
@@ -74,7 +75,7 @@ def placements(results: "xarray.Dataset") -> list[Placement]:
         if values is not None:
             quantity = f"mean absolute change of the first layer's weights, epoch {FIRST_EPOCH} to {SECOND_EPOCH}"
             found.append(_place(arm, quantity, published, values))
-    return found
+    return [placement for placement in found if placement is not None]
 
 
 def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None:
@@ -85,8 +86,7 @@ def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None
         return None
     runs = completed_seeds(results, arm)
     weights, epochs = _first_kernel(runs), runs["parameters_epoch"].values.tolist()
-    change = weights[:, epochs.index(SECOND_EPOCH)] - weights[:, epochs.index(FIRST_EPOCH)]
-    return np.nanmean(np.abs(change), axis=-1)
+    return _mean_distance(weights[:, epochs.index(SECOND_EPOCH)], weights[:, epochs.index(FIRST_EPOCH)])
 
 
 def weight_paths(results: "xarray.Dataset", arm: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -102,22 +102,30 @@ def weight_paths(results: "xarray.Dataset", arm: str) -> tuple[np.ndarray, np.nd
         return None
     weights = _first_kernel(completed_seeds(results, arm))
     start = weights[:, np.flatnonzero(epochs == 0)]
-    return epochs, np.nanmean(np.abs(weights - start), axis=-1)
+    return epochs, _mean_distance(weights, start)
 
 
 def learned_by(results: "xarray.Dataset", arm: str, epoch: int = QUIET_EPOCHS) -> np.ndarray | None:
-    """Whether each seed had learned anything within `epoch` epochs; None where training was shorter.
+    """Whether each seed had learned anything within `epoch` epochs; None where it trained shorter or the data changed.
 
     Learned something: a training accuracy 5 points or more above the larger class's share, at any record until then.
     Always naming one class scores that share, so it is what a network gets for nothing.
     """
     runs = completed_seeds(results, arm)
     epochs = runs["epoch"].values
-    if epochs[-1] < epoch:
+    dataset = data_of(results, arm)
+    if dataset is None or epochs[-1] < epoch:
         return None
     accuracy = runs["train_accuracy"].isel(record=epochs <= epoch)
     best = np.max([values.max(axis=1) for values in record_slices(accuracy)], axis=0)
-    return best >= _majority_share(results, arm) + LEARNED_MARGIN
+    return best >= _larger_class(dataset) + LEARNED_MARGIN
+
+
+def _mean_distance(weights: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Mean absolute difference over the weights that the arm has; NaN where none is a number, as after divergence."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.abs(weights - others)
+        return np.ma.filled(np.ma.array(distance, mask=np.isnan(distance)).mean(axis=-1), np.nan)
 
 
 def _first_kernel(runs: "xarray.Dataset") -> np.ndarray:
@@ -133,13 +141,15 @@ def is_the_articles(experiment: Experiment, arm: str) -> bool:
     return dataclasses.replace(experiment, training=training, recording=own.recording) == own
 
 
-def _majority_share(results: "xarray.Dataset", arm: str) -> float:
-    labels = load_data(arms_of(results)[arm].data).train_y
-    return float(np.bincount(labels).max() / len(labels))
+def _larger_class(dataset: Dataset) -> float:
+    """Share of the TRAINING rows in their most frequent class; `ceiling.majority_share` is that of the test rows."""
+    return float(np.bincount(dataset.train_y).max() / len(dataset.train_y))
 
 
-def _place(arm: str, quantity: str, published: float, values: np.ndarray) -> Placement:
+def _place(arm: str, quantity: str, published: float, values: np.ndarray) -> Placement | None:
     values = values[np.isfinite(values)].astype(np.float64)
+    if not len(values):
+        return None
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
     tied = np.isclose(values, published, rtol=0, atol=ROUNDING)
     below = np.mean((values < published) & ~tied) + 0.5 * np.mean(tied)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy
 
-from vgrad_jax.data import Dataset, data_fingerprint
+from vgrad_jax.data import Dataset, data_fingerprint, load_data
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps.engine import JAX_SETTINGS
@@ -18,13 +18,27 @@ from vgrad_jax.sweeps.engine import JAX_SETTINGS
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["arms_of", "check_arms", "check_versions", "describe", "difference", "study_seed", "versions"]
+__all__ = [
+    "arm_names",
+    "arms_of",
+    "check_arms",
+    "check_versions",
+    "data_of",
+    "describe",
+    "difference",
+    "study_seed",
+    "versions",
+]
 
 RESULTS_VERSION = 3
 """Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
 
 DECISIVE = ("jax", "jaxlib", "optax", "numpy", "machine", "instructions", "device", "settings")
 """Of `versions`: where one differs, the last digits do, and after many steps of training whole runs."""
+
+
+NOT_WRITTEN_DOWN = "not written down"
+"""In place of the fields of an arm that has no description."""
 
 
 def check_arms(arms: Any) -> dict[str, Experiment]:
@@ -71,7 +85,7 @@ def describe(
         except InputError:
             if stored:
                 raise
-            return {"not written down": repr(experiment)}
+            return {NOT_WRITTEN_DOWN: repr(experiment)}
 
     return {
         "results_version": RESULTS_VERSION,
@@ -82,9 +96,33 @@ def describe(
 
 
 def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
-    """The arms in a sweep's results, read from its description."""
+    """The arms in a sweep's results, read from its description.
+
+    Raises:
+        InputError: an arm that holds a function without a name, so that it was not described.
+    """
     described = json.loads(results.attrs["study"])["arms"]
-    return {str(name): Experiment.from_dict(described[str(name)]) for name in results["arm"].values}
+    for name in arm_names(results):
+        if NOT_WRITTEN_DOWN in described[name]:
+            raise InputError(
+                f"this needs the descriptions of all arms, and that of {name!r} was not stored because it holds a "
+                "function that cannot be found again by a name"
+            )
+    return {name: Experiment.from_dict(described[name]) for name in arm_names(results)}
+
+
+def arm_names(results: "xarray.Dataset") -> list[str]:
+    """In the order of the results; also of arms that are not described."""
+    return [str(name) for name in results["arm"].values]
+
+
+def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
+    """The data of an arm, where it is still what it was trained on; None where its file is gone or has changed."""
+    try:
+        dataset = load_data(arms_of(results)[arm].data)
+    except InputError:
+        return None
+    return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None
 
 
 def study_seed(results: "xarray.Dataset") -> int:

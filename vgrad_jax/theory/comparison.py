@@ -23,7 +23,7 @@ from vgrad_jax.theory.prediction import Prediction, predict
 from vgrad_jax.theory.seed_law import SeedLaw, seed_law
 from vgrad_jax.training.records import batch_loss
 
-__all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "trainable_depth"]
+__all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "rms_over_seeds", "trainable_depth"]
 
 TRAINABLE = 6.0
 """Depth scales of the correlation that training reaches: Schoenholz et al. 2017, an observation, not a theorem."""
@@ -52,8 +52,7 @@ class Comparison(NamedTuple):
     @property
     def measured_log10_rms(self) -> np.ndarray:
         """`(layer,)`: log10 of the root mean square over seeds too, which is what is predicted."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(0.5 * np.log10(np.mean(10.0 ** (2 * self.measured), axis=0)))
+        return rms_over_seeds(self.measured)
 
 
 def compare(experiment: Experiment, num_seeds: int = 128, *, seed: int = 0) -> Comparison:
@@ -108,6 +107,18 @@ def mean_field_of(mlp: MLP) -> MeanFieldOf:
 def trainable_depth(found: MeanField) -> float:
     """Hidden layers that training should reach, about six depth scales of the correlation; inf at criticality."""
     return math.inf if math.isinf(found.xi_c) or found.xi_c < 0 else TRAINABLE * found.xi_c
+
+
+def rms_over_seeds(log10_sizes: Float[np.ndarray, "seed layer"]) -> Float[np.ndarray, " layer"]:
+    """log10 of the root mean square over seeds, of sizes given as log10; squares that underflow do not become zero.
+
+    >>> rms_over_seeds(np.array([[-200.0, 0.0, -np.inf], [-200.0, -np.inf, -np.inf]])).round(2).tolist()
+    [-200.0, -0.15, -inf]
+    """
+    largest = log10_sizes.max(axis=0)
+    shift = np.where(np.isfinite(largest), largest, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(shift + 0.5 * np.log10(np.mean(10.0 ** (2 * (log10_sizes - shift)), axis=0)))
 
 
 def _no_mean_field(reason: str) -> MeanFieldOf:

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Int, PyTree
 
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
@@ -14,9 +14,18 @@ from vgrad_jax.nets.mlp import Params
 from vgrad_jax.sweeps.engine import run_keys
 from vgrad_jax.training.run import initial_params
 
-__all__ = ["over_seeds"]
+__all__ = ["initial_networks", "over_seeds"]
 
 SEEDS_AT_ONCE = 16
+
+
+def initial_networks(
+    experiment: Experiment, dataset: Dataset, study_seed: int, runs: Int[Array | np.ndarray, " seed"]
+) -> Params:
+    """The parameters that runs of a sweep start from, on a leading axis."""
+    # Not jitted as a whole: each layer's draw would be compiled anew, and a deep network's take long.
+    draw = jax.vmap(partial(initial_params, experiment, dataset=dataset))
+    return draw(run_keys(study_seed, jnp.asarray(runs)))
 
 
 def over_seeds(
@@ -44,8 +53,6 @@ def over_seeds(
     >>> first.shape, first.dtype.name
     ((2, 2, 5), 'float64')
     """
-    # As in a sweep: jitted as a whole, each layer's draw would be compiled anew, and a deep network's take long.
-    draw = jax.vmap(partial(initial_params, experiment, dataset=dataset))
     apply = jax.jit(jax.vmap(function))
     numbers = np.asarray(seeds, np.int32)
     size = min(SEEDS_AT_ONCE, len(numbers))
@@ -53,5 +60,5 @@ def over_seeds(
     for start in range(0, len(numbers), size):
         # The last ones are filled up, so that one program serves all.
         chosen = numbers[np.minimum(np.arange(start, start + size), len(numbers) - 1)]
-        parts.append(apply(draw(run_keys(study_seed, jnp.asarray(chosen)))))
+        parts.append(apply(initial_networks(experiment, dataset, study_seed, chosen)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(numbers)].astype(np.float64), *parts)

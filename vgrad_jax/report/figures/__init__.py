@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "DRAWN",
     "accuracy_bands",
     "accuracy_curves",
     "all_figures",
@@ -43,6 +44,24 @@ __all__ = [
     "survival_curves",
     "weight_change",
 ]
+
+DRAWN = {
+    "share_against_depth": "Curves: share of runs that converge against hidden layers, a line for each family of arms",
+    "profiles_by_depth": "Lines: gradient at initialisation by layer, a panel for each family, a line for each depth",
+    "overview": "Left, intervals: share of runs that converge in each arm; right, lines: its first gradient by layer",
+    "share_converged": "Intervals: share of runs that converge, a line for each arm",
+    "law_over_seeds": "Histograms: first layer's gradient over seeds, and the exact law, a panel for each arm",
+    "survival": "Step curves: share of runs that have not converged by epoch, a curve for each arm; their counts below",
+    "interaction": "Interaction plot: the four arms on two scales, and the effects with their intervals",
+    "accuracy": "Bands: training accuracy over epochs, a panel for each arm",
+    "gradient_profiles": "Bands: gradient by layer, at initialisation and after the last epoch, a panel for each arm",
+    "gradient_heatmap": "Heat maps: gradient by layer and epoch at three quantiles over seeds, a column for each arm",
+    "final_accuracy": "Dots: test accuracy after the last epoch of every run, a row for each arm",
+    "weight_change": "Dots: change of the first layer's weights in every run, a row for each arm",
+    "first_layer_paths": "Bands: distance of the first layer's weights from their start by epoch, a panel for each arm",
+    "predictors": "Intervals: area under the ROC curve of each measurement at initialisation",
+}
+"""Figure name to what is drawn in it: its text for those who do not see it, beside the caption."""
 
 MOST_ARMS_IN_ONE = 12
 """Profiles that can be told apart in one picture."""
@@ -78,7 +97,7 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
             overview(results, summaries),
         )
     else:
-        yield ("share_converged", f"Who learns: every arm in a line ({seeds}).", share_converged(summaries))
+        yield ("share_converged", f"Who learns: every arm in a line ({seeds}).", share_converged(results, summaries))
     laws = seed_laws(results)
     if laws:
         yield (

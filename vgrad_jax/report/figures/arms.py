@@ -1,11 +1,11 @@
 """Who learns: the arms beside each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import arm_colour, arm_style, new_figure
+from vgrad_jax.report.figures.style import arm_colours, arm_style, new_figure
 from vgrad_jax.statistics.summary import ArmSummary
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["overview", "share_converged"]
 
 
-def share_converged(summaries: Sequence[ArmSummary]) -> "Figure":
+def share_converged(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "Figure":
     """Share of runs that converge, with 95 % intervals, one line an arm."""
     figure = new_figure(7, 0.42 * len(summaries) + 1.1)
-    _draw_shares(figure.subplots(), summaries)
+    _draw_shares(figure.subplots(), summaries, arm_colours(results))
     return figure
 
 
@@ -28,10 +28,11 @@ def overview(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "Fig
     """The study in one picture: who learns, and the gradient each arm starts with."""
     figure = new_figure(12, 0.42 * len(summaries) + 1.6)
     left, right = figure.subplots(1, 2)
-    _draw_shares(left, summaries)
+    colours = arm_colours(results)
+    _draw_shares(left, summaries, colours)
     for index, summary in enumerate(summaries):
         profile = np.asarray(summary.initial_gradient_log10_rms)
-        colour, dash, mark = arm_style(summary.arm, index)
+        colour, dash, mark = arm_style(colours[summary.arm], index)
         label = summary.arm if np.isfinite(profile).all() else f"{summary.arm} (exactly zero where missing)"
         shown = np.where(np.isfinite(profile), profile, np.nan)
         # Marks and dashes differ too: colour says only which activation it is.
@@ -42,11 +43,11 @@ def overview(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "Fig
     return figure
 
 
-def _draw_shares(axes: "Axes", summaries: Sequence[ArmSummary]) -> None:
+def _draw_shares(axes: "Axes", summaries: Sequence[ArmSummary], colours: Mapping[str, str]) -> None:
     for place, summary in enumerate(summaries):
         value, low, high, n = summary.converged
-        axes.plot([low, high], [place, place], color=arm_colour(summary.arm), linewidth=2)
-        axes.plot(value, place, "o", color=arm_colour(summary.arm))
+        axes.plot([low, high], [place, place], color=colours[summary.arm], linewidth=2)
+        axes.plot(value, place, "o", color=colours[summary.arm])
         axes.text(1.04, place, f"{value:.0%}  n={n}", va="center", fontsize=8, transform=axes.get_yaxis_transform())
     axes.set_yticks(range(len(summaries)), [summary.arm for summary in summaries])
     axes.set_ylim(len(summaries) - 0.5, -0.5)

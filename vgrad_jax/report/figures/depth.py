@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import arm_names, gradients_of, new_figure, one_legend, panels_of
+from vgrad_jax.report.figures.style import gradients_of, new_figure, one_legend, panels_of
 from vgrad_jax.report.predictions import predictions
 from vgrad_jax.statistics.depth import Family
 from vgrad_jax.statistics.summary import ArmSummary
+from vgrad_jax.sweeps.study import arm_names
+from vgrad_jax.theory.comparison import rms_over_seeds
 
 if TYPE_CHECKING:
     import xarray
@@ -95,8 +97,7 @@ def profiles_by_depth(results: "xarray.Dataset", found: Sequence[Family]) -> "Fi
                 continue
             values = gradients_of(results, arm).isel(record=0).values.astype(np.float64)
             finite = np.where(np.isnan(values), -np.inf, values)
-            with np.errstate(divide="ignore"):
-                measured = 0.5 * np.log10(np.mean(10.0 ** (2 * finite), axis=0))
+            measured = rms_over_seeds(finite)
             axes.plot(np.where(np.isfinite(measured), measured, np.nan), color=colours[depth], label=f"{depth} layers")
             profile = predicted[arm].log10_rms
             if profile is None:

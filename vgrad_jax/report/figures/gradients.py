@@ -10,7 +10,6 @@ from vgrad_jax.report.figures.style import (
     BLUE,
     GREEN,
     ORANGE,
-    arm_names,
     gradients_of,
     new_figure,
     one_legend,
@@ -18,6 +17,7 @@ from vgrad_jax.report.figures.style import (
 )
 from vgrad_jax.report.predictions import predictions
 from vgrad_jax.statistics.streaming import quantile, seed_quantiles
+from vgrad_jax.sweeps.study import arm_names
 from vgrad_jax.theory.prediction import Prediction
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import MOST_DOTS, arm_colour, arm_names, new_figure
+from vgrad_jax.report.figures.style import MOST_DOTS, arm_colours, new_figure
 from vgrad_jax.statistics.ceiling import bayes_accuracy, majority_share
 from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.sweeps.study import arm_names, arms_of, data_of
 
 if TYPE_CHECKING:
     import xarray
@@ -24,12 +24,13 @@ def final_accuracy(results: "xarray.Dataset") -> "Figure":
     arms = arms_of(results)
     published = {p.arm: p.published for p in placements(results) if "accuracy" in p.quantity}
     values = {arm: completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values for arm in arms}
-    figure = _strips(values, published, "test accuracy after the last epoch", log=False)
+    figure = _strips(results, values, published, "test accuracy after the last epoch", log=False)
     (axes,) = figure.axes
     data = {arm.data for arm in arms.values()}
     if len(data) == 1:
         (one,) = data
-        lines = [(majority_share(one), ":", "always naming the larger class")]
+        known = data_of(results, next(iter(arms))) is not None
+        lines = [(majority_share(one), ":", "always naming the larger class")] if known else []
         ceiling = bayes_accuracy(one)
         lines += [] if ceiling is None else [(ceiling, "--", "the best possible rule (Bayes)")]
         for value, dash, label in lines:
@@ -46,22 +47,26 @@ def weight_change(results: "xarray.Dataset") -> "Figure | None":
         return None
     published = {p.arm: p.published for p in placements(results) if "change" in p.quantity}
     label = f"mean absolute change of the first layer's weights, epoch {FIRST_EPOCH} to {SECOND_EPOCH}"
-    return _strips(values, published, label, log=True)
+    return _strips(results, values, published, label, log=True)
 
 
-def _strips(values: dict[str, np.ndarray], published: dict[str, float], label: str, *, log: bool) -> "Figure":
+def _strips(
+    results: "xarray.Dataset", values: dict[str, np.ndarray], published: dict[str, float], label: str, *, log: bool
+) -> "Figure":
+    colours = arm_colours(results)
     figure = new_figure(7, 0.5 * len(values) + 1.2)
     axes = figure.subplots()
     scatter = np.random.default_rng(0)
     for place, (arm, numbers) in enumerate(values.items()):
-        shown = numbers[np.isfinite(numbers) & ((numbers > 0) | (not log))]
+        finite = numbers[np.isfinite(numbers)]
+        shown = finite[(finite > 0) | (not log)]
         height = place + scatter.uniform(-0.25, 0.25, len(shown))
-        axes.plot(shown[:MOST_DOTS], height[:MOST_DOTS], ".", color=arm_colour(arm), alpha=0.45, markersize=4)
-        median = np.median(numbers)
-        if np.isfinite(median) and (median > 0 or not log):
-            axes.plot([median] * 2, [place - 0.36, place + 0.36], color="black", linewidth=1.5)
-        left_out = len(numbers) - len(shown)
-        note = f"n={len(numbers)}" + (f", {left_out} not shown (zero)" if left_out else "")
+        axes.plot(shown[:MOST_DOTS], height[:MOST_DOTS], ".", color=colours[arm], alpha=0.45, markersize=4)
+        if len(finite) and (np.median(finite) > 0 or not log):
+            axes.plot([np.median(finite)] * 2, [place - 0.36, place + 0.36], color="black", linewidth=1.5)
+        left_out = {"zero": len(finite) - len(shown), "not finite": len(numbers) - len(finite)}
+        note = f"n={len(numbers)}" + (", not shown: " if any(left_out.values()) else "")
+        note += ", ".join(f"{count} {why}" for why, count in left_out.items() if count)
         note += f", the first {MOST_DOTS} drawn" if len(shown) > MOST_DOTS else ""
         axes.text(1.01, place, note, va="center", fontsize=7, transform=axes.get_yaxis_transform())
         if arm in published:
@@ -73,7 +78,8 @@ def _strips(values: dict[str, np.ndarray], published: dict[str, float], label: s
     axes.set_yticks(range(len(values)), list(values))
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlabel(label)
-    if log:
+    # Without a positive number an axis has no logarithm.
+    if log and any((numbers[np.isfinite(numbers)] > 0).any() for numbers in values.values()):
         axes.set_xscale("log")
     return figure
 

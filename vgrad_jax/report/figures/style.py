@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vgrad_jax.errors import InputError
 from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.sweeps.study import arm_names, arms_of
 
 if TYPE_CHECKING:
     import xarray
@@ -20,8 +21,7 @@ __all__ = [
     "GREY",
     "MOST_DOTS",
     "ORANGE",
-    "arm_colour",
-    "arm_names",
+    "arm_colours",
     "arm_style",
     "gradients_of",
     "new_figure",
@@ -31,6 +31,9 @@ __all__ = [
 
 # Okabe and Ito's palette: told apart by the colour-blind; every line also differs in dash or place.
 BLUE, ORANGE, GREY, GREEN = "#0072B2", "#D55E00", "#555555", "#009E73"
+OTHERS = (GREEN, "#CC79A7", "#56B4E9", "#E69F00")
+"""Of activations beside tanh and relu, in the order of the arms."""
+
 BAND = 0.25
 MOST_DOTS = 2000
 """Of an arm; more of them hide each other."""
@@ -69,14 +72,23 @@ def one_legend(figure: "Figure", panels: "Sequence[Axes]") -> None:
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
 
 
-def arm_names(results: "xarray.Dataset") -> list[str]:
-    """In the order of the results."""
-    return [str(arm) for arm in results["arm"].values]
+def arm_colours(results: "xarray.Dataset") -> dict[str, str]:
+    """Arm name to its colour: arms with the same activations have the same one.
 
-
-def arm_colour(arm: str) -> str:
-    """By activation, where the name says it."""
-    return BLUE if arm.startswith("tanh") else ORANGE if arm.startswith("relu") else GREY
+    Grey are arms without hidden layers, those of a seventh and further activation, and all of them where they are not
+    described.
+    """
+    try:
+        arms = arms_of(results)
+    except InputError:
+        return dict.fromkeys(arm_names(results), GREY)
+    activations = {arm: frozenset(experiment.mlp.activations()) for arm, experiment in arms.items()}
+    colours: dict[frozenset[Any], str] = {frozenset(): GREY, frozenset({"tanh"}): BLUE, frozenset({"relu"}): ORANGE}
+    others = iter(OTHERS)
+    for activation in activations.values():
+        if activation not in colours:
+            colours[activation] = next(others, GREY)
+    return {arm: colours[activation] for arm, activation in activations.items()}
 
 
 def gradients_of(results: "xarray.Dataset", arm: str) -> "xarray.DataArray":
@@ -85,6 +97,6 @@ def gradients_of(results: "xarray.Dataset", arm: str) -> "xarray.DataArray":
     return completed_seeds(results, arm)["gradient_log10_rms"].isel(layer=slice(layers))
 
 
-def arm_style(arm: str, place: int) -> tuple[str, str, str]:
-    """Colour, dash and mark of an arm: colour says the activation, where the name does, and the others which it is."""
-    return arm_colour(arm), ("-", "--", ":", "-.")[place // 2 % 4], "os^Dv<>pP*"[place % 10]
+def arm_style(colour: str, place: int) -> tuple[str, str, str]:
+    """Colour, dash and mark of an arm: colour says the activation, and the others which it is."""
+    return colour, ("-", "--", ":", "-.")[place // 2 % 4], "os^Dv<>pP*"[place % 10]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import arm_style, new_figure
+from vgrad_jax.report.figures.style import arm_colours, arm_style, new_figure
 from vgrad_jax.statistics.outcomes import outcomes
 from vgrad_jax.statistics.survival import SurvivalCurve, survival_curve
 
@@ -23,23 +23,27 @@ MOST_BANDS = 10
 def survival_curves(results: "xarray.Dataset") -> "Figure":
     """Share of runs that have not converged yet, with 95 % intervals, and how many those are, under the curves."""
     ends = outcomes(results)
+    colours = arm_colours(results)
     curves = {arm: survival_curve(end.times, end.converged) for arm, end in ends.items()}
     budget = next(iter(ends.values())).budget
     rows = 0.19 * len(curves) + 0.3
     figure = new_figure(7.5, 3.2 + rows)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, rows])
     for place, (arm, curve) in enumerate(curves.items()):
-        _draw_curve(upper, curve, arm, place, budget, band=len(curves) <= MOST_BANDS)
+        style = arm_style(colours[arm], place)
+        _draw_curve(upper, curve, arm, style, budget, band=len(curves) <= MOST_BANDS)
     upper.set_ylim(-0.02, 1.02)
     upper.set_ylabel("share of runs that have\nnot converged yet")
     upper.grid(alpha=0.3)
-    _write_at_risk(lower, curves, np.linspace(0, budget, TICKS).round())
+    _write_at_risk(lower, curves, colours, np.linspace(0, budget, TICKS).round())
     lower.set_xlabel("epoch")
     return figure
 
 
-def _draw_curve(axes: "Axes", curve: SurvivalCurve, arm: str, place: int, budget: float, *, band: bool) -> None:
-    colour, dash, mark = arm_style(arm, place)
+def _draw_curve(
+    axes: "Axes", curve: SurvivalCurve, arm: str, style: tuple[str, str, str], budget: float, *, band: bool
+) -> None:
+    colour, dash, mark = style
     times = np.concatenate([[0.0], curve.times, [budget]])
     middle, low, high = (
         np.concatenate([[1.0], values, values[-1:]]) for values in (curve.survival, curve.low, curve.high)
@@ -50,10 +54,10 @@ def _draw_curve(axes: "Axes", curve: SurvivalCurve, arm: str, place: int, budget
         axes.fill_between(times, low, high, step="post", color=colour, alpha=0.12, linewidth=0)
 
 
-def _write_at_risk(axes: "Axes", curves: dict[str, SurvivalCurve], ticks: np.ndarray) -> None:
+def _write_at_risk(axes: "Axes", curves: dict[str, SurvivalCurve], colours: dict[str, str], ticks: np.ndarray) -> None:
     """The runs that are still on the way at each tick; the arm's line stands before its name."""
     for place, (arm, curve) in enumerate(curves.items()):
-        colour, dash, mark = arm_style(arm, place)
+        colour, dash, mark = arm_style(colours[arm], place)
         along = axes.get_yaxis_transform()
         axes.plot([-0.3, -0.25], [place, place], color=colour, linestyle=dash, transform=along, clip_on=False)
         axes.plot(-0.275, place, mark, color=colour, markersize=4, transform=along, clip_on=False)
