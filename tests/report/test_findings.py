@@ -78,7 +78,7 @@ def test_who_is_fastest():
 def test_what_more_seeds_would_bring():
     (*_, precision) = find(study((0.5, 1, 1, 1))).sentences
     assert precision == (
-        "Shares are known to 6.9 points or better (tanh_uniform, n = 200); to halve that takes 608 more seeds an arm."
+        "Shares are known to 6.9 points or better (tanh_uniform, n = 200); to halve that takes 612 more seeds an arm."
     )
 
 

@@ -84,7 +84,7 @@ def test_effects_of_arms_whose_seeds_fare_alike_cover(latent, runs):
     """Few seeds, and outcomes that are nearly the same in two arms: there the plain correlation promises too much."""
     rng, truth = np.random.default_rng(1), np.array([0.5, 0.55, 0.3, 0.4])
     missed = np.zeros(2)
-    studies = 500
+    studies = 300
     for _ in range(studies):
         common, own = rng.normal(size=(runs, 1)), rng.normal(size=(runs, 4))
         hits = np.sqrt(latent) * common + np.sqrt(1 - latent) * own < stats.norm.ppf(truth)
