@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -71,3 +72,5 @@ def _reuse_compiled_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("vgrad_jax") / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+        # Another thread or command has just made room in a full cache: that costs a compilation, and no answer.
+        warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
