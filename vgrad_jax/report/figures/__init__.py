@@ -15,7 +15,7 @@ from vgrad_jax.report.figures.theory import seed_histograms
 from vgrad_jax.report.figures.times import survival_curves
 from vgrad_jax.report.figures.weights import first_layer_paths
 from vgrad_jax.report.findings import Findings
-from vgrad_jax.report.predictions import seed_laws, trainable_depths
+from vgrad_jax.report.predictions import seed_laws
 from vgrad_jax.statistics.depth import families
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH
 from vgrad_jax.sweeps.study import arms_of
@@ -80,7 +80,7 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
             "where a line falls, and whether that is at the triangle of its colour, the depth at which theory says "
             "that a network forgets what it is shown. A line that falls earlier does so for another reason, such as a "
             "width that is small beside the depth, or a learning rate that suits shallow networks only.",
-            share_against_depth(alike, summaries, trainable_depths(results, alike)),
+            share_against_depth(alike, summaries, findings.trainable_depths),
         )
         yield (
             "profiles_by_depth",
