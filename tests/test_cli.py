@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -146,18 +145,23 @@ def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, damage):
     assert "Traceback" not in done.stderr
 
 
-def started(command, **options):
-    """A process that Ctrl-C reaches, though a shell that runs the tests in the background has them ignore it."""
-    default = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=default, **options)
+@pytest.fixture
+def heard():
+    """Ctrl-C reaches what the test starts, though a shell that runs the tests in the background has them ignore it.
+
+    A process inherits an ignored signal, never a handler.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_in_a_single_run_keeps_what_was_seen(tmp_path):
+def test_ctrl_c_in_a_single_run_keeps_what_was_seen(tmp_path, heard):
     # How long it takes to begin, on this machine at this hour; what it compiles is on disk the second time.
     start = time.monotonic()
     assert vgrad("run", "--arm", "tanh_he", "--epochs", 1, "--out", "short", cwd=tmp_path).returncode == 0
     command = [*VGRAD, "run", "--arm", "tanh_he", "--epochs", "2000000", "--out", "one"]
-    process = started(command, cwd=tmp_path, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(time.monotonic() - start + 5)
     try:
         os.kill(process.pid, signal.SIGINT)
@@ -171,10 +175,10 @@ def test_ctrl_c_in_a_single_run_keeps_what_was_seen(tmp_path):
     assert "first layer's weights after epoch 50" in output
 
 
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path, heard):
     seeds = 96 * os.cpu_count()
     command = ["sweep", "--arm", "tanh_he", "--seeds", str(seeds), "--epochs", "60", "--out", "long"]
-    process = started([*VGRAD, *command], cwd=tmp_path)
+    process = subprocess.Popen([*VGRAD, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     store = tmp_path / "long" / "results.zarr" / "completed" / "c"
     deadline = time.monotonic() + 120
     while not any(path.is_file() for path in store.rglob("*")):
