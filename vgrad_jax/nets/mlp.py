@@ -14,7 +14,7 @@ from vgrad_jax.nets.activations import activation_function, canonical_activation
 from vgrad_jax.nets.initializers import canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import bias_initializer, layer_initializer
 
-__all__ = ["MLP", "Layer", "PRNGKey", "Params", "apply_mlp", "init_mlp"]
+__all__ = ["MLP", "Layer", "PRNGKey", "Params", "apply_mlp", "init_layer", "init_mlp"]
 
 PRNGKey = Key[Array, ""] | UInt[Array, "2"]
 """A `jax.random.key`, or the older kind, `jax.random.PRNGKey`."""
@@ -143,14 +143,21 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     """
     whole_number("in_features", in_features, minimum=1)
     whole_number("out_features", out_features, minimum=1)
-    widths = mlp.widths(in_features, out_features)
+    shapes = itertools.pairwise(mlp.widths(in_features, out_features))
+    return tuple(
+        init_layer(
+            jax.random.fold_in(key, index), mlp.kernel_initializer(index, fan_in), mlp.bias_init, fan_in, fan_out
+        )
+        for index, (fan_in, fan_out) in enumerate(shapes)
+    )
+
+
+def init_layer(key: PRNGKey, kernel_init: NamedFunction, bias_init: NamedFunction, fan_in: int, fan_out: int) -> Layer:
+    """Draw one layer's parameters."""
     dtype = jnp.zeros(()).dtype
-    layers = []
-    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-        kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
-        kernel = initializer_function(mlp.kernel_initializer(index, fan_in))(kernel_key, (fan_in, fan_out), dtype)
-        layers.append(Layer(kernel, bias_initializer(mlp.bias_init, fan_in)(bias_key, (fan_out,), dtype)))
-    return tuple(layers)
+    kernel_key, bias_key = jax.random.split(key)
+    kernel = initializer_function(kernel_init)(kernel_key, (fan_in, fan_out), dtype)
+    return Layer(kernel, bias_initializer(bias_init, fan_in)(bias_key, (fan_out,), dtype))
 
 
 def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Float[Array, " out_features"]:

@@ -19,7 +19,7 @@ from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
-from vgrad_jax.theory.draws import initial_networks
+from vgrad_jax.theory.draws import COMPILED_QUICKLY, initial_networks
 from vgrad_jax.theory.spectra import input_jacobian
 
 if TYPE_CHECKING:
@@ -36,13 +36,6 @@ JACOBIAN_MEMORY = 256 * 2**20
 
 JACOBIAN_LARGEST, JACOBIAN_SMALLEST = "jacobian_largest", "jacobian_smallest"
 SATURATED, DEAD = "saturated_share", "dead_share"
-
-
-COMPILER_OPTIONS: dict[str, bool | int] = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-}
-"""Measuring takes a fraction of a second, and compiling it well would take ten."""
 
 
 class Measurement(NamedTuple):
@@ -158,7 +151,7 @@ def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarr
 
 @lru_cache(maxsize=64)
 def _measuring(mlp: MLP) -> Callable[[Params, Array], dict[str, Array]]:
-    return jax.jit(jax.vmap(partial(_measure, mlp=mlp), in_axes=(0, None)), compiler_options=COMPILER_OPTIONS)
+    return jax.jit(jax.vmap(partial(_measure, mlp=mlp), in_axes=(0, None)), compiler_options=COMPILED_QUICKLY)
 
 
 def _measure(params: Params, x: Float[Array, "rows features"], *, mlp: MLP) -> dict[str, Float[Array, "..."]]:

@@ -1,31 +1,56 @@
 """Initial networks of chosen seeds: those that a sweep starts from."""
 
+import itertools
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from vgrad_jax.data import Dataset
+from vgrad_jax.descriptions import NamedFunction
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.nets.mlp import Params
+from vgrad_jax.nets.mlp import Layer, Params, PRNGKey, init_layer
 from vgrad_jax.sweeps.engine import run_keys
-from vgrad_jax.training.run import initial_params
+from vgrad_jax.training.run import network_key, num_logits
 
-__all__ = ["initial_networks", "over_seeds"]
+__all__ = ["COMPILED_QUICKLY", "initial_networks", "over_seeds"]
 
 SEEDS_AT_ONCE = 16
+
+
+COMPILED_QUICKLY: dict[str, bool | int] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""Options for programs that run for a fraction of a second, and whose optimisation would take ten."""
 
 
 def initial_networks(
     experiment: Experiment, dataset: Dataset, study_seed: int, runs: Int[Array | np.ndarray, " seed"]
 ) -> Params:
     """The parameters that runs of a sweep start from, on a leading axis."""
-    # Not jitted as a whole: each layer's draw would be compiled anew, and a deep network's take long.
-    draw = jax.vmap(partial(initial_params, experiment, dataset=dataset))
-    return draw(run_keys(study_seed, jnp.asarray(runs)))
+    mlp = experiment.mlp
+    keys = jax.vmap(network_key)(run_keys(study_seed, jnp.asarray(runs)))
+    widths = mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
+    # Layer by layer, so that layers of one shape share a program: a deep network's would take long to compile.
+    return tuple(
+        _layers(mlp.kernel_initializer(index, fan_in), mlp.bias_init, fan_in, fan_out)(keys, np.int32(index))
+        for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths))
+    )
+
+
+@lru_cache(maxsize=64)
+def _layers(
+    kernel_init: NamedFunction, bias_init: NamedFunction, fan_in: int, fan_out: int
+) -> Callable[[Key[Array, " seed"], np.int32], Layer]:
+    def layer(key: PRNGKey, index: Int[Array, ""]) -> Layer:
+        return init_layer(jax.random.fold_in(key, index), kernel_init, bias_init, fan_in, fan_out)
+
+    return jax.jit(jax.vmap(layer, in_axes=(0, None)), compiler_options=COMPILED_QUICKLY)
 
 
 def over_seeds(

@@ -135,9 +135,18 @@ def train_from(
 
 def initial_params(experiment: Experiment, key: PRNGKey, dataset: Dataset) -> Params:
     """The parameters that the run of `key` starts from."""
+    return init_mlp(network_key(key), experiment.mlp, dataset.train_x.shape[1], num_logits(experiment, dataset))
+
+
+def network_key(key: PRNGKey) -> PRNGKey:
+    """The key that the network of the run of `key` is drawn from."""
+    return jax.random.fold_in(key, 0)
+
+
+def num_logits(experiment: Experiment, dataset: Dataset) -> int:
+    """How many outputs the network of an experiment has."""
     classes = int(max(dataset.train_y.max(), dataset.test_y.max())) + 1
-    out_features = LOSSES[experiment.training.loss].out_features(classes)
-    return init_mlp(jax.random.fold_in(key, 0), experiment.mlp, dataset.train_x.shape[1], out_features)
+    return LOSSES[experiment.training.loss].out_features(classes)
 
 
 def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
