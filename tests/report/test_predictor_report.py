@@ -35,8 +35,36 @@ def test_without_a_predictor_the_sentences_say_so():
     first, _, pooled = predictor_sentences(rank(*made_up(0.0)))
     assert "none of 2 measurements at initialisation is seen to predict which runs fail" in first
     assert pooled.startswith(ALL_ARMS)
-    few = predictor_sentences(rank(*made_up(3.0, failures=4)))
-    assert few[0] == ("first: what predicts failure cannot be told (56 converged and 4 failed, 5 of each are needed).")
+    measured, failed = made_up(3.0)
+    failed["first"] = np.arange(60) < 4
+    few, second, _ = predictor_sentences(rank(measured, failed))
+    assert few == "first: what predicts failure cannot be told (56 converged and 4 failed, 5 of each are needed)."
+    assert second.startswith("second (20 of 60 runs fail)")
+
+
+def test_arms_whose_runs_fare_alike_share_a_sentence():
+    measured, failed = made_up(3.0)
+    together, third = np.zeros(60, bool), np.ones(60, bool)
+    measured = {**measured, "third": measured["first"], "fourth": measured["first"]}
+    found = rank(measured, {**failed, "first": together, "third": third, "fourth": together})
+    second, alike, pooled = predictor_sentences(found)
+    assert second.startswith("second (20 of 60 runs fail)")
+    assert "cannot be told in 3 arms" in alike
+    assert alike.endswith("fewer than 5 failed: first, third, fourth.")
+    assert pooled.startswith(ALL_ARMS)
+    assert [axes.get_title().split("\n")[0] for axes in predictors_ranked(found).axes] == ["second", ALL_ARMS]
+
+
+def test_the_figure_of_a_deep_network_shows_the_strongest():
+    n, failed = 60, np.arange(60) < 20
+    rng = np.random.default_rng(0)
+    measured = {f"gradient_{layer}": rng.normal(size=n) + failed * layer / 10 for layer in range(40)}
+    found = rank({"deep": measured}, {"deep": failed})
+    (axes,) = predictors_ranked(found).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(labels) == 24
+    assert labels[0] == f"gradient of layer {found[0].measurement.removeprefix('gradient_')}"
+    assert "The strongest 24 of 40 measurements are shown." in predictors_caption(found)
 
 
 def test_pooled_the_arm_is_named_as_part_of_it():

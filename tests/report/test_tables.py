@@ -75,6 +75,16 @@ def test_the_latex_table_is_whole(findings, tmp_path):
     assert r"[0\%, 9\%]" in body[1]
 
 
+def test_of_many_layers_the_table_shows_the_worst_of_neighbours(findings):
+    summary = findings.summaries[0]
+    deep = summary._replace(initial_gradient_log10_rms=[-1.0] * 31 + [-5.0] + [-1.0] * 18)
+    ((*_, by_layer),) = rows([deep])
+    before, after = by_layer.split(" ")
+    assert len(before) == 12
+    assert before.count("▁") == 1
+    assert len(after) == len(summary.final_gradient_log10_rms)
+
+
 def test_a_sparkline_says_zero_and_not_finite_apart():
     assert sparkline([-4, -2, 0, -math.inf, math.nan], -4, 0) == "▁▅█x?"
     assert sparkline([1.0], 1.0, 1.0) == "▁"

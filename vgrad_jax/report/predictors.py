@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vgrad_jax.statistics.predictors import ALL_ARMS, Predictor, label_of
+from vgrad_jax.statistics.predictors import ALL_ARMS, FEWEST, Predictor, label_of
 
 __all__ = ["predictor_sentences"]
 
@@ -10,11 +10,26 @@ __all__ = ["predictor_sentences"]
 def predictor_sentences(found: Sequence[Predictor]) -> list[str]:
     """One sentence for each scope: which measurement predicts failure best there, or that none does.
 
+    Arms of which nothing can be told because nearly all of their runs fare alike share a sentence, the last one of
+    the arms.
+
     Args:
         found: as `vgrad_jax.statistics.predictors.predictors` gives it.
     """
-    scopes = dict.fromkeys(one.scope for one in found)
-    return [_sentence(scope, [one for one in found if one.scope == scope]) for scope in scopes]
+    scopes = {
+        scope: [one for one in found if one.scope == scope] for scope in dict.fromkeys(one.scope for one in found)
+    }
+    alike = [
+        arm for arm, (first, *_) in scopes.items() if arm != ALL_ARMS and min(first.converged, first.failed) < FEWEST
+    ]
+    if len(alike) < 2:
+        return [_sentence(scope, ranked) for scope, ranked in scopes.items()]
+    arms = [_sentence(arm, ranked) for arm, ranked in scopes.items() if arm not in (*alike, ALL_ARMS)]
+    together = (
+        f"What predicts failure cannot be told in {len(alike)} arms, of which fewer than {FEWEST} runs converged or "
+        f"fewer than {FEWEST} failed: {', '.join(alike)}."
+    )
+    return [*arms, together, *(_sentence(scope, ranked) for scope, ranked in scopes.items() if scope == ALL_ARMS)]
 
 
 def _sentence(scope: str, ranked: list[Predictor]) -> str:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from vgrad_jax.report.findings import Findings
 from vgrad_jax.statistics.comparison import Pair
 from vgrad_jax.statistics.crossed import Crossed
@@ -37,7 +39,11 @@ COLUMNS = (
     Column("stuck", "share of runs that do not converge and still have a gradient"),
     Column("diverged", "share of runs with a loss that was not finite"),
     Column("gradient", "log10 root mean square at initialisation, median over seeds: first layer, last layer"),
-    Column("by layer", "the same for every layer from the input on, then after training; x: exactly zero"),
+    Column(
+        "by layer",
+        "the same for every layer from the input on, then after training; of more than 12 layers, the smallest of "
+        "neighbours; x: exactly zero",
+    ),
 )
 
 
@@ -45,6 +51,8 @@ WIDE, MIDDLE = 200, 150
 ONLY_WIDE = ("10 to 90 %", "gradient")
 NARROW = ("arm", "converged", "median epochs", "by layer")
 BLOCKS = "▁▂▃▄▅▆▇█"
+MOST_BLOCKS = 12
+"""In the table: a line of fifty would not fit beside the rest."""
 
 
 def rows(summaries: Sequence[ArmSummary]) -> list[tuple[str, ...]]:
@@ -157,8 +165,14 @@ def _row(summary: ArmSummary, scale: tuple[float, float]) -> tuple[str, ...]:
         f"{summary.stuck.value:.1%}",
         f"{summary.diverged.value:.1%}",
         f"{_log10(gradient[0])}, {_log10(gradient[-1])}",
-        f"{sparkline(gradient, *scale)} {sparkline(summary.final_gradient_log10_rms, *scale)}",
+        " ".join(sparkline(_thinned(values), *scale) for values in (gradient, summary.final_gradient_log10_rms)),
     )
+
+
+def _thinned(values: Sequence[float]) -> list[float]:
+    """The worst of each group of neighbours, where there are too many to show: not finite, or else the smallest."""
+    groups = np.array_split(np.asarray(values), min(len(values), MOST_BLOCKS))
+    return [float(np.min(group)) for group in groups]
 
 
 def _epochs(value: float) -> str:

@@ -12,7 +12,7 @@ from vgrad_jax.report.figures.predictors import predictors_caption, predictors_r
 from vgrad_jax.report.figures.speed import speed_bars
 from vgrad_jax.report.figures.strips import final_accuracy, weight_change
 from vgrad_jax.report.figures.theory import seed_histograms
-from vgrad_jax.report.figures.times import survival_curves
+from vgrad_jax.report.figures.times import MOST_BANDS, survival_curves
 from vgrad_jax.report.figures.weights import first_layer_paths
 from vgrad_jax.report.findings import Findings
 from vgrad_jax.report.predictions import seed_laws
@@ -108,11 +108,12 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
             "numbers. Dead networks, with no gradient at all, are counted apart.",
             seed_histograms(laws),
         )
+    bands = ", with 95 % intervals" if len(summaries) <= MOST_BANDS else ""
     yield (
         "survival",
-        "Runs that have not converged yet, epoch by epoch, with 95 % intervals; below, how many they are. A curve that "
-        "levels off above zero has runs that no patience would help; curves that cross mean that which arm is better "
-        "depends on the budget.",
+        f"Runs that have not converged yet, epoch by epoch{bands}; below, how many they are. A curve that levels off "
+        "above zero has runs that no patience would help; curves that cross mean that which arm is better depends on "
+        "the budget.",
         survival_curves(results),
     )
     design = findings.design

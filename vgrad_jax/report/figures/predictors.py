@@ -14,20 +14,23 @@ if TYPE_CHECKING:
 __all__ = ["predictors_caption", "predictors_ranked"]
 
 COLUMNS = 4
+MOST = 24
+"""Measurements drawn, the strongest: a deep network has one more for each layer."""
 
 
 def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
     """The area under the ROC curve of each measurement with its interval, a panel for each arm and the pooled one.
 
-    Measurements are on the same line in every panel, in the order of their mean strength over the arms. To the right
-    of one half, large values mean failure; to the left, small ones. A filled mark stands out of the many that were
-    tried.
+    Measurements are on the same line in every panel, in the order of their mean strength over the arms, the strongest
+    24 of them. To the right of one half, large values mean failure; to the left, small ones. A filled mark stands out
+    of the many that were tried. Arms of which nothing can be told have no panel, unless there are no others.
 
     Args:
         found: as `vgrad_jax.statistics.predictors.predictors` gives it.
     """
-    scopes = list(dict.fromkeys(one.scope for one in found))
-    names = _in_order(found)
+    scopes = list(dict.fromkeys(one.scope for one in found if one.area is not None))
+    scopes = scopes or list(dict.fromkeys(one.scope for one in found))
+    names = _in_order(found)[:MOST]
     columns = min(len(scopes), COLUMNS)
     lines = math.ceil(len(scopes) / columns)
     figure = new_figure(2.3 * columns + 2.2, (0.21 * len(names) + 0.75) * lines + 0.7)
@@ -57,6 +60,8 @@ def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
 def predictors_caption(found: Sequence[Predictor]) -> str:
     """What to look for in `predictors_ranked`."""
     told = sum(one.area is not None for one in found)
+    measurements = len(_in_order(found))
+    strongest = f" The strongest {MOST} of {measurements} measurements are shown." if measurements > MOST else ""
     pooled = (
         f" In the panel of {ALL_ARMS} a measurement also knows which arm a run belongs to: what is strong there and "
         "weak in each arm tells networks apart, not seeds."
@@ -67,13 +72,17 @@ def predictors_caption(found: Sequence[Predictor]) -> str:
         "What a network's start says about its end: the chance that of a failed and a converged run the failed one has "
         "the larger value. Look for intervals that stay clear of the line at 0.5, where a measurement says nothing. "
         f"Filled marks stand out of the {told} that were tried (false discovery rate 5 %); the best of many still "
-        f"looks better than it is.{pooled}"
+        f"looks better than it is.{strongest}{pooled}"
     )
 
 
 def _in_order(found: Sequence[Predictor]) -> list[str]:
-    """Measurements, the strongest on average first; pooled areas count only where nothing else is told."""
-    names = list(dict.fromkeys(one.measurement for one in found))
+    """Measurements, the strongest on average first; pooled areas count only where nothing else is told.
+
+    Those of which nothing is told are left out, unless there are no others.
+    """
+    names = list(dict.fromkeys(one.measurement for one in found if one.area is not None))
+    names = names or list(dict.fromkeys(one.measurement for one in found))
 
     def weakness(name: str) -> float:
         known = [one for one in found if one.measurement == name and one.area is not None]
@@ -94,7 +103,7 @@ def _draw(axes: "Axes", ranked: list[Predictor], names: list[str]) -> None:
             0.5, 0.5, "cannot be told", transform=axes.transAxes, ha="center", fontsize=8, backgroundcolor="white"
         )
     for one in ranked:
-        if one.area is None:
+        if one.area is None or one.measurement not in names:
             continue
         place = names.index(one.measurement)
         marker, colour = ("s", ORANGE) if one.direction == "large" else ("o", BLUE)

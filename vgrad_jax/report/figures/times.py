@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["survival_curves"]
+__all__ = ["MOST_BANDS", "survival_curves"]
 
 TICKS = 6
 MOST_BANDS = 10
