@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, PyTree
 
@@ -34,13 +33,18 @@ def initial_networks(
 ) -> Params:
     """The parameters that runs of a sweep start from, on a leading axis."""
     mlp = experiment.mlp
-    keys = jax.vmap(network_key)(run_keys(study_seed, jnp.asarray(runs)))
+    keys = _keys(study_seed)(np.asarray(runs))
     widths = mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
     # Layer by layer, so that layers of one shape share a program: a deep network's would take long to compile.
     return tuple(
         _layers(mlp.kernel_initializer(index, fan_in), mlp.bias_init, fan_in, fan_out)(keys, np.int32(index))
         for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths))
     )
+
+
+@lru_cache(maxsize=64)
+def _keys(study_seed: int) -> Callable[[Int[np.ndarray, " seed"]], Key[Array, " seed"]]:
+    return jax.jit(lambda runs: jax.vmap(network_key)(run_keys(study_seed, runs)), compiler_options=COMPILED_QUICKLY)
 
 
 @lru_cache(maxsize=64)
