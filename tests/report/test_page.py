@@ -112,6 +112,19 @@ def test_a_gradient_of_zero_is_said_not_drawn(browser, results, tmp_path):
     assert problems == []
 
 
+def test_a_band_with_seeds_at_zero_goes_down_to_the_floor(browser, results, tmp_path):
+    made = results.copy(deep=True)
+    made["gradient_log10_rms"].loc[{"arm": "tanh_uniform", "layer": 0, "seed": [0, 1, 2]}] = -np.inf
+    write_report(made, tmp_path)
+    page, problems = opened(browser, tmp_path)
+    assert "central 80 % exactly zero to" in page.locator("#readout").inner_text()
+    box = "element => [element.getBBox().y, element.getBBox().y + element.getBBox().height]"
+    _, lower_end = page.locator("#chart path.band0").evaluate(box)
+    lowest_line = max(float(line.get_attribute("y1")) for line in page.locator("#chart line.grid").all())
+    assert lower_end == pytest.approx(lowest_line, abs=0.2)
+    assert problems == []
+
+
 def test_without_javascript_everything_but_the_chart_is_there(browser, folder, results):
     page, _ = opened(browser, folder, java_script_enabled=False)
     assert not page.locator("#explorer").is_visible()

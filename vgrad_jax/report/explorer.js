@@ -63,8 +63,9 @@
     }).join("");
   };
 
-  // A band for each stretch of epochs in which both of its edges are numbers.
-  const bands = (scale, low, high) => {
+  // A band for each stretch of epochs in which both of its edges are numbers; down to the floor where seeds are at zero.
+  const bands = (scale, lowest, high) => {
+    const low = lowest.map((value) => (value === "zero" ? scale.low : value));
     const found = [];
     let start = null;
     for (let index = 0; index <= epochs.length; index += 1) {
