@@ -17,6 +17,8 @@ from vgrad_jax.cli import app
 from vgrad_jax.sweeps import speed
 from vgrad_jax.sweeps.engine import ENGINES
 
+pytestmark = pytest.mark.xdist_group("command line")  # One worker makes what these tests share.
+
 VGRAD = [sys.executable, "-m", "vgrad_jax"]
 
 
@@ -106,15 +108,24 @@ def test_run_ends_with_what_the_article_prints(tmp_path):
         (("swep",), "swep"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(study, arguments, message):
+def test_bad_input_is_one_sentence_and_exit_code_2(study, monkeypatch, arguments, message):
     folder, _ = study
     before = sorted(folder.rglob("*"))
-    done = vgrad(*arguments, cwd=folder)
-    assert done.returncode == 2, done.stderr
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, done.stderr
+    assert isinstance(done.exception, SystemExit)
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_process_with_bad_input_ends_so_too(tmp_path):
+    done = vgrad("report", "nowhere", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no results of a sweep" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
 
 
 def test_the_pages_own_command_gives_the_same_numbers(study, tmp_path):
@@ -128,7 +139,7 @@ def test_the_pages_own_command_gives_the_same_numbers(study, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["attribute", "variable", "chunk"])
-def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, damage):
+def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, monkeypatch, damage):
     folder, _ = study
     shutil.copytree(folder / "pair", tmp_path / "pair")
     store = tmp_path / "pair" / "results.zarr"
@@ -139,10 +150,11 @@ def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, damage):
     else:
         (chunk,) = (store / "train_accuracy" / "c" / "0").rglob("*/0")
         chunk.write_bytes(b"not compressed")
-    done = vgrad("report", "pair", cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["report", "pair"])
+    assert done.exit_code == 2, done.stderr
     assert "damaged" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert isinstance(done.exception, SystemExit)
 
 
 @pytest.fixture
@@ -197,9 +209,9 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path, heard):
     assert bool(vg.open_results(tmp_path / "long")["completed"].all())
 
 
-def test_help_has_an_example_for_every_command(tmp_path):
+def test_help_has_an_example_for_every_command():
     for command in ("sweep", "run", "report"):
-        assert f"Example: vgrad {command}" in vgrad(command, "--help", cwd=tmp_path).stdout
+        assert f"Example: vgrad {command}" in CliRunner().invoke(app, [command, "--help"]).stdout
 
 
 def test_bench_times_every_way_and_writes_them_down(tmp_path, monkeypatch):
