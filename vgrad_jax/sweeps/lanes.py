@@ -8,8 +8,9 @@ another, whatever the widths are.
 `over_lanes` makes this of an unchanged pure function. It traces the function for one seed and evaluates the jaxpr again
 with one more axis on every value that depends on the seed. Three things make it fast on CPU:
 
-- the whole program is one native function (`xla_cpu_small_call`): otherwise each operation is a task of XLA's thread
-  pool, and a task takes longer than such an operation;
+- each innermost loop, and what stands between two loops, is one native function (`xla_cpu_small_call`): otherwise each
+  operation is a task of XLA's thread pool, and a task takes longer than such an operation. The loops around them stay
+  XLA's: of everything in one function XLA's compiler makes one body, and takes more than twice as long over it;
 - products are unrolled sums of elementwise products, in blocks, added as a tree so that the additions do not wait for
   each other;
 - a *fence* around each product (`lane_rules._fence`), one for all that read a value. XLA's fusion would compute a
@@ -17,7 +18,7 @@ with one more axis on every value that depends on the seed. Three things make it
   fusion; a loop of zero turns, whose number of turns only the running program knows, is not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,17 +26,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
-from jax.extend.core import Jaxpr, JaxprEqn, Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 from jaxtyping import Array, Int, PyTree
 
 from vgrad_jax.sweeps.lane_rules import ARRAY_RULES, Context, NotInLanesError, Rule, Value, bind, spread
 
 __all__ = ["COMPILER_OPTIONS", "NotInLanesError", "over_lanes"]
 
-COMPILER_OPTIONS: dict[str, str | int] = {
+COMPILER_OPTIONS: dict[str, str | int | bool] = {
     "xla_cpu_experimental_ynn_fusion_type": "",  # Its fusions cannot be part of one native function.
     "xla_backend_optimization_level": 2,
     "xla_cpu_prefer_vector_width": 512,
+    "xla_cpu_use_fusion_emitters": False,  # They are for what is outside of native functions, and slow to compile.
 }
 """For `jax.jit` around `over_lanes` on CPU."""
 
@@ -64,31 +66,103 @@ def over_lanes(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
         one = jax.tree.unflatten(structure, [jax.eval_shape(lambda leaf: leaf[..., 0], leaf) for leaf in leaves])
         closed, result = jax.make_jaxpr(function, return_shape=True)(*one)
 
-        def program(zero: Int[Array, ""], *leaves: Array) -> list[Array]:
-            inner = Context(context.lanes, zero)
-            values = _evaluate(inner, closed.jaxpr, closed.consts, [Value(leaf, True, stored=True) for leaf in leaves])
-            return [spread(inner, value) for value in values]
-
-        outputs = set_xla_metadata(jax.jit(program)(zero, *leaves), xla_cpu_small_call="true", inlineable="false")
-        return jax.tree.unflatten(jax.tree.structure(result), outputs)
+        values = [Value(leaf, True, stored=True) for leaf in leaves]
+        results = _evaluate_outside(context, closed.jaxpr, closed.consts, values)
+        return jax.tree.unflatten(jax.tree.structure(result), [spread(context, value) for value in results])
 
     return mapped
 
 
 def _evaluate(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
+    """A jaxpr's results, as a part of one native function."""
+    known = _at_start(jaxpr, consts, arguments)
+    _apply_all(context, jaxpr.eqns, known)
+    return _read(known, jaxpr.outvars)
+
+
+def _evaluate_outside(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
+    """A jaxpr's results, of which each innermost loop, and all that stands between two loops, is a native function."""
+    known = _at_start(jaxpr, consts, arguments)
+    waiting: list[JaxprEqn] = []
+    for index, equation in enumerate(jaxpr.eqns):
+        around, name = _around_loops(equation), equation.primitive.name
+        if not around and name not in LOOPS:
+            waiting.append(equation)
+            continue
+        _native(context, waiting, known, _read_later(jaxpr, index))
+        waiting = []
+        values = _read(known, equation.invars)
+        if not around or not any(value.mapped for value in values):
+            _native(context, [equation], known, _read_later(jaxpr, index + 1))
+        elif name in INLINED:
+            inner = equation.params[INLINED[name]]
+            _write(known, equation, _evaluate_outside(context, inner.jaxpr, inner.consts, values))
+        elif name in AROUND_LOOPS:
+            _write(known, equation, AROUND_LOOPS[name](context, equation, values, _evaluate_outside))
+        else:
+            raise NotInLanesError(f"{name} has no rule for lanes")
+    _native(context, waiting, known, _read_later(jaxpr, len(jaxpr.eqns)))
+    return _read(known, jaxpr.outvars)
+
+
+def _native(context: Context, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:
+    """Evaluate equations as one native function, and write down those of their results that are needed."""
+    made = {v: None for equation in equations for v in equation.outvars}
+    results = [v for v in made if v in needed]
+    if not results:
+        return
+    read = {v: known[v] for equation in equations for v in _variables(equation.invars) if v not in made}
+    mapped: list[bool] = []
+
+    def function(zero: Int[Array, ""], *arrays: Array) -> list[Array]:
+        stored = [Value(array, value.mapped, stored=True) for array, value in zip(arrays, read.values(), strict=True)]
+        inside = dict(zip(read, stored, strict=True))
+        _apply_all(Context(context.lanes, zero), equations, inside)
+        mapped[:] = [inside[v].mapped for v in results]
+        return [inside[v].array for v in results]
+
+    call = jax.jit(function)(context.zero, *(value.array for value in read.values()))
+    arrays = set_xla_metadata(call, xla_cpu_small_call="true", inlineable="false")
+    known.update((v, Value(array, flag, stored=True)) for v, array, flag in zip(results, arrays, mapped, strict=True))
+
+
+def _at_start(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> dict[Any, Value]:
     known = dict(zip(jaxpr.constvars, (Value(const, False) for const in consts), strict=True))
-    known.update(zip(jaxpr.invars, arguments, strict=True))
+    return known | dict(zip(jaxpr.invars, arguments, strict=True))
 
-    def read(variable: Any) -> Value:
-        if isinstance(variable, Literal):
-            aval: Any = variable.aval
-            return Value(jnp.asarray(variable.val, aval.dtype), False)
-        return known[variable]
 
-    for equation in jaxpr.eqns:
-        results = _apply(context, equation, [read(variable) for variable in equation.invars])
-        known.update(zip(equation.outvars, results, strict=True))
-    return [read(variable) for variable in jaxpr.outvars]
+def _apply_all(context: Context, equations: Sequence[JaxprEqn], known: dict[Any, Value]) -> None:
+    for equation in equations:
+        _write(known, equation, _apply(context, equation, _read(known, equation.invars)))
+
+
+def _read(known: Mapping[Any, Value], variables: Sequence[Any]) -> list[Value]:
+    return [Value(jnp.asarray(v.val, _dtype(v)), False) if isinstance(v, Literal) else known[v] for v in variables]
+
+
+def _write(known: dict[Any, Value], equation: JaxprEqn, values: Sequence[Value]) -> None:
+    known.update(zip(equation.outvars, values, strict=True))
+
+
+def _dtype(literal: Literal) -> Any:
+    aval: Any = literal.aval
+    return aval.dtype
+
+
+def _variables(variables: Sequence[Any]) -> list[Any]:
+    return [v for v in variables if not isinstance(v, Literal)]
+
+
+def _read_later(jaxpr: Jaxpr, start: int) -> set[Any]:
+    """What the equations from `start` on read, and the results."""
+    read = [v for equation in jaxpr.eqns[start:] for v in _variables(equation.invars)]
+    return {*read, *_variables(jaxpr.outvars)}
+
+
+def _around_loops(equation: JaxprEqn) -> bool:
+    """Whether something that the equation calls, or loops over, loops."""
+    inner = [one for jaxpr in jaxprs_in_params(equation.params) for one in jaxpr.eqns]
+    return any(one.primitive.name in LOOPS or _around_loops(one) for one in inner)
 
 
 def _apply(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
@@ -105,7 +179,9 @@ def _apply(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> lis
     return RULES[name](context, equation, values)
 
 
-def _scan(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
+def _scan(
+    context: Context, equation: JaxprEqn, values: Sequence[Value], evaluate: Callable[..., list[Value]] = _evaluate
+) -> list[Value]:
     parameters = equation.params
     num_consts, num_carry = parameters["num_consts"], parameters["num_carry"]
     consts, carry = list(values[:num_consts]), list(values[num_consts : num_consts + num_carry])
@@ -123,7 +199,7 @@ def _scan(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list
         arguments = [Value(value.array, value.mapped, stored=True) for value in consts]
         arguments += [Value(array, flag, stored=True) for array, flag in zip(carry, mapped, strict=True)]
         arguments += [Value(array, value.mapped, stored=True) for array, value in zip(slices, sequences, strict=True)]
-        results = _evaluate(context, inner.jaxpr, inner.consts, arguments)
+        results = evaluate(context, inner.jaxpr, inner.consts, arguments)
         arrays = as_mapped(flags, results)
         return arrays[:num_carry], arrays[num_carry:]
 
@@ -132,7 +208,9 @@ def _scan(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list
     return [Value(array, flag, stored=True) for array, flag in zip([*last, *stacked], flags, strict=True)]
 
 
-def _cond(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
+def _cond(
+    context: Context, equation: JaxprEqn, values: Sequence[Value], evaluate: Callable[..., list[Value]] = _evaluate
+) -> list[Value]:
     predicate, operands = values[0], values[1:]
     if predicate.mapped:
         raise NotInLanesError("a branch that depends on the lane")
@@ -141,7 +219,7 @@ def _cond(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list
 
     def branch(closed: Any, arrays: Sequence[Any]) -> list[Any]:
         arguments = [Value(array, value.mapped, stored=True) for array, value in zip(arrays, operands, strict=True)]
-        results = _evaluate(context, closed.jaxpr, closed.consts, arguments)
+        results = evaluate(context, closed.jaxpr, closed.consts, arguments)
         return [spread(context, v) if flag else v.array for v, flag in zip(results, flags, strict=True)]
 
     functions = [partial(branch, closed) for closed in branches]
@@ -184,6 +262,7 @@ def _mapped_carry(jaxpr: Jaxpr, arguments: Sequence[bool], num_consts: int, num_
         carry = wider
 
 
+LOOPS = ("scan", "while")
 INLINED = {
     "jit": "jaxpr",
     "closed_call": "call_jaxpr",
@@ -192,4 +271,5 @@ INLINED = {
 }
 """Operations that call a jaxpr once, and the parameter that holds it."""
 
+AROUND_LOOPS: dict[str, Callable[..., list[Value]]] = {"cond": _cond, "scan": _scan}
 RULES: dict[str, Rule] = {**ARRAY_RULES, "cond": _cond, "scan": _scan}
