@@ -17,8 +17,6 @@ from vgrad_jax.cli import app
 from vgrad_jax.sweeps import speed
 from vgrad_jax.sweeps.engine import ENGINES
 
-pytestmark = pytest.mark.xdist_group("command line")  # One worker makes what these tests share.
-
 VGRAD = [sys.executable, "-m", "vgrad_jax"]
 
 

@@ -23,8 +23,6 @@ NETWORKS = {
     "relu_small": {"activation": "relu", "kernel_init": "fan_in_normal(0.5)"},
 }
 
-pytestmark = pytest.mark.xdist_group("depth")  # One worker makes what these tests share.
-
 
 @pytest.fixture(scope="module")
 def results():

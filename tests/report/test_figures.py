@@ -12,8 +12,6 @@ from vgrad_jax.statistics.predictors import ALL_ARMS
 
 CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
 
-pytestmark = pytest.mark.xdist_group("figures")  # One worker makes what these tests share.
-
 
 @pytest.fixture(scope="module")
 def results():

@@ -16,8 +16,6 @@ CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
 SEEDS = 12
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = pytest.mark.xdist_group("page")  # One worker makes what these tests share.
-
 
 @pytest.fixture(scope="module")
 def results():

@@ -5,8 +5,6 @@ import vgrad_jax as vg
 from vgrad_jax.statistics import published
 from vgrad_jax.statistics.published import Placement, first_layer_change, learned_by, placements
 
-pytestmark = pytest.mark.xdist_group("published")  # One worker makes what these tests share.
-
 
 @pytest.fixture(scope="module")
 def article():

@@ -19,8 +19,6 @@ from vgrad_jax.sweeps.blocks import Training, fill
 
 SEEDS = 48
 
-pytestmark = pytest.mark.xdist_group("cluster")  # One worker makes what these tests share.
-
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory, environment):

@@ -8,8 +8,6 @@ from verdict_table import DOCUMENT, ROADS, absolute, accuracy, labelled_set, rat
 
 LEAST = 0.95
 
-pytestmark = pytest.mark.xdist_group("verdicts")  # One worker makes what these tests share.
-
 
 @pytest.fixture(scope="module")
 def labelled():

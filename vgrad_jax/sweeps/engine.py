@@ -35,7 +35,7 @@ WIDEST_IN_LANES = 32
 """Above it a matrix library's products are the faster ones; `benchmarks/README.md` has the measurements."""
 
 LEAST_EPOCHS_IN_LANES = 32_000
-"""Epochs of all seeds of an arm, below which the ten seconds that `lanes` takes longer to compile are not earned."""
+"""Epochs of all seeds of an arm, below which the seconds that `lanes` takes longer to compile are not earned."""
 
 NOT_COMPILED = ("UNIMPLEMENTED", "No such compile option")
 """What XLA says of a program that another version of it may compile in lanes, and this one does not."""
