@@ -4,7 +4,9 @@ import tempfile
 os.environ["KERAS_BACKEND"] = "jax"
 # Tests compile far longer than they compute. Processes that they start round as they do.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = " ".join(
+    (os.environ.get("XLA_FLAGS", ""), "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
+)
 # Commands keep compiled programs there: one folder for all of them, and new in every run of the tests.
 os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="vgrad_jax-tests-"))
 

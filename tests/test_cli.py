@@ -1,4 +1,4 @@
-"""The command line, as a person meets it: in a process of its own."""
+"""The command line, as a person meets it: in a process of its own, unless it only refuses."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 from typer.testing import CliRunner
 
@@ -22,6 +23,20 @@ VGRAD = [sys.executable, "-m", "vgrad_jax"]
 
 def vgrad(*arguments, cwd):
     return subprocess.run([*VGRAD, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def usual_cache():
+    """The command line's settings of JAX's cache end with the test."""
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_compilation_cache_max_size",
+    )
+    before = {name: getattr(jax.config, name) for name in names}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +121,7 @@ def test_run_ends_with_what_the_article_prints(tmp_path):
         (("swep",), "swep"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(study, monkeypatch, arguments, message):
+def test_bad_input_is_one_sentence_and_exit_code_2(study, monkeypatch, usual_cache, arguments, message):
     folder, _ = study
     before = sorted(folder.rglob("*"))
     monkeypatch.chdir(folder)
@@ -137,7 +152,7 @@ def test_the_pages_own_command_gives_the_same_numbers(study, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["attribute", "variable", "chunk"])
-def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, monkeypatch, damage):
+def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, monkeypatch, usual_cache, damage):
     folder, _ = study
     shutil.copytree(folder / "pair", tmp_path / "pair")
     store = tmp_path / "pair" / "results.zarr"

@@ -50,6 +50,7 @@ def test_arms_whose_runs_fare_alike_share_a_sentence():
     second, alike, pooled = predictor_sentences(found)
     assert second.startswith("second (20 of 60 runs fail)")
     assert "cannot be told in 3 arms" in alike
+    assert "3 arms of which nothing can be told have no panel" in predictors_caption(found)
     assert alike.endswith("fewer than 5 failed: first, third, fourth.")
     assert pooled.startswith(ALL_ARMS)
     assert [axes.get_title().split("\n")[0] for axes in predictors_ranked(found).axes] == ["second", ALL_ARMS]
@@ -64,7 +65,16 @@ def test_the_figure_of_a_deep_network_shows_the_strongest():
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert len(labels) == 24
     assert labels[0] == f"gradient of layer {found[0].measurement.removeprefix('gradient_')}"
-    assert "The strongest 24 of 40 measurements are shown." in predictors_caption(found)
+    assert "Shown are 24 of 40 measurements, the best of each panel among them." in predictors_caption(found)
+
+
+def test_a_shallow_arms_best_is_shown_beside_a_deep_one():
+    n, failed = 60, np.arange(60) < 20
+    rng = np.random.default_rng(0)
+    deep = {f"gradient_{layer}": rng.normal(size=n) + 3 * failed for layer in range(1, 40)}
+    measured = {"deep": {"loss": rng.normal(size=n), **deep}, "shallow": {"loss": rng.normal(size=n) + failed}}
+    shallow = next(axes for axes in predictors_ranked(rank(measured, dict.fromkeys(measured, failed))).axes[1:])
+    assert any(len(line.get_xdata()) == 1 for line in shallow.lines)
 
 
 def test_pooled_the_arm_is_named_as_part_of_it():

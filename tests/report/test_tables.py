@@ -83,6 +83,10 @@ def test_of_many_layers_the_table_shows_the_worst_of_neighbours(findings):
     assert len(before) == 12
     assert before.count("▁") == 1
     assert len(after) == len(summary.final_gradient_log10_rms)
+    broken = [-1.0] * 24
+    broken[:2], broken[4], broken[6] = (math.nan, -math.inf), math.nan, -math.inf
+    ((*_, by_layer),) = rows([summary._replace(initial_gradient_log10_rms=broken)])
+    assert by_layer[:4].replace("▁", "█") == "x█?x"
 
 
 def test_a_sparkline_says_zero_and_not_finite_apart():

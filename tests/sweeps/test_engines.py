@@ -18,6 +18,7 @@ from vgrad_jax.sweeps import engine as engines
 from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine, run_keys
 from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, over_lanes
 from vgrad_jax.training import step as training_step
+from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.records import batch_loss
 from vgrad_jax.training.run import initial_params
 
@@ -107,9 +108,11 @@ def test_a_training_in_lanes_is_that_of_vmap(name):
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_every_initialiser_draws_the_same_for_every_engine(name):
     """Engines start from given parameters: what is left to compare is that these are `train`'s."""
-    experiment = vg.Experiment(vg.MLP(hidden=(3,), kernel_init=name + NUMBERS[INITIALIZERS[name][0]]))
-    drawn = engines._initial(experiment, "")(KEYS)
+    experiment = vg.Experiment(
+        vg.MLP(hidden=(3, 4), kernel_init=name + NUMBERS[INITIALIZERS[name][0]], bias_init="normal(0.2)")
+    )
     dataset = vg.load_data(experiment.data)
+    drawn = initial_networks(experiment, dataset, KEYS)
     assert_equal(drawn, jax.vmap(partial(initial_params, experiment, dataset=dataset))(KEYS), rtol=1e-6)
 
 
@@ -143,6 +146,40 @@ def test_what_lanes_do_not_accept_falls_back(small):
 def test_what_has_no_rule_is_refused_in_words(function, reason):
     with pytest.raises(engines.NotInLanesError, match=reason):
         over_lanes(function)(jnp.int32(0), jnp.ones((4, 2)))
+
+
+def nested(x):
+    def inner(total, step):
+        return jnp.tanh(total + x.sum() * step), total
+
+    def outer(total, number):
+        total, rest = jax.lax.scan(inner, total, jnp.arange(3.0))
+        total = jax.lax.cond(number > 1, lambda t: jax.lax.scan(inner, t, jnp.arange(2.0))[0], lambda t: t + 1, total)
+        return total, rest.sum()
+
+    last, rest = jax.lax.scan(outer, x[0], jnp.arange(4))
+    return last + jnp.sin(x).sum(), rest
+
+
+def test_each_innermost_loop_is_a_native_function():
+    x = jax.random.normal(jax.random.key(0), (5, LANES))
+    program = jax.jit(over_lanes(nested), compiler_options=COMPILER_OPTIONS)
+    assert_equal(program(jnp.int32(0), x), jax.vmap(nested, in_axes=-1, out_axes=-1)(x), rtol=1e-5, atol=1e-6)
+    native = program.lower(jnp.int32(0), x).as_text().count("xla_cpu_small_call")
+    # Two loops, what stands before, between and after them, and the other branch.
+    assert 4 <= native <= 9
+
+
+@pytest.mark.parametrize("place", ["before", "inside"])
+def test_side_effects_are_refused(place):
+    def speaks(x):
+        if place == "before":
+            jax.debug.print("x")
+            return jax.lax.scan(lambda c, _: (c * 2, None), x, length=3)[0]
+        return jax.lax.scan(lambda c, _: (c * 2, jax.debug.print("x")), x, length=3)[0]
+
+    with pytest.raises(engines.NotInLanesError, match="side effects"):
+        over_lanes(speaks)(jnp.int32(0), jnp.ones((4, 2)))
 
 
 def test_a_compiler_without_the_options_falls_back(small, monkeypatch):

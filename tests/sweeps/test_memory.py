@@ -92,7 +92,7 @@ def test_it_does_not_grow_with_the_number_of_seeds(environment, tmp_path):
 @pytest.mark.parametrize(("hidden", "samples", "chunk"), [(2, 16, 32), (64, 4000, 128)])
 def test_the_estimate_is_within_30_percent_of_what_is_measured(environment, tmp_path, hidden, samples, chunk):
     """A process that is mostly libraries, and one that is mostly training."""
-    # As users compile: without XLA's newer fusions a program needs other memory.
+    # Without XLA's newer fusions a program needs other memory than the one that is estimated.
     environment = {name: value for name, value in environment.items() if name != "XLA_FLAGS"}
     ((estimated, measured),) = run(ESTIMATE, environment, tmp_path, hidden, samples, chunk, 4 * chunk)
     assert estimated == pytest.approx(measured, rel=0.3)

@@ -1,6 +1,6 @@
 """Initialisers by name; each is `f(key, shape, dtype)`, as in `jax.nn.initializers`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -10,12 +10,20 @@ from jax.nn import initializers as jax_initializers
 from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
 from vgrad_jax.errors import InputError
 
-__all__ = ["CRITICAL", "INITIALIZERS", "Initializer", "canonical_initializer", "initializer_function"]
+__all__ = [
+    "CRITICAL",
+    "INITIALIZERS",
+    "Initializer",
+    "canonical_initializer",
+    "initializer_from",
+    "initializer_function",
+    "initializer_parts",
+]
 
 Initializer = Callable[..., jax.Array]
 
 
-def uniform(low: float, high: float) -> Initializer:
+def uniform(low: float | jax.Array, high: float | jax.Array) -> Initializer:
     """Uniform on [low, high): mean (low + high) / 2, variance (high - low)^2 / 12."""
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -106,7 +114,20 @@ def initializer_function(initializer: NamedFunction) -> Initializer:
     >>> initializer_function("constant(2)")(jax.random.key(0), (2,), jnp.float32).tolist()
     [2.0, 2.0]
     """
+    return initializer_from(*initializer_parts(initializer))
+
+
+def initializer_parts(initializer: NamedFunction) -> tuple[NamedFunction, tuple[float, ...]]:
+    """A name and its numbers; a function has none.
+
+    >>> initializer_parts("uniform(0, 1)")
+    ('uniform', (0.0, 1.0))
+    """
     if callable(initializer):
-        return initializer
-    name, values = parse_call("initializer", initializer, {name: INITIALIZERS[name] for name in _constructors})
-    return _constructors[name][0](*values)
+        return initializer, ()
+    return parse_call("initializer", initializer, {name: INITIALIZERS[name] for name in _constructors})
+
+
+def initializer_from(kind: NamedFunction, numbers: Sequence[Any]) -> Initializer:
+    """The function of `initializer_parts`; the numbers may be traced."""
+    return kind if callable(kind) else _constructors[kind][0](*numbers)

@@ -2,10 +2,10 @@
 
 from vgrad_jax.descriptions import NamedFunction, canonical_call
 from vgrad_jax.errors import InputError
-from vgrad_jax.nets.initializers import CRITICAL, Initializer, initializer_function
+from vgrad_jax.nets.initializers import CRITICAL
 from vgrad_jax.nets.laws import bias_law
 
-__all__ = ["bias_initializer", "layer_initializer"]
+__all__ = ["layer_initializer", "resolved_bias_initializer"]
 
 
 def layer_initializer(
@@ -45,9 +45,13 @@ def layer_initializer(
     return canonical_call("fan_in_normal", (point.weight_variance,))
 
 
-def bias_initializer(initializer: NamedFunction, fan_in: int) -> Initializer:
-    """The function `f(key, shape, dtype)` for the biases of a layer; PyTorch's depend on the fan-in."""
+def resolved_bias_initializer(initializer: NamedFunction, fan_in: int) -> NamedFunction:
+    """The initialiser of a layer's biases; PyTorch's depends on the fan-in.
+
+    >>> resolved_bias_initializer("pytorch", 4)
+    'uniform(-0.5, 0.5)'
+    """
     if initializer == "pytorch":
         limit = fan_in**-0.5
-        return initializer_function(canonical_call("uniform", (-limit, limit)))
-    return initializer_function(initializer)
+        return canonical_call("uniform", (-limit, limit))
+    return initializer

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Key, UInt
 from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.nets.activations import activation_function, canonical_activation
-from vgrad_jax.nets.initializers import canonical_initializer, initializer_function
-from vgrad_jax.nets.layers import bias_initializer, layer_initializer
+from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
+from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
 __all__ = ["MLP", "Layer", "PRNGKey", "Params", "apply_mlp", "init_layer", "init_mlp"]
 
@@ -143,21 +143,19 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     """
     whole_number("in_features", in_features, minimum=1)
     whole_number("out_features", out_features, minimum=1)
-    shapes = itertools.pairwise(mlp.widths(in_features, out_features))
-    return tuple(
-        init_layer(
-            jax.random.fold_in(key, index), mlp.kernel_initializer(index, fan_in), mlp.bias_init, fan_in, fan_out
-        )
-        for index, (fan_in, fan_out) in enumerate(shapes)
-    )
+    layers = []
+    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(mlp.widths(in_features, out_features))):
+        kernel_init = initializer_function(mlp.kernel_initializer(index, fan_in))
+        bias_init = initializer_function(resolved_bias_initializer(mlp.bias_init, fan_in))
+        layers.append(init_layer(jax.random.fold_in(key, index), kernel_init, bias_init, fan_in, fan_out))
+    return tuple(layers)
 
 
-def init_layer(key: PRNGKey, kernel_init: NamedFunction, bias_init: NamedFunction, fan_in: int, fan_out: int) -> Layer:
-    """Draw one layer's parameters."""
+def init_layer(key: PRNGKey, kernel_init: Initializer, bias_init: Initializer, fan_in: int, fan_out: int) -> Layer:
+    """Draw one layer's parameters: a kernel `(fan_in, fan_out)` and a bias `(fan_out,)`."""
     dtype = jnp.zeros(()).dtype
     kernel_key, bias_key = jax.random.split(key)
-    kernel = initializer_function(kernel_init)(kernel_key, (fan_in, fan_out), dtype)
-    return Layer(kernel, bias_initializer(bias_init, fan_in)(bias_key, (fan_out,), dtype))
+    return Layer(kernel_init(kernel_key, (fan_in, fan_out), dtype), bias_init(bias_key, (fan_out,), dtype))
 
 
 def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Float[Array, " out_features"]:

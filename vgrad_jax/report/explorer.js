@@ -63,7 +63,7 @@
     }).join("");
   };
 
-  // A band for each stretch of epochs in which both of its edges are numbers; down to the floor where seeds are at zero.
+  // A band for each stretch of epochs in which its upper edge is a number and its lower one a number or zero, the floor.
   const bands = (scale, lowest, high) => {
     const low = lowest.map((value) => (value === "zero" ? scale.low : value));
     const found = [];

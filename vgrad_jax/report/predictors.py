@@ -19,9 +19,7 @@ def predictor_sentences(found: Sequence[Predictor]) -> list[str]:
     scopes = {
         scope: [one for one in found if one.scope == scope] for scope in dict.fromkeys(one.scope for one in found)
     }
-    alike = [
-        arm for arm, (first, *_) in scopes.items() if arm != ALL_ARMS and min(first.converged, first.failed) < FEWEST
-    ]
+    alike = [arm for arm, (first, *_) in scopes.items() if arm != ALL_ARMS and first.too_few]
     if len(alike) < 2:
         return [_sentence(scope, ranked) for scope, ranked in scopes.items()]
     arms = [_sentence(arm, ranked) for arm, ranked in scopes.items() if arm not in (*alike, ALL_ARMS)]

@@ -25,6 +25,9 @@ class Column(NamedTuple):
     meaning: str
 
 
+MOST_BLOCKS = 12
+"""In the table: a line of fifty would not fit beside the rest."""
+
 COLUMNS = (
     Column("arm", "one experiment"),
     Column("n", "finished runs"),
@@ -41,8 +44,8 @@ COLUMNS = (
     Column("gradient", "log10 root mean square at initialisation, median over seeds: first layer, last layer"),
     Column(
         "by layer",
-        "the same for every layer from the input on, then after training; of more than 12 layers, the smallest of "
-        "neighbours; x: exactly zero",
+        "the same for every layer from the input on, then after training; of more than "
+        f"{MOST_BLOCKS} layers, the worst of neighbours; x: exactly zero",
     ),
 )
 
@@ -51,8 +54,6 @@ WIDE, MIDDLE = 200, 150
 ONLY_WIDE = ("10 to 90 %", "gradient")
 NARROW = ("arm", "converged", "median epochs", "by layer")
 BLOCKS = "▁▂▃▄▅▆▇█"
-MOST_BLOCKS = 12
-"""In the table: a line of fifty would not fit beside the rest."""
 
 
 def rows(summaries: Sequence[ArmSummary]) -> list[tuple[str, ...]]:
@@ -170,9 +171,12 @@ def _row(summary: ArmSummary, scale: tuple[float, float]) -> tuple[str, ...]:
 
 
 def _thinned(values: Sequence[float]) -> list[float]:
-    """The worst of each group of neighbours, where there are too many to show: not finite, or else the smallest."""
-    groups = np.array_split(np.asarray(values), min(len(values), MOST_BLOCKS))
-    return [float(np.min(group)) for group in groups]
+    """The worst of each group of neighbours, where there are too many to show: zero, then not finite, then smallest."""
+    worst = []
+    for group in np.array_split(np.asarray(values, float), min(len(values), MOST_BLOCKS)):
+        zero, finite = np.isneginf(group).any(), np.isfinite(group).all()
+        worst.append(-math.inf if zero else float(group.min()) if finite else math.nan)
+    return worst
 
 
 def _epochs(value: float) -> str:

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
-from vgrad_jax.theory.draws import COMPILED_QUICKLY, initial_networks
+from vgrad_jax.theory.draws import networks_of_seeds
 from vgrad_jax.theory.spectra import input_jacobian
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def redrawn_parameters(experiment: Experiment, seed: int, runs: Int[Array | np.n
     >>> params[0].kernel.shape
     (3, 2, 5)
     """
-    return initial_networks(experiment, load_data(experiment.data), seed, runs)
+    return networks_of_seeds(experiment, load_data(experiment.data), seed, runs)
 
 
 def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarray) -> dict[str, np.ndarray]:
@@ -151,7 +152,7 @@ def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarr
 
 @lru_cache(maxsize=64)
 def _measuring(mlp: MLP) -> Callable[[Params, Array], dict[str, Array]]:
-    return jax.jit(jax.vmap(partial(_measure, mlp=mlp), in_axes=(0, None)), compiler_options=COMPILED_QUICKLY)
+    return compiled_quickly(jax.vmap(partial(_measure, mlp=mlp), in_axes=(0, None)))
 
 
 def _measure(params: Params, x: Float[Array, "rows features"], *, mlp: MLP) -> dict[str, Float[Array, "..."]]:

@@ -48,6 +48,11 @@ class Predictor(NamedTuple):
     """Why it cannot be told; empty where it can."""
 
     @property
+    def too_few(self) -> bool:
+        """Whether there are too few converged or too few failed runs to tell."""
+        return min(self.converged, self.failed) < FEWEST
+
+    @property
     def strength(self) -> float:
         """The area in the better direction, 0.5 to 1; NaN where it cannot be told."""
         return math.nan if self.area is None else max(self.area.value, 1 - self.area.value)

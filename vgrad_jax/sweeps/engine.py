@@ -15,12 +15,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
+from vgrad_jax.compiling import NO_SUCH_OPTION
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import Params, PRNGKey
 from vgrad_jax.sweeps.devices import over_devices, spread
 from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, NotInLanesError, over_lanes
-from vgrad_jax.training.run import History, initial_params, train_from
+from vgrad_jax.training.initial import initial_networks
+from vgrad_jax.training.run import History, train_from
 from vgrad_jax.training.settings import Settings, settings_of, structure_of
 
 __all__ = ["ENGINES", "Engine", "choose_engine", "plain", "run_key", "run_keys", "train_seeds"]
@@ -37,7 +39,7 @@ WIDEST_IN_LANES = 32
 LEAST_EPOCHS_IN_LANES = 32_000
 """Epochs of all seeds of an arm, below which the seconds that `lanes` takes longer to compile are not earned."""
 
-NOT_COMPILED = ("UNIMPLEMENTED", "No such compile option")
+NOT_COMPILED = ("UNIMPLEMENTED", NO_SUCH_OPTION)
 """What XLA says of a program that another version of it may compile in lanes, and this one does not."""
 
 JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
@@ -134,11 +136,10 @@ def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = No
 def _initial(experiment: Experiment, fingerprint: str) -> Callable[[jax.Array], Params]:
     """The initial parameters of many keys, on a leading axis.
 
-    Not jitted as a whole: each draw is a program of its own that takes its scale as an argument, so that a grid over
-    scales compiles nothing new.
+    Outside of the training's program, so that a grid over initialisers compiles it once.
     """
     del fingerprint
-    return jax.vmap(partial(initial_params, experiment, dataset=load_data(experiment.data)))
+    return partial(initial_networks, experiment, load_data(experiment.data))
 
 
 @lru_cache(maxsize=256)

@@ -81,7 +81,10 @@ def _evaluate(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arguments: 
 
 
 def _evaluate_outside(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
-    """A jaxpr's results, of which each innermost loop, and all that stands between two loops, is a native function."""
+    """A jaxpr's results, of which each innermost loop, and all that stands between two loops, is a native function.
+
+    Loops over loops that are equal for all lanes stay whole, as a native function.
+    """
     known = _at_start(jaxpr, consts, arguments)
     waiting: list[JaxprEqn] = []
     for index, equation in enumerate(jaxpr.eqns):
@@ -107,23 +110,28 @@ def _evaluate_outside(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arg
 
 def _native(context: Context, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:
     """Evaluate equations as one native function, and write down those of their results that are needed."""
+    for equation in equations:
+        if equation.effects:  # Nothing may need its results.
+            raise NotInLanesError(f"{equation.primitive.name} has side effects")
     made = {v: None for equation in equations for v in equation.outvars}
     results = [v for v in made if v in needed]
     if not results:
         return
     read = {v: known[v] for equation in equations for v in _variables(equation.invars) if v not in made}
-    mapped: list[bool] = []
+    mapped = {v: value.mapped for v, value in read.items()}
+    for equation in equations:
+        flags = [not isinstance(v, Literal) and mapped[v] for v in equation.invars]
+        mapped.update(zip(equation.outvars, _mapped_equation(equation, flags), strict=True))
 
     def function(zero: Int[Array, ""], *arrays: Array) -> list[Array]:
         stored = [Value(array, value.mapped, stored=True) for array, value in zip(arrays, read.values(), strict=True)]
         inside = dict(zip(read, stored, strict=True))
         _apply_all(Context(context.lanes, zero), equations, inside)
-        mapped[:] = [inside[v].mapped for v in results]
-        return [inside[v].array for v in results]
+        return [spread(context, inside[v]) if mapped[v] else inside[v].array for v in results]
 
     call = jax.jit(function)(context.zero, *(value.array for value in read.values()))
     arrays = set_xla_metadata(call, xla_cpu_small_call="true", inlineable="false")
-    known.update((v, Value(array, flag, stored=True)) for v, array, flag in zip(results, arrays, mapped, strict=True))
+    known.update((v, Value(array, mapped[v], stored=True)) for v, array in zip(results, arrays, strict=True))
 
 
 def _at_start(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> dict[Any, Value]:
@@ -272,4 +280,4 @@ INLINED = {
 """Operations that call a jaxpr once, and the parameter that holds it."""
 
 AROUND_LOOPS: dict[str, Callable[..., list[Value]]] = {"cond": _cond, "scan": _scan}
-RULES: dict[str, Rule] = {**ARRAY_RULES, "cond": _cond, "scan": _scan}
+RULES: dict[str, Rule] = {**ARRAY_RULES, **AROUND_LOOPS}

@@ -21,7 +21,19 @@ from vgrad_jax.training.records import Record, batch_loss, evaluate, measure
 from vgrad_jax.training.settings import Settings, settings_of
 from vgrad_jax.training.shuffle import shuffled
 
-__all__ = ["History", "Run", "advance", "epoch_order", "initial_params", "look", "start", "train", "train_from"]
+__all__ = [
+    "History",
+    "Run",
+    "advance",
+    "epoch_order",
+    "initial_params",
+    "look",
+    "network_key",
+    "num_logits",
+    "start",
+    "train",
+    "train_from",
+]
 
 
 class History(NamedTuple):

@@ -15,22 +15,23 @@ __all__ = ["predictors_caption", "predictors_ranked"]
 
 COLUMNS = 4
 MOST = 24
-"""Measurements drawn, the strongest: a deep network has one more for each layer."""
+"""Measurements drawn, unless more are the best of a panel: a deep network has one more for each layer."""
 
 
 def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
     """The area under the ROC curve of each measurement with its interval, a panel for each arm and the pooled one.
 
-    Measurements are on the same line in every panel, in the order of their mean strength over the arms, the strongest
-    24 of them. To the right of one half, large values mean failure; to the left, small ones. A filled mark stands out
-    of the many that were tried. Arms of which nothing can be told have no panel, unless there are no others.
+    Measurements are on the same line in every panel, in the order of their mean strength over the arms: the best one of
+    each panel, and of the others the strongest. To the right of one half, large values mean failure; to the left,
+    small ones. A filled mark stands out of the many that were tried. Arms of which nothing can be told have no panel,
+    unless there are no others.
 
     Args:
         found: as `vgrad_jax.statistics.predictors.predictors` gives it.
     """
     scopes = list(dict.fromkeys(one.scope for one in found if one.area is not None))
     scopes = scopes or list(dict.fromkeys(one.scope for one in found))
-    names = _in_order(found)[:MOST]
+    names = _shown(found)
     columns = min(len(scopes), COLUMNS)
     lines = math.ceil(len(scopes) / columns)
     figure = new_figure(2.3 * columns + 2.2, (0.21 * len(names) + 0.75) * lines + 0.7)
@@ -60,8 +61,11 @@ def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
 def predictors_caption(found: Sequence[Predictor]) -> str:
     """What to look for in `predictors_ranked`."""
     told = sum(one.area is not None for one in found)
-    measurements = len(_in_order(found))
-    strongest = f" The strongest {MOST} of {measurements} measurements are shown." if measurements > MOST else ""
+    measurements, shown = len({one.measurement for one in found}), len(_shown(found))
+    untold = {one.scope for one in found} - {one.scope for one in found if one.area is not None}
+    strongest = f" Shown are {shown} of {measurements} measurements, the best of each panel among them."
+    strongest = strongest if shown < measurements else ""
+    without = f" {len(untold)} arms of which nothing can be told have no panel." if told and untold else ""
     pooled = (
         f" In the panel of {ALL_ARMS} a measurement also knows which arm a run belongs to: what is strong there and "
         "weak in each arm tells networks apart, not seeds."
@@ -72,8 +76,19 @@ def predictors_caption(found: Sequence[Predictor]) -> str:
         "What a network's start says about its end: the chance that of a failed and a converged run the failed one has "
         "the larger value. Look for intervals that stay clear of the line at 0.5, where a measurement says nothing. "
         f"Filled marks stand out of the {told} that were tried (false discovery rate 5 %); the best of many still "
-        f"looks better than it is.{strongest}{pooled}"
+        f"looks better than it is.{strongest}{without}{pooled}"
     )
+
+
+def _shown(found: Sequence[Predictor]) -> list[str]:
+    ordered = _in_order(found)
+    told = [one for one in found if one.area is not None]
+    best = {
+        max((one for one in told if one.scope == scope), key=lambda one: one.strength).measurement
+        for scope in {one.scope for one in told}
+    }
+    others = [name for name in ordered if name not in best][: max(MOST - len(best), 0)]
+    return [name for name in ordered if name in best or name in others]
 
 
 def _in_order(found: Sequence[Predictor]) -> list[str]:

@@ -21,7 +21,10 @@ MOST_BANDS = 10
 
 
 def survival_curves(results: "xarray.Dataset") -> "Figure":
-    """Share of runs that have not converged yet, with 95 % intervals, and how many those are, under the curves."""
+    """Share of runs that have not converged yet, and how many those are, under the curves.
+
+    With 95 % intervals, unless there are more than `MOST_BANDS` arms.
+    """
     ends = outcomes(results)
     colours = arm_colours(results)
     curves = {arm: survival_curve(end.times, end.converged) for arm, end in ends.items()}

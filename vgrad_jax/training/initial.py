@@ -1,0 +1,63 @@
+"""The networks that many runs start from."""
+
+import itertools
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int
+
+from vgrad_jax.compiling import compiled_quickly
+from vgrad_jax.data import Dataset
+from vgrad_jax.descriptions import NamedFunction
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.initializers import initializer_from, initializer_parts
+from vgrad_jax.nets.layers import resolved_bias_initializer
+from vgrad_jax.nets.mlp import Layer, Params, PRNGKey, init_layer
+from vgrad_jax.training.run import network_key, num_logits
+
+__all__ = ["initial_networks"]
+
+
+def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) -> Params:
+    """The parameters that the runs of many keys start from, on a leading axis: those of `initial_params` for each.
+
+    Layer by layer, so that layers of one shape share a program: a deep network's would take long to compile. The
+    initialisers' numbers are arguments of it, so that a grid over scales compiles nothing new.
+
+    Args:
+        experiment: whose network is drawn.
+        dataset: its data.
+        keys: of the runs, `(seed,)`.
+
+    >>> from vgrad_jax.data import load_data
+    >>> experiment = Experiment()
+    >>> params = initial_networks(experiment, load_data(experiment.data), jax.random.split(jax.random.key(0), 3))
+    >>> params[0].kernel.shape
+    (3, 2, 5)
+    """
+    mlp = experiment.mlp
+    widths = mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
+    layers = []
+    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+        kernel, kernel_numbers = initializer_parts(mlp.kernel_initializer(index, fan_in))
+        bias, bias_numbers = initializer_parts(resolved_bias_initializer(mlp.bias_init, fan_in))
+        draw = _layers(kernel, bias, fan_in, fan_out)
+        layers.append(draw(keys, np.int32(index), kernel_numbers, bias_numbers))
+    return tuple(layers)
+
+
+@lru_cache(maxsize=256)
+def _layers(kernel: NamedFunction, bias: NamedFunction, fan_in: int, fan_out: int) -> Callable[..., Layer]:
+    def layer(key: PRNGKey, index: Int[Array, ""], kernel_numbers: Any, bias_numbers: Any) -> Layer:
+        return init_layer(
+            jax.random.fold_in(network_key(key), index),
+            initializer_from(kernel, kernel_numbers),
+            initializer_from(bias, bias_numbers),
+            fan_in,
+            fan_out,
+        )
+
+    return compiled_quickly(jax.vmap(layer, in_axes=(0, None, None, None)))
