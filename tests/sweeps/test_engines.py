@@ -222,6 +222,7 @@ def test_the_engine_is_chosen_by_width_seeds_chunk_and_activation():
     assert choose_engine(long, 10) == "plain"
     assert choose_engine(long, 128, chunk=8) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(512,))), 128) == "plain"
+    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(32,))), 128) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(activation=jax.nn.relu)), 128) == "plain"
 
 

@@ -33,7 +33,7 @@ LANES = 32
 ROWS_AT_ONCE = 32
 """In the records of `lanes`: a row's activations are 128 bytes a unit, and the first-level cache has 32 or 48 KiB."""
 
-WIDEST_IN_LANES = 32
+WIDEST_IN_LANES = 16
 """Above it a matrix library's products are the faster ones; `benchmarks/README.md` has the measurements."""
 
 LEAST_EPOCHS_IN_LANES = 32_000
