@@ -14,7 +14,7 @@ import vgrad_jax as vg
 from benchmarks import floor, work
 from benchmarks.measure import side_by_side
 from vgrad_jax.sweeps.engine import LANES, run_keys
-from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, over_lanes
+from vgrad_jax.sweeps.lanes import over_lanes
 from vgrad_jax.training.run import epoch_order
 
 ORDERS = 50
@@ -91,11 +91,11 @@ def shuffling(case):
         add = lambda total, epoch: (total + epoch_order(key, epoch, rows), None)  # noqa: E731
         return jax.lax.scan(add, jnp.zeros(rows, jnp.int32), epochs)[0]
 
-    program = jax.jit(over_lanes(orders), compiler_options=COMPILER_OPTIONS)
+    program = jax.jit(over_lanes(orders))
     groups = max(1, case.seeds // LANES // floor.cores())
 
     def call(number):
         keys = run_keys(number + 1, jnp.arange(LANES))
-        return [program(jnp.int32(0), keys) for _ in range(groups)]
+        return [program(keys) for _ in range(groups)]
 
     return call

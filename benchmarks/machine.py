@@ -11,7 +11,7 @@ import jax
 
 from benchmarks.floor import compiler_version, cores
 
-PACKAGES = ("jax", "jaxlib", "numpy", "optax", "keras", "torch", "flax", "scikit-learn", "vgrad_jax")
+PACKAGES = ("jax", "jaxlib", "llvmlite", "numpy", "optax", "keras", "torch", "flax", "scikit-learn", "vgrad_jax")
 
 
 def describe() -> dict[str, Any]:

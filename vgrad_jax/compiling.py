@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-__all__ = ["NO_SUCH_OPTION", "compiled_quickly"]
+__all__ = ["compiled_quickly"]
 
 OPTIONS: dict[str, bool | int] = {
     "xla_backend_optimization_level": 0,

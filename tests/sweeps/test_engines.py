@@ -16,13 +16,14 @@ from vgrad_jax.nets.mlp import NORMS
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.sweeps import engine as engines
 from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine, run_keys
-from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, over_lanes
+from vgrad_jax.sweeps.lanes import over_lanes
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.records import batch_loss
 from vgrad_jax.training.run import initial_params
 
 KEYS = run_keys(3, jnp.arange(3))
+FULL = run_keys(3, jnp.arange(LANES))
 
 OPTIMIZERS = (
     vg.Optimizer("sgd", learning_rate=0.05),
@@ -91,12 +92,13 @@ def test_a_step_in_lanes_is_that_of_vmap(mlp, loss, optimizer):
         state = training_step.init(params, make_optimizer(optimizer))
         return jax.lax.scan(lambda state, _: one_step(state, (rows, y)), state, None, length=2)
 
-    params = jax.vmap(lambda key: vg.init_mlp(key, mlp, 2, LOSSES[loss].out_features(2)))(KEYS)
-    rows = x[None] + jnp.arange(len(KEYS))[:, None, None]
+    params = jax.vmap(lambda key: vg.init_mlp(key, mlp, 2, LOSSES[loss].out_features(2)))(FULL)
+    rows = x[None] + jnp.arange(len(FULL))[:, None, None] / 8
     last = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), (params, rows))
-    inside = jax.jit(over_lanes(two_steps), compiler_options=COMPILER_OPTIONS)(jnp.int32(0), *last)
+    inside = jax.jit(over_lanes(two_steps))(*last)
     outside = jax.jit(jax.vmap(two_steps, out_axes=-1))(params, rows)
-    assert_equal(inside, outside, rtol=2e-4, atol=2e-5)
+    # A bias before a batch norm has a gradient of zero, whose rounding rmsprop divides by itself.
+    assert_equal(inside, outside, rtol=2e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -128,7 +130,7 @@ def sorting(x):
 
 def test_what_lanes_do_not_accept_falls_back(small):
     unusual = dataclasses.replace(small, mlp=vg.MLP(hidden=(3,), activation=sorting))
-    with pytest.raises(engines.NotInLanesError, match="sort has no rule"):
+    with pytest.raises(engines.NotInLanesError, match="sort has no native code"):
         ENGINES["lanes"](unusual, "", KEYS)
     assert_equal(ENGINES["auto"](unusual, "", KEYS), ENGINES["plain"](unusual, "", KEYS), rtol=0)
 
@@ -136,16 +138,29 @@ def test_what_lanes_do_not_accept_falls_back(small):
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda x: jnp.sort(x), "sort has no rule"),
-        (jax.checkpoint(lambda x: jnp.sin(x)), "has no rule"),
-        (lambda x: jax.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), "branch that depends on the lane|has no rule"),
-        (lambda x: jnp.einsum("i,i->", *[x.astype("bfloat16")] * 2, preferred_element_type="float32"), "the dtype"),
+        (lambda x: jnp.sort(x), "sort has no native code"),
+        (jax.checkpoint(lambda x: jnp.sin(x)), "has no native code"),
+        (lambda x: jax.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), "cond has no native code"),
+        (lambda x: jnp.einsum("ij,ij->i", x[:, None], x[:, None]), "dot_general has no native code"),
+        (lambda x: x.astype("float16").astype("float32"), "convert_element_type has no native code"),
     ],
-    ids=["sort", "checkpoint", "cond", "dtype"],
+    ids=["sort", "checkpoint", "cond", "batched product", "dtype"],
 )
-def test_what_has_no_rule_is_refused_in_words(function, reason):
+def test_what_has_no_native_code_is_refused_in_a_loop(function, reason):
+    x = jax.random.normal(jax.random.key(0), (4, LANES))
+
+    def in_a_loop(x):
+        return jax.lax.scan(lambda total, _: (function(total), None), x, length=2)[0]
+
     with pytest.raises(engines.NotInLanesError, match=reason):
-        over_lanes(function)(jnp.int32(0), jnp.ones((4, 2)))
+        jax.jit(over_lanes(in_a_loop))(x)
+    # Outside of loops it is XLA's.
+    assert_equal(jax.jit(over_lanes(function))(x), jax.vmap(function, -1, -1)(x), rtol=1e-6)
+
+
+def test_lanes_fill_registers():
+    with pytest.raises(engines.NotInLanesError, match="3 lanes do not fill registers"):
+        jax.jit(over_lanes(jnp.tanh))(jnp.ones((4, 3)))
 
 
 def nested(x):
@@ -163,11 +178,10 @@ def nested(x):
 
 def test_each_innermost_loop_is_a_native_function():
     x = jax.random.normal(jax.random.key(0), (5, LANES))
-    program = jax.jit(over_lanes(nested), compiler_options=COMPILER_OPTIONS)
-    assert_equal(program(jnp.int32(0), x), jax.vmap(nested, in_axes=-1, out_axes=-1)(x), rtol=1e-5, atol=1e-6)
-    native = program.lower(jnp.int32(0), x).as_text().count("xla_cpu_small_call")
-    # Two loops, what stands before, between and after them, and the other branch.
-    assert 4 <= native <= 9
+    program = jax.jit(over_lanes(nested))
+    assert_equal(program(x), jax.vmap(nested, in_axes=-1, out_axes=-1)(x), rtol=1e-5, atol=1e-6)
+    # Two loops, what stands between and after them, and the other branch.
+    assert 4 <= program.lower(x).as_text().count("@vgrad_jax_") <= 9
 
 
 @pytest.mark.parametrize("place", ["before", "inside"])
@@ -179,15 +193,7 @@ def test_side_effects_are_refused(place):
         return jax.lax.scan(lambda c, _: (c * 2, jax.debug.print("x")), x, length=3)[0]
 
     with pytest.raises(engines.NotInLanesError, match="side effects"):
-        over_lanes(speaks)(jnp.int32(0), jnp.ones((4, 2)))
-
-
-def test_a_compiler_without_the_options_falls_back(small, monkeypatch):
-    monkeypatch.setattr(engines, "COMPILER_OPTIONS", {"xla_cpu_no_such_option": True})
-    monkeypatch.setattr(engines, "_programs", {})
-    assert_equal(ENGINES["auto"](small, "", KEYS), ENGINES["plain"](small, "", KEYS), rtol=0)
-    with pytest.raises(engines.NotInLanesError, match="No such compile option"):
-        ENGINES["lanes"](small, "", KEYS)
+        jax.jit(over_lanes(speaks))(jnp.ones((4, LANES)))
 
 
 def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
@@ -216,14 +222,15 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
     assert len(traced) == 2
 
 
-def test_the_engine_is_chosen_by_width_seeds_chunk_and_activation():
+def test_the_engine_is_chosen_by_width_seeds_and_chunk():
     long = vg.Experiment(training=vg.Training(epochs=500))
     assert choose_engine(long, 128) == "auto"
-    assert choose_engine(long, 10) == "plain"
+    assert choose_engine(long, 5) == "plain"
     assert choose_engine(long, 128, chunk=8) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(512,))), 128) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(32,))), 128) == "plain"
-    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(activation=jax.nn.relu)), 128) == "plain"
+    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(16,) * 5)), 16) == "plain"
+    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(activation=jax.nn.relu)), 128) == "auto"
 
 
 def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):

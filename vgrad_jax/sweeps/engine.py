@@ -8,6 +8,7 @@ fingerprint and a vector of keys, and returns a `History` with a leading `seed` 
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
@@ -15,12 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-from vgrad_jax.compiling import NO_SUCH_OPTION
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import Params, PRNGKey
 from vgrad_jax.sweeps.devices import over_devices, spread
-from vgrad_jax.sweeps.lanes import COMPILER_OPTIONS, NotInLanesError, over_lanes
+from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.run import History, train_from
 from vgrad_jax.training.settings import Settings, settings_of, structure_of
@@ -36,11 +36,9 @@ ROWS_AT_ONCE = 32
 WIDEST_IN_LANES = 16
 """Above it a matrix library's products are the faster ones; `benchmarks/README.md` has the measurements."""
 
-LEAST_EPOCHS_IN_LANES = 32_000
-"""Epochs of all seeds of an arm, below which the seconds that `lanes` takes longer to compile are not earned."""
-
-NOT_COMPILED = ("UNIMPLEMENTED", NO_SUCH_OPTION)
-"""What XLA says of a program that another version of it may compile in lanes, and this one does not."""
+EPOCHS_A_PARAMETER = 20
+"""Epochs of all seeds of an arm, for each parameter of its network, below which `lanes` takes longer to compile than it
+saves."""
 
 JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
 """What a run's numbers depend on, beside its description."""
@@ -94,7 +92,7 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
     groups = []
     for start in range(0, len(keys), LANES):
         group = keys[jnp.minimum(jnp.arange(start, start + LANES), len(keys) - 1)]
-        arguments = (jnp.int32(0), initial(group), group, settings)
+        arguments = (initial(group), group, settings)
         groups.append(_lanes_program(structure_of(experiment), fingerprint, arguments)(*arguments))
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *groups)
 
@@ -112,24 +110,22 @@ ENGINES: dict[str, Engine] = {"auto": auto, "plain": plain, "lanes": lanes}
 def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = None) -> str:
     """The name of the engine that is fastest for an arm, compilation included.
 
-    It depends on the platform, the widest layer, whether the activations have names, and the work that the longer
-    compilation of `lanes` has to pay for.
+    It depends on the platform, the widest layer, and the work that the compilation of `lanes` has to pay for.
 
     Args:
         experiment: the arm.
         num_seeds: runs of it.
         chunk: seeds trained together, where the user has a wish.
 
-    >>> choose_engine(Experiment(), 10)
+    >>> choose_engine(Experiment(), 5)
     'plain'
     """
-    activation = experiment.mlp.activation
-    # XLA is known to end the process over programs of this kind that it cannot compile. What has a name is tested.
-    known = all(isinstance(one, str) for one in (activation if isinstance(activation, tuple) else (activation,)))
+    features = load_data(experiment.data).train_x.shape[1]
+    parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(experiment.mlp.widths(features)))
     narrow = max(experiment.mlp.hidden, default=1) <= WIDEST_IN_LANES
-    enough = num_seeds * experiment.training.epochs >= LEAST_EPOCHS_IN_LANES
+    enough = num_seeds * experiment.training.epochs >= EPOCHS_A_PARAMETER * parameters
     full = chunk is None or chunk % LANES == 0
-    return "auto" if jax.default_backend() == "cpu" and known and narrow and enough and full else "plain"
+    return "auto" if jax.default_backend() == "cpu" and narrow and enough and full else "plain"
 
 
 @lru_cache(maxsize=256)
@@ -169,10 +165,6 @@ def _lanes_program(structure: Experiment, fingerprint: str, arguments: tuple[PyT
                 _programs[key] = _compile_lanes(structure, arguments)
             except NotInLanesError as error:
                 _programs[key] = str(error)
-            except jax.errors.JaxRuntimeError as error:
-                if not any(reason in str(error) for reason in NOT_COMPILED):
-                    raise
-                _programs[key] = str(error).splitlines()[0]
     program = _programs[key]
     if isinstance(program, str):
         raise NotInLanesError(program)
@@ -185,12 +177,12 @@ def _compile_lanes(structure: Experiment, arguments: tuple[PyTree, ...]) -> Call
     def train_one(params: Params, key: PRNGKey, settings: Settings) -> History:
         return train_from(structure, params, key, dataset=dataset, settings=settings, rows_at_once=ROWS_AT_ONCE)
 
-    def program(zero: jax.Array, params: Params, keys: jax.Array, settings: Settings) -> History:
+    def program(params: Params, keys: jax.Array, settings: Settings) -> History:
         params = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), params)
-        history = over_lanes(train_one)(zero, params, keys, settings)
+        history = over_lanes(train_one)(params, keys, settings)
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), history)
 
-    return jax.jit(program, compiler_options=COMPILER_OPTIONS).lower(*arguments).compile()
+    return jax.jit(program).lower(*arguments).compile()
 
 
 def train_seeds(

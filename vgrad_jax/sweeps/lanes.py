@@ -5,156 +5,190 @@ A network of ten units is far too small for a matrix library: `jax.vmap` over se
 training is a vector over seeds, and a product is a sum of a few multiplications of such vectors. No lane waits for
 another, whatever the widths are.
 
-`over_lanes` makes this of an unchanged pure function. It traces the function for one seed and evaluates the jaxpr again
-with one more axis on every value that depends on the seed. Three things make it fast on CPU:
-
-- each innermost loop, and what stands between two loops, is one native function (`xla_cpu_small_call`): otherwise each
-  operation is a task of XLA's thread pool, and a task takes longer than such an operation. The loops around them stay
-  XLA's: of everything in one function XLA's compiler makes one body, and takes more than twice as long over it;
-- products are unrolled sums of elementwise products, in blocks, added as a tree so that the additions do not wait for
-  each other;
-- a *fence* around each product (`lane_rules._fence`), one for all that read a value. XLA's fusion would compute a
-  hidden layer again inside every sum that reads it, tanh and all. `lax.optimization_barrier` is dropped before
-  fusion; a loop of zero turns, whose number of turns only the running program knows, is not.
+`over_lanes` makes this of an unchanged pure function. It traces the function for one seed. Each innermost loop of the
+jaxpr, and what stands between two loops, becomes a native function (`vgrad_jax.native`), which XLA calls; the loops
+around them stay XLA's, and so does what there is no native code for outside of innermost loops, such as random bits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, jaxprs_in_params
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import PyTree
 
-from vgrad_jax.sweeps.lane_rules import ARRAY_RULES, Context, NotInLanesError, Rule, Value, bind, spread
+from vgrad_jax.native.function import Argument, native_call
+from vgrad_jax.native.graph import INLINED, NotNativeError, is_native, mapped_results
 
-__all__ = ["COMPILER_OPTIONS", "NotInLanesError", "over_lanes"]
+__all__ = ["NotInLanesError", "over_lanes"]
 
-COMPILER_OPTIONS: dict[str, str | int | bool] = {
-    "xla_cpu_experimental_ynn_fusion_type": "",  # Its fusions cannot be part of one native function.
-    "xla_backend_optimization_level": 2,
-    "xla_cpu_prefer_vector_width": 512,
-    "xla_cpu_use_fusion_emitters": False,  # They are for what is outside of native functions, and slow to compile.
-}
-"""For `jax.jit` around `over_lanes` on CPU."""
+LOOPS = ("scan", "while")
+
+
+class NotInLanesError(NotImplementedError):
+    """The function does something in a loop that there is no native code for."""
+
+
+class Value(NamedTuple):
+    """An intermediate result; `mapped` when it has the lanes as its last axis, else it is the same for all."""
+
+    array: Any
+    mapped: bool
 
 
 def over_lanes(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    """Map a function over the last axis of its arguments' leaves.
+    """Map a function over the last axis of its arguments' leaves, on CPU.
 
     Args:
         function: pure, of one example, on pytrees of arrays.
 
     Returns:
-        A function of `zero` (an int32 0 that is an argument of the outermost `jax.jit`; a constant would let the
-        compiler undo the fences) and of the arguments with a last axis of lanes; its results have the lanes last.
+        A function, to be called inside of `jax.jit`, of the arguments with a last axis of lanes; its results have the
+        lanes last.
 
     Raises:
-        NotInLanesError: when it is traced, if the function does something that has no rule here.
+        NotInLanesError: when it is traced, if there is no code for what the function does.
 
     >>> distance = over_lanes(lambda a, b: jnp.sqrt(a @ b))
-    >>> jax.jit(distance)(jnp.int32(0), jnp.array([[3.0, 6.0]]), jnp.array([[3.0, 6.0]])).tolist()
-    [3.0, 6.0]
+    >>> jax.jit(distance)(jnp.full((1, 16), 3.0), jnp.full((1, 16), 12.0))[:2].tolist()
+    [6.0, 6.0]
     """
 
-    def mapped(zero: Int[Array, ""], *arguments: PyTree) -> PyTree:
+    def mapped(*arguments: PyTree) -> PyTree:
         leaves, structure = jax.tree.flatten(arguments)
-        context = Context(leaves[0].shape[-1], zero)
+        lanes = leaves[0].shape[-1]
         one = jax.tree.unflatten(structure, [jax.eval_shape(lambda leaf: leaf[..., 0], leaf) for leaf in leaves])
         closed, result = jax.make_jaxpr(function, return_shape=True)(*one)
-
-        values = [Value(leaf, True, stored=True) for leaf in leaves]
-        results = _evaluate_outside(context, closed.jaxpr, closed.consts, values)
-        return jax.tree.unflatten(jax.tree.structure(result), [spread(context, value) for value in results])
+        values = _evaluate(lanes, closed.jaxpr, closed.consts, [Value(leaf, True) for leaf in leaves])
+        return jax.tree.unflatten(jax.tree.structure(result), [_spread(lanes, value) for value in values])
 
     return mapped
 
 
-def _evaluate(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
-    """A jaxpr's results, as a part of one native function."""
-    known = _at_start(jaxpr, consts, arguments)
-    _apply_all(context, jaxpr.eqns, known)
-    return _read(known, jaxpr.outvars)
-
-
-def _evaluate_outside(context: Context, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
-    """A jaxpr's results, of which each innermost loop, and all that stands between two loops, is a native function.
-
-    Loops over loops that are equal for all lanes stay whole, as a native function.
-    """
-    known = _at_start(jaxpr, consts, arguments)
+def _evaluate(lanes: int, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
+    """A jaxpr's results."""
+    known = dict(zip(jaxpr.constvars, (Value(const, False) for const in consts), strict=True))
+    known |= dict(zip(jaxpr.invars, arguments, strict=True))
     waiting: list[JaxprEqn] = []
     for index, equation in enumerate(jaxpr.eqns):
-        around, name = _around_loops(equation), equation.primitive.name
-        if not around and name not in LOOPS:
+        name = equation.primitive.name
+        if name not in LOOPS and not _loops(equation) and (name not in INLINED or is_native(equation)):
             waiting.append(equation)
             continue
-        _native(context, waiting, known, _read_later(jaxpr, index))
+        _straight(lanes, waiting, known, _read_later(jaxpr, index))
         waiting = []
         values = _read(known, equation.invars)
-        if not around or not any(value.mapped for value in values):
-            _native(context, [equation], known, _read_later(jaxpr, index + 1))
+        if not any(value.mapped for value in values):
+            _by_xla(lanes, [equation], known, _read_later(jaxpr, index + 1))
         elif name in INLINED:
             inner = equation.params[INLINED[name]]
-            _write(known, equation, _evaluate_outside(context, inner.jaxpr, inner.consts, values))
-        elif name in AROUND_LOOPS:
-            _write(known, equation, AROUND_LOOPS[name](context, equation, values, _evaluate_outside))
+            known.update(zip(equation.outvars, _evaluate(lanes, inner.jaxpr, inner.consts, values), strict=True))
+        elif name in AROUND_LOOPS and (_loops(equation) or _draws(equation)):
+            known.update(zip(equation.outvars, AROUND_LOOPS[name](lanes, equation, values), strict=True))
         else:
-            raise NotInLanesError(f"{name} has no rule for lanes")
-    _native(context, waiting, known, _read_later(jaxpr, len(jaxpr.eqns)))
+            _native(lanes, [equation], known, _read_later(jaxpr, index + 1))
+    _straight(lanes, waiting, known, _read_later(jaxpr, len(jaxpr.eqns)))
     return _read(known, jaxpr.outvars)
 
 
-def _native(context: Context, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:
-    """Evaluate equations as one native function, and write down those of their results that are needed."""
+def _straight(lanes: int, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:
+    """Evaluate equations that do not loop, and write down those of their results that are needed."""
+    before, native, after = _parts(equations, known)
+    read_after = {v for equation in after for v in _variables(equation.invars)}
+    read_native = {v for equation in native for v in _variables(equation.invars)}
+    _by_xla(lanes, before, known, needed | read_after | read_native)
+    _native(lanes, native, known, needed | read_after)
+    _by_xla(lanes, after, known, needed)
+
+
+def _parts(equations: Sequence[JaxprEqn], known: Mapping[Any, Value]) -> tuple[list[JaxprEqn], ...]:
+    """What XLA does, what native code then does, and what is left for XLA after that."""
+    parts: tuple[list[JaxprEqn], ...] = ([], [], [])
+    mapped = {v: value.mapped for v, value in known.items()}
+    place: dict[Any, int] = {}
+    for equation in equations:
+        flags = [not isinstance(v, Literal) and mapped[v] for v in equation.invars]
+        earliest = max((place.get(v, 0) for v in _variables(equation.invars)), default=0)
+        # What is the same for all lanes costs nothing, wherever it is done.
+        if is_native(equation) and any(flags):
+            earliest = max(earliest, 1)
+        elif earliest == 1 and not is_native(equation):
+            earliest = 2
+        parts[earliest].append(equation)
+        mapped.update(zip(equation.outvars, mapped_results(equation, flags), strict=True))
+        place.update((v, earliest) for v in equation.outvars)
+    return parts
+
+
+def _native(lanes: int, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:
+    """One loop, or equations that do not loop, as a native function."""
+    read, results, mapped = _interface(equations, known, needed)
+    if not results:
+        return
+    inputs = {v: Argument(v.aval.shape, v.aval.dtype, value.mapped) for v, value in read.items()}
+    outputs = {v: Argument(v.aval.shape, v.aval.dtype, mapped[v]) for v in results}
+    try:
+        call = native_call(equations, inputs, outputs, lanes)
+    except NotNativeError as error:
+        raise NotInLanesError(str(error)) from error
+    arrays = call(*(jnp.asarray(value.array, v.aval.dtype) for v, value in read.items()))
+    known.update((v, Value(array, mapped[v])) for v, array in zip(results, arrays, strict=True))
+
+
+def _by_xla(lanes: int, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:
+    """What there is no native code for, or what is the same for all lanes."""
     for equation in equations:
         if equation.effects:  # Nothing may need its results.
             raise NotInLanesError(f"{equation.primitive.name} has side effects")
-    made = {v: None for equation in equations for v in equation.outvars}
-    results = [v for v in made if v in needed]
+    read, results, mapped = _interface(equations, known, needed)
     if not results:
         return
+
+    def function(*arrays: Any) -> list[Any]:
+        values = _bind(equations, dict(zip(read, arrays, strict=True)))
+        return [values[v] for v in results]
+
+    axes = [-1 if value.mapped else None for value in read.values()]
+    call = function
+    if any(value.mapped for value in read.values()):
+        call = jax.vmap(function, in_axes=axes, out_axes=[-1 if mapped[v] else None for v in results])
+    arrays = call(*(value.array for value in read.values()))
+    known.update((v, Value(array, mapped[v])) for v, array in zip(results, arrays, strict=True))
+
+
+def _bind(equations: Sequence[JaxprEqn], values: dict[Any, Any]) -> dict[Any, Any]:
+    for equation in equations:
+        arguments = [v.val if isinstance(v, Literal) else values[v] for v in equation.invars]
+        if equation.primitive.name in INLINED:
+            inner = equation.params[INLINED[equation.primitive.name]]
+            inside = dict(zip([*inner.jaxpr.constvars, *inner.jaxpr.invars], [*inner.consts, *arguments], strict=True))
+            inside = _bind(inner.jaxpr.eqns, inside)
+            result = [v.val if isinstance(v, Literal) else inside[v] for v in inner.jaxpr.outvars]
+        else:
+            result = equation.primitive.bind(*arguments, **equation.params)
+            result = result if equation.primitive.multiple_results else [result]
+        values.update(zip(equation.outvars, result, strict=True))
+    return values
+
+
+def _interface(
+    equations: Sequence[JaxprEqn], known: Mapping[Any, Value], needed: set[Any]
+) -> tuple[dict[Any, Value], list[Any], dict[Any, bool]]:
+    """What equations read, which of their results are needed, and what differs from lane to lane."""
+    made = {v: None for equation in equations for v in equation.outvars}
     read = {v: known[v] for equation in equations for v in _variables(equation.invars) if v not in made}
     mapped = {v: value.mapped for v, value in read.items()}
     for equation in equations:
         flags = [not isinstance(v, Literal) and mapped[v] for v in equation.invars]
-        mapped.update(zip(equation.outvars, _mapped_equation(equation, flags), strict=True))
-
-    def function(zero: Int[Array, ""], *arrays: Array) -> list[Array]:
-        stored = [Value(array, value.mapped, stored=True) for array, value in zip(arrays, read.values(), strict=True)]
-        inside = dict(zip(read, stored, strict=True))
-        _apply_all(Context(context.lanes, zero), equations, inside)
-        return [spread(context, inside[v]) if mapped[v] else inside[v].array for v in results]
-
-    call = jax.jit(function)(context.zero, *(value.array for value in read.values()))
-    arrays = set_xla_metadata(call, xla_cpu_small_call="true", inlineable="false")
-    known.update((v, Value(array, mapped[v], stored=True)) for v, array in zip(results, arrays, strict=True))
-
-
-def _at_start(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> dict[Any, Value]:
-    known = dict(zip(jaxpr.constvars, (Value(const, False) for const in consts), strict=True))
-    return known | dict(zip(jaxpr.invars, arguments, strict=True))
-
-
-def _apply_all(context: Context, equations: Sequence[JaxprEqn], known: dict[Any, Value]) -> None:
-    for equation in equations:
-        _write(known, equation, _apply(context, equation, _read(known, equation.invars)))
+        mapped.update(zip(equation.outvars, mapped_results(equation, flags), strict=True))
+    return read, [v for v in made if v in needed], mapped
 
 
 def _read(known: Mapping[Any, Value], variables: Sequence[Any]) -> list[Value]:
-    return [Value(jnp.asarray(v.val, _dtype(v)), False) if isinstance(v, Literal) else known[v] for v in variables]
-
-
-def _write(known: dict[Any, Value], equation: JaxprEqn, values: Sequence[Value]) -> None:
-    known.update(zip(equation.outvars, values, strict=True))
-
-
-def _dtype(literal: Literal) -> Any:
-    aval: Any = literal.aval
-    return aval.dtype
+    return [Value(jnp.asarray(v.val), False) if isinstance(v, Literal) else known[v] for v in variables]
 
 
 def _variables(variables: Sequence[Any]) -> list[Any]:
@@ -167,117 +201,63 @@ def _read_later(jaxpr: Jaxpr, start: int) -> set[Any]:
     return {*read, *_variables(jaxpr.outvars)}
 
 
-def _around_loops(equation: JaxprEqn) -> bool:
+def _loops(equation: JaxprEqn) -> bool:
     """Whether something that the equation calls, or loops over, loops."""
     inner = [one for jaxpr in jaxprs_in_params(equation.params) for one in jaxpr.eqns]
-    return any(one.primitive.name in LOOPS or _around_loops(one) for one in inner)
+    return any(one.primitive.name in LOOPS or _loops(one) for one in inner)
 
 
-def _apply(context: Context, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
-    name = equation.primitive.name
-    if name in INLINED:
-        inner = equation.params[INLINED[name]]
-        return _evaluate(context, inner.jaxpr, inner.consts, values)
-    if equation.effects:
-        raise NotInLanesError(f"{name} has side effects")
-    if not any(value.mapped for value in values):
-        return [Value(array, False) for array in bind(equation, *(value.array for value in values))]
-    if name not in RULES:
-        raise NotInLanesError(f"{name} has no rule for lanes")
-    return RULES[name](context, equation, values)
+def _draws(equation: JaxprEqn) -> bool:
+    """Whether random numbers are drawn in the loop, by XLA; the rest of its body is native all the same."""
+    inner = [one for jaxpr in jaxprs_in_params(equation.params) for one in jaxpr.eqns]
+    return any(one.primitive.name.startswith("random_") or _draws(one) for one in inner)
 
 
-def _scan(
-    context: Context, equation: JaxprEqn, values: Sequence[Value], evaluate: Callable[..., list[Value]] = _evaluate
-) -> list[Value]:
+def _spread(lanes: int, value: Value) -> Any:
+    """The value's array with the lanes as its last axis, whether or not it depends on them."""
+    if value.mapped:
+        return value.array
+    array = jnp.asarray(value.array)
+    return lax.broadcast_in_dim(array, (*array.shape, lanes), tuple(range(array.ndim)))
+
+
+def _as_mapped(lanes: int, values: Sequence[Value], mapped: Sequence[bool]) -> list[Any]:
+    return [_spread(lanes, v) if flag else v.array for v, flag in zip(values, mapped, strict=True)]
+
+
+def _scan(lanes: int, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     parameters = equation.params
     num_consts, num_carry = parameters["num_consts"], parameters["num_carry"]
     consts, carry = list(values[:num_consts]), list(values[num_consts : num_consts + num_carry])
     sequences = values[num_consts + num_carry :]
     inner = parameters["jaxpr"]
-
-    def as_mapped(mapped: Sequence[bool], values: Sequence[Value]) -> list[Any]:
-        return [spread(context, v) if flag else v.array for v, flag in zip(values, mapped, strict=True)]
-
-    mapped = _mapped_carry(inner.jaxpr, [value.mapped for value in values], num_consts, num_carry)
-    flags = [*mapped, *_mapped_equation(equation, [value.mapped for value in values])[num_carry:]]
+    mapped = mapped_results(equation, [value.mapped for value in values])
 
     def body(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
-        # A loop has all that it reads in memory.
-        arguments = [Value(value.array, value.mapped, stored=True) for value in consts]
-        arguments += [Value(array, flag, stored=True) for array, flag in zip(carry, mapped, strict=True)]
-        arguments += [Value(array, value.mapped, stored=True) for array, value in zip(slices, sequences, strict=True)]
-        results = evaluate(context, inner.jaxpr, inner.consts, arguments)
-        arrays = as_mapped(flags, results)
+        arguments = [*consts, *map(Value, carry, mapped[:num_carry])]
+        arguments += [Value(array, value.mapped) for array, value in zip(slices, sequences, strict=True)]
+        arrays = _as_mapped(lanes, _evaluate(lanes, inner.jaxpr, inner.consts, arguments), mapped)
         return arrays[:num_carry], arrays[num_carry:]
 
     options = {name: parameters[name] for name in ("length", "reverse", "unroll")}
-    last, stacked = lax.scan(body, as_mapped(mapped, carry), [value.array for value in sequences], **options)
-    return [Value(array, flag, stored=True) for array, flag in zip([*last, *stacked], flags, strict=True)]
+    start = _as_mapped(lanes, carry, mapped[:num_carry])
+    last, stacked = lax.scan(body, start, [value.array for value in sequences], **options)
+    return [Value(array, flag) for array, flag in zip([*last, *stacked], mapped, strict=True)]
 
 
-def _cond(
-    context: Context, equation: JaxprEqn, values: Sequence[Value], evaluate: Callable[..., list[Value]] = _evaluate
-) -> list[Value]:
+def _cond(lanes: int, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     predicate, operands = values[0], values[1:]
     if predicate.mapped:
         raise NotInLanesError("a branch that depends on the lane")
-    branches = equation.params["branches"]
-    flags = _mapped_equation(equation, [value.mapped for value in values])
+    mapped = mapped_results(equation, [value.mapped for value in values])
 
     def branch(closed: Any, arrays: Sequence[Any]) -> list[Any]:
-        arguments = [Value(array, value.mapped, stored=True) for array, value in zip(arrays, operands, strict=True)]
-        results = evaluate(context, closed.jaxpr, closed.consts, arguments)
-        return [spread(context, v) if flag else v.array for v, flag in zip(results, flags, strict=True)]
+        arguments = [Value(array, value.mapped) for array, value in zip(arrays, operands, strict=True)]
+        return _as_mapped(lanes, _evaluate(lanes, closed.jaxpr, closed.consts, arguments), mapped)
 
-    functions = [partial(branch, closed) for closed in branches]
+    functions = [partial(branch, closed) for closed in equation.params["branches"]]
     results = lax.switch(predicate.array, functions, [value.array for value in operands])
-    return [Value(array, flag, stored=True) for array, flag in zip(results, flags, strict=True)]
+    return [Value(array, flag) for array, flag in zip(results, mapped, strict=True)]
 
-
-def _mapped(jaxpr: Jaxpr, arguments: Sequence[bool]) -> list[bool]:
-    """Which results depend on the lane, where these arguments do."""
-    known = dict(zip(jaxpr.invars, arguments, strict=True))
-    for equation in jaxpr.eqns:
-        flags = [not isinstance(v, Literal) and known.get(v, False) for v in equation.invars]
-        known.update(zip(equation.outvars, _mapped_equation(equation, flags), strict=True))
-    return [not isinstance(v, Literal) and known.get(v, False) for v in jaxpr.outvars]
-
-
-def _mapped_equation(equation: JaxprEqn, arguments: Sequence[bool]) -> list[bool]:
-    name, parameters = equation.primitive.name, equation.params
-    if name in INLINED:
-        return _mapped(parameters[INLINED[name]].jaxpr, arguments)
-    if name == "scan":
-        num_consts, num_carry = parameters["num_consts"], parameters["num_carry"]
-        inner = parameters["jaxpr"].jaxpr
-        carry = _mapped_carry(inner, arguments, num_consts, num_carry)
-        return _mapped(inner, [*arguments[:num_consts], *carry, *arguments[num_consts + num_carry :]])
-    if name == "cond":
-        results = [_mapped(branch.jaxpr, arguments[1:]) for branch in parameters["branches"]]
-        return [any(flags) or arguments[0] for flags in zip(*results, strict=True)]
-    return [any(arguments)] * len(equation.outvars)
-
-
-def _mapped_carry(jaxpr: Jaxpr, arguments: Sequence[bool], num_consts: int, num_carry: int) -> list[bool]:
-    """What enters a loop equal for all lanes may leave its body different: widened until nothing changes."""
-    consts, carry = arguments[:num_consts], list(arguments[num_consts : num_consts + num_carry])
-    while True:
-        results = _mapped(jaxpr, [*consts, *carry, *arguments[num_consts + num_carry :]])
-        wider = [a or b for a, b in zip(carry, results, strict=False)]
-        if wider == carry:
-            return carry
-        carry = wider
-
-
-LOOPS = ("scan", "while")
-INLINED = {
-    "jit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-}
-"""Operations that call a jaxpr once, and the parameter that holds it."""
 
 AROUND_LOOPS: dict[str, Callable[..., list[Value]]] = {"cond": _cond, "scan": _scan}
-RULES: dict[str, Rule] = {**ARRAY_RULES, **AROUND_LOOPS}

@@ -30,10 +30,10 @@ __all__ = [
     "versions",
 ]
 
-RESULTS_VERSION = 4
+RESULTS_VERSION = 5
 """Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
 
-DECISIVE = ("jax", "jaxlib", "optax", "numpy", "machine", "instructions", "device", "settings")
+DECISIVE = ("jax", "jaxlib", "llvmlite", "optax", "numpy", "machine", "instructions", "device", "settings")
 """Of `versions`: where one differs, the last digits do, and after many steps of training whole runs."""
 
 
@@ -152,7 +152,10 @@ def versions() -> dict[str, str]:
     """Versions and machine, for the record."""
     device = jax.devices()[0]
     return {
-        **{name: version(name) for name in ("vgrad_jax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")},
+        **{
+            name: version(name)
+            for name in ("vgrad_jax", "jax", "jaxlib", "llvmlite", "optax", "numpy", "xarray", "zarr")
+        },
         "python": sys.version.split()[0],
         "machine": platform.machine(),
         "instructions": _instructions(),

@@ -1,0 +1,184 @@
+"""Native code against NumPy, SciPy and `vmap`: each elementary function, each operation, and how loops are divided."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from vgrad_jax.native import parts
+from vgrad_jax.native.elementwise import ELEMENTWISE_RULES
+from vgrad_jax.native.emit import RULES
+from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
+from vgrad_jax.native.machine import machine
+from vgrad_jax.native.views import VIEWS
+from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
+
+LANES = 32
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, -1e-30, 3e38, -3e38], np.float32)
+FUNCTIONS = {
+    "tanh": (jnp.tanh, np.tanh, (-12, 12), 4),
+    "exp": (jnp.exp, np.exp, (-87, 88), 2),
+    "expm1": (jnp.expm1, np.expm1, (-20, 80), 8),
+    "log": (jnp.log, np.log, (1e-37, 100), 2),
+    "log1p": (jnp.log1p, np.log1p, (-0.999, 100), 4),
+    "logistic": (jax.nn.sigmoid, scipy.special.expit, (-80, 80), 4),
+    "erf": (jax.scipy.special.erf, scipy.special.erf, (-5, 5), 6),
+    "sqrt": (jnp.sqrt, np.sqrt, (0, 1e6), 1),
+    "rsqrt": (jax.lax.rsqrt, lambda x: 1 / np.sqrt(x), (1e-6, 1e6), 2),
+}
+"""Name to the function, the same by another road, where it is looked at, and units in the last place."""
+
+
+def native(function, *arguments):
+    """The function by native code; an error if XLA had to do a part of it."""
+
+    def in_a_loop(*arguments):
+        return jax.lax.scan(lambda nothing, _: (nothing, function(*arguments)), 0, None, length=1)[1]
+
+    return jax.tree.map(lambda leaf: leaf[0], jax.jit(over_lanes(in_a_loop))(*arguments))
+
+
+def assert_same(function, *arguments, rtol=1e-5, atol=1e-6):
+    found = native(function, *arguments)
+    expected = jax.jit(jax.vmap(function, in_axes=-1, out_axes=-1))(*arguments)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+
+def normal(*shape, key=0):
+    return jax.random.normal(jax.random.key(key), (*shape, LANES))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_elementary_functions_are_those_of_double_precision(name):
+    function, exact, (low, high), units = FUNCTIONS[name]
+    near_zero = np.geomspace(1e-6, 1, 1000)
+    x = np.concatenate([np.linspace(low, high, 4000), near_zero, -near_zero]).astype(np.float32)
+    x = np.resize(x[(x >= low) & (x <= high)], (100, LANES))
+    found, expected = np.asarray(native(function, jnp.asarray(x))), exact(x.astype(np.float64))
+    last_place = np.spacing(np.abs(expected).astype(np.float32))
+    assert np.max(np.abs(found - expected) / last_place) <= units
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_elementary_functions_of_special_numbers(name):
+    function, exact, *_ = FUNCTIONS[name]
+    x = np.resize(SPECIAL, (1, LANES))
+    with np.errstate(all="ignore"):
+        expected = exact(x.astype(np.float64)).astype(np.float32)
+    np.testing.assert_allclose(native(function, jnp.asarray(x)), expected, rtol=1e-6, atol=1e-37)
+
+
+def test_every_operation_has_code():
+    assert set(ELEMENTWISE_RULES) == ELEMENTWISE
+    assert set(RULES) == REDUCTIONS | OTHERS
+    assert set(VIEWS) == SHAPES
+
+
+whole = (jax.random.randint(jax.random.key(5), (7, LANES), -9, 9), normal(7) > 0)
+TABLE, COLUMN = jnp.arange(40.0).reshape(20, 2), jnp.arange(20)
+OPERATIONS = {
+    "arithmetic": (lambda x, y: (x + y, x - y, x * y, x / y, -x, abs(x), x**3, x**-2), normal(9), normal(9)),
+    "comparisons": (lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != y), normal(9), jnp.round(normal(9))),
+    "largest": (
+        lambda x, y: (jnp.maximum(x, y), jnp.minimum(x, y), jnp.clip(x, -0.5, 0.5), jnp.sign(x)),
+        normal(9),
+        normal(9, key=1),
+    ),
+    "rounding": (lambda x: (jnp.floor(x), jnp.ceil(x), x.astype(int), x.astype(bool)), 5 * normal(9)),
+    "rare": (lambda x: (jnp.sin(x), jnp.cos(x), jnp.tan(x), jnp.exp2(x), jnp.abs(x) ** 1.7, jnp.square(x)), normal(9)),
+    "whole numbers": (lambda n, b: (n + 1, n * n, -n, abs(n), n & 3, n | 1, n ^ 5, ~n, n << 2, n >> 1, n < 0), *whole),
+    "unsigned": (
+        lambda n, b: (n.astype(jnp.uint32) >> 3, n.astype(jnp.uint32) % 7, n.astype(jnp.uint32) > 5, jnp.maximum(n, 2)),
+        *whole,
+    ),
+    "truth": (lambda n, b: (b & (n > 0), b | (n > 0), ~b, b.all(), b.any(), b.astype(float), b.astype(int)), *whole),
+    "choice": (lambda n, b: (jnp.where(b, n, 3), jnp.where(b, 1.5, n)), *whole),
+    "finite": (lambda x, y: (jnp.isfinite(x / y), jnp.isnan(x / y)), jnp.round(normal(9)), jnp.round(normal(9, key=1))),
+    "shapes": (
+        lambda x: (
+            x.T,
+            x[:, None],
+            x[1:2],
+            x[1, 2],
+            x.reshape(2, 1, 3),
+            jnp.concatenate([x, x + 1]),
+            jnp.stack([x, -x]),
+        ),
+        normal(2, 3),
+    ),
+    "reductions": (lambda x: (x.sum(), x.sum(1), x.max(0), x.min(), jnp.argmax(x, 1), x.mean(0)), normal(4, 5)),
+    "products": (lambda a, b: (a @ b, b.T @ a.T, a.T @ a, a[0] @ b), normal(4, 5), normal(5, 3)),
+    "counting": (lambda x: jnp.arange(9) * x + jnp.arange(9.0), normal(9)),
+    "rows of a table": (
+        lambda n: (TABLE[n], COLUMN[n]),
+        jax.random.randint(jax.random.key(5), (50, LANES), 0, 20),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_are_those_of_vmap(name):
+    function, *arguments = OPERATIONS[name]
+    assert_same(function, *arguments)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 40, 500])
+def test_rows_are_looped_over_in_stages(rows):
+    """What is summed over rows is used on each row again, twice, as in a batch norm and its gradient."""
+
+    def loss(x, kernel):
+        hidden = jnp.tanh(x @ kernel)
+        hidden = (hidden - hidden.mean(0, keepdims=True)) * jax.lax.rsqrt(hidden.var(0, keepdims=True) + 0.1)
+        largest = jax.lax.stop_gradient(jnp.abs(hidden).max())
+        return jnp.mean(jnp.log1p(jnp.exp(hidden / largest).sum(1))), hidden
+
+    assert_same(jax.grad(loss, (0, 1), has_aux=True), normal(rows, 3), normal(3, 4))
+
+
+def test_a_carry_that_becomes_different_from_lane_to_lane():
+    def function(x):
+        def body(carry, slices):
+            count, total = carry
+            return (count + 1, total * 0.5 + slices), (total, count)
+
+        return jax.lax.scan(body, (0, 0.0), x, reverse=True)
+
+    x = normal(6)
+    expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
+    for a, b in zip(jax.tree.leaves(jax.jit(over_lanes(function))(x)), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_long_loop_is_divided_and_gives_the_same(monkeypatch):
+    """Whatever the length: what a later part reads is kept, or cheap and computed again."""
+
+    def function(x, kernel):
+        for _ in range(4):
+            x = jnp.tanh(x @ kernel) + 0.1 * x
+        return jax.nn.relu(x).sum(0), x * 2
+
+    counts = []
+    divided = parts.divided
+
+    def counted(*arguments):
+        found = divided(*arguments)
+        counts.append(len(found))
+        return found
+
+    monkeypatch.setattr("vgrad_jax.native.emit.divided", counted)
+    for number, long in enumerate((1, 30, 10**9)):
+        monkeypatch.setattr(parts, "LONG", long)
+        assert_same(function, normal(40, 5), normal(5, 5, key=number), rtol=1e-3, atol=1e-4)
+    assert counts[0] > counts[-1] == 1
+
+
+def test_what_would_be_long_is_refused():
+    with pytest.raises(NotInLanesError, match="the code would be long"):
+        native(lambda x: x @ x, normal(300, 300))
+
+
+def test_the_processor_fills_its_registers():
+    assert machine().width in (4, 8, 16)

@@ -1,0 +1,299 @@
+"""Code for nodes: which loops, what is kept in memory between them, and each operation's instructions."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from vgrad_jax.native import mathematics
+from vgrad_jax.native.code import Code, Memory, Register, Scratch
+from vgrad_jax.native.dimensions import TURN, Dimensions, Index, has_loop, leaves
+from vgrad_jax.native.elementwise import ELEMENTWISE_RULES, arithmetic, larger, smaller
+from vgrad_jax.native.graph import Node, NotNativeError
+from vgrad_jax.native.parts import divided, read_after
+from vgrad_jax.native.views import VIEWS
+
+__all__ = ["Emitter"]
+
+FEW_SUMS = 8
+"""Numbers that may be added up in the loop that computes what is added."""
+
+
+class Emitter:
+    """Writes the code of one set of nodes.
+
+    Args:
+        code: where to.
+        scratch: for what is needed between loops.
+        places: where the leaves are, by their numbers.
+        sums: registers that may hold sums over a loop.
+    """
+
+    def __init__(self, code: Code, scratch: Scratch, places: Mapping[int, Memory], sums: int) -> None:
+        self.code, self.scratch, self.sums = code, scratch, sums
+        self.memory = dict(places)
+        self._known: dict[tuple[int, Index], Register] = {}
+        self._scope: dict[Any, Any] | None = None
+        self._turn = ""
+
+    def emit(self, sinks: Sequence[tuple[Node, Memory]]) -> None:
+        """Write what computes some nodes and puts them into memory."""
+        self.dimensions = Dimensions([node for node, _ in sinks])
+        nodes = self.dimensions.nodes
+        kept = read_after(nodes) | {node.number for node, _ in sinks if has_loop(node) and node.inputs}
+        loops = sorted({node.loop for node in nodes if node.loop is not None})
+        for stage in range(max((node.stage for node in nodes), default=0) + 1):
+            for node in nodes:
+                if node.stage == stage and node.inputs and not has_loop(node) and not _over_a_loop(node):
+                    for index in self.indices(node):
+                        self.value(node, index)
+            for loop in loops:
+                here = [node for node in nodes if node.loop == loop and node.inputs]
+                computed = [node for node in here if has_loop(node) and node.stage == stage]
+                over = [node for node in here if _over_a_loop(node) and node.stage == stage + 1]
+                direct = [(n, m) for n, m in sinks if n.loop == loop and has_loop(n) and n.stage == stage]
+                self._emit_loop(loop, computed, [node for node in computed if node.number in kept], over, direct)
+        for node, memory in sinks:
+            if not has_loop(node):
+                for index in self.indices(node):
+                    self.code.store(memory, self.element(node, index), self.value(node, index))
+
+    def _emit_loop(
+        self,
+        loop: int,
+        computed: Sequence[Node],
+        stored: Sequence[Node],
+        over: Sequence[Node],
+        direct: Sequence[tuple[Node, Memory]],
+    ) -> None:
+        few: list[Node] = []
+        many: list[Node] = []
+        for node in over:
+            direct_sum = node.operation != "dot_general" and sum(n.size for n in few) + node.size <= FEW_SUMS
+            (few if direct_sum else many).append(node)
+        sinks = list(direct)
+        must = {node.number for node in stored}
+        ends = must | {one.number for node in few for one in node.inputs}
+        for part in divided(computed, must, ends, self.memory):
+            here = {node.number for node in part.computed}
+            placed = {}
+            for node in part.computed:
+                if node.number in must or node.number in part.kept:
+                    own = [memory for one, memory in direct if one is node]
+                    placed[node.number] = own[0] if own else self.scratch.array(node.kind, node.size, node.mapped)
+                    if not own:
+                        sinks.append((node, placed[node.number]))
+            totals = [(n, i) for n in few if n.inputs[0].number in here for i in self.indices(n)]
+            few = [n for n in few if n.inputs[0].number not in here]
+            some = [sink for sink in sinks if sink[0].number in here]
+            sinks = [sink for sink in sinks if sink[0].number not in here]
+            if some or totals:
+                self._turns(loop, part.computed, totals, some)
+            self.memory.update(placed)
+        left = [(node, index) for node in few for index in self.indices(node)]
+        if left or sinks:  # Of what is in memory already.
+            self._turns(loop, (), left, sinks)
+        sums = [(node, index) for node in many for index in self.indices(node)]
+        for start in range(0, len(sums), self.sums):
+            self._turns(loop, (), sums[start : start + self.sums], ())
+
+    def _turns(
+        self,
+        loop: int,
+        computed: Sequence[Node],
+        totals: Sequence[tuple[Node, Index]],
+        sinks: Sequence[tuple[Node, Memory]],
+    ) -> None:
+        code = self.code
+
+        def body(turn: str, carried: list[str]) -> list[str]:
+            self._turn, self._scope = turn, {}
+            for node in computed:  # In order, so that none asks for one that asks for another and so on.
+                for index in self.indices(node):
+                    self.value(node, index)
+            for node, memory in sinks:
+                for index in self.indices(node):
+                    code.store(memory, self.element(node, index), self.value(node, index))
+            results = []
+            for (node, index), name in zip(totals, carried, strict=True):
+                total = Register(name, node.kind, node.mapped)
+                for term in self.terms(node, index):
+                    total = self.accumulate(node, total, term)
+                results.append((code.spread(total) if node.mapped else total).text)
+            self._scope = None
+            return results
+
+        start = [(code.type_of(n.kind, n.mapped), self._neutral(n).text) for n, _ in totals]
+        last = code.loop(self.dimensions.sizes[loop], body, start)
+        for (node, index), name in zip(totals, last, strict=True):
+            self._known[node.number, index] = Register(name, node.kind, node.mapped)
+
+    def _neutral(self, node: Node) -> Register:
+        if node.operation == "argmax" or (node.operation in ("reduce_max", "reduce_min") and node.kind != "float"):
+            raise NotNativeError(f"{node.operation} of {node.kind} over a loop")
+        values = {"reduce_max": float("-inf"), "reduce_min": float("inf"), "reduce_and": True}
+        value = values.get(node.operation, 0)
+        constant = self.code.constant(value, node.kind)
+        return self.code.spread(constant) if node.mapped else constant
+
+    def indices(self, node: Node) -> Iterator[Index]:
+        """All of a node's, with `TURN` for the axis that is looped over."""
+        inside = has_loop(node)
+        ranges = [
+            (TURN,) if inside and axis == node.loop else range(size)
+            for axis, size in zip(node.axes, node.shape, strict=True)
+        ]
+        return itertools.product(*ranges)
+
+    def element(self, node: Node, index: Index) -> str:
+        """The number of an element, row-major."""
+        constant, stride, turn = 0, 1, "0"
+        for size, place in zip(reversed(node.shape), reversed(index), strict=True):
+            if place == TURN:
+                turn = self._remembered(("turn", stride), partial(self.code.integer, "mul", self._turn, stride))
+            else:
+                constant += place * stride
+            stride *= size
+        return self.code.integer("add", turn, constant)
+
+    def _remembered(self, key: Any, make: Callable[[], Any]) -> Any:
+        if self._scope is None:
+            return make()
+        if key not in self._scope:
+            self._scope[key] = make()
+        return self._scope[key]
+
+    def value(self, node: Node, index: Index) -> Register:
+        """One number of a node."""
+        index = tuple(0 if size == 1 else place for size, place in zip(node.shape, index, strict=True))
+        key = (node.number, index)
+        if key in self._known:
+            return self._known[key]
+        if node.operation == "literal":
+            return self._constant(node, index)
+        if node.number in self.memory:
+            return self._remembered(key, lambda: self.code.load(self.memory[node.number], self.element(node, index)))
+        if self._scope is None:
+            self._known[key] = self._compute(node, index)
+            return self._known[key]
+        if not has_loop(node):
+            raise NotNativeError(f"{node.operation} is wanted before it is there")
+        return self._remembered(key, lambda: self._compute(node, index))
+
+    def _compute(self, node: Node, index: Index) -> Register:
+        if node.operation in ELEMENTWISE_RULES:
+            numbers = [self.value(one, index if one.shape else ()) for one in node.inputs]
+            return ELEMENTWISE_RULES[node.operation](self.code, node, *numbers)
+        if node.operation in VIEWS:
+            return self.value(*VIEWS[node.operation](node, index))
+        return RULES[node.operation](self, node, index)
+
+    def _constant(self, node: Node, index: Index) -> Register:
+        if TURN in index:
+            raise NotNativeError("a constant that is looped over")
+        return self.code.constant(node.parameters["value"][index].item(), node.kind)
+
+    def terms(self, node: Node, index: Index) -> Iterator[tuple[Register, ...]]:
+        """What a reduction adds up: numbers, or pairs of factors."""
+        if node.operation == "dot_general":
+            (left, right), _ = node.parameters["dimension_numbers"]
+            a, b = node.inputs
+            free = len(a.shape) - 1
+            for place in self._range(node, a, left[0]):
+                first, second = list(index[:free]), list(index[free:])
+                first.insert(left[0], place)
+                second.insert(right[0], place)
+                yield self.value(a, tuple(first)), self.value(b, tuple(second))
+            return
+        one, kept = node.inputs[0], node.kept
+        ranges: list[Iterable[int]] = [
+            (index[kept.index(axis)],) if axis in kept else self._range(node, one, axis)
+            for axis in range(len(one.shape))
+        ]
+        for places in itertools.product(*ranges):
+            yield (self.value(one, places),)
+
+    def _range(self, node: Node, one: Node, axis: int) -> Iterable[int]:
+        return (TURN,) if one.axes[axis] == node.loop and has_loop(one) else range(one.shape[axis])
+
+    def accumulate(self, node: Node, total: Register, term: Sequence[Register]) -> Register:
+        """A reduction's total with one term more."""
+        code = self.code
+        if node.operation == "dot_general":
+            return mathematics.add(code, total, mathematics.multiply(code, *term))
+        if node.operation in ("reduce_max", "reduce_min"):
+            return (larger if node.operation == "reduce_max" else smaller)(code, total, term[0])
+        instruction = {"reduce_and": "and", "reduce_or": "or"}.get(node.operation, arithmetic("add", node.kind))
+        return code.binary(instruction, total, term[0])
+
+
+def _over_a_loop(node: Node) -> bool:
+    return any(leaves(one, node) for one in node.inputs)
+
+
+Rule = Callable[[Emitter, Node, Index], Register]
+
+
+def _iota(emitter: Emitter, node: Node, index: Index) -> Register:
+    code, place = emitter.code, index[node.parameters["dimension"]]
+    if place != TURN:
+        return code.constant(place, node.kind)
+    whole = Register(code.line(f"trunc i64 {emitter._turn} to i32"), "int", False)
+    return code.cast("sitofp", whole, "float") if node.kind == "float" else Register(whole.text, node.kind, False)
+
+
+def _reduced(emitter: Emitter, node: Node, index: Index) -> Register:
+    terms = emitter.terms(node, index)
+    first = next(terms)
+    total = mathematics.multiply(emitter.code, *first) if len(first) == 2 else first[0]
+    for term in terms:
+        total = emitter.accumulate(node, total, term)
+    return total
+
+
+def _argmax(emitter: Emitter, node: Node, index: Index) -> Register:
+    """The first of the largest; the first NaN, where there are any."""
+    code = emitter.code
+    numbers = [term[0] for term in emitter.terms(node, index)]
+    best, place = numbers[0], code.constant(0, node.kind)
+    for number, one in enumerate(numbers[1:], 1):
+        above = code.binary("fcmp ugt", one, best, "bool")
+        ordered = mathematics.compare(code, "ord", best, best)
+        better = code.binary("and", above, ordered)
+        best, place = code.select(better, one, best), code.select(better, code.constant(number, node.kind), place)
+    return place
+
+
+def _gather(emitter: Emitter, node: Node, index: Index) -> Register:
+    code, (table, rows) = emitter.code, node.inputs
+    memory = emitter.memory.get(table.number)
+    if memory is None or memory.lanes or memory.kind == "bool" or TURN in index[1:]:
+        raise NotNativeError("rows of a table that is not in memory, the same for all lanes")
+    row = emitter.value(rows, (index[0], 0))
+    width = table.size // table.shape[0]
+    column = 0
+    for place, size in zip(index[1:], table.shape[1:], strict=True):
+        column = column * size + place
+    element = code.binary("add", code.binary("mul", row, code.constant(width, "int")), code.constant(column, "int"))
+    type_, scalar = code.type_of(table.kind, True), code.type_of(table.kind, False)
+    if not element.vector:
+        far = code.line(f"sext i32 {element.text} to i64")
+        return code.load(memory, far)
+    places = code.line(f"getelementptr {scalar}, ptr {memory.pointer}, {code.typed(element)}")
+    suffix = "f32" if table.kind == "float" else "i32"
+    pointers, all_lanes = f"<{code.width} x ptr>", f"<{code.width} x i1>"
+    name = f"@llvm.masked.gather.v{code.width}{suffix}.v{code.width}p0"
+    code.declared[name] = f"declare {type_} {name}({pointers}, {all_lanes}, {type_})"
+    call = f"call {type_} {name}({pointers} align 4 {places}, {all_lanes} splat (i1 true), {type_} poison)"
+    return Register(code.line(call), table.kind, True)
+
+
+RULES: dict[str, Rule] = {
+    "argmax": _argmax,
+    "gather": _gather,
+    "iota": _iota,
+    **dict.fromkeys(
+        ("dot_general", "psum", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum"), _reduced
+    ),
+}
+"""How a number of each other operation's result is computed."""

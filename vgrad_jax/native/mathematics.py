@@ -1,0 +1,234 @@
+"""Elementary functions in single precision, written as sums and products of whole registers.
+
+Each is within a few units in the last place of the exact value; the tests hold them against NumPy's in double.
+"""
+
+from collections.abc import Sequence
+
+from vgrad_jax.native.code import Code, Register
+
+__all__ = ["erf", "exp", "expm1", "log", "log1p", "logistic", "maximum", "minimum", "power", "tanh"]
+
+
+def add(code: Code, a: Register, b: Register | float) -> Register:
+    """A sum; with a product in it, one instruction."""
+    return code.binary("fadd contract", a, _register(code, b))
+
+
+def multiply(code: Code, a: Register, b: Register | float) -> Register:
+    """A product."""
+    return code.binary("fmul contract", a, _register(code, b))
+
+
+def subtract(code: Code, a: Register | float, b: Register | float) -> Register:
+    """A difference."""
+    return code.binary("fsub contract", _register(code, a), _register(code, b))
+
+
+def divide(code: Code, a: Register | float, b: Register | float) -> Register:
+    """A quotient."""
+    return code.binary("fdiv", _register(code, a), _register(code, b))
+
+
+def compare(code: Code, predicate: str, a: Register, b: Register | float) -> Register:
+    """A comparison of floats, by LLVM's name for it."""
+    return code.binary(f"fcmp {predicate}", a, _register(code, b), "bool")
+
+
+def _register(code: Code, value: Register | float) -> Register:
+    return value if isinstance(value, Register) else code.constant(value, "float")
+
+
+def maximum(code: Code, a: Register, b: Register) -> Register:
+    """The larger one; NaN where one of them is."""
+    larger = code.select(compare(code, "ogt", a, b), a, b)
+    return code.select(compare(code, "uno", a, a), a, larger)
+
+
+def minimum(code: Code, a: Register, b: Register) -> Register:
+    """The smaller one; NaN where one of them is."""
+    smaller = code.select(compare(code, "olt", a, b), a, b)
+    return code.select(compare(code, "uno", a, a), a, smaller)
+
+
+def _bounded(code: Code, x: Register, bound: float) -> Register:
+    """Between -bound and bound; NaN stays NaN."""
+    high, low = code.constant(bound, "float"), code.constant(-bound, "float")
+    x = code.select(compare(code, "ogt", x, high), high, x)
+    return code.select(compare(code, "olt", x, low), low, x)
+
+
+def polynomial(code: Code, x: Register, coefficients: Sequence[float]) -> Register:
+    """Horner's scheme, the highest power first."""
+    total = code.constant(coefficients[0], "float")
+    for coefficient in coefficients[1:]:
+        total = add(code, multiply(code, total, x), coefficient)
+    return total
+
+
+def tanh(code: Code, x: Register) -> Register:
+    """The rational function of degree 13 over 6 that XLA and Eigen use."""
+    x = _bounded(code, x, 7.90531110763549805)
+    square = multiply(code, x, x)
+    above = polynomial(
+        code,
+        square,
+        (
+            -2.76076847742355e-16,
+            2.00018790482477e-13,
+            -8.60467152213735e-11,
+            5.12229709037114e-08,
+            1.48572235717979e-05,
+            6.37261928875436e-04,
+            4.89352455891786e-03,
+        ),
+    )
+    below = polynomial(
+        code, square, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+    )
+    return divide(code, multiply(code, x, above), below)
+
+
+def exp(code: Code, x: Register) -> Register:
+    """2 to the power of a whole number times a polynomial of what is left (Cephes)."""
+    bounded = code.select(compare(code, "ogt", x, 88.72283935546875), code.constant(float("inf"), "float"), x)
+    x = code.select(compare(code, "olt", bounded, -104.0), code.constant(-104.0, "float"), bounded)
+    finite = code.select(compare(code, "ogt", x, 89.0), code.constant(89.0, "float"), x)
+    whole = code.intrinsic("rint", multiply(code, finite, 1.44269504088896341))
+    rest = subtract(code, finite, multiply(code, whole, 0.693359375))
+    rest = add(code, rest, multiply(code, whole, 2.12194440e-4))
+    value = polynomial(
+        code,
+        rest,
+        (
+            1.9875691500e-4,
+            1.3981999507e-3,
+            8.3334519073e-3,
+            4.1665795894e-2,
+            1.6666665459e-1,
+            5.0000001201e-1,
+        ),
+    )
+    value = add(code, add(code, multiply(code, value, multiply(code, rest, rest)), rest), 1.0)
+    number = code.cast(
+        "fptosi", code.select(compare(code, "uno", whole, whole), code.constant(0, "float"), whole), "int"
+    )
+    # In two steps: the power of two of a subnormal number has no representation.
+    half = code.binary("ashr", number, code.constant(1, "int"))
+    for part in (half, code.binary("sub", number, half)):
+        value = multiply(code, value, _power_of_two(code, part))
+    return code.select(compare(code, "ogt", bounded, 89.0), bounded, value)
+
+
+def _power_of_two(code: Code, number: Register) -> Register:
+    biased = code.binary("add", number, code.constant(127, "int"))
+    return code.cast("bitcast", code.binary("shl", biased, code.constant(23, "int")), "float")
+
+
+def log(code: Code, x: Register) -> Register:
+    """The exponent times log 2 plus a polynomial of the rest (Cephes)."""
+    small = compare(code, "olt", x, 1.17549435e-38)
+    scaled = code.select(small, multiply(code, x, 2.0**23), x)
+    bits = code.cast("bitcast", scaled, "int")
+    exponent = code.binary("sub", code.binary("lshr", bits, code.constant(23, "int")), code.constant(126, "int"))
+    mantissa = code.binary(
+        "or", code.binary("and", bits, code.constant(0x007FFFFF, "int")), code.constant(0x3F000000, "int")
+    )
+    rest = code.cast("bitcast", mantissa, "float")
+    lower = compare(code, "olt", rest, 0.707106781186547524)
+    number = subtract(code, code.cast("sitofp", exponent, "float"), code.select(lower, *_constants(code, 1.0, 0.0)))
+    number = subtract(code, number, code.select(small, *_constants(code, 23.0, 0.0)))
+    rest = subtract(code, code.select(lower, add(code, rest, rest), rest), 1.0)
+    square = multiply(code, rest, rest)
+    value = polynomial(
+        code,
+        rest,
+        (
+            7.0376836292e-2,
+            -1.1514610310e-1,
+            1.1676998740e-1,
+            -1.2420140846e-1,
+            1.4249322787e-1,
+            -1.6668057665e-1,
+            2.0000714765e-1,
+            -2.4999993993e-1,
+            3.3333331174e-1,
+        ),
+    )
+    value = multiply(code, multiply(code, value, rest), square)
+    value = add(code, value, multiply(code, number, -2.12194440e-4))
+    value = subtract(code, value, multiply(code, square, 0.5))
+    value = add(code, add(code, rest, value), multiply(code, number, 0.693359375))
+    value = code.select(compare(code, "oeq", x, float("inf")), x, value)
+    value = code.select(compare(code, "oeq", x, 0.0), code.constant(float("-inf"), "float"), value)
+    return code.select(compare(code, "ult", x, 0.0), code.constant(float("nan"), "float"), value)
+
+
+def _constants(code: Code, *values: float) -> list[Register]:
+    return [code.constant(value, "float") for value in values]
+
+
+def log1p(code: Code, x: Register) -> Register:
+    """log(1 + x), mended by what 1 + x has lost (Kahan; in Goldberg, ACM Computing Surveys 1991, theorem 4)."""
+    one = code.binary("fadd", x, code.constant(1.0, "float"))
+    lost = code.binary("fsub", one, code.constant(1.0, "float"))
+    value = multiply(code, log(code, one), divide(code, x, lost))
+    value = code.select(compare(code, "oeq", one, float("inf")), x, value)
+    return code.select(compare(code, "oeq", one, 1.0), x, value)
+
+
+def expm1(code: Code, x: Register) -> Register:
+    """exp(x) - 1: near zero 2 t / (1 - t) with t = tanh(x / 2), which loses nothing there."""
+    half = tanh(code, multiply(code, x, 0.5))
+    near = divide(code, add(code, half, half), subtract(code, 1.0, half))
+    far = subtract(code, exp(code, x), 1.0)
+    return code.select(compare(code, "olt", code.intrinsic("fabs", x), 1.0), near, far)
+
+
+def logistic(code: Code, x: Register) -> Register:
+    """1 / (1 + exp(-x))."""
+    return divide(code, 1.0, add(code, exp(code, code.unary("fneg", x)), 1.0))
+
+
+def erf(code: Code, x: Register) -> Register:
+    """A rational function of degree 9 over 12 (Eigen, XLA)."""
+    x = _bounded(code, x, 3.7439211627767994)
+    square = multiply(code, x, x)
+    above = polynomial(
+        code,
+        square,
+        (
+            0.00022905065861350646,
+            0.0034082910107109506,
+            0.050955695062380861,
+            0.18520832239976145,
+            1.128379143519084,
+        ),
+    )
+    below = polynomial(
+        code,
+        square,
+        (
+            -1.1791602954361697e-7,
+            0.000023547966471313185,
+            0.0010179625278914885,
+            0.014070470171167667,
+            0.11098505178285362,
+            0.49746925110067538,
+            1.0,
+        ),
+    )
+    return divide(code, multiply(code, x, above), below)
+
+
+def power(code: Code, x: Register, exponent: int) -> Register:
+    """A whole power, by squaring."""
+    if exponent < 0:
+        return divide(code, 1.0, power(code, x, -exponent))
+    result = code.constant(1.0, "float") if exponent == 0 else None
+    while exponent:
+        if exponent % 2:
+            result = x if result is None else multiply(code, result, x)
+        exponent //= 2
+        x = multiply(code, x, x) if exponent else x
+    return result  # type: ignore[return-value]
