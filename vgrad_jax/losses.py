@@ -33,7 +33,9 @@ def _softplus(x: Float[Array, ""]) -> Float[Array, ""]:
 
 @_softplus.defjvp
 def _softplus_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    return _softplus(*primals), jax.nn.sigmoid(*primals) * tangents[0]
+    (x,), (tangent,) = primals, tangents
+    smaller = jnp.exp(-jnp.abs(x))  # Also in the value.
+    return _softplus(x), jnp.where(x >= 0, 1, smaller) / (1 + smaller) * tangent
 
 
 def _binary_correct(logits: Float[Array, "1"], label: Int[Array, ""]) -> Bool[Array, ""]:

@@ -90,39 +90,29 @@ def tanh(code: Code, x: Register) -> Register:
 
 
 def exp(code: Code, x: Register) -> Register:
-    """2 to the power of a whole number times a polynomial of what is left (Cephes)."""
-    bounded = code.select(compare(code, "ogt", x, 88.72283935546875), code.constant(float("inf"), "float"), x)
-    x = code.select(compare(code, "olt", bounded, -104.0), code.constant(-104.0, "float"), bounded)
-    finite = code.select(compare(code, "ogt", x, 89.0), code.constant(89.0, "float"), x)
-    whole = code.intrinsic("rint", multiply(code, finite, 1.44269504088896341))
-    rest = subtract(code, finite, multiply(code, whole, 0.693359375))
+    """2 to the power of a whole number times a polynomial of what is left (Cephes); zero below 2.5e-38.
+
+    A large float plus a number is that number rounded, in the float's last bits: the exponent, after a shift.
+    """
+    inside = code.select(compare(code, "ogt", x, 89.0), code.constant(89.0, "float"), x)
+    inside = code.select(compare(code, "olt", inside, -87.0), code.constant(-87.0, "float"), inside)
+    large = 1.5 * 2.0**23
+    shifted = add(code, multiply(code, inside, 1.44269504088896341), large)
+    whole = code.binary("fsub", shifted, code.constant(large, "float"))
+    rest = subtract(code, inside, multiply(code, whole, 0.693359375))
     rest = add(code, rest, multiply(code, whole, 2.12194440e-4))
     value = polynomial(
         code,
         rest,
-        (
-            1.9875691500e-4,
-            1.3981999507e-3,
-            8.3334519073e-3,
-            4.1665795894e-2,
-            1.6666665459e-1,
-            5.0000001201e-1,
-        ),
+        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
     )
     value = add(code, add(code, multiply(code, value, multiply(code, rest, rest)), rest), 1.0)
-    number = code.cast(
-        "fptosi", code.select(compare(code, "uno", whole, whole), code.constant(0, "float"), whole), "int"
-    )
-    # In two steps: the power of two of a subnormal number has no representation.
-    half = code.binary("ashr", number, code.constant(1, "int"))
-    for part in (half, code.binary("sub", number, half)):
-        value = multiply(code, value, _power_of_two(code, part))
-    return code.select(compare(code, "ogt", bounded, 89.0), bounded, value)
-
-
-def _power_of_two(code: Code, number: Register) -> Register:
-    biased = code.binary("add", number, code.constant(127, "int"))
-    return code.cast("bitcast", code.binary("shl", biased, code.constant(23, "int")), "float")
+    # Half of the power of two, and then twice: the largest power is not a float.
+    number = code.binary("add", code.cast("bitcast", shifted, "int"), code.constant(126, "int"))
+    scale = code.cast("bitcast", code.binary("shl", number, code.constant(23, "int")), "float")
+    value = multiply(code, value, scale)
+    value = code.binary("fadd", value, value)
+    return code.select(compare(code, "olt", x, -86.6), code.constant(0.0, "float"), value)
 
 
 def log(code: Code, x: Register) -> Register:

@@ -8,7 +8,7 @@ from vgrad_jax.native.graph import ELEMENTWISE, SHAPES, Node
 
 __all__ = ["Part", "divided", "read_after"]
 
-LONG = 200
+LONG = 100
 """Instructions of a loop, about, after which another one begins; measured with five layers of five units."""
 
 COSTS = {
