@@ -7,10 +7,11 @@ import pytest
 import scipy.special
 
 from vgrad_jax.native import parts
+from vgrad_jax.native.code import Code
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES
 from vgrad_jax.native.emit import RULES
 from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
-from vgrad_jax.native.machine import machine
+from vgrad_jax.native.machine import Machine
 from vgrad_jax.native.views import VIEWS
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 
@@ -125,6 +126,68 @@ def test_operations_are_those_of_vmap(name):
     assert_same(function, *arguments)
 
 
+@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"counting", "shapes"}))
+def test_operations_on_many_rows_are_looped_over(name, monkeypatch):
+    """The same for two hundred rows, with what is summed over the rows."""
+    function, *arguments = OPERATIONS[name]
+    if name not in ("products", "reductions"):
+        arguments = [jnp.concatenate([argument] * 200)[:200] for argument in arguments]
+    else:
+        arguments = [normal(200, 5)] + ([normal(5, 200, key=1)] if name == "products" else [])
+        function = {
+            "products": lambda a, b: (b @ a, a.T @ a, a @ (b @ a)),
+            "reductions": lambda x: (x.sum(), x.sum(1), x.sum(0), x.max(0), x.min(), jnp.argmax(x, 1), x.mean(0)),
+        }[name]
+    turns = []
+    loop = Code.loop
+    monkeypatch.setattr(Code, "loop", lambda self, length, *rest: turns.append(length) or loop(self, length, *rest))
+    assert_same(function, *arguments, rtol=1e-4, atol=1e-4)
+    assert 200 in turns
+
+
+def test_whole_numbers_over_a_loop():
+    numbers = jax.random.randint(jax.random.key(5), (200, LANES), -(2**31), 2**31 - 1)
+    assert_same(
+        lambda n: (
+            jnp.bitwise_and.reduce(n | 48),
+            jnp.bitwise_or.reduce(n & 48),
+            n.sum(),
+            (n > 0).all(),
+            (n > 0).any(),
+        ),
+        numbers,
+        rtol=0,
+    )
+
+
+def test_where_a_processor_would_stop_or_do_as_it_likes():
+    """Division by zero, the least number by -1, shifts by too much, floats that are no whole numbers, rows outside."""
+    least, zeros = -(2**31), jnp.resize(jnp.array([0, -1, 1, 3]), (1, LANES))
+    numbers = jnp.resize(jnp.array([least, 7, -7, 0, 5]), (1, LANES))
+    lax = jax.lax
+    assert_same(
+        lambda n, d: (lax.rem(n, d), lax.rem(n.astype(jnp.uint32), d.astype(jnp.uint32))), numbers, zeros, rtol=0
+    )
+    bits = jnp.resize(jnp.array([0, 31, 32, 100]), (1, LANES))
+    shifts = (lax.shift_left, lax.shift_right_logical, lax.shift_right_arithmetic)
+    assert_same(lambda n, b: tuple(shift(n, b) for shift in shifts), numbers, bits, rtol=0)
+    floats = jnp.resize(jnp.array([jnp.nan, jnp.inf, -jnp.inf, 1e20, -1e20, 2.7, -2.7]), (1, LANES))
+    assert_same(lambda x: (x.astype(int), x.astype(jnp.uint32)), floats, rtol=0)
+    assert_same(lambda n: TABLE[n], numbers, rtol=0)
+
+
+def test_a_row_of_numbers_that_all_rows_read():
+    assert_same(lambda x: x @ jnp.arange(3.0) + x.sum(0) @ jnp.ones(3), normal(40, 3))
+    assert_same(lambda x: (COLUMN[x.astype(int)], COLUMN.sum() + x), normal(40))
+
+
+@pytest.mark.parametrize("width", [4, 8, 16])
+def test_registers_of_any_width(width, monkeypatch):
+    """Narrower ones than the processor has, or wider, which are then several."""
+    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: Machine(width, 6))
+    assert_same(lambda x, y: (jnp.tanh(x @ y), x.T @ x, (x > 0).sum(0)), normal(40, 3), normal(3, 4))
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 40, 500])
 def test_rows_are_looped_over_in_stages(rows):
     """What is summed over rows is used on each row again, twice, as in a batch norm and its gradient."""
@@ -150,6 +213,21 @@ def test_a_carry_that_becomes_different_from_lane_to_lane():
     expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
     for a, b in zip(jax.tree.leaves(jax.jit(over_lanes(function))(x)), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_carry_that_becomes_the_same_for_all_lanes():
+    def function(x):
+        return jax.lax.scan(lambda carry, number: (jnp.zeros(3), (carry + number).sum()), x, jnp.arange(3.0))
+
+    x = normal(3)
+    expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
+    for a, b in zip(jax.tree.leaves(jax.jit(over_lanes(function))(x)), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_loop_of_no_turns_is_refused():
+    with pytest.raises(NotInLanesError, match="scan of nothing"):
+        jax.jit(over_lanes(lambda x: jax.lax.scan(lambda c, _: (c + 1, None), x, length=0)[0]))(normal(3))
 
 
 def test_a_long_loop_is_divided_and_gives_the_same(monkeypatch):
@@ -178,7 +256,3 @@ def test_a_long_loop_is_divided_and_gives_the_same(monkeypatch):
 def test_what_would_be_long_is_refused():
     with pytest.raises(NotInLanesError, match="the code would be long"):
         native(lambda x: x @ x, normal(300, 300))
-
-
-def test_the_processor_fills_its_registers():
-    assert machine().width in (4, 8, 16)

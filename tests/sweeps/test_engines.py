@@ -66,6 +66,14 @@ TRAININGS = {
 }
 
 
+TRAININGS["ten classes"] = vg.Experiment(
+    vg.MLP(hidden=(4, 4)),
+    vg.Data("digits", samples=160),
+    vg.Optimizer("sgd", learning_rate=0.1),
+    vg.Training(epochs=1, batch_size=32, loss="softmax_cross_entropy"),
+)
+
+
 def assert_equal(one, other, **tolerance):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, **tolerance)
@@ -142,7 +150,10 @@ def test_what_lanes_do_not_accept_falls_back(small):
         (jax.checkpoint(lambda x: jnp.sin(x)), "has no native code"),
         (lambda x: jax.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), "cond has no native code"),
         (lambda x: jnp.einsum("ij,ij->i", x[:, None], x[:, None]), "dot_general has no native code"),
-        (lambda x: x.astype("float16").astype("float32"), "convert_element_type has no native code"),
+        (
+            lambda x: x.astype("float16").astype("float32"),
+            "of float16 and float32 has no native code",
+        ),
     ],
     ids=["sort", "checkpoint", "cond", "batched product", "dtype"],
 )
@@ -231,6 +242,13 @@ def test_the_engine_is_chosen_by_width_seeds_and_chunk():
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(32,))), 128) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(16,) * 5)), 16) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(activation=jax.nn.relu)), 128) == "auto"
+
+
+@pytest.mark.usefixtures("x64")
+def test_lanes_are_for_single_precision(small):
+    assert choose_engine(vg.Experiment(), 10_000) == "plain"
+    with pytest.raises(engines.NotInLanesError, match="and float64"):
+        ENGINES["lanes"](small, "", KEYS)
 
 
 def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):

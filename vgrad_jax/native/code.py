@@ -110,6 +110,14 @@ class Code:
         """An instruction that changes the type."""
         return Register(self.line(f"{instruction} {self.typed(a)} to {self.type_of(kind, a.vector)}"), kind, a.vector)
 
+    def saturated(self, a: Register, kind: Kind) -> Register:
+        """A float as a whole number: the nearest one where it is outside, zero where it is NaN."""
+        type_, source = self.type_of(kind, a.vector), self.type_of(a.kind, a.vector)
+        lanes = f"v{self.width}" if a.vector else ""
+        name = f"@llvm.fpto{'si' if kind == 'int' else 'ui'}.sat.{lanes}i32.{lanes}f32"
+        self.declared[name] = f"declare {type_} {name}({source})"
+        return Register(self.line(f"call {type_} {name}({self.typed(a)})"), kind, a.vector)
+
     def select(self, condition: Register, yes: Register, no: Register) -> Register:
         """`yes` where the condition holds, else `no`."""
         yes, no = self.same_form((yes, no))

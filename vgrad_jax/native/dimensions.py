@@ -137,6 +137,8 @@ def has_loop(node: Node) -> bool:
 
 def leaves(one: Node, node: Node) -> bool:
     """Whether `node` needs all turns of a loop that its input `one` is computed in."""
+    if node.operation == "gather" and one is node.inputs[0]:
+        return False  # A table in memory, whatever else loops over its rows.
     return has_loop(one) and one.loop not in node.axes
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from vgrad_jax.native import mathematics
 from vgrad_jax.native.code import Code, Kind, Register
-from vgrad_jax.native.graph import Node, NotNativeError
+from vgrad_jax.native.graph import Node
 
 __all__ = ["ELEMENTWISE_RULES", "arithmetic", "larger", "smaller"]
 
@@ -58,7 +58,24 @@ def _compare(name: str) -> Rule:
 
 
 def _remainder(code: Code, node: Node, a: Register, b: Register) -> Register:
-    return code.binary("srem" if node.kind == "int" else "urem", a, b)
+    """As XLA has it: modulo zero a number is itself. A processor ends the process, and for the least number by -1."""
+    one, by_zero = code.constant(1, b.kind), code.binary("icmp eq", b, code.constant(0, b.kind), "bool")
+    divisor = code.select(by_zero, one, b)
+    if node.kind == "int":
+        divisor = code.select(code.binary("icmp eq", b, code.constant(-1, b.kind), "bool"), one, divisor)
+    return code.select(by_zero, a, code.binary("srem" if node.kind == "int" else "urem", a, divisor))
+
+
+def _shift(instruction: str) -> Rule:
+    """As XLA has it: by as many bits as there are, or more, nothing is left, or the sign."""
+
+    def rule(code: Code, node: Node, a: Register, b: Register) -> Register:
+        inside = code.binary("icmp ult", b, code.constant(32, b.kind), "bool")
+        most = code.constant(31 if instruction == "ashr" else 0, b.kind)
+        shifted = code.binary(instruction, a, code.select(inside, b, most))
+        return shifted if instruction == "ashr" else code.select(inside, shifted, code.constant(0, a.kind))
+
+    return rule
 
 
 def _negative(code: Code, node: Node, x: Register) -> Register:
@@ -76,8 +93,6 @@ def _absolute(code: Code, node: Node, x: Register) -> Register:
 
 
 def _sign(code: Code, node: Node, x: Register) -> Register:
-    if x.kind != "float":
-        raise NotNativeError("the sign of whole numbers")
     above = code.select(mathematics.compare(code, "ogt", x, 0.0), code.constant(1, "float"), x)
     return code.select(mathematics.compare(code, "olt", x, 0.0), code.constant(-1, "float"), above)
 
@@ -104,7 +119,7 @@ def _convert(code: Code, node: Node, x: Register) -> Register:
     if kind == "float":
         return code.cast("sitofp" if x.kind == "int" else "uitofp", x, kind)
     if x.kind == "float":
-        return code.cast("fptosi" if kind == "int" else "fptoui", x, kind)
+        return code.saturated(x, kind)
     return code.cast("zext", x, kind) if x.kind == "bool" else Register(x.text, kind, x.vector)
 
 
@@ -113,8 +128,6 @@ def _power(code: Code, node: Node, x: Register, y: Register) -> Register:
 
 
 def _integer_power(code: Code, node: Node, x: Register) -> Register:
-    if x.kind != "float":
-        raise NotNativeError("a power of whole numbers")
     return mathematics.power(code, x, node.parameters["y"])
 
 
@@ -154,9 +167,9 @@ ELEMENTWISE_RULES: dict[str, Rule] = {
     "rem": _remainder,
     "rsqrt": _by(lambda code, x: mathematics.divide(code, 1.0, code.intrinsic("sqrt", x))),
     "select_n": _select,
-    "shift_left": _binary("shl"),
-    "shift_right_arithmetic": _binary("ashr"),
-    "shift_right_logical": _binary("lshr"),
+    "shift_left": _shift("shl"),
+    "shift_right_arithmetic": _shift("ashr"),
+    "shift_right_logical": _shift("lshr"),
     "sign": _sign,
     "sin": _intrinsic("sin"),
     "sqrt": _intrinsic("sqrt"),

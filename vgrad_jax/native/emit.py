@@ -44,7 +44,8 @@ class Emitter:
         loops = sorted({node.loop for node in nodes if node.loop is not None})
         for stage in range(max((node.stage for node in nodes), default=0) + 1):
             for node in nodes:
-                if node.stage == stage and node.inputs and not has_loop(node) and not _over_a_loop(node):
+                computed_here = node.stage == stage and (node.inputs or node.operation == "iota")
+                if computed_here and not has_loop(node) and not _over_a_loop(node):
                     for index in self.indices(node):
                         self.value(node, index)
             for loop in loops:
@@ -79,7 +80,7 @@ class Emitter:
             placed = {}
             for node in part.computed:
                 if node.number in must or node.number in part.kept:
-                    own = [memory for one, memory in direct if one is node]
+                    own = [memory for one, memory in direct if one is node and (memory.lanes > 0) == node.mapped]
                     placed[node.number] = own[0] if own else self.scratch.array(node.kind, node.size, node.mapped)
                     if not own:
                         sinks.append((node, placed[node.number]))
@@ -131,7 +132,8 @@ class Emitter:
     def _neutral(self, node: Node) -> Register:
         if node.operation == "argmax" or (node.operation in ("reduce_max", "reduce_min") and node.kind != "float"):
             raise NotNativeError(f"{node.operation} of {node.kind} over a loop")
-        values = {"reduce_max": float("-inf"), "reduce_min": float("inf"), "reduce_and": True}
+        every_bit = True if node.kind == "bool" else -1
+        values = {"reduce_max": float("-inf"), "reduce_min": float("inf"), "reduce_and": every_bit}
         value = values.get(node.operation, 0)
         constant = self.code.constant(value, node.kind)
         return self.code.spread(constant) if node.mapped else constant
@@ -274,6 +276,8 @@ def _gather(emitter: Emitter, node: Node, index: Index) -> Register:
     column = 0
     for place, size in zip(index[1:], table.shape[1:], strict=True):
         column = column * size + place
+    # Promised to be inside of it; a promise that is broken must not end the process.
+    row = smaller(code, larger(code, row, code.constant(0, "int")), code.constant(table.shape[0] - 1, "int"))
     element = code.binary("add", code.binary("mul", row, code.constant(width, "int")), code.constant(column, "int"))
     type_, scalar = code.type_of(table.kind, True), code.type_of(table.kind, False)
     if not element.vector:

@@ -45,6 +45,7 @@ ELEMENTWISE = frozenset(
 )
 REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "psum", "argmax"))
 SHAPES = frozenset(("broadcast_in_dim", "concatenate", "reshape", "slice", "squeeze", "stack", "transpose"))
+ONLY_FLOAT = frozenset(("argmax", "div", "integer_pow", "pow", "sign", "square"))
 OTHERS = frozenset(("dot_general", "gather", "iota"))
 
 FEW = 64
@@ -115,51 +116,56 @@ def is_native(equation: JaxprEqn) -> bool:
 
 
 def not_native(equation: JaxprEqn) -> str | None:
-    """The operation that there is no code for: this one, or one that it calls; None where there is code for all."""
+    """Why there is no code for an operation, or for one that it calls; None where there is."""
     name, parameters = equation.primitive.name, equation.params
     if equation.effects:
         return f"{name} has side effects"
-    if name in INLINED:
-        inner = parameters[INLINED[name]]
-        if any(np.size(const) > FEW for const in inner.consts):
-            return f"{name} has large constants"
-    elif name == "scan":
-        inner = parameters["jaxpr"]
-        if inner.consts:
-            return f"{name} has constants"
+    avals: list[Any] = [v.aval for v in (*equation.invars, *equation.outvars)]
+    dtypes = {str(getattr(aval, "dtype", aval)): kind_of(getattr(aval, "dtype", None)) for aval in avals}
+    if None in dtypes.values():
+        return f"{name} of {' and '.join(sorted(dtypes))} has no native code"
+    if any(aval.size == 0 for aval in avals) or parameters.get("length") == 0:
+        return f"{name} of nothing has no native code"
+    if name == "scan":
+        inner, most = parameters["jaxpr"], 0
+    elif name in INLINED:
+        inner, most = parameters[INLINED[name]], FEW
     else:
-        return None if _is_native(equation) else f"{name} has no native code"
+        return None if _is_native(equation, avals) else f"{name} has no native code"
+    if any(np.size(const) > most for const in inner.consts):
+        return f"{name} has constants"
     return next(filter(None, map(not_native, inner.jaxpr.eqns)), None)
 
 
-def _is_native(equation: JaxprEqn) -> bool:
+def _is_native(equation: JaxprEqn, avals: Sequence[Any]) -> bool:
     name, parameters = equation.primitive.name, equation.params
-    avals: list[Any] = [v.aval for v in (*equation.invars, *equation.outvars)]
-    if any(kind_of(getattr(aval, "dtype", None)) is None or math.prod(aval.shape) == 0 for aval in avals):
+    shape, result, kind = tuple(avals[0].shape), tuple(avals[-1].shape), kind_of(avals[0].dtype)
+    few = all(aval.size <= FEW for aval in avals)
+    if name in ONLY_FLOAT and kind != "float":
         return False
-    shape, few = tuple(avals[0].shape), all(math.prod(aval.shape) <= FEW for aval in avals)
-    if name == "reshape":
-        same = [n for n in shape if n > 1] == [n for n in avals[-1].shape if n > 1]
-        return parameters["dimensions"] is None and (same or few)
-    if name == "slice":
-        # Ranges of rows are XLA's: in one function with what is looped over, they would have no loop.
-        return all(n == m or (m == 1 and few) for n, m in zip(shape, avals[-1].shape, strict=True))
-    if name == "dot_general":
-        (left, _), (batch, _) = parameters["dimension_numbers"]
-        return len(left) == 1 and not batch and {kind_of(aval.dtype) for aval in avals} == {"float"}
-    if name == "gather":
-        return _takes_rows(equation)
-    if name == "broadcast_in_dim":
-        return len(equation.invars) == 1
-    if name == "psum":
-        integers = all(isinstance(axis, int) for axis in parameters["axes"])
-        return parameters["axis_index_groups"] is None and integers and len(avals) == 2
-    if name == "argmax":
-        return len(parameters["axes"]) == 1 and few
-    if name == "select_n":
-        return len(avals) == 4 and kind_of(avals[0].dtype) == "bool"
-    if name in ("div", "rem"):
-        return kind_of(avals[0].dtype) in (("float",) if name == "div" else ("int", "uint"))
+    match name:
+        case "argmax":
+            return len(parameters["axes"]) == 1 and shape[parameters["axes"][0]] <= FEW
+        case "broadcast_in_dim":
+            return len(equation.invars) == 1
+        case "dot_general":
+            (left, _), (batch, _) = parameters["dimension_numbers"]
+            return len(left) == 1 and not batch and {kind_of(aval.dtype) for aval in avals} == {"float"}
+        case "gather":
+            return _takes_rows(equation)
+        case "psum":
+            integers = all(isinstance(axis, int) for axis in parameters["axes"])
+            return parameters["axis_index_groups"] is None and integers and len(avals) == 2
+        case "rem":
+            return kind in ("int", "uint")
+        case "reshape":
+            same = [n for n in shape if n > 1] == [n for n in result if n > 1]
+            return parameters["dimensions"] is None and (same or few)
+        case "select_n":
+            return len(avals) == 4 and kind == "bool"
+        case "slice":
+            # Ranges of rows are XLA's: in one function with what is looped over, they would have no loop.
+            return all(n == m or (m == 1 and few) for n, m in zip(shape, result, strict=True))
     return name in ELEMENTWISE | REDUCTIONS | SHAPES | OTHERS
 
 
@@ -225,7 +231,7 @@ def mapped_results(equation: JaxprEqn, arguments: Sequence[bool]) -> list[bool]:
         results = _mapped(inner, [*arguments[:start], *carry, *arguments[stop:]])
         wider = [a or b for a, b in zip(carry, results, strict=False)]
         if wider == carry:
-            return results
+            return [*carry, *results[stop - start :]]
         carry = wider
 
 

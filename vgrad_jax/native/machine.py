@@ -1,7 +1,7 @@
 """This machine's processor: LLVM code becomes a native function that XLA's programs call.
 
 XLA calls a function with a frame that describes its arguments and results (`xla/ffi/api/c_api.h`, which jaxlib brings
-along: its layout does not change). The wrapper that reads the frame is written here too.
+along; it promises to keep old versions for a year). The wrapper that reads the frame is written here too.
 """
 
 import ctypes
@@ -15,15 +15,16 @@ import jax
 import llvmlite.binding as llvm
 
 from vgrad_jax.native.code import Code
+from vgrad_jax.native.graph import NotNativeError
 
 __all__ = ["Machine", "machine", "register"]
 
 ARGUMENTS, RESULTS = 40, 80
 """Bytes from the start of an `XLA_FFI_CallFrame` to what describes the arguments, and the results."""
 
-LIST, DATA, EXTENSION, METADATA = 32, 24, 8, 24
-"""Bytes to the list of buffers in such a description, to the data in a buffer, to the frame's extension, which asks
-for the version, and in the extension to where the version goes."""
+LIST, DATA, EXTENSION, TYPE, METADATA = 32, 24, 8, 8, 24
+"""Bytes to the list of buffers in such a description, to the data in a buffer, to the frame's extension, in that to its
+type (1 asks for the version), and to where the version goes."""
 
 VERSION, TRAITS = 24, 32
 """Bytes in that place to the version, 0.1, and to the traits, none."""
@@ -32,7 +33,6 @@ VERSION, TRAITS = 24, 32
 class Machine(NamedTuple):
     """The processor that code is written for."""
 
-    target: Any
     width: int
     """Lanes of a vector register."""
     sums: int
@@ -50,12 +50,9 @@ def machine() -> Machine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features()
-    target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=1
-    )
     if features.get("avx512f"):
-        return Machine(target, 16, 26)  # 32 registers.
-    return Machine(target, 8, 12) if features.get("avx") else Machine(target, 4, 12)  # 16, or more.
+        return Machine(16, 26)  # 32 registers.
+    return Machine(8, 12) if features.get("avx") else Machine(4, 12)  # 16, or more.
 
 
 def register(code: Code, inputs: Sequence[str], outputs: Sequence[str]) -> str:
@@ -77,15 +74,21 @@ def register(code: Code, inputs: Sequence[str], outputs: Sequence[str]) -> str:
             capsule = ctypes.pythonapi.PyCapsule_New
             capsule.restype, capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
             handler = capsule(engine.get_function_address("handler"), None, None)
-            jax.ffi.register_ffi_target(name, handler, platform="cpu", api_version=1)
             _engines[name] = engine
+            jax.ffi.register_ffi_target(name, handler, platform="cpu", api_version=1)
     return name
 
 
 def _compiled(text: str) -> Any:
-    module = llvm.parse_assembly(text)
+    try:
+        module = llvm.parse_assembly(text)
+    except RuntimeError as error:
+        raise NotNativeError(f"LLVM does not take the code: {error}") from error
     module.triple = llvm.get_default_triple()
-    target = machine().target
+    # One for each: an engine frees its own.
+    target = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=1
+    )
     options = llvm.create_pipeline_tuning_options(speed_level=1)
     # Higher levels take longer and give the same speed: every instruction is one of whole registers already.
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
@@ -109,7 +112,11 @@ def _module(code: Code, inputs: Sequence[str], outputs: Sequence[str]) -> str:
         "entry:",
         *_field("%extension", "ptr", "%frame", EXTENSION),
         "  %called = icmp eq ptr %extension, null",
-        "  br i1 %called, label %call, label %describe",
+        "  br i1 %called, label %call, label %asked",
+        "asked:",
+        *_field("%extension.type", "i32", "%extension", TYPE),
+        "  %described = icmp eq i32 %extension.type, 1",
+        "  br i1 %described, label %describe, label %call",
         "describe:",
         *_field("%metadata", "ptr", "%extension", METADATA),
     ]

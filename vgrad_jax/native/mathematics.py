@@ -7,7 +7,22 @@ from collections.abc import Sequence
 
 from vgrad_jax.native.code import Code, Register
 
-__all__ = ["erf", "exp", "expm1", "log", "log1p", "logistic", "maximum", "minimum", "power", "tanh"]
+__all__ = [
+    "add",
+    "compare",
+    "divide",
+    "erf",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "logistic",
+    "maximum",
+    "minimum",
+    "multiply",
+    "power",
+    "tanh",
+]
 
 
 def add(code: Code, a: Register, b: Register | float) -> Register:

@@ -22,7 +22,7 @@ from vgrad_jax.nets.mlp import Params, PRNGKey
 from vgrad_jax.sweeps.devices import over_devices, spread
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 from vgrad_jax.training.initial import initial_networks
-from vgrad_jax.training.run import History, train_from
+from vgrad_jax.training.run import History, num_logits, train_from
 from vgrad_jax.training.settings import Settings, settings_of, structure_of
 
 __all__ = ["ENGINES", "Engine", "choose_engine", "plain", "run_key", "run_keys", "train_seeds"]
@@ -85,7 +85,7 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         keys: one for each seed; trained `LANES` at a time.
 
     Raises:
-        NotInLanesError: the training does something that has no rule there.
+        NotInLanesError: the training does something in a loop that there is no native code for.
     """
     initial = _initial(experiment, fingerprint)
     settings = {name: jnp.full(LANES, value) for name, value in settings_of(experiment).items()}
@@ -110,7 +110,8 @@ ENGINES: dict[str, Engine] = {"auto": auto, "plain": plain, "lanes": lanes}
 def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = None) -> str:
     """The name of the engine that is fastest for an arm, compilation included.
 
-    It depends on the platform, the widest layer, and the work that the compilation of `lanes` has to pay for.
+    It depends on the platform and the precision, the widest layer, and the work that the compilation of `lanes` has to
+    pay for.
 
     Args:
         experiment: the arm.
@@ -120,12 +121,14 @@ def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = No
     >>> choose_engine(Experiment(), 5)
     'plain'
     """
-    features = load_data(experiment.data).train_x.shape[1]
-    parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(experiment.mlp.widths(features)))
+    dataset = load_data(experiment.data)
+    widths = experiment.mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
+    parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
     narrow = max(experiment.mlp.hidden, default=1) <= WIDEST_IN_LANES
     enough = num_seeds * experiment.training.epochs >= EPOCHS_A_PARAMETER * parameters
     full = chunk is None or chunk % LANES == 0
-    return "auto" if jax.default_backend() == "cpu" and narrow and enough and full else "plain"
+    single = jax.default_backend() == "cpu" and not jax.config.read("jax_enable_x64")
+    return "auto" if single and narrow and enough and full else "plain"
 
 
 @lru_cache(maxsize=256)

@@ -58,6 +58,8 @@ def over_lanes(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """
 
     def mapped(*arguments: PyTree) -> PyTree:
+        if jax.default_backend() != "cpu":
+            raise NotInLanesError(f"lanes are a processor's, and JAX is on {jax.default_backend()}")
         leaves, structure = jax.tree.flatten(arguments)
         lanes = leaves[0].shape[-1]
         one = jax.tree.unflatten(structure, [jax.eval_shape(lambda leaf: leaf[..., 0], leaf) for leaf in leaves])

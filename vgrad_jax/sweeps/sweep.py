@@ -75,7 +75,7 @@ def sweep(
         resume: go on with an interrupted store of the same study, or with a finished one that shall get more seeds.
         chunk: seeds trained together; None chooses by memory.
         workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
-        engine: "plain"; "lanes", which is faster for many seeds of narrow networks on CPU and slower to compile;
+        engine: "plain"; "lanes", which is faster for many seeds of narrow networks on CPU;
             "auto" chooses. A store that is resumed keeps its own.
         scheduler: the address of a Dask scheduler, whose workers then train and write into `store`; needs the extra
             `cluster`, and a file system that all its machines share.
