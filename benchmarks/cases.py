@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import jax
 
 import vgrad_jax as vg
+from vgrad_jax.sweeps.engine import WIDEST_IN_LANES
 
 SIZES = ("smallest", "short", "full")
 ARTICLE_EPOCHS = 500
@@ -68,7 +69,8 @@ def _seeds(level: int) -> list[Case]:
     grid = [Case(f"width 5, {n} seeds", seeds=n, epochs=epochs, rounds=rounds if n < 10_000 else 3) for n in many]
     for width in (16, 32, 64) if level == 1 else (16, 32, 64, 128):
         fewer = epochs // 5 if width > 32 else epochs // 2
-        grid.append(Case(f"width {width}", seeds=64, width=width, epochs=fewer, rounds=rounds))
+        engines = ("plain", "lanes") if width <= WIDEST_IN_LANES else ("plain",)  # As a sweep chooses.
+        grid.append(Case(f"width {width}", seeds=64, width=width, epochs=fewer, rounds=rounds, engines=engines))
     for depth in (20,) if level == 1 else (20, 50):
         grid.append(Case(f"depth {depth}", seeds=64, depth=depth, epochs=epochs // 2, rounds=rounds))
     return grid

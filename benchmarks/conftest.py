@@ -26,7 +26,7 @@ def pytest_configure(config):
     if config.getoption("--keep"):
         if config.getoption("numprocesses", None) or "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ:
             raise pytest.UsageError("--keep measures: pytest benchmarks -n 0 --keep, without the tests")
-        name = f"{machine.label()}-{datetime.now(UTC):%Y-%m-%d-%H%M}-{config.getoption('--size')}.json"
+        name = f"{machine.label()}-{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{config.getoption('--size')}.json"
         RESULTS.mkdir(exist_ok=True)
         config.option.benchmark_json = str(RESULTS / name)
         config.option.benchmark_enable = True
