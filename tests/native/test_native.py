@@ -142,7 +142,7 @@ def test_operations_on_many_rows_are_looped_over(name, monkeypatch):
     loop = Code.loop
     monkeypatch.setattr(Code, "loop", lambda self, length, *rest: turns.append(length) or loop(self, length, *rest))
     assert_same(function, *arguments, rtol=1e-4, atol=1e-4)
-    assert 200 in turns
+    assert any(200 % turn == 0 and turn >= 25 for turn in turns)  # As many turns, or a few of them at a time.
 
 
 def test_whole_numbers_over_a_loop():

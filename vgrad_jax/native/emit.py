@@ -10,7 +10,7 @@ from vgrad_jax.native.code import Code, Memory, Register, Scratch
 from vgrad_jax.native.dimensions import TURN, Dimensions, Index, has_loop, leaves
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES, arithmetic, larger, smaller
 from vgrad_jax.native.graph import Node, NotNativeError
-from vgrad_jax.native.parts import divided, read_after
+from vgrad_jax.native.parts import divided, read_after, turns_together
 from vgrad_jax.native.views import VIEWS
 
 __all__ = ["Emitter"]
@@ -105,27 +105,39 @@ class Emitter:
         totals: Sequence[tuple[Node, Index]],
         sinks: Sequence[tuple[Node, Memory]],
     ) -> None:
-        code = self.code
+        code, turns = self.code, self.dimensions.sizes[loop]
+        together = turns_together(computed, turns)
 
-        def body(turn: str, carried: list[str]) -> list[str]:
-            self._turn, self._scope = turn, {}
+        def body(number: str, carried: list[str]) -> list[str]:
+            first = code.integer("mul", number, together)
+            side_by_side: list[tuple[str, dict[Any, Any]]] = [
+                (code.integer("add", first, place), {}) for place in range(together)
+            ]
+
+            def each_turn() -> Iterator[None]:
+                for self._turn, self._scope in side_by_side:
+                    yield
+
             for node in computed:  # In order, so that none asks for one that asks for another and so on.
                 for index in self.indices(node):
-                    self.value(node, index)
+                    for _ in each_turn():
+                        self.value(node, index)
             for node, memory in sinks:
                 for index in self.indices(node):
-                    code.store(memory, self.element(node, index), self.value(node, index))
+                    for _ in each_turn():
+                        code.store(memory, self.element(node, index), self.value(node, index))
             results = []
             for (node, index), name in zip(totals, carried, strict=True):
                 total = Register(name, node.kind, node.mapped)
-                for term in self.terms(node, index):
-                    total = self.accumulate(node, total, term)
+                for _ in each_turn():
+                    for term in self.terms(node, index):
+                        total = self.accumulate(node, total, term)
                 results.append((code.spread(total) if node.mapped else total).text)
             self._scope = None
             return results
 
         start = [(code.type_of(n.kind, n.mapped), self._neutral(n).text) for n, _ in totals]
-        last = code.loop(self.dimensions.sizes[loop], body, start)
+        last = code.loop(turns // together, body, start)
         for (node, index), name in zip(totals, last, strict=True):
             self._known[node.number, index] = Register(name, node.kind, node.mapped)
 

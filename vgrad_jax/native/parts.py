@@ -6,10 +6,13 @@ from typing import NamedTuple
 from vgrad_jax.native.dimensions import has_loop
 from vgrad_jax.native.graph import ELEMENTWISE, SHAPES, Node
 
-__all__ = ["Part", "divided", "read_after"]
+__all__ = ["Part", "divided", "read_after", "turns_together"]
 
 LONG = 100
 """Instructions of a loop, about, after which another one begins; measured with five layers of five units."""
+
+ENOUGH = 4.0
+"""Instructions that can be under way at a time, about, for a processor to wait for none; each takes four cycles."""
 
 COSTS = {
     **dict.fromkeys(("div", "rsqrt", "sqrt"), 5),
@@ -29,13 +32,14 @@ class Part(NamedTuple):
 def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int], memory: Collection[int]) -> list[Part]:
     """Divide what is computed in a loop among several.
 
-    A processor has several turns of a short loop under way, but not of a long one. What a later part reads is kept in
-    memory, or computed again there where that is cheap.
+    A processor has several turns of a short loop under way, but not of a long one; a long one in which each number is
+    computed from the one before is taken several turns at a time instead (`turns_together`). What a later part reads is
+    kept in memory, or computed again there where that is cheap.
 
     Args:
         nodes: all of the loop's, in order.
         must: numbers of those that are kept anyway.
-        ends: numbers of those that a part may end with; a very long one ends anywhere.
+        ends: numbers of those that a part ends with if it can; a very long one ends anywhere.
         memory: numbers of those that are in memory before.
     """
     parts = [Part([], set())]
@@ -69,7 +73,7 @@ def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int],
 
     size, at_end = 0.0, False
     for node in nodes:
-        if size > (LONG if at_end else 8 * LONG):
+        if size > LONG and (at_end or size > 8 * LONG or _at_a_time(parts[-1].computed) >= ENOUGH):
             in_memory.update(one.number for one in parts[-1].computed if one.number in must)
             parts.append(Part([], set()))
             size = 0.0
@@ -79,6 +83,26 @@ def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int],
         size += _cost(node)
         at_end = node.number in ends
     return parts
+
+
+def turns_together(nodes: Sequence[Node], turns: int) -> int:
+    """How many turns of a loop are computed side by side, so that one has not to wait for the numbers of another.
+
+    Args:
+        nodes: what a turn computes, in order.
+        turns: of the loop; they are divided evenly.
+    """
+    wanted = ENOUGH / _at_a_time(nodes)
+    return min((n for n in range(1, 9) if turns % n == 0), key=lambda n: (abs(n - wanted), n))
+
+
+def _at_a_time(nodes: Sequence[Node]) -> float:
+    """How many instructions do not wait for each other: all of them by those of the longest chain."""
+    lengths: dict[int, float] = {}
+    for node in nodes:
+        before = max((lengths.get(one.number, 0.0) for one in node.inputs), default=0.0)
+        lengths[node.number] = before + _cost(node) / max(_numbers(node), 1)
+    return sum(map(_cost, nodes)) / max(*lengths.values(), 1.0) if nodes else ENOUGH
 
 
 def read_after(nodes: Sequence[Node]) -> set[int]:
@@ -104,10 +128,15 @@ def _is_cheap(node: Node) -> bool:
     return node.operation in SHAPES or (node.operation in ELEMENTWISE and node.operation not in COSTS)
 
 
+def _numbers(node: Node) -> float:
+    """How many numbers of a node a turn computes."""
+    return node.size / next(size for axis, size in zip(node.axes, node.shape, strict=True) if axis == node.loop)
+
+
 def _cost(node: Node) -> float:
     """Instructions of a turn, about."""
-    numbers = node.size / next(size for axis, size in zip(node.axes, node.shape, strict=True) if axis == node.loop)
+    each = COSTS.get(node.operation, 0 if node.operation in SHAPES else 1)
     if node.operation == "dot_general":
         (left, _), _ = node.parameters["dimension_numbers"]
-        return numbers * node.inputs[0].shape[left[0]]
-    return numbers * COSTS.get(node.operation, 0 if node.operation in SHAPES else 1)
+        each = node.inputs[0].shape[left[0]]
+    return _numbers(node) * each
