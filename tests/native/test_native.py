@@ -256,3 +256,15 @@ def test_a_long_loop_is_divided_and_gives_the_same(monkeypatch):
 def test_what_would_be_long_is_refused():
     with pytest.raises(NotInLanesError, match="the code would be long"):
         native(lambda x: x @ x, normal(300, 300))
+
+
+def test_a_state_that_no_turn_reads_ends_as_the_last_turn_left_it():
+    def function(x):
+        def turn(state, row):
+            read, _, _ = state
+            return (read + row, read * row, row.sum()), read - row
+
+        (read, unread, same), rows = jax.lax.scan(turn, (x[0], jnp.zeros(3), jnp.float32(0)), x)
+        return read, unread, rows, jax.lax.scan(turn, (x[0], x[1], same), x, reverse=True)[0][1]
+
+    assert_same(function, normal(40, 3))

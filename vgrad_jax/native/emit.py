@@ -10,7 +10,7 @@ from vgrad_jax.native.code import Code, Memory, Register, Scratch
 from vgrad_jax.native.dimensions import TURN, Dimensions, Index, has_loop, leaves
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES, arithmetic, larger, smaller
 from vgrad_jax.native.graph import Node, NotNativeError
-from vgrad_jax.native.parts import divided, read_after, turns_together
+from vgrad_jax.native.parts import divided, number_by_number, read_after, turns_together
 from vgrad_jax.native.views import VIEWS
 
 __all__ = ["Emitter"]
@@ -33,6 +33,7 @@ class Emitter:
         self.code, self.scratch, self.sums = code, scratch, sums
         self.memory = dict(places)
         self._known: dict[tuple[int, Index], Register] = {}
+        self._stored: set[int] = set()
         self._scope: dict[Any, Any] | None = None
         self._turn = ""
 
@@ -43,11 +44,8 @@ class Emitter:
         kept = read_after(nodes) | {node.number for node, _ in sinks if has_loop(node) and node.inputs}
         loops = sorted({node.loop for node in nodes if node.loop is not None})
         for stage in range(max((node.stage for node in nodes), default=0) + 1):
-            for node in nodes:
-                computed_here = node.stage == stage and (node.inputs or node.operation == "iota")
-                if computed_here and not has_loop(node) and not _over_a_loop(node):
-                    for index in self.indices(node):
-                        self.value(node, index)
+            here = [node for node in nodes if node.stage == stage and (node.inputs or node.operation == "iota")]
+            self._emit_straight([node for node in here if not has_loop(node) and not _over_a_loop(node)], sinks)
             for loop in loops:
                 here = [node for node in nodes if node.loop == loop and node.inputs]
                 computed = [node for node in here if has_loop(node) and node.stage == stage]
@@ -55,9 +53,20 @@ class Emitter:
                 direct = [(n, m) for n, m in sinks if n.loop == loop and has_loop(n) and n.stage == stage]
                 self._emit_loop(loop, computed, [node for node in computed if node.number in kept], over, direct)
         for node, memory in sinks:
-            if not has_loop(node):
+            if not has_loop(node) and node.number not in self._stored:
                 for index in self.indices(node):
                     self.code.store(memory, self.element(node, index), self.value(node, index))
+
+    def _emit_straight(self, nodes: Sequence[Node], sinks: Sequence[tuple[Node, Memory]]) -> None:
+        """What does not loop: number by number where it can be, so that few of them wait in registers."""
+        for group in number_by_number(nodes):
+            wanted = [(node, memory) for node, memory in sinks if node in group]
+            for index in self.indices(group[0]):
+                for node in group:
+                    self.value(node, index)
+                for node, memory in wanted:
+                    self.code.store(memory, self.element(node, index), self.value(node, index))
+            self._stored.update(node.number for node, _ in wanted)
 
     def _emit_loop(
         self,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import JaxprEqn, Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from vgrad_jax.native.code import Code, Kind, Memory, Scratch, kind_of
 from vgrad_jax.native.emit import Emitter
@@ -106,61 +106,58 @@ def _write_straight(
 def _write_scan(
     code: Code, scratch: Scratch, equation: JaxprEqn, given: Mapping[Any, Memory], wanted: Mapping[Any, Memory]
 ) -> None:
-    parameters = equation.params
-    length, closed = parameters["length"], parameters["jaxpr"]
-    start = parameters["num_consts"]
+    parameters, jaxpr = equation.params, equation.params["jaxpr"].jaxpr
+    length, start = parameters["length"], parameters["num_consts"]
     stop = start + parameters["num_carry"]
     flags = [not isinstance(v, Literal) and given[v].lanes > 0 for v in equation.invars]
     flags[start:stop] = mapped_results(equation, flags)[: stop - start]
-    # The state of a turn is read from one place and written to the other.
+    # The state of a turn is read from one place and written to the other; what no turn reads stays where it is wanted.
+    state = [place for place in range(start, stop) if _is_read(jaxpr, jaxpr.invars[place])]
     one, other = (
-        [
-            scratch.array(_kind(v.aval.dtype), _size(v), flag)
-            for v, flag in zip(closed.jaxpr.invars[start:stop], flags[start:stop], strict=True)
-        ]
+        {p: scratch.array(_kind(jaxpr.invars[p].aval.dtype), _size(jaxpr.invars[p]), flags[p]) for p in state}
         for _ in range(2)
     )
-    for variable, outer, memory in zip(closed.jaxpr.invars[start:stop], equation.invars[start:stop], one, strict=True):
-        source = read({}, outer) if isinstance(outer, Literal) else given[outer]
-        _copy(code, source, memory, _size(variable))
+    for place, memory in one.items():
+        outer = equation.invars[place]
+        _copy(code, read({}, outer) if isinstance(outer, Literal) else given[outer], memory, _size(outer))
     taken = scratch.bytes
 
     def body(turn: str, pointers: list[str]) -> list[str]:
         scratch.bytes = taken
         if parameters["reverse"]:
             turn = code.line(f"sub i64 {length - 1}, {turn}")
+        before, after = pointers[: len(state)], pointers[len(state) :]
+        memories = {p: one[p]._replace(pointer=pointer) for p, pointer in zip(state, before, strict=True)}
         nodes, places = [], {}
-        state, after = pointers[: len(one)], pointers[len(one) :]
-        for place, (variable, outer) in enumerate(zip(closed.jaxpr.invars, equation.invars, strict=True)):
-            if start <= place < stop:
-                memory = one[place - start]._replace(pointer=state[place - start])
-            elif isinstance(outer, Literal):
+        for place, (variable, outer) in enumerate(zip(jaxpr.invars, equation.invars, strict=True)):
+            if isinstance(outer, Literal) and not start <= place < stop:
                 nodes.append(read({}, outer))
                 continue
-            else:
-                memory = given[outer]
-                if place >= stop:
-                    memory = _row(code, memory, turn, _size(variable))
-            nodes.append(_leaf(variable, memory))
-            places[nodes[-1].number] = memory
-        results = flatten(closed.jaxpr, closed.consts, nodes)
-        sinks = [
-            (node, memory._replace(pointer=pointer))
-            for node, memory, pointer in zip(results[: len(one)], one, after, strict=True)
-        ]
-        sinks += [
-            (node, _row(code, wanted[v], turn, node.size))
-            for v, node in zip(equation.outvars[len(one) :], results[len(one) :], strict=True)
-            if v in wanted
-        ]
+            nodes.append(leaf(variable.aval, flags[place]))
+            if place >= stop:
+                memories[place] = _row(code, given[outer], turn, _size(variable))
+            elif place < start:
+                memories[place] = given[outer]
+            if place in memories:
+                places[nodes[-1].number] = memories[place]
+        results = flatten(jaxpr, parameters["jaxpr"].consts, nodes)
+        sinks = [(results[p - start], one[p]._replace(pointer=q)) for p, q in zip(state, after, strict=True)]
+        for place, (variable, node) in enumerate(zip(equation.outvars, results, strict=True), start):
+            if variable in wanted and place not in one:
+                memory = wanted[variable]
+                sinks.append((node, memory if place < stop else _row(code, memory, turn, node.size)))
         Emitter(code, scratch, places, machine().sums).emit(sinks)
-        return [*after, *state]
+        return [*after, *before]
 
-    pointers = [("ptr", memory.pointer) for memory in (*one, *other)]
-    last = code.loop(length, body, pointers)
-    for variable, memory, pointer in zip(equation.outvars, one, last, strict=False):
+    last = code.loop(length, body, [("ptr", memory.pointer) for memory in (*one.values(), *other.values())])
+    for place, pointer in zip(state, last, strict=False):
+        variable = equation.outvars[place - start]
         if variable in wanted:
-            _copy(code, memory._replace(pointer=pointer), wanted[variable], _size(variable))
+            _copy(code, one[place]._replace(pointer=pointer), wanted[variable], _size(variable))
+
+
+def _is_read(jaxpr: Jaxpr, variable: Any) -> bool:
+    return any(variable is v for one in jaxpr.eqns for v in one.invars) or any(variable is v for v in jaxpr.outvars)
 
 
 def _size(variable: Any) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from vgrad_jax.native.dimensions import has_loop
 from vgrad_jax.native.graph import ELEMENTWISE, SHAPES, Node
 
-__all__ = ["Part", "divided", "read_after", "turns_together"]
+__all__ = ["Part", "divided", "number_by_number", "read_after", "turns_together"]
 
 LONG = 100
 """Instructions of a loop, about, after which another one begins; measured with five layers of five units."""
@@ -83,6 +83,31 @@ def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int],
         size += _cost(node)
         at_end = node.number in ends
     return parts
+
+
+def number_by_number(nodes: Sequence[Node]) -> list[list[Node]]:
+    """Groups of elementwise operations on arrays of one shape: a number of each needs the same number of the others.
+
+    Args:
+        nodes: what is computed without a loop, in order; an operation that is not elementwise is a group of its own.
+
+    Returns:
+        The groups, each after those that it needs.
+    """
+    levels: dict[int, int] = {}
+    groups: dict[tuple[int, tuple[int, ...] | int], list[Node]] = {}
+    for node in nodes:
+        elementwise = node.operation in ELEMENTWISE
+        levels[node.number] = max(
+            (
+                levels[one.number] + (not elementwise or one.operation not in ELEMENTWISE or one.shape != node.shape)
+                for one in node.inputs
+                if one.number in levels
+            ),
+            default=0,
+        )
+        groups.setdefault((levels[node.number], node.shape if elementwise else node.number), []).append(node)
+    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
 
 
 def turns_together(nodes: Sequence[Node], turns: int) -> int:

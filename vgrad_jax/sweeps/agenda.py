@@ -2,9 +2,9 @@
 
 from collections import deque
 
+from vgrad_jax.sweeps.memory import Target
 from vgrad_jax.sweeps.plan import Block, Plan
 from vgrad_jax.sweeps.sequential import look_points, stopping_point
-from vgrad_jax.sweeps.store import Store
 
 __all__ = ["Agenda"]
 
@@ -17,7 +17,7 @@ class Agenda:
     which worker was faster or where an earlier sweep was interrupted.
     """
 
-    def __init__(self, plan: Plan, target: Store) -> None:
+    def __init__(self, plan: Plan, target: Target) -> None:
         self.plan, self.target = plan, target
         completed = target.completed()
         self.done = int(completed.sum())

@@ -9,9 +9,9 @@ import numpy as np
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps.devices import devices_for
 from vgrad_jax.sweeps.engine import ENGINES, train_seeds
+from vgrad_jax.sweeps.memory import Target
 from vgrad_jax.sweeps.plan import Block
 from vgrad_jax.sweeps.results import parameter_names, variables_of
-from vgrad_jax.sweeps.store import Store
 
 __all__ = ["Training", "fill"]
 
@@ -51,7 +51,7 @@ class Training:
 
 def fill(
     training: Training,
-    target: Store,
+    target: Target,
     block: Block,
     *,
     stopped: Callable[[], bool] = lambda: False,
@@ -104,7 +104,7 @@ def fill(
 class _Held:
     """Runs of a block that are trained and not written yet: they are neighbours."""
 
-    def __init__(self, target: Store, arm: int, block: Block) -> None:
+    def __init__(self, target: Target, arm: int, block: Block) -> None:
         self.target, self.arm, self.block = target, arm, block
         self.arrays: dict[str, np.ndarray] = {}
         self.start = self.stop = block.start

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from vgrad_jax.data import load_data
@@ -58,9 +59,14 @@ def run_key(seed: int, run: int | Int[Array, ""]) -> PRNGKey:
     return jax.random.fold_in(jax.random.key(seed), run)
 
 
-def run_keys(seed: int, runs: Int[Array, " seed"]) -> jax.Array:
+def run_keys(seed: int, runs: Int[Array, " seed"] | Int[np.ndarray, " seed"]) -> jax.Array:
     """The keys of many runs."""
-    return jax.vmap(partial(run_key, seed))(runs)
+    return _folded_in(jax.random.key(seed), runs)
+
+
+@jax.jit
+def _folded_in(key: PRNGKey, runs: jax.Array) -> jax.Array:
+    return jax.vmap(partial(jax.random.fold_in, key))(runs)
 
 
 def plain(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
@@ -94,6 +100,8 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         group = keys[jnp.minimum(jnp.arange(start, start + LANES), len(keys) - 1)]
         arguments = (initial(group), group, settings)
         groups.append(_lanes_program(structure_of(experiment), fingerprint, arguments)(*arguments))
+    if len(groups) == 1 and len(keys) == LANES:
+        return groups[0]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *groups)
 
 
@@ -192,6 +200,7 @@ def train_seeds(
     engine: Engine, experiment: Experiment, fingerprint: str, seed: int, start: int, size: int, devices: int = 1
 ) -> History:
     """Runs `start` to `start + size` of an arm, on the host; an equal share of them on each device."""
-    keys = spread(run_keys(seed, jnp.arange(start, start + size)), devices)
+    runs = np.arange(start, start + size, dtype=np.int32)  # JAX's own would be compiled for each start.
+    keys = spread(run_keys(seed, runs), devices)
     history = engine(experiment, fingerprint, keys)
     return jax.device_get(history)

@@ -89,10 +89,9 @@ class Plan(NamedTuple):
     def peak_bytes(self) -> int:
         """Largest memory of the process on a CPU while it trains.
 
-        With a store it does not depend on the number of seeds. In memory the results are added twice: packed as they
-        come, and whole as they are returned.
+        With a store it does not depend on the number of seeds; in memory the results are added.
         """
-        kept = 2 * self.result_bytes if self.in_memory else 0
+        kept = self.result_bytes if self.in_memory else 0
         # A block's results are there twice while they are packed.
         return self.resident_bytes + LIBRARIES + self.training_bytes + 2 * self.workers * self.block_bytes + kept
 

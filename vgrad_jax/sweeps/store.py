@@ -35,6 +35,7 @@ class Store:
 
     def __init__(self, group: "zarr.Group") -> None:
         self.group = group
+        self._arrays: dict[str, Any] = {}
 
     @property
     def chunk(self) -> int:
@@ -54,7 +55,7 @@ class Store:
     @classmethod
     def create(
         cls,
-        path: str | Path | None,
+        path: str | Path,
         coordinates: Mapping[str, tuple[str, np.ndarray]],
         attributes: Mapping[str, Any],
         block: int,
@@ -62,7 +63,7 @@ class Store:
         """Lay out an empty store.
 
         Args:
-            path: a folder that does not exist or is empty; None keeps everything in memory.
+            path: a folder that does not exist or is empty.
             coordinates: name to dimension and values.
             attributes: of the whole.
             block: seeds in a file.
@@ -72,22 +73,18 @@ class Store:
         """
         import zarr
 
-        if path is not None:
-            _refuse_used(Path(path))
+        path = Path(path)
+        _refuse_used(path)
         try:
             # Under another name until it is whole, so that being killed here leaves no half-made store.
-            fresh = None if path is None else Path(path).with_name(f"{Path(path).name}.incomplete")
-            if fresh is not None:
-                shutil.rmtree(fresh, ignore_errors=True)
-            group = zarr.create_group(
-                zarr.storage.MemoryStore() if fresh is None else str(fresh), attributes={**attributes, "block": block}
-            )
+            fresh = path.with_name(f"{path.name}.incomplete")
+            shutil.rmtree(fresh, ignore_errors=True)
+            group = zarr.create_group(str(fresh), attributes={**attributes, "block": block})
             _lay_out(group, coordinates, block)
-            if fresh is not None:
-                if Path(str(path)).exists():
-                    Path(str(path)).rmdir()
-                fresh.rename(str(path))
-                group = zarr.open_group(str(path), mode="r+")
+            if path.exists():
+                path.rmdir()
+            fresh.rename(path)
+            group = zarr.open_group(str(path), mode="r+")
         except OSError as error:
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
         return cls(group)
@@ -143,7 +140,7 @@ class Store:
 
     def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Whether each run is there: `(arm, seed)`, for the seeds `start` to `stop`."""
-        return np.asarray(_array(self.group, "completed")[:, start:stop])
+        return np.asarray(self._array("completed")[:, start:stop])
 
     def set_precision(self, precision: float | None) -> None:
         """Write down that arms stop at this precision, or that none is asked for any more."""
@@ -152,7 +149,7 @@ class Store:
 
     def converged(self, arm: int, stop: int) -> np.ndarray:
         """Whether each of an arm's first runs converged: `(seed,)`, for those that are there."""
-        return np.asarray(_array(self.group, "converged")[arm, :stop])
+        return np.asarray(self._array("converged")[arm, :stop])
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
         """Write runs `start` to `stop` of an arm.
@@ -163,10 +160,10 @@ class Store:
         """
         try:
             for name, values in variables.items():
-                array = _array(self.group, name)
+                array = self._array(name)
                 layers = (slice(values.shape[2]),) if VARIABLES[name].dims[-1] == "layer" else ()
                 array[(arm, slice(start, stop), *(slice(None),) * (array.ndim - 2 - len(layers)), *layers)] = values
-            _array(self.group, "completed")[arm, start:stop] = True
+            self._array("completed")[arm, start:stop] = True
         except OSError as error:
             raise InputError(
                 f"cannot write results to '{self.group.store}': {error.strerror or error}; what was written before is "
@@ -174,8 +171,14 @@ class Store:
             ) from error
 
     def dataset(self) -> "xarray.Dataset":
-        """The results: lazily read from a folder, whole from memory."""
+        """The results, read when they are used."""
         return _dataset(self.group)
+
+    def _array(self, name: str) -> Any:
+        # Zarr reads an array's description whenever the group is asked for it.
+        if name not in self._arrays:
+            self._arrays[name] = _array(self.group, name)
+        return self._arrays[name]
 
 
 def open_results(path: str | Path) -> "xarray.Dataset":

@@ -30,7 +30,7 @@ __all__ = [
     "versions",
 ]
 
-RESULTS_VERSION = 5
+RESULTS_VERSION = 6
 """Goes up when the same study gives other numbers or is laid out differently: then stores do not mix."""
 
 DECISIVE = ("jax", "jaxlib", "llvmlite", "optax", "numpy", "machine", "instructions", "device", "settings")

@@ -23,6 +23,7 @@ from vgrad_jax.sweeps.blocks import Training, fill
 from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
 from vgrad_jax.sweeps.engine import ENGINES
 from vgrad_jax.sweeps.lock import only_writer
+from vgrad_jax.sweeps.memory import Memory, Target
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.progress import progress_bar
 from vgrad_jax.sweeps.results import coordinates
@@ -134,10 +135,13 @@ def sweep(
         )
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
-        if resume and store is not None and Path(store).exists():
-            target = Store.resume(store, study, num_seeds)
-            target.set_precision(precision)
-            plan = plan.stored_as(target.chunk, target.block, target.engines)
+        target: Target
+        if store is None:
+            target = Memory(labels, _attributes(study, plan), plan.block)
+        elif resume and Path(store).exists():
+            target = held = Store.resume(store, study, num_seeds)
+            held.set_precision(precision)
+            plan = plan.stored_as(held.chunk, held.block, held.engines)
         else:
             target = Store.create(store, labels, _attributes(study, plan), plan.block)
         training = Training(
@@ -159,8 +163,7 @@ def sweep(
             completed = target.completed()
             message = f"interrupted; {int(completed.sum())} of {completed.size} trainings are finished and kept"
             raise SweepInterrupted(message, target.dataset()) from None
-    results = target.dataset()
-    return results.load() if store is None else results
+    return target.dataset()
 
 
 def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
@@ -181,7 +184,7 @@ def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
     return {block: runs for block, runs in missing.items() if runs}
 
 
-def _run(training: Training, plan: Plan, target: Store, report: Progress) -> None:
+def _run(training: Training, plan: Plan, target: Target, report: Progress) -> None:
     """Train what is missing, in threads of this process."""
     agenda = Agenda(plan, target)
     done, total = agenda.done, agenda.total
@@ -216,7 +219,7 @@ def _run(training: Training, plan: Plan, target: Store, report: Progress) -> Non
 
 
 def _run_on_cluster(
-    client: "Client", training: Training, plan: Plan, target: Store, path: Path, report: Progress
+    client: "Client", training: Training, plan: Plan, target: Target, path: Path, report: Progress
 ) -> None:
     completed = target.completed()
     done, total = int(completed.sum()), completed.size
