@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-from benchmarks import floor, work
+from benchmarks import floor, peers, work
 from benchmarks.measure import side_by_side
 from vgrad_jax.sweeps.engine import LANES, run_keys
 from vgrad_jax.sweeps.lanes import over_lanes
@@ -47,6 +47,8 @@ def test_floor(benchmark, case):
     fastest = case.engines[-1]
     kernel = floor.prepare(case.experiment(), run_keys(1, jnp.arange(case.seeds)), min(case.epochs, ORDERS))
 
+    tasks = {number: peers.make_task(case.experiment(), case.seeds, number + 1) for number in range(-1, case.rounds)}
+
     def sweep(name, engine):
         arms = {"case": experiments[name]}
         return lambda number: vg.sweep(arms, case.seeds, seed=1, engine=engine, progress=False)
@@ -55,6 +57,7 @@ def test_floor(benchmark, case):
         "complete": sweep("complete", fastest),
         "not recorded": sweep("not recorded", fastest),
         "plain": sweep("complete", "plain"),
+        "by hand": lambda number: peers.jax_by_hand(tasks[number], complete=True),
         "shuffling": shuffling(case),
         "kernel": lambda number: floor.train(kernel, case.epochs, floor.cores()),
         "kernel, complete": lambda number: floor.train(kernel, case.epochs, floor.cores(), look_every_epoch=True),
@@ -69,8 +72,9 @@ def test_floor(benchmark, case):
         engine=fastest,
         same_work=work.assert_same_work(ours, theirs, threshold=0.8),
         run_milliseconds={name: measured.median(name) / case.seeds * 1e3 for name in calls},
-        compile_seconds={name: measured.compile_seconds(name) for name in ("complete", "plain")},
+        compile_seconds={name: measured.compile_seconds(name) for name in ("complete", "plain", "by hand")},
         times_plain=measured.ratio("plain", "complete"),
+        times_by_hand=measured.ratio("by hand", "complete"),
         times_the_floor=measured.ratio("complete", "kernel"),
         times_the_complete_floor=measured.ratio("complete", "kernel, complete"),
         complete_floor_times_plain=measured.ratio("plain", "kernel, complete"),

@@ -3,7 +3,7 @@
 import importlib.util
 import itertools
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -223,7 +223,74 @@ def _flax_step(experiment: vg.Experiment) -> Any:
     return _flax_steps[experiment]
 
 
+def jax_by_hand(task: Task, *, complete: bool = False) -> Params:
+    """JAX alone, as its users write it: `jit(vmap(scan))` with `jax.random.permutation` and optax.
+
+    Args:
+        task: what to train.
+        complete: record after every epoch what the complete study records; else only the training accuracy.
+    """
+    params = tuple(tuple(map(jnp.asarray, layer)) for layer in task.initial)
+    keys = jax.random.split(jax.random.key(task.study_seed + 1), task.seeds)
+    params, _ = jax.block_until_ready(_jax_program(task.experiment, complete)(params, keys))
+    return tuple(Layer(*map(np.asarray, layer)) for layer in params)
+
+
+@lru_cache(maxsize=8)
+def _jax_program(experiment: vg.Experiment, complete: bool) -> Callable[..., Any]:
+    dataset, size = vg.load_data(experiment.data), experiment.training.batch_size
+    train, test = (
+        (jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
+        for x, y in ((dataset.train_x, dataset.train_y), (dataset.test_x, dataset.test_y))
+    )
+    optimizer = optax.sgd(experiment.optimizer.learning_rate, experiment.optimizer.momentum)
+    rows = len(train[0])
+    whole = rows - rows % size
+
+    def logits(params, x):
+        for kernel, bias in params[:-1]:
+            x = jnp.tanh(x @ kernel + bias)
+        return (x @ params[-1][0] + params[-1][1])[:, 0]
+
+    def loss(params, x, y):
+        return optax.sigmoid_binary_cross_entropy(logits(params, x), y).mean()
+
+    def accuracy(params, x, y):
+        return jnp.mean((logits(params, x) > 0) == (y > 0))
+
+    def step(state, batch):
+        params, momenta, _ = state
+        updates, momenta = optimizer.update(jax.grad(loss)(params, *batch), momenta, params)
+        return (optax.apply_updates(params, updates), momenta, updates), None
+
+    def log_rms(layers):
+        flat = [jnp.concatenate([leaf.ravel() for leaf in layer]) for layer in layers]
+        return jnp.stack([jnp.log10(jnp.sqrt(jnp.mean(layer**2))) for layer in flat])
+
+    def epoch(state, key):
+        order = jax.random.permutation(key, rows)
+        x, y = train[0][order], train[1][order]
+        state, _ = jax.lax.scan(step, state, (x[:whole].reshape(-1, size, 2), y[:whole].reshape(-1, size)))
+        if rows > whole:
+            state, _ = step(state, (x[whole:], y[whole:]))
+        params, _, updates = state
+        record = [accuracy(params, *train)]
+        if complete:
+            train_loss, gradient = jax.value_and_grad(loss)(params, *train)
+            record += [train_loss, loss(params, *test), accuracy(params, *test)]
+            record += [log_rms(gradient), log_rms(updates) - log_rms(params)]
+        return state, record
+
+    def run(params, key):
+        state = (params, optimizer.init(params), params)
+        (params, *_), records = jax.lax.scan(epoch, state, jax.random.split(key, experiment.training.epochs))
+        return params, records
+
+    return jax.jit(jax.vmap(run))
+
+
 PEERS: dict[str, tuple[str, Callable[[Task], Params]]] = {
+    "JAX by hand, jit(vmap(scan))": ("jax", jax_by_hand),
     "Keras 3 (JAX) fit": ("keras", keras_fit),
     "PyTorch loop": ("torch", torch_loop),
     "torch.func.vmap": ("torch", torch_vmap),

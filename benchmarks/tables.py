@@ -106,7 +106,11 @@ def _peers(entry: Entry) -> Iterator[Row]:
 def _floor(entry: Entry) -> Iterator[Row]:
     milliseconds = {name: value * 500 / entry["epochs"] for name, value in entry["run_milliseconds"].items()}
     rows = {
-        "plain `jit(vmap(train))`, complete": ("plain", f"{entry['times_plain']:.1f} x the sweep"),
+        "`jit(vmap(scan))` by hand, with `jax.random.permutation` and optax, complete": (
+            "by hand",
+            f"{entry['times_by_hand']:.1f} x the sweep",
+        ),
+        "the engine `plain`, `jit(vmap(train))`, complete": ("plain", f"{entry['times_plain']:.1f} x the sweep"),
         f"the sweep ({entry['engine']}), complete": ("complete", f"{entry['times_the_floor']:.1f} x the kernel"),
         "the sweep, convergence followed, only the last epoch recorded": (
             "not recorded",
