@@ -113,10 +113,12 @@ def _write_scan(
     flags[start:stop] = mapped_results(equation, flags)[: stop - start]
     # The state of a turn is read from one place and written to the other; what no turn reads stays where it is wanted.
     state = [place for place in range(start, stop) if _is_read(jaxpr, jaxpr.invars[place])]
-    one, other = (
-        {p: scratch.array(_kind(jaxpr.invars[p].aval.dtype), _size(jaxpr.invars[p]), flags[p]) for p in state}
-        for _ in range(2)
-    )
+    begin, one, offsets = scratch.bytes, {}, {}
+    for place in state:
+        offsets[place] = str(scratch.bytes - begin)
+        one[place] = scratch.array(_kind(jaxpr.invars[place].aval.dtype), _size(jaxpr.invars[place]), flags[place])
+    size = scratch.bytes - begin
+    scratch.bytes += size
     for place, memory in one.items():
         outer = equation.invars[place]
         _copy(code, read({}, outer) if isinstance(outer, Literal) else given[outer], memory, _size(outer))
@@ -126,8 +128,8 @@ def _write_scan(
         scratch.bytes = taken
         if parameters["reverse"]:
             turn = code.line(f"sub i64 {length - 1}, {turn}")
-        before, after = pointers[: len(state)], pointers[len(state) :]
-        memories = {p: one[p]._replace(pointer=pointer) for p, pointer in zip(state, before, strict=True)}
+        before, after = pointers
+        memories = {p: one[p]._replace(pointer=code.offset(before, offsets[p], "bool")) for p in state}
         nodes, places = [], {}
         for place, (variable, outer) in enumerate(zip(jaxpr.invars, equation.invars, strict=True)):
             if isinstance(outer, Literal) and not start <= place < stop:
@@ -141,19 +143,21 @@ def _write_scan(
             if place in memories:
                 places[nodes[-1].number] = memories[place]
         results = flatten(jaxpr, parameters["jaxpr"].consts, nodes)
-        sinks = [(results[p - start], one[p]._replace(pointer=q)) for p, q in zip(state, after, strict=True)]
+        sinks = [(results[p - start], one[p]._replace(pointer=code.offset(after, offsets[p], "bool"))) for p in state]
         for place, (variable, node) in enumerate(zip(equation.outvars, results, strict=True), start):
             if variable in wanted and place not in one:
                 memory = wanted[variable]
                 sinks.append((node, memory if place < stop else _row(code, memory, turn, node.size)))
         Emitter(code, scratch, places, machine().sums).emit(sinks)
-        return [*after, *before]
+        return [after, before]
 
-    last = code.loop(length, body, [("ptr", memory.pointer) for memory in (*one.values(), *other.values())])
-    for place, pointer in zip(state, last, strict=False):
+    halves = [("ptr", code.offset(scratch.pointer, str(place), "bool")) for place in (begin, begin + size)]
+    last, _ = code.loop(length, body, halves)
+    for place in state:
         variable = equation.outvars[place - start]
         if variable in wanted:
-            _copy(code, one[place]._replace(pointer=pointer), wanted[variable], _size(variable))
+            memory = one[place]._replace(pointer=code.offset(last, offsets[place], "bool"))
+            _copy(code, memory, wanted[variable], _size(variable))
 
 
 def _is_read(jaxpr: Jaxpr, variable: Any) -> bool:
