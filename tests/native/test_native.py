@@ -268,3 +268,7 @@ def test_a_state_that_no_turn_reads_ends_as_the_last_turn_left_it():
         return read, unread, rows, jax.lax.scan(turn, (x[0], x[1], same), x, reverse=True)[0][1]
 
     assert_same(function, normal(40, 3))
+
+
+def test_a_loop_that_only_moves_numbers():
+    assert_same(lambda x: (x[:, None, :], x.T, x.sum(0)), normal(200, 3), rtol=1e-4)

@@ -127,7 +127,8 @@ def _at_a_time(nodes: Sequence[Node]) -> float:
     for node in nodes:
         before = max((lengths.get(one.number, 0.0) for one in node.inputs), default=0.0)
         lengths[node.number] = before + _cost(node) / max(_numbers(node), 1)
-    return sum(map(_cost, nodes)) / max(*lengths.values(), 1.0) if nodes else ENOUGH
+    longest = max(lengths.values(), default=0.0)
+    return sum(map(_cost, nodes)) / longest if longest else ENOUGH  # Where numbers are only moved, nothing waits.
 
 
 def read_after(nodes: Sequence[Node]) -> set[int]:
