@@ -2,8 +2,11 @@
 
 The kernel in `floor.c` only trains: it draws nothing, shuffles nothing and records nothing. The sweep's complete study
 shuffles every epoch of every seed and records losses, accuracies and each layer's gradient after every epoch, which is
-4/3 of the arithmetic of training on top. "kernel, complete" does the arithmetic of these records too.
+4/3 of the arithmetic of training on top. "kernel, complete" does the arithmetic of these records too. "by hand" is the
+complete study as a user of JAX writes it without this library.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,7 @@ from benchmarks import floor, peers, work
 from benchmarks.measure import side_by_side
 from vgrad_jax.sweeps.engine import LANES, run_keys
 from vgrad_jax.sweeps.lanes import over_lanes
+from vgrad_jax.training.records import measure
 from vgrad_jax.training.run import epoch_order
 
 ORDERS = 50
@@ -40,6 +44,30 @@ def test_the_kernel_does_the_same_training(size):
     np.testing.assert_allclose(floor.tanh(values), np.tanh(values), rtol=1e-5, atol=1e-6)
 
 
+def test_what_is_recorded_by_hand_is_what_the_library_records(size):
+    """Of the same parameters: those that it ends with."""
+    del size
+    experiment = vg.Experiment(
+        vg.presets.article()["tanh_he"].mlp, training=vg.Training(epochs=2), recording=vg.Recording(every=1)
+    )
+    params, records = peers.recorded_by_hand(peers.make_task(experiment, 3, 0), complete=True)
+    dataset, training = vg.load_data(experiment.data), experiment.training
+    look = partial(measure, dataset=dataset, mlp=experiment.mlp, loss_name=training.loss)
+    expected = jax.vmap(lambda params: look(params, params)[0])(params)
+    accuracy, loss, test_loss, test_accuracy, gradient, ratio = (values[:, -1] for values in records)
+    for found, name in (
+        (accuracy, "train_accuracy"),
+        (loss, "train_loss"),
+        (test_loss, "test_loss"),
+        (test_accuracy, "test_accuracy"),
+        (gradient, "gradient_log10_rms"),
+    ):
+        np.testing.assert_allclose(found, getattr(expected, name), rtol=1e-4, atol=2e-3)
+    assert np.isfinite(ratio).all()
+    assert ratio.shape == gradient.shape == (3, 6)
+    assert all(values.shape[:2] == (3, 2) for values in records)
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the kernel is for a processor")
 def test_floor(benchmark, case):
     experiments = {"complete": case.experiment(every=1, parameters_at=(case.epochs,))}
@@ -57,14 +85,16 @@ def test_floor(benchmark, case):
         "complete": sweep("complete", fastest),
         "not recorded": sweep("not recorded", fastest),
         "plain": sweep("complete", "plain"),
-        "by hand": lambda number: peers.jax_by_hand(tasks[number], complete=True),
+        "by hand": lambda number: peers.recorded_by_hand(tasks[number], complete=True),
         "shuffling": shuffling(case),
         "kernel": lambda number: floor.train(kernel, case.epochs, floor.cores()),
         "kernel, complete": lambda number: floor.train(kernel, case.epochs, floor.cores(), look_every_epoch=True),
     }
     measured = side_by_side(benchmark, calls, case.rounds)
     theirs = work.accuracies(measured.results["kernel"][-1].params, case.experiment())
+    by_hand = work.accuracies(measured.results["by hand"][-1][0], case.experiment())
     ours = measured.results["complete"][-1].train_accuracy.values[0, :, -1]
+    work.assert_same_work(ours, by_hand, threshold=0.8)
     benchmark.extra_info.update(
         case=case.name,
         seeds=case.seeds,

@@ -223,17 +223,24 @@ def _flax_step(experiment: vg.Experiment) -> Any:
     return _flax_steps[experiment]
 
 
-def jax_by_hand(task: Task, *, complete: bool = False) -> Params:
-    """JAX alone, as its users write it: `jit(vmap(scan))` with `jax.random.permutation` and optax.
+def jax_by_hand(task: Task) -> Params:
+    """JAX alone, as its users write it: `jit(vmap(scan))` with `jax.random.permutation` and optax."""
+    return recorded_by_hand(task, complete=False)[0]
+
+
+def recorded_by_hand(task: Task, *, complete: bool) -> tuple[Params, list[np.ndarray]]:
+    """The same, and what it recorded after every epoch, seeds first.
 
     Args:
         task: what to train.
-        complete: record after every epoch what the complete study records; else only the training accuracy.
+        complete: record what the complete study does: training accuracy and loss, test loss and accuracy, each layer's
+            gradient and update ratio; else the training accuracy alone.
     """
     params = tuple(tuple(map(jnp.asarray, layer)) for layer in task.initial)
     keys = jax.random.split(jax.random.key(task.study_seed + 1), task.seeds)
-    params, _ = jax.block_until_ready(_jax_program(task.experiment, complete)(params, keys))
-    return tuple(Layer(*map(np.asarray, layer)) for layer in params)
+    with jax.numpy_rank_promotion("allow"):
+        params, records = jax.device_get(_jax_program(task.experiment, complete)(params, keys))
+    return tuple(Layer(*layer) for layer in params), records
 
 
 @lru_cache(maxsize=8)
@@ -270,7 +277,7 @@ def _jax_program(experiment: vg.Experiment, complete: bool) -> Callable[..., Any
     def epoch(state, key):
         order = jax.random.permutation(key, rows)
         x, y = train[0][order], train[1][order]
-        state, _ = jax.lax.scan(step, state, (x[:whole].reshape(-1, size, 2), y[:whole].reshape(-1, size)))
+        state, _ = jax.lax.scan(step, state, (x[:whole].reshape(-1, size, x.shape[1]), y[:whole].reshape(-1, size)))
         if rows > whole:
             state, _ = step(state, (x[whole:], y[whole:]))
         params, _, updates = state

@@ -9,10 +9,11 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
+from vgrad_jax.data import data_fingerprint
 from vgrad_jax.sweeps import blocks
 from vgrad_jax.sweeps import store as store_module
 from vgrad_jax.sweeps import sweep as sweep_module
-from vgrad_jax.sweeps.engine import ENGINES, plain, run_keys
+from vgrad_jax.sweeps.engine import ENGINES, plain, run_keys, train_seeds
 from vgrad_jax.sweeps.plan import bytes_per_seed, make_plan
 from vgrad_jax.sweeps.results import VARIABLES
 
@@ -121,7 +122,10 @@ def test_store_and_memory_hold_the_same(arms, tmp_path):
     memory = vg.sweep(arms, 5, progress=False)
     assert_same(memory, stored)
     assert_same(memory, vg.open_results(tmp_path / "r.zarr"))
-    assert memory.identical(stored.load())  # Coordinates, dtypes and descriptions too.
+    assert memory.identical(stored.load())  # Coordinates and descriptions too.
+    assert {name: one.dtype for name, one in memory.variables.items()} == {
+        name: one.dtype for name, one in stored.variables.items()
+    }
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(arms, tmp_path):
@@ -319,3 +323,15 @@ def test_only_as_many_chunks_are_held_as_workers_need(arms, monkeypatch, tmp_pat
     store = tmp_path / "r.zarr" if kept_in is sweep_module.Store else None
     vg.sweep(arms, 20, chunk=1, workers=2, store=store, progress=False)
     assert 0 < most[0] <= 4
+
+
+def test_a_chunk_s_keys_compile_nothing_new():
+    experiment = vg.presets.article(epochs=1)["tanh_he"]
+    fingerprint = data_fingerprint(vg.load_data(experiment.data))
+    train_seeds(plain, experiment, fingerprint, 0, 0, 4)
+    events = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: events.append(name))
+    train_seeds(plain, experiment, fingerprint, 0, 40, 4)
+    assert not [name for name in events if "compile" in name]
+    jax.jit(lambda x: x + 40)(1)
+    assert [name for name in events if "compile" in name]  # They are counted.

@@ -150,6 +150,10 @@ class Code:
             return pointer
         return self.line(f"getelementptr {'i8' if kind == 'bool' else TYPES[kind]}, ptr {pointer}, i64 {elements}")
 
+    def bytes_on(self, pointer: str, count: int) -> str:
+        """A pointer so many bytes further on."""
+        return self.offset(pointer, str(count), "bool")
+
     def load(self, memory: Memory, element: str) -> Register:
         """Element number `element` of an array, an index or a constant."""
         vector = memory.lanes > 0
@@ -226,4 +230,4 @@ class Scratch:
         """Room for an array."""
         place = self.bytes
         self.bytes += -(-4 * numbers * (self.code.width if mapped else 1) // 64) * 64
-        return Memory(self.code.offset(self.pointer, str(place), "bool"), kind, self.code.width if mapped else 0)
+        return Memory(self.code.bytes_on(self.pointer, place), kind, self.code.width if mapped else 0)

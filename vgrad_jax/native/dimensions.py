@@ -11,7 +11,7 @@ TURN = -1
 """In an index: the turn of the loop."""
 
 MOST_UNROLLED = 40_000
-"""Numbers that one turn of all loops may compute: the size of the code, and the time to compile it."""
+"""Numbers that one turn of all loops may compute: about the size of the code, and the time to compile it."""
 
 
 class Dimensions:

@@ -116,39 +116,51 @@ class Emitter:
     ) -> None:
         code, turns = self.code, self.dimensions.sizes[loop]
         together = turns_together(computed, turns)
+        last = [self._neutral(node).text for node, _ in totals]
+        whole, rest = divmod(turns, together)
+        for first, repetitions, side_by_side in ((0, whole, together), (whole * together, 1, rest)):
+            if not side_by_side:
+                continue
 
-        def body(number: str, carried: list[str]) -> list[str]:
-            first = code.integer("mul", number, together)
-            side_by_side: list[tuple[str, dict[Any, Any]]] = [
-                (code.integer("add", first, place), {}) for place in range(together)
-            ]
+            def body(number: str, carried: list[str], first: int = first, some: int = side_by_side) -> list[str]:
+                start = code.integer("add", code.integer("mul", number, some), first)
+                return self._side_by_side(
+                    [code.integer("add", start, place) for place in range(some)], carried, computed, totals, sinks
+                )
 
-            def each_turn() -> Iterator[None]:
-                for self._turn, self._scope in side_by_side:
-                    yield
-
-            for node in computed:  # In order, so that none asks for one that asks for another and so on.
-                for index in self.indices(node):
-                    for _ in each_turn():
-                        self.value(node, index)
-            for node, memory in sinks:
-                for index in self.indices(node):
-                    for _ in each_turn():
-                        code.store(memory, self.element(node, index), self.value(node, index))
-            results = []
-            for (node, index), name in zip(totals, carried, strict=True):
-                total = Register(name, node.kind, node.mapped)
-                for _ in each_turn():
-                    for term in self.terms(node, index):
-                        total = self.accumulate(node, total, term)
-                results.append((code.spread(total) if node.mapped else total).text)
-            self._scope = None
-            return results
-
-        start = [(code.type_of(n.kind, n.mapped), self._neutral(n).text) for n, _ in totals]
-        last = code.loop(turns // together, body, start)
+            types = [code.type_of(node.kind, node.mapped) for node, _ in totals]
+            last = code.loop(repetitions, body, list(zip(types, last, strict=True)))
         for (node, index), name in zip(totals, last, strict=True):
             self._known[node.number, index] = Register(name, node.kind, node.mapped)
+
+    def _side_by_side(
+        self,
+        turns: Sequence[str],
+        carried: Sequence[str],
+        computed: Sequence[Node],
+        totals: Sequence[tuple[Node, Index]],
+        sinks: Sequence[tuple[Node, Memory]],
+    ) -> list[str]:
+        """A few turns at a time: each number of all of them before the next one."""
+        code = self.code
+        scopes: list[tuple[str, dict[Any, Any]]] = [(turn, {}) for turn in turns]
+        for node in computed:  # In order, so that none asks for one that asks for another and so on.
+            for index in self.indices(node):
+                for self._turn, self._scope in scopes:
+                    self.value(node, index)
+        for node, memory in sinks:
+            for index in self.indices(node):
+                for self._turn, self._scope in scopes:
+                    code.store(memory, self.element(node, index), self.value(node, index))
+        results = []
+        for (node, index), name in zip(totals, carried, strict=True):
+            total = Register(name, node.kind, node.mapped)
+            for self._turn, self._scope in scopes:
+                for term in self.terms(node, index):
+                    total = self.accumulate(node, total, term)
+            results.append((code.spread(total) if node.mapped else total).text)
+        self._scope = None
+        return results
 
     def _neutral(self, node: Node) -> Register:
         if node.operation == "argmax" or (node.operation in ("reduce_max", "reduce_min") and node.kind != "float"):

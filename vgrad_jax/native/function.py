@@ -103,6 +103,31 @@ def _write_straight(
     Emitter(code, scratch, places, machine().sums).emit([(known[v], memory) for v, memory in wanted.items()])
 
 
+class _State:
+    """What a scan carries from turn to turn and reads: written to one half of a piece of memory, read from the other.
+
+    Args:
+        scratch: where the memory is.
+        variables: place among the scan's arguments to the variable, and whether it differs from lane to lane.
+    """
+
+    def __init__(self, code: Code, scratch: Scratch, variables: Mapping[int, tuple[Any, bool]]) -> None:
+        self.code, begin = code, scratch.bytes
+        self._places = {}
+        for place, (variable, mapped) in variables.items():
+            offset = scratch.bytes - begin
+            self._places[place] = offset, scratch.array(_kind(variable.aval.dtype), _size(variable), mapped)
+        self.halves = [code.bytes_on(scratch.pointer, begin), code.bytes_on(scratch.pointer, scratch.bytes)]
+        scratch.bytes += scratch.bytes - begin
+
+    def within(self, half: str) -> dict[int, Memory]:
+        """The arrays in the half that a pointer points to."""
+        return {
+            place: memory._replace(pointer=self.code.bytes_on(half, offset))
+            for place, (offset, memory) in self._places.items()
+        }
+
+
 def _write_scan(
     code: Code, scratch: Scratch, equation: JaxprEqn, given: Mapping[Any, Memory], wanted: Mapping[Any, Memory]
 ) -> None:
@@ -111,52 +136,46 @@ def _write_scan(
     stop = start + parameters["num_carry"]
     flags = [not isinstance(v, Literal) and given[v].lanes > 0 for v in equation.invars]
     flags[start:stop] = mapped_results(equation, flags)[: stop - start]
-    # The state of a turn is read from one place and written to the other; what no turn reads stays where it is wanted.
-    state = [place for place in range(start, stop) if _is_read(jaxpr, jaxpr.invars[place])]
-    begin, one, offsets = scratch.bytes, {}, {}
-    for place in state:
-        offsets[place] = str(scratch.bytes - begin)
-        one[place] = scratch.array(_kind(jaxpr.invars[place].aval.dtype), _size(jaxpr.invars[place]), flags[place])
-    size = scratch.bytes - begin
-    scratch.bytes += size
-    for place, memory in one.items():
+    # What no turn reads needs no place of its own: each turn writes it to where the last one's is wanted.
+    carried = {p: (jaxpr.invars[p], flags[p]) for p in range(start, stop) if _is_read(jaxpr, jaxpr.invars[p])}
+    state = _State(code, scratch, carried)
+    for place, memory in state.within(state.halves[0]).items():
         outer = equation.invars[place]
         _copy(code, read({}, outer) if isinstance(outer, Literal) else given[outer], memory, _size(outer))
     taken = scratch.bytes
 
-    def body(turn: str, pointers: list[str]) -> list[str]:
+    def body(turn: str, halves: list[str]) -> list[str]:
         scratch.bytes = taken
         if parameters["reverse"]:
             turn = code.line(f"sub i64 {length - 1}, {turn}")
-        before, after = pointers
-        memories = {p: one[p]._replace(pointer=code.offset(before, offsets[p], "bool")) for p in state}
+        before, after = map(state.within, halves)
         nodes, places = [], {}
         for place, (variable, outer) in enumerate(zip(jaxpr.invars, equation.invars, strict=True)):
-            if isinstance(outer, Literal) and not start <= place < stop:
+            is_state = start <= place < stop
+            if isinstance(outer, Literal) and not is_state:
                 nodes.append(read({}, outer))
                 continue
             nodes.append(leaf(variable.aval, flags[place]))
-            if place >= stop:
-                memories[place] = _row(code, given[outer], turn, _size(variable))
-            elif place < start:
-                memories[place] = given[outer]
-            if place in memories:
-                places[nodes[-1].number] = memories[place]
+            if not is_state:
+                memory = given[outer]
+                places[nodes[-1].number] = memory if place < start else _row(code, memory, turn, _size(variable))
+            elif place in before:
+                places[nodes[-1].number] = before[place]
+        sinks = []
         results = flatten(jaxpr, parameters["jaxpr"].consts, nodes)
-        sinks = [(results[p - start], one[p]._replace(pointer=code.offset(after, offsets[p], "bool"))) for p in state]
         for place, (variable, node) in enumerate(zip(equation.outvars, results, strict=True), start):
-            if variable in wanted and place not in one:
+            if place in after:
+                sinks.append((node, after[place]))
+            elif variable in wanted:
                 memory = wanted[variable]
                 sinks.append((node, memory if place < stop else _row(code, memory, turn, node.size)))
         Emitter(code, scratch, places, machine().sums).emit(sinks)
-        return [after, before]
+        return halves[::-1]
 
-    halves = [("ptr", code.offset(scratch.pointer, str(place), "bool")) for place in (begin, begin + size)]
-    last, _ = code.loop(length, body, halves)
-    for place in state:
+    last, _ = code.loop(length, body, [("ptr", half) for half in state.halves])
+    for place, memory in state.within(last).items():
         variable = equation.outvars[place - start]
         if variable in wanted:
-            memory = one[place]._replace(pointer=code.offset(last, offsets[place], "bool"))
             _copy(code, memory, wanted[variable], _size(variable))
 
 

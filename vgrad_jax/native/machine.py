@@ -30,7 +30,8 @@ VERSION, TRAITS = 24, 32
 """Bytes in that place to the version, 0.1, and to the traits, none."""
 
 STACK = '"frame-pointer"="all" "stackrealign"'
-"""Registers that are put on the stack begin at their own size: across cache lines they take twice the time."""
+"""Registers that are put on the stack begin at their own size: across cache lines they take twice the time. LLVM can
+only see to it where a frame pointer is kept."""
 
 
 class Machine(NamedTuple):

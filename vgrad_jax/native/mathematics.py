@@ -196,7 +196,7 @@ def log1p(code: Code, x: Register) -> Register:
     )
     value = add(code, multiply(code, multiply(code, value, rest), rest), rest)
     number = multiply(code, code.cast("sitofp", exponent, "float"), 2.0**-23)
-    value = add(code, multiply(code, number, 0.693147182), value)
+    value = code.intrinsic("copysign", add(code, multiply(code, number, 0.693147182), value), x)
     value = code.select(compare(code, "olt", x, float("inf")), value, x)
     outside = code.select(compare(code, "oeq", x, -1.0), *_constants(code, float("-inf"), float("nan")))
     return code.select(compare(code, "ole", x, -1.0), outside, value)

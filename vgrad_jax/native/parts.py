@@ -39,7 +39,8 @@ def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int],
     Args:
         nodes: all of the loop's, in order.
         must: numbers of those that are kept anyway.
-        ends: numbers of those that a part ends with if it can; a very long one ends anywhere.
+        ends: numbers of those that a part ends with if it can. A long one ends anywhere if its numbers do not wait
+            for each other, and a very long one in any case.
         memory: numbers of those that are in memory before.
     """
     parts = [Part([], set())]
@@ -113,12 +114,15 @@ def number_by_number(nodes: Sequence[Node]) -> list[list[Node]]:
 def turns_together(nodes: Sequence[Node], turns: int) -> int:
     """How many turns of a loop are computed side by side, so that one has not to wait for the numbers of another.
 
+    A number near the best that divides the turns evenly, where there is one.
+
     Args:
         nodes: what a turn computes, in order.
-        turns: of the loop; they are divided evenly.
+        turns: of the loop.
     """
-    wanted = ENOUGH / _at_a_time(nodes)
-    return min((n for n in range(1, 9) if turns % n == 0), key=lambda n: (abs(n - wanted), n))
+    wanted = max(ENOUGH / _at_a_time(nodes), 1.0)
+    even = [n for n in range(1, turns + 1) if turns % n == 0 and wanted / 1.6 <= n <= wanted * 1.6]
+    return min(even, key=lambda n: (abs(n - wanted), n), default=min(round(wanted), turns))
 
 
 def _at_a_time(nodes: Sequence[Node]) -> float:

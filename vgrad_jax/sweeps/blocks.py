@@ -9,9 +9,9 @@ import numpy as np
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps.devices import devices_for
 from vgrad_jax.sweeps.engine import ENGINES, train_seeds
-from vgrad_jax.sweeps.memory import Target
 from vgrad_jax.sweeps.plan import Block
 from vgrad_jax.sweeps.results import parameter_names, variables_of
+from vgrad_jax.sweeps.target import Target
 
 __all__ = ["Training", "fill"]
 

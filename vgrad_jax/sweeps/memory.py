@@ -1,33 +1,16 @@
 """Results in memory: what a sweep without a folder fills."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.sweeps.results import VARIABLES
+from vgrad_jax.sweeps.results import VARIABLES, attributes_of, own_layers, shapes
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Memory", "Target"]
-
-
-@runtime_checkable
-class Target(Protocol):
-    """Where a sweep's runs go: a `Store`, or `Memory`."""
-
-    def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Whether each run is there: `(arm, seed)`, for the seeds `start` to `stop`."""
-
-    def converged(self, arm: int, stop: int) -> np.ndarray:
-        """Whether each of an arm's first runs converged: `(seed,)`, for those that are there."""
-
-    def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
-        """Write runs `start` to `stop` of an arm."""
-
-    def dataset(self) -> "xarray.Dataset":
-        """The results so far."""
+__all__ = ["Memory"]
 
 
 class Memory:
@@ -43,11 +26,9 @@ class Memory:
         self, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any], block: int
     ) -> None:
         self.coordinates, self.attributes = coordinates, {**attributes, "block": block}
-        sizes = {dimension: len(values) for dimension, values in coordinates.values()}
         self.arrays = {
-            name: np.full([sizes[one] for one in variable.dims], variable.fill, _dtype(variable.dtype))
-            for name, variable in VARIABLES.items()
-            if all(one in sizes for one in variable.dims)
+            name: np.full(shape, VARIABLES[name].fill, _dtype(VARIABLES[name].dtype))
+            for name, shape in shapes(coordinates).items()
         }
 
     def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -59,10 +40,9 @@ class Memory:
         return self.arrays["converged"][arm, :stop].copy()
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
-        """As in `Target`; arms with fewer layers leave the last ones as they were."""
+        """As in `Target`."""
         for name, values in variables.items():
-            place = self.arrays[name][arm, start:stop]
-            place[tuple(map(slice, values.shape))] = values
+            self.arrays[name][arm, start:stop][own_layers(name, values)] = values
         self.arrays["completed"][arm, start:stop] = True
 
     def dataset(self) -> "xarray.Dataset":
@@ -70,11 +50,7 @@ class Memory:
         import xarray
 
         variables = {
-            name: xarray.Variable(
-                VARIABLES[name].dims,
-                values,
-                {"description": VARIABLES[name].description, "units": VARIABLES[name].units},
-            )
+            name: xarray.Variable(VARIABLES[name].dims, values, attributes_of(name))
             for name, values in self.arrays.items()
         }
         labels = {

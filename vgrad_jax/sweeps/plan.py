@@ -65,7 +65,7 @@ class Plan(NamedTuple):
     block_bytes: int
     """Size of the largest arm's results of a block, before compression."""
     result_bytes: int
-    """Size of all results, before compression."""
+    """Size of all results: before compression, or in memory, where every arm has room for the most layers."""
     resident_bytes: int = 0
     """Memory of the process when the plan was made."""
     in_memory: bool = False
@@ -91,9 +91,11 @@ class Plan(NamedTuple):
 
         With a store it does not depend on the number of seeds; in memory the results are added.
         """
-        kept = self.result_bytes if self.in_memory else 0
-        # A block's results are there twice while they are packed.
-        return self.resident_bytes + LIBRARIES + self.training_bytes + 2 * self.workers * self.block_bytes + kept
+        if self.in_memory:
+            held = self.workers * self.block_bytes + self.result_bytes
+        else:
+            held = 2 * self.workers * self.block_bytes  # Packed beside what is packed.
+        return self.resident_bytes + LIBRARIES + self.training_bytes + held
 
     def stored_as(self, chunk: int, block: int, engines: Mapping[str, str]) -> "Plan":
         """The plan for a store that was laid out before."""
@@ -127,7 +129,7 @@ class Plan(NamedTuple):
         return (
             f"{len(self.arms)} arms x {self.num_seeds} seeds = {len(self.arms) * self.num_seeds} trainings, "
             f"{self.chunk} seeds a chunk, {self.workers} chunks {where}; estimated peak memory {memory}; results "
-            f"{_megabytes(self.result_bytes)} before compression{stopping}"
+            f"{_megabytes(self.result_bytes)} {'in memory' if self.in_memory else 'before compression'}{stopping}"
         )
 
 
@@ -193,7 +195,7 @@ def make_plan(
         workers=workers,
         chunk_bytes=chunk * devices * trained,
         block_bytes=min(block, num_seeds) * max(outputs),
-        result_bytes=sum(outputs) * num_seeds,
+        result_bytes=(len(arms) * max(outputs) if in_memory else sum(outputs)) * num_seeds,
         resident_bytes=psutil.Process().memory_info().rss,
         in_memory=in_memory,
         on_cluster=on_cluster,

@@ -11,7 +11,17 @@ from vgrad_jax.nets.mlp import Params
 from vgrad_jax.training.convergence import Outcome
 from vgrad_jax.training.run import History
 
-__all__ = ["OUTCOME_NAMES", "VARIABLES", "Variable", "coordinates", "parameter_names", "variables_of"]
+__all__ = [
+    "OUTCOME_NAMES",
+    "VARIABLES",
+    "Variable",
+    "attributes_of",
+    "coordinates",
+    "own_layers",
+    "parameter_names",
+    "shapes",
+    "variables_of",
+]
 
 OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
 """`Outcome` to the word in the results: "converged", "not_converged" or "diverged"."""
@@ -112,6 +122,29 @@ def coordinates(
         names = sorted({name for sizes in widths.values() for name in parameter_names(sizes)}, key=_natural)
         found["parameter"] = ("parameter", np.asarray(names))
     return found
+
+
+def shapes(labels: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, tuple[int, ...]]:
+    """The shape of each variable that there is with these coordinates."""
+    sizes = {dimension: len(values) for dimension, values in labels.values()}
+    return {
+        name: tuple(sizes[dimension] for dimension in variable.dims)
+        for name, variable in VARIABLES.items()
+        if all(dimension in sizes for dimension in variable.dims)
+    }
+
+
+def attributes_of(name: str) -> dict[str, Any]:
+    """What is written beside a variable."""
+    return {"description": VARIABLES[name].description, "units": VARIABLES[name].units}
+
+
+def own_layers(name: str, values: np.ndarray) -> tuple[slice, ...]:
+    """Where an arm's runs go within a variable, seeds first: an arm may have fewer layers than others."""
+    place = [slice(None)] * values.ndim
+    if VARIABLES[name].dims[-1] == "layer":
+        place[-1] = slice(values.shape[-1])
+    return tuple(place)
 
 
 def parameter_names(widths: Sequence[int]) -> list[str]:

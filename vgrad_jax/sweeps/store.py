@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.sweeps.results import VARIABLES
+from vgrad_jax.sweeps.results import VARIABLES, attributes_of, own_layers, shapes
 from vgrad_jax.sweeps.study import check_versions, difference
 
 if TYPE_CHECKING:
@@ -160,9 +160,7 @@ class Store:
         """
         try:
             for name, values in variables.items():
-                array = self._array(name)
-                layers = (slice(values.shape[2]),) if VARIABLES[name].dims[-1] == "layer" else ()
-                array[(arm, slice(start, stop), *(slice(None),) * (array.ndim - 2 - len(layers)), *layers)] = values
+                self._array(name)[(arm, slice(start, stop), *own_layers(name, values)[1:])] = values
             self._array("completed")[arm, start:stop] = True
         except OSError as error:
             raise InputError(
@@ -234,7 +232,6 @@ def _array(group: "zarr.Group", name: str) -> Any:
 
 
 def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarray]], block: int) -> None:
-    sizes = {dimension: len(values) for dimension, values in coordinates.values()}
     for name, (dimension, values) in coordinates.items():
         array = group.create_array(
             name,
@@ -245,20 +242,18 @@ def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarra
             dimension_names=(dimension,),
         )
         array[:] = values
-    for name, variable in VARIABLES.items():
-        if all(dimension in sizes for dimension in variable.dims):
-            shape = tuple(sizes[dimension] for dimension in variable.dims)
-            chunks, shards = _pieces(shape, block)
-            group.create_array(
-                name,
-                shape=shape,
-                chunks=chunks,
-                shards=shards,
-                dtype=variable.dtype,
-                fill_value=variable.fill,
-                dimension_names=variable.dims,
-                attributes={"description": variable.description, "units": variable.units},
-            )
+    for name, shape in shapes(coordinates).items():
+        chunks, shards = _pieces(shape, block)
+        group.create_array(
+            name,
+            shape=shape,
+            chunks=chunks,
+            shards=shards,
+            dtype=VARIABLES[name].dtype,
+            fill_value=VARIABLES[name].fill,
+            dimension_names=VARIABLES[name].dims,
+            attributes=attributes_of(name),
+        )
 
 
 def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

@@ -23,11 +23,12 @@ from vgrad_jax.sweeps.blocks import Training, fill
 from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
 from vgrad_jax.sweeps.engine import ENGINES
 from vgrad_jax.sweeps.lock import only_writer
-from vgrad_jax.sweeps.memory import Memory, Target
+from vgrad_jax.sweeps.memory import Memory
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.progress import progress_bar
 from vgrad_jax.sweeps.results import coordinates
 from vgrad_jax.sweeps.store import Store
+from vgrad_jax.sweeps.target import Target
 from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
@@ -139,9 +140,7 @@ def sweep(
         if store is None:
             target = Memory(labels, _attributes(study, plan), plan.block)
         elif resume and Path(store).exists():
-            target = held = Store.resume(store, study, num_seeds)
-            held.set_precision(precision)
-            plan = plan.stored_as(held.chunk, held.block, held.engines)
+            target, plan = _resumed(store, study, plan)
         else:
             target = Store.create(store, labels, _attributes(study, plan), plan.block)
         training = Training(
@@ -175,6 +174,13 @@ def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
         "chunk": plan.chunk,
         "precision": plan.precision,
     }
+
+
+def _resumed(path: str | Path, study: Mapping[str, Any], plan: Plan) -> tuple[Store, Plan]:
+    """A store that was laid out before, and the plan to go on with it."""
+    held = Store.resume(path, study, plan.num_seeds)
+    held.set_precision(plan.precision)
+    return held, plan.stored_as(held.chunk, held.block, held.engines)
 
 
 def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
