@@ -94,15 +94,17 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         NotInLanesError: the training does something in a loop that there is no native code for.
     """
     initial = _initial(experiment, fingerprint)
-    settings = {name: jnp.full(LANES, value) for name, value in settings_of(experiment).items()}
-    groups = []
-    for start in range(0, len(keys), LANES):
-        group = keys[jnp.minimum(jnp.arange(start, start + LANES), len(keys) - 1)]
+    settings = {name: np.full(LANES, value) for name, value in settings_of(experiment).items()}
+
+    def train_group(group: jax.Array) -> History:
         arguments = (initial(group), group, settings)
-        groups.append(_lanes_program(structure_of(experiment), fingerprint, arguments)(*arguments))
-    if len(groups) == 1 and len(keys) == LANES:
-        return groups[0]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *groups)
+        return _lanes_program(structure_of(experiment), fingerprint, arguments)(*arguments)
+
+    if len(keys) == LANES:  # As a rule: what is below has programs of its own for taking apart and putting together.
+        return train_group(keys)
+    starts = range(0, len(keys), LANES)
+    histories = [train_group(keys[np.minimum(np.arange(s, s + LANES), len(keys) - 1)]) for s in starts]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *histories)
 
 
 def auto(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
