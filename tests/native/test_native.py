@@ -1,92 +1,19 @@
-"""Native code against NumPy, SciPy and `vmap`: each elementary function, each operation, and how loops are divided."""
+"""Native code against `vmap`: each operation, and loops."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.special
 
+from tests.native.compared import LANES, assert_same, native, normal
 from vgrad_jax.native import parts
 from vgrad_jax.native.code import Code
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES
 from vgrad_jax.native.emit import RULES
-from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES, Node
+from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
 from vgrad_jax.native.machine import Machine
-from vgrad_jax.native.parts import number_by_number, turns_together
 from vgrad_jax.native.views import VIEWS
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
-
-LANES = 32
-SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, -1e-30, 3e38, -3e38], np.float32)
-FUNCTIONS = {
-    "tanh": (jnp.tanh, np.tanh, (-12, 12), 6),
-    "exp": (jnp.exp, np.exp, (-86.6, 88.7), 2),
-    "expm1": (jnp.expm1, np.expm1, (-20, 80), 8),
-    "log": (jnp.log, np.log, (1e-37, 100), 2),
-    "log1p": (jnp.log1p, np.log1p, (-0.999, 100), 2),
-    "logistic": (jax.nn.sigmoid, scipy.special.expit, (-80, 80), 4),
-    "erf": (jax.scipy.special.erf, scipy.special.erf, (-5, 5), 6),
-    "sqrt": (jnp.sqrt, np.sqrt, (0, 1e6), 1),
-    "rsqrt": (jax.lax.rsqrt, lambda x: 1 / np.sqrt(x), (1e-6, 1e6), 2),
-}
-"""Name to the function, the same by another road, where it is looked at, and units in the last place."""
-
-
-def native(function, *arguments):
-    """The function by native code; an error if XLA had to do a part of it."""
-
-    def in_a_loop(*arguments):
-        return jax.lax.scan(lambda nothing, _: (nothing, function(*arguments)), 0, None, length=1)[1]
-
-    return jax.tree.map(lambda leaf: leaf[0], jax.jit(over_lanes(in_a_loop))(*arguments))
-
-
-def assert_same(function, *arguments, rtol=1e-5, atol=1e-6):
-    found = native(function, *arguments)
-    expected = jax.jit(jax.vmap(function, in_axes=-1, out_axes=-1))(*arguments)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        assert a.dtype == b.dtype
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
-
-
-def normal(*shape, key=0):
-    return jax.random.normal(jax.random.key(key), (*shape, LANES))
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_elementary_functions_are_those_of_double_precision(name):
-    function, exact, (low, high), units = FUNCTIONS[name]
-    near_zero = np.geomspace(1e-6, 1, 1000)
-    x = np.concatenate([np.linspace(low, high, 4000), near_zero, -near_zero]).astype(np.float32)
-    x = np.resize(x[(x >= low) & (x <= high)], (6400 // LANES, LANES))  # All of them, and some again.
-    found, expected = np.asarray(native(function, jnp.asarray(x))), exact(x.astype(np.float64))
-    last_place = np.spacing(np.abs(expected).astype(np.float32))
-    assert np.max(np.abs(found - expected) / last_place) <= units
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_elementary_functions_of_special_numbers(name):
-    function, exact, *_ = FUNCTIONS[name]
-    x = np.resize(SPECIAL, (1, LANES))
-    with np.errstate(all="ignore"):
-        expected = exact(x.astype(np.float64)).astype(np.float32)
-    np.testing.assert_allclose(native(function, jnp.asarray(x)), expected, rtol=1e-6, atol=1e-37)
-
-
-def test_log1p_of_all_magnitudes():
-    large, near_minus_one = np.geomspace(100, 3e38, 1600), -1 + np.geomspace(2.0**-24, 1e-3, 1600)
-    x = np.concatenate([large, near_minus_one]).astype(np.float32).reshape(100, LANES)
-    np.testing.assert_allclose(native(jnp.log1p, jnp.asarray(x)), np.log1p(x.astype(np.float64)), rtol=3e-7)
-    assert np.signbit(native(jnp.log1p, jnp.full((1, LANES), -0.0))).all()
-
-
-def test_tanh_saturates_at_exactly_one():
-    """Its slope there is zero, and a gradient of zero is told from a small one."""
-    x = jnp.linspace(9.02, 100, 50 * LANES).reshape(50, LANES)
-    assert (native(jnp.tanh, x) == 1).all()
-    assert (native(jnp.tanh, -x) == -1).all()
-    near = jnp.linspace(7, 9.02, 50 * LANES).reshape(50, LANES)
-    assert (native(jnp.tanh, near) <= 1).all()
 
 
 def test_every_operation_has_code():
@@ -291,25 +218,6 @@ def test_a_loop_that_only_moves_numbers():
     assert_same(lambda x: (x[:, None, :], x.T, x.sum(0)), normal(200, 3), rtol=1e-4)
 
 
-def chain(length):
-    """Nodes of a loop of 37 turns, each computed from the one before."""
-    x = Node("leaf", (), (37,), "float", True, {})
-    nodes = [Node("add", (x, x), (37,), "float", True, {})]
-    for _ in range(length - 1):
-        nodes.append(Node("mul", (nodes[-1], x), (37,), "float", True, {}))
-    for node in (x, *nodes):
-        node.axes, node.loop = [0], 0
-    return nodes
-
-
-def test_turns_whose_numbers_wait_for_each_other_are_computed_side_by_side():
-    nodes = chain(20)
-    assert [turns_together(nodes, turns) for turns in (37, 36, 25, 2, 1)] == [4, 4, 5, 2, 1]
-    side_by_side = [node for group in zip(chain(5), chain(5), chain(5), chain(5), strict=True) for node in group]
-    assert turns_together(side_by_side, 36) == 1
-    assert turns_together([], 36) == 1
-
-
 @pytest.mark.parametrize("turns", [1, 2, 3, 5, 7, 31, 37])
 def test_turns_side_by_side_and_those_that_are_left(turns):
     def long_chain(x):
@@ -318,29 +226,6 @@ def test_turns_side_by_side_and_those_that_are_left(turns):
         return x, x.sum(), (x > 0).sum()
 
     assert_same(long_chain, normal(turns))
-
-
-def test_what_does_not_loop_is_computed_number_by_number():
-    """An update's operations on one shape are one group, after the norm that all of them need."""
-
-    def node(operation, shape, *inputs):
-        return Node(operation, inputs, shape, "float", True, {"axes": (0,)} if operation == "reduce_sum" else {})
-
-    w, b = node("leaf", (5,)), node("leaf", (3,))
-    squares, others = node("square", (5,), w), node("square", (3,), b)
-    norm = node("add", (), node("reduce_sum", (), squares), node("reduce_sum", (), others))
-    scaled, next_w, next_b = node("div", (5,), w, norm), None, node("div", (3,), b, norm)
-    next_w = node("sub", (5,), w, scaled)
-    order = [squares, others, *norm.inputs, norm, scaled, next_b, next_w]
-    groups = number_by_number(order)
-    assert [scaled, next_w] in groups
-    assert [next_b] in groups
-    place = {one.number: index for index, group in enumerate(groups) for one in group}
-    assert len(place) == len(order)
-    for one in order:
-        for before in one.inputs:
-            if before.inputs:
-                assert place[before.number] < place[one.number] or before.shape == one.shape
 
 
 def test_a_number_that_is_wanted_twice_and_a_state_that_is_not_wanted_at_all():

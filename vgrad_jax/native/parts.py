@@ -1,5 +1,6 @@
 """How what is computed in a loop is divided among several, and what is kept in memory between them."""
 
+import math
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -121,7 +122,8 @@ def turns_together(nodes: Sequence[Node], turns: int) -> int:
         turns: of the loop.
     """
     wanted = max(ENOUGH / _at_a_time(nodes), 1.0)
-    even = [n for n in range(1, turns + 1) if turns % n == 0 and wanted / 1.6 <= n <= wanted * 1.6]
+    near = range(math.ceil(wanted / 1.6), min(math.floor(wanted * 1.6), turns) + 1)
+    even = [n for n in near if turns % n == 0]
     return min(even, key=lambda n: (abs(n - wanted), n), default=min(round(wanted), turns))
 
 
