@@ -45,11 +45,11 @@ class Case:
 
 
 def cases(question: str, size: str) -> list[Case]:
-    """The cases of a question, by the name of its script without `bench_`; `lanes` is for CPU alone."""
-    grid = _QUESTIONS[question](SIZES.index(size))
-    if jax.default_backend() == "cpu":
-        return grid
-    return [dataclasses.replace(case, engines=("plain",)) for case in grid]
+    """The cases of a question, by the name of its script without `bench_`; on a GPU some have a grid of their own."""
+    level = SIZES.index(size)
+    if jax.default_backend() == "cpu" or not level:
+        return _QUESTIONS[question](level)
+    return _ON_GPU.get(question, _QUESTIONS[question])(level)
 
 
 def _train_step(level: int) -> list[Case]:
@@ -73,6 +73,16 @@ def _seeds(level: int) -> list[Case]:
         grid.append(Case(f"width {width}", seeds=64, width=width, epochs=fewer, rounds=rounds, engines=engines))
     for depth in (20,) if level == 1 else (20, 50):
         grid.append(Case(f"depth {depth}", seeds=64, depth=depth, epochs=epochs // 2, rounds=rounds))
+    return grid
+
+
+def _seeds_on_gpu(level: int) -> list[Case]:
+    epochs, rounds = (0, 100, 500)[level], (0, 1, 3)[level]
+    many = (256, 1024, 4096, 32768) if level == 1 else (1, 32, 256, 1024, 4096, 16384, 32768, 65536)
+    grid = [Case(f"width 5, {n} seeds", seeds=n, epochs=epochs, rounds=rounds) for n in many]
+    for width in (16,) if level == 1 else (16, 32, 64, 128):
+        engines = ("plain", "lanes") if width <= WIDEST_IN_LANES else ("plain",)
+        grid.append(Case(f"width {width}", seeds=4096, width=width, epochs=epochs // 5, rounds=rounds, engines=engines))
     return grid
 
 
@@ -101,3 +111,5 @@ _QUESTIONS = {
     "floor": _floor,
     "scaling": _scaling,
 }
+
+_ON_GPU = {"seeds": _seeds_on_gpu}

@@ -30,7 +30,9 @@ def describe() -> dict[str, Any]:
 
 
 def label() -> str:
-    """The processor and its cores, fit for a file's name."""
+    """The processor and its cores, or the GPU, fit for a file's name."""
+    if jax.default_backend() != "cpu":
+        return "-".join(re.findall("[a-z0-9]+", jax.devices()[0].device_kind.lower()))
     cpu = re.sub(r"\((R|TM)\)|CPU|Processor|@.*", "", _cpu_model())
     return f"{'-'.join(re.findall('[a-z0-9]+', cpu.lower()))}-{cores()}-cores"
 

@@ -1,9 +1,13 @@
 """Native code against `vmap`: each operation, and loops."""
 
+import math
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
 
 from tests.native.compared import LANES, assert_same, native, normal
 from vgrad_jax.native import parts
@@ -11,8 +15,9 @@ from vgrad_jax.native.code import Code
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES
 from vgrad_jax.native.emit import RULES
 from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
-from vgrad_jax.native.machine import Machine
+from vgrad_jax.native.machine import machine
 from vgrad_jax.native.views import VIEWS
+from vgrad_jax.scans import scan_sizes
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 
 
@@ -128,7 +133,7 @@ def test_a_row_of_numbers_that_all_rows_read():
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_registers_of_any_width(width, monkeypatch):
     """Narrower ones than the processor has, or wider, which are then several."""
-    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: Machine(width, 6))
+    monkeypatch.setattr("vgrad_jax.native.function.machine", partial(machine()._replace, width=width, sums=6))
     assert_same(lambda x, y: (jnp.tanh(x @ y), x.T @ x, (x > 0).sum(0)), normal(40, 3), normal(3, 4))
 
 
@@ -191,8 +196,8 @@ def test_a_long_loop_is_divided_and_gives_the_same(monkeypatch):
         return found
 
     monkeypatch.setattr("vgrad_jax.native.emit.divided", counted)
-    for number, long in enumerate((1, 30, 10**9)):
-        monkeypatch.setattr(parts, "LONG", long)
+    for number, long in enumerate((1.0, 30.0, math.inf)):
+        monkeypatch.setattr("vgrad_jax.native.function.machine", partial(machine()._replace, long=long))
         assert_same(function, normal(40, 5), normal(5, 5, key=number), rtol=1e-3, atol=1e-4)
     assert counts[0] > counts[-1] == 1
 
@@ -238,3 +243,27 @@ def test_a_number_that_is_wanted_twice_and_a_state_that_is_not_wanted_at_all():
         return last, rows, jax.lax.scan(lambda state, row: (row.sum(), row), jnp.float32(0), x)
 
     assert_same(function, normal(40, 3))
+
+
+def test_an_operation_that_only_newer_versions_of_jax_have():
+    primitive = Primitive("one_minus_square")
+    primitive.def_abstract_eval(lambda x: x)
+    np.testing.assert_allclose(native(primitive.bind, normal(7)), 1 - normal(7) ** 2, rtol=1e-6, atol=1e-6)
+
+
+def test_a_scan_says_what_it_carries_in_two_ways():
+    class Tree(list):
+        def update(self, leaves):
+            rest = iter(leaves)
+            return Tree([next(rest) for _ in part] for part in self)
+
+        def unpack(self):
+            return tuple(self)
+
+    closed = jax.make_jaxpr(lambda w, x: jax.lax.scan(lambda s, r: ((s[0] * w, s[1]), r), (w, w), (x, x, x)))
+    (equation,) = closed(jnp.float32(1), jnp.zeros(4)).eqns
+    numbers = scan_sizes(equation)
+    assert numbers == (len(equation.invars) - 5, 2)
+    consts, carry = numbers
+    newer = equation.replace(params={"ft_in": Tree([[None] * consts, [None] * carry, [None] * 3])})
+    assert scan_sizes(newer) == numbers

@@ -10,6 +10,7 @@ import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.losses import LOSSES
+from vgrad_jax.native.machine import THREADS
 from vgrad_jax.nets.activations import ACTIVATIONS
 from vgrad_jax.nets.initializers import INITIALIZERS
 from vgrad_jax.nets.mlp import NORMS
@@ -17,6 +18,7 @@ from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.sweeps import engine as engines
 from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine, run_keys
 from vgrad_jax.sweeps.lanes import over_lanes
+from vgrad_jax.sweeps.plan import make_plan
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.records import batch_loss
@@ -242,6 +244,32 @@ def test_the_engine_is_chosen_by_width_seeds_and_chunk():
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(32,))), 128) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(16,) * 5)), 16) == "plain"
     assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(activation=jax.nn.relu)), 128) == "auto"
+
+
+def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
+    article = vg.presets.article()["tanh_he"]
+    datasets = {"arm": vg.load_data(article.data)}
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(engines, "machine", lambda: THREADS)
+    assert choose_engine(article, 4096) == "auto"
+    assert choose_engine(article, 4095) == choose_engine(article, 100_000, chunk=1024) == "plain"
+    assert choose_engine(dataclasses.replace(article, mlp=vg.MLP(hidden=(9,))), 4096) == "plain"
+
+    def plan(seeds, **options):
+        return make_plan({"arm": article}, datasets, seeds, **options)
+
+    assert (plan(100_000).chunk, plan(100_000).engines["arm"]) == (8192, "auto")
+    assert (plan(5000).chunk, plan(1000).chunk, plan(100_000, engine="plain").chunk) == (4096, 1024, 1024)
+    assert plan(1000).engines["arm"] == plan(100_000, chunk=1024).engines["arm"] == "plain"
+    assert plan(100_000).peak_bytes < 2 * 2**30
+    monkeypatch.setattr(engines, "machine", lambda: None)  # Another maker's.
+    assert choose_engine(article, 4096) == "plain"
+
+
+def test_a_machine_without_native_code_is_refused(monkeypatch):
+    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: None)
+    with pytest.raises(engines.NotInLanesError, match="no code for cpu"):
+        jax.jit(over_lanes(lambda x: x + 1))(jnp.zeros(LANES))
 
 
 @pytest.mark.usefixtures("x64")

@@ -18,6 +18,7 @@ from jax.extend import core
 from jaxtyping import PyTree
 
 from vgrad_jax.gradients.stats import size_scale
+from vgrad_jax.scans import scan_sizes
 
 __all__ = ["ForwardStats", "Use", "forward_pass"]
 
@@ -265,7 +266,7 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     """A `lax.scan` with the same body, whose looks are gathered over its steps."""
     parameters = equation.params
     body = parameters["jaxpr"]
-    consts, carried = parameters["num_consts"], parameters["num_carry"]
+    consts, carried = scan_sizes(equation)
     first_x = consts + carried
     over = frozenset(leaf for origin in origins[first_x:] if origin is not None for leaf in origin)
     walk.steps += 1

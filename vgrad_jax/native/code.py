@@ -62,7 +62,14 @@ class Code:
 
     def type_of(self, kind: Kind, vector: bool) -> str:
         """The type of a register."""
-        return f"<{self.width} x {TYPES[kind]}>" if vector else TYPES[kind]
+        return self._lanes_of(TYPES[kind], vector)
+
+    def _lanes_of(self, type_: str, vector: bool) -> str:
+        return f"<{self.width} x {type_}>" if vector and self.width > 1 else type_
+
+    def _suffix(self, vector: bool) -> str:
+        """What LLVM's functions of vectors have in their names."""
+        return f"v{self.width}" if vector and self.width > 1 else ""
 
     def typed(self, register: Register) -> str:
         """The register after its type."""
@@ -83,8 +90,8 @@ class Code:
 
     def spread(self, register: Register) -> Register:
         """One for each lane."""
-        if register.vector:
-            return register
+        if register.vector or self.width == 1:
+            return register._replace(vector=True)
         type_, scalar = self.type_of(register.kind, True), self.typed(register)
         if not register.text.startswith("%"):
             return Register(f"splat ({scalar})", register.kind, True)
@@ -113,7 +120,7 @@ class Code:
     def saturated(self, a: Register, kind: Kind) -> Register:
         """A float as a whole number: the nearest one where it is outside, zero where it is NaN."""
         type_, source = self.type_of(kind, a.vector), self.type_of(a.kind, a.vector)
-        lanes = f"v{self.width}" if a.vector else ""
+        lanes = self._suffix(a.vector)
         name = f"@llvm.fpto{'si' if kind == 'int' else 'ui'}.sat.{lanes}i32.{lanes}f32"
         self.declared[name] = f"declare {type_} {name}({source})"
         return Register(self.line(f"call {type_} {name}({self.typed(a)})"), kind, a.vector)
@@ -131,7 +138,7 @@ class Code:
         same = self.same_form(arguments)
         type_ = self.type_of(same[0].kind, same[0].vector)
         suffix = {"float": "f32"}.get(same[0].kind, "i32")
-        full = f"@llvm.{name}.{f'v{self.width}' if same[0].vector else ''}{suffix}"
+        full = f"@llvm.{name}.{self._suffix(same[0].vector)}{suffix}"
         self.declared[full] = f"declare {type_} {full}({', '.join([type_] * len(same))})"
         text = self.line(f"call {type_} {full}({', '.join(map(self.typed, same))})")
         return Register(text, same[0].kind, same[0].vector)
@@ -159,9 +166,9 @@ class Code:
         vector = memory.lanes > 0
         place = self.offset(memory.pointer, self.integer("mul", element, max(memory.lanes, 1)), memory.kind)
         if memory.kind == "bool":
-            type_ = f"<{self.width} x i8>" if vector else "i8"
+            type_ = self._lanes_of("i8", vector)
             byte = self.line(f"load {type_}, ptr {place}, align 1")
-            zero = "zeroinitializer" if vector else "0"
+            zero = "0" if type_ == "i8" else "zeroinitializer"
             return Register(self.line(f"icmp ne {type_} {byte}, {zero}"), "bool", vector)
         text = self.line(f"load {self.type_of(memory.kind, vector)}, ptr {place}, align 4")
         return Register(text, memory.kind, vector)
@@ -173,7 +180,7 @@ class Code:
         place = self.offset(memory.pointer, self.integer("mul", element, max(memory.lanes, 1)), memory.kind)
         text, align = self.typed(register), 4
         if memory.kind == "bool":
-            type_ = f"<{self.width} x i8>" if register.vector else "i8"
+            type_ = self._lanes_of("i8", register.vector)
             text, align = f"{type_} {self.line(f'zext {text} to {type_}')}", 1
         self.lines.append(f"  store {text}, ptr {place}, align {align}")
 
@@ -221,13 +228,22 @@ class Scratch:
     Args:
         code: where pointers are written.
         pointer: to the memory.
+        lanes: that share it.
+        lane: the first one of a register, if it is not the first of all.
     """
 
-    def __init__(self, code: Code, pointer: str) -> None:
-        self.code, self.pointer, self.bytes = code, pointer, 0
+    def __init__(self, code: Code, pointer: str, lanes: int, lane: str = "0") -> None:
+        self.code, self.pointer, self.lanes, self.lane, self.bytes = code, pointer, lanes, lane, 0
 
     def array(self, kind: Kind, numbers: int, mapped: bool) -> Memory:
         """Room for an array."""
         place = self.bytes
-        self.bytes += -(-4 * numbers * (self.code.width if mapped else 1) // 64) * 64
-        return Memory(self.code.bytes_on(self.pointer, place), kind, self.code.width if mapped else 0)
+        self.bytes += -(-4 * numbers * (self.lanes if mapped else 1) // 64) * 64
+        return self.within(self.pointer, place, kind, mapped)
+
+    def within(self, pointer: str, place: int, kind: Kind, mapped: bool) -> Memory:
+        """An array that begins so many bytes after a pointer."""
+        start = self.code.bytes_on(pointer, place)
+        if not mapped:
+            return Memory(start, kind, 0)
+        return Memory(self.code.offset(start, self.lane, kind), kind, self.lanes)

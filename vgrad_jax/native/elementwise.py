@@ -162,6 +162,7 @@ ELEMENTWISE_RULES: dict[str, Rule] = {
     "mul": _arithmetic("mul"),
     "neg": _negative,
     "not": _not,
+    "one_minus_square": _by(lambda code, x: mathematics.subtract(code, 1.0, mathematics.power(code, x, 2))),  # JAX 0.11
     "or": _binary("or"),
     "pow": _power,
     "rem": _remainder,

@@ -10,13 +10,11 @@ from vgrad_jax.native.code import Code, Memory, Register, Scratch
 from vgrad_jax.native.dimensions import TURN, Dimensions, Index, has_loop, leaves
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES, arithmetic, larger, smaller
 from vgrad_jax.native.graph import Node, NotNativeError
+from vgrad_jax.native.machine import Machine
 from vgrad_jax.native.parts import divided, number_by_number, read_after, turns_together
 from vgrad_jax.native.views import VIEWS
 
 __all__ = ["Emitter"]
-
-FEW_SUMS = 8
-"""Numbers that may be added up in the loop that computes what is added."""
 
 
 class Emitter:
@@ -24,13 +22,13 @@ class Emitter:
 
     Args:
         code: where to.
+        machine: what it is written for.
         scratch: for what is needed between loops.
         places: where the leaves are, by their numbers.
-        sums: registers that may hold sums over a loop.
     """
 
-    def __init__(self, code: Code, scratch: Scratch, places: Mapping[int, Memory], sums: int) -> None:
-        self.code, self.scratch, self.sums = code, scratch, sums
+    def __init__(self, code: Code, machine: Machine, scratch: Scratch, places: Mapping[int, Memory]) -> None:
+        self.code, self.machine, self.scratch = code, machine, scratch
         self.memory = dict(places)
         self._known: dict[tuple[int, Index], Register] = {}
         self._stored: set[int] = set()
@@ -41,17 +39,26 @@ class Emitter:
         """Write what computes some nodes and puts them into memory."""
         self.dimensions = Dimensions([node for node, _ in sinks])
         nodes = self.dimensions.nodes
-        kept = read_after(nodes) | {node.number for node, _ in sinks if has_loop(node) and node.inputs}
         loops = sorted({node.loop for node in nodes if node.loop is not None})
-        for stage in range(max((node.stage for node in nodes), default=0) + 1):
+        stages = range(max((node.stage for node in nodes), default=0) + 1)
+        over = {
+            (loop, stage): [
+                n for n in nodes if n.loop == loop and n.stage == stage + 1 and n.inputs and _over_a_loop(n)
+            ]
+            for loop in loops
+            for stage in stages
+        }
+        beside = {node.number for some in over.values() for node in self._beside(some)}
+        kept = read_after(nodes, beside) | {node.number for node, _ in sinks if has_loop(node) and node.inputs}
+        for stage in stages:
             here = [node for node in nodes if node.stage == stage and (node.inputs or node.operation == "iota")]
             self._emit_straight([node for node in here if not has_loop(node) and not _over_a_loop(node)], sinks)
             for loop in loops:
                 here = [node for node in nodes if node.loop == loop and node.inputs]
                 computed = [node for node in here if has_loop(node) and node.stage == stage]
-                over = [node for node in here if _over_a_loop(node) and node.stage == stage + 1]
                 direct = [(n, m) for n, m in sinks if n.loop == loop and has_loop(n) and n.stage == stage]
-                self._emit_loop(loop, computed, [node for node in computed if node.number in kept], over, direct)
+                must = {node.number for node in computed if node.number in kept}
+                self._emit_loop(loop, computed, must, over[loop, stage], beside, direct)
         for node, memory in sinks:
             if not has_loop(node) and node.number not in self._stored:
                 for index in self.indices(node):
@@ -72,19 +79,17 @@ class Emitter:
         self,
         loop: int,
         computed: Sequence[Node],
-        stored: Sequence[Node],
+        must: set[int],
         over: Sequence[Node],
+        beside: set[int],
         direct: Sequence[tuple[Node, Memory]],
     ) -> None:
-        few: list[Node] = []
-        many: list[Node] = []
-        for node in over:
-            direct_sum = node.operation != "dot_general" and sum(n.size for n in few) + node.size <= FEW_SUMS
-            (few if direct_sum else many).append(node)
+        few = [node for node in over if node.number in beside]
+        many = [node for node in over if node.number not in beside]
         sinks = list(direct)
-        must = {node.number for node in stored}
         ends = must | {one.number for node in few for one in node.inputs}
-        for part in divided(computed, must, ends, self.memory):
+        parts = divided(computed, must, ends, self.memory, self.machine.long)
+        for part in parts:
             here = {node.number for node in part.computed}
             placed = {}
             for node in part.computed:
@@ -93,8 +98,9 @@ class Emitter:
                     placed[node.number] = own[0] if own else self.scratch.array(node.kind, node.size, node.mapped)
                     if not own:
                         sinks.append((node, placed[node.number]))
-            totals = [(n, i) for n in few if n.inputs[0].number in here for i in self.indices(n)]
-            few = [n for n in few if n.inputs[0].number not in here]
+            now = [n for n in few if (part is parts[-1] if _is_product(n) else n.inputs[0].number in here)]
+            totals = [(node, index) for node in now for index in self.indices(node)]
+            few = [node for node in few if node not in now]
             some = [sink for sink in sinks if sink[0].number in here]
             sinks = [sink for sink in sinks if sink[0].number not in here]
             if some or totals:
@@ -104,8 +110,17 @@ class Emitter:
         if left or sinks:  # Of what is in memory already.
             self._turns(loop, (), left, sinks)
         sums = [(node, index) for node in many for index in self.indices(node)]
-        for start in range(0, len(sums), self.sums):
-            self._turns(loop, (), sums[start : start + self.sums], ())
+        for start in range(0, len(sums), self.machine.sums):
+            self._turns(loop, (), sums[start : start + self.machine.sums], ())
+
+    def _beside(self, over: Sequence[Node]) -> list[Node]:
+        """Which sums over a loop are added up where what is added is computed."""
+        few: list[Node] = []
+        for node in over:
+            room = sum(one.size for one in few) + node.size <= self.machine.sums_beside
+            if room and (self.machine.products_beside or not _is_product(node)):
+                few.append(node)
+        return few
 
     def _turns(
         self,
@@ -262,6 +277,10 @@ class Emitter:
         return code.binary(instruction, total, term[0])
 
 
+def _is_product(node: Node) -> bool:
+    return node.operation == "dot_general"
+
+
 def _over_a_loop(node: Node) -> bool:
     return any(leaves(one, node) for one in node.inputs)
 
@@ -313,9 +332,9 @@ def _gather(emitter: Emitter, node: Node, index: Index) -> Register:
     row = smaller(code, larger(code, row, code.constant(0, "int")), code.constant(table.shape[0] - 1, "int"))
     element = code.binary("add", code.binary("mul", row, code.constant(width, "int")), code.constant(column, "int"))
     type_, scalar = code.type_of(table.kind, True), code.type_of(table.kind, False)
-    if not element.vector:
+    if not element.vector or code.width == 1:
         far = code.line(f"sext i32 {element.text} to i64")
-        return code.load(memory, far)
+        return code.load(memory, far)._replace(vector=element.vector)
     places = code.line(f"getelementptr {scalar}, ptr {memory.pointer}, {code.typed(element)}")
     suffix = "f32" if table.kind == "float" else "i32"
     pointers, all_lanes = f"<{code.width} x ptr>", f"<{code.width} x i1>"

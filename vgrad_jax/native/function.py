@@ -10,8 +10,11 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from vgrad_jax.native.code import Code, Kind, Memory, Scratch, kind_of
 from vgrad_jax.native.emit import Emitter
+from vgrad_jax.native.gpu import LANE, THREADS, on_gpu
 from vgrad_jax.native.graph import Node, NotNativeError, flatten, leaf, mapped_results, nodes_of, not_native, read
-from vgrad_jax.native.machine import machine, register
+from vgrad_jax.native.machine import Machine, machine
+from vgrad_jax.native.processor import on_processor
+from vgrad_jax.scans import scan_sizes
 
 __all__ = ["Argument", "native_call"]
 
@@ -43,33 +46,44 @@ def native_call(
     Raises:
         NotNativeError: there is no code for something.
     """
-    width = machine().width
-    if lanes % width:
-        raise NotNativeError(f"{lanes} lanes do not fill registers of {width}")
+    processor = machine()
+    if processor is None:
+        raise NotNativeError(f"no code for {jax.default_backend()}")
+    least = THREADS if processor.platform == "gpu" else processor.width
+    if lanes % least:
+        raise NotNativeError(f"{lanes} lanes do not fill registers, or blocks of threads, of {least}")
     for equation in equations:
         reason = not_native(equation)
         if reason is not None:
             raise NotNativeError(reason)
-    code = Code(width)
-    scratch = Scratch(code, "%scratch")
     into, out = [f"%in{n}" for n in range(len(inputs))], [f"%out{n}" for n in range(len(outputs))]
+    code = Code(processor.width)
 
-    def one_register(turn: str, _: list[str]) -> list[str]:
-        moved = code.integer("mul", turn, width)
+    def write(scratch: Scratch, lane: str) -> None:
         memory = [
-            _memory(code, pointer, moved, argument, lanes)
+            _memory(code, pointer, lane, argument, lanes)
             for pointer, argument in zip([*into, *out], [*inputs.values(), *outputs.values()], strict=True)
         ]
         given = dict(zip(inputs, memory, strict=False))
         wanted = dict(zip(outputs, memory[len(inputs) :], strict=True))
         if equations[0].primitive.name == "scan":
-            _write_scan(code, scratch, equations[0], given, wanted)
+            _write_scan(code, processor, scratch, equations[0], given, wanted)
         else:
-            _write_straight(code, scratch, equations, given, wanted)
-        return []
+            _write_straight(code, processor, scratch, equations, given, wanted)
 
-    code.loop(lanes // width, one_register)
-    name = register(code, into, [*out, "%scratch"])
+    if processor.platform == "gpu":
+        scratch = Scratch(code, "%scratch", lanes, LANE)
+        write(scratch, LANE)
+        name = on_gpu(code, into, [*out, "%scratch"], lanes)
+    else:
+        scratch = Scratch(code, "%scratch", processor.width)
+
+        def one_register(turn: str, _: list[str]) -> list[str]:
+            write(scratch, code.integer("mul", turn, processor.width))
+            return []
+
+        code.loop(lanes // processor.width, one_register)
+        name = on_processor(code, into, [*out, "%scratch"])
     shapes = [
         jax.ShapeDtypeStruct((*one.shape, *((lanes,) if one.mapped else ())), one.dtype) for one in outputs.values()
     ]
@@ -78,11 +92,11 @@ def native_call(
     return lambda *arrays: list(call(*arrays))[:-1]
 
 
-def _memory(code: Code, pointer: str, moved: str, argument: Argument, lanes: int) -> Memory:
+def _memory(code: Code, pointer: str, lane: str, argument: Argument, lanes: int) -> Memory:
     kind = _kind(argument.dtype)
     if not argument.mapped:
         return Memory(pointer, kind, 0)
-    return Memory(code.offset(pointer, moved, kind), kind, lanes)
+    return Memory(code.offset(pointer, lane, kind), kind, lanes)
 
 
 def _leaf(variable: Any, memory: Memory) -> Node:
@@ -91,6 +105,7 @@ def _leaf(variable: Any, memory: Memory) -> Node:
 
 def _write_straight(
     code: Code,
+    processor: Machine,
     scratch: Scratch,
     equations: Sequence[JaxprEqn],
     given: Mapping[Any, Memory],
@@ -100,7 +115,7 @@ def _write_straight(
     places = {known[v].number: memory for v, memory in given.items()}
     for equation in equations:
         known.update(zip(equation.outvars, nodes_of(equation, known), strict=True))
-    Emitter(code, scratch, places, machine().sums).emit([(known[v], memory) for v, memory in wanted.items()])
+    Emitter(code, processor, scratch, places).emit([(known[v], memory) for v, memory in wanted.items()])
 
 
 class _State:
@@ -112,28 +127,31 @@ class _State:
     """
 
     def __init__(self, code: Code, scratch: Scratch, variables: Mapping[int, tuple[Any, bool]]) -> None:
-        self.code, begin = code, scratch.bytes
+        self.scratch, begin = scratch, scratch.bytes
         self._places = {}
         for place, (variable, mapped) in variables.items():
-            offset = scratch.bytes - begin
-            self._places[place] = offset, scratch.array(_kind(variable.aval.dtype), _size(variable), mapped)
+            kind = _kind(variable.aval.dtype)
+            self._places[place] = scratch.bytes - begin, kind, mapped
+            scratch.array(kind, _size(variable), mapped)
         self.halves = [code.bytes_on(scratch.pointer, begin), code.bytes_on(scratch.pointer, scratch.bytes)]
         scratch.bytes += scratch.bytes - begin
 
     def within(self, half: str) -> dict[int, Memory]:
         """The arrays in the half that a pointer points to."""
-        return {
-            place: memory._replace(pointer=self.code.bytes_on(half, offset))
-            for place, (offset, memory) in self._places.items()
-        }
+        return {place: self.scratch.within(half, *where) for place, where in self._places.items()}
 
 
 def _write_scan(
-    code: Code, scratch: Scratch, equation: JaxprEqn, given: Mapping[Any, Memory], wanted: Mapping[Any, Memory]
+    code: Code,
+    processor: Machine,
+    scratch: Scratch,
+    equation: JaxprEqn,
+    given: Mapping[Any, Memory],
+    wanted: Mapping[Any, Memory],
 ) -> None:
     parameters, jaxpr = equation.params, equation.params["jaxpr"].jaxpr
-    length, start = parameters["length"], parameters["num_consts"]
-    stop = start + parameters["num_carry"]
+    length, (start, carries) = parameters["length"], scan_sizes(equation)
+    stop = start + carries
     flags = [not isinstance(v, Literal) and given[v].lanes > 0 for v in equation.invars]
     flags[start:stop] = mapped_results(equation, flags)[: stop - start]
     # What no turn reads needs no place of its own: each turn writes it to where the last one's is wanted.
@@ -169,7 +187,7 @@ def _write_scan(
             elif variable in wanted:
                 memory = wanted[variable]
                 sinks.append((node, memory if place < stop else _row(code, memory, turn, node.size)))
-        Emitter(code, scratch, places, machine().sums).emit(sinks)
+        Emitter(code, processor, scratch, places).emit(sinks)
         return halves[::-1]
 
     last, _ = code.loop(length, body, [("ptr", half) for half in state.halves])

@@ -9,6 +9,7 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from vgrad_jax.native.code import Kind, kind_of
+from vgrad_jax.scans import scan_sizes
 
 __all__ = [
     "ELEMENTWISE",
@@ -39,13 +40,13 @@ INLINED = {
 ELEMENTWISE = frozenset(
     """
     abs add add_any and ceil clamp convert_element_type copy copy_p cos div eq erf exp exp2 expm1 floor ge gt
-    integer_pow is_finite le log log1p logistic lt max min mul ne neg not or pow rem rsqrt select_n shift_left
-    shift_right_arithmetic shift_right_logical sign sin sqrt square stop_gradient sub tan tanh xor
+    integer_pow is_finite le log log1p logistic lt max min mul ne neg not one_minus_square or pow rem rsqrt select_n
+    shift_left shift_right_arithmetic shift_right_logical sign sin sqrt square stop_gradient sub tan tanh xor
     """.split()  # noqa: SIM905
 )
 REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "psum", "argmax"))
 SHAPES = frozenset(("broadcast_in_dim", "concatenate", "reshape", "slice", "squeeze", "stack", "transpose"))
-ONLY_FLOAT = frozenset(("argmax", "div", "integer_pow", "pow", "sign", "square"))
+ONLY_FLOAT = frozenset(("argmax", "div", "integer_pow", "one_minus_square", "pow", "sign", "square"))
 OTHERS = frozenset(("dot_general", "gather", "iota"))
 
 FEW = 64
@@ -224,8 +225,8 @@ def mapped_results(equation: JaxprEqn, arguments: Sequence[bool]) -> list[bool]:
         return [any(flags) or arguments[0] for flags in zip(*branches, strict=True)]
     if name != "scan":
         return [any(arguments)] * len(equation.outvars)
-    start, inner = parameters["num_consts"], parameters["jaxpr"].jaxpr
-    stop = start + parameters["num_carry"]
+    inner, (start, carried) = parameters["jaxpr"].jaxpr, scan_sizes(equation)
+    stop = start + carried
     carry = list(arguments[start:stop])
     while True:  # What enters a loop equal for all lanes may leave its body different.
         results = _mapped(inner, [*arguments[:start], *carry, *arguments[stop:]])

@@ -9,9 +9,6 @@ from vgrad_jax.native.graph import ELEMENTWISE, SHAPES, Node
 
 __all__ = ["Part", "divided", "number_by_number", "read_after", "turns_together"]
 
-LONG = 100
-"""Instructions of a loop, about, after which another one begins; measured with five layers of five units."""
-
 ENOUGH = 4.0
 """Instructions that can be under way at a time, about, for a processor to wait for none; each takes four cycles."""
 
@@ -30,7 +27,9 @@ class Part(NamedTuple):
     kept: set[int]
 
 
-def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int], memory: Collection[int]) -> list[Part]:
+def divided(
+    nodes: Sequence[Node], must: Collection[int], ends: Collection[int], memory: Collection[int], long: float
+) -> list[Part]:
     """Divide what is computed in a loop among several.
 
     A processor has several turns of a short loop under way, but not of a long one; a long one in which each number is
@@ -43,6 +42,7 @@ def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int],
         ends: numbers of those that a part ends with if it can. A long one ends anywhere if its numbers do not wait
             for each other, and a very long one in any case.
         memory: numbers of those that are in memory before.
+        long: instructions of a loop, about, after which another one begins.
     """
     parts = [Part([], set())]
     place: dict[int, int] = {}
@@ -75,7 +75,7 @@ def divided(nodes: Sequence[Node], must: Collection[int], ends: Collection[int],
 
     size, at_end = 0.0, False
     for node in nodes:
-        if size > LONG and (at_end or size > 8 * LONG or _at_a_time(parts[-1].computed) >= ENOUGH):
+        if size > long and (at_end or size > 8 * long or _at_a_time(parts[-1].computed) >= ENOUGH):
             in_memory.update(one.number for one in parts[-1].computed if one.number in must)
             parts.append(Part([], set()))
             size = 0.0
@@ -137,12 +137,18 @@ def _at_a_time(nodes: Sequence[Node]) -> float:
     return sum(map(_cost, nodes)) / longest if longest else ENOUGH  # Where numbers are only moved, nothing waits.
 
 
-def read_after(nodes: Sequence[Node]) -> set[int]:
-    """Which nodes are read after their loop."""
+def read_after(nodes: Sequence[Node], beside: Collection[int]) -> set[int]:
+    """Which nodes are read after their loop.
+
+    Args:
+        nodes: all of them.
+        beside: numbers of those that are added up in the loop that computes what is added.
+    """
     found = set()
     for node in nodes:
         for one in node.inputs:
-            if has_loop(one) and (one.stage < node.stage):
+            later = one.stage < node.stage - (node.number in beside)
+            if has_loop(one) and later:
                 base = _base(one)
                 if base.inputs:
                     found.add(base.number)

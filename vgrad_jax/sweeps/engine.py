@@ -19,6 +19,7 @@ from jaxtyping import Array, Int, PyTree
 
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.native.machine import machine
 from vgrad_jax.nets.mlp import Params, PRNGKey
 from vgrad_jax.sweeps.devices import over_devices, spread
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
@@ -36,6 +37,10 @@ ROWS_AT_ONCE = 32
 
 WIDEST_IN_LANES = 16
 """Above it a matrix library's products are the faster ones; `benchmarks/README.md` has the measurements."""
+
+WIDEST_ON_GPU, FEWEST_ON_GPU = 8, 4096
+"""Up to about there a thread's registers hold the sums of a gradient; and fewer threads leave most of a GPU idle, where
+`plain` divides each seed's rows among them."""
 
 EPOCHS_A_PARAMETER = 20
 """Epochs of all seeds of an arm, for each parameter of its network, below which `lanes` takes longer to compile than it
@@ -94,16 +99,18 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         NotInLanesError: the training does something in a loop that there is no native code for.
     """
     initial = _initial(experiment, fingerprint)
-    settings = {name: np.full(LANES, value) for name, value in settings_of(experiment).items()}
+    # A GPU's lanes are threads, as many as there are seeds; a processor's programs are small enough for its cache.
+    size = LANES if jax.default_backend() == "cpu" else -(-len(keys) // LANES) * LANES
+    settings = {name: np.full(size, value) for name, value in settings_of(experiment).items()}
 
     def train_group(group: jax.Array) -> History:
         arguments = (initial(group), group, settings)
         return _lanes_program(structure_of(experiment), fingerprint, arguments)(*arguments)
 
-    if len(keys) == LANES:  # As a rule: what is below has programs of its own for taking apart and putting together.
+    if len(keys) == size:  # As a rule: what is below has programs of its own for taking apart and putting together.
         return train_group(keys)
-    starts = range(0, len(keys), LANES)
-    histories = [train_group(keys[np.minimum(np.arange(s, s + LANES), len(keys) - 1)]) for s in starts]
+    starts = range(0, len(keys), size)
+    histories = [train_group(keys[np.minimum(np.arange(s, s + size), len(keys) - 1)]) for s in starts]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *histories)
 
 
@@ -121,7 +128,7 @@ def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = No
     """The name of the engine that is fastest for an arm, compilation included.
 
     It depends on the platform and the precision, the widest layer, and the work that the compilation of `lanes` has to
-    pay for.
+    pay for; on a GPU, the number of threads that there are seeds for.
 
     Args:
         experiment: the arm.
@@ -134,11 +141,14 @@ def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = No
     dataset = load_data(experiment.data)
     widths = experiment.mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
     parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
-    narrow = max(experiment.mlp.hidden, default=1) <= WIDEST_IN_LANES
+    widest = max(experiment.mlp.hidden, default=1)
+    single = not jax.config.read("jax_enable_x64")
+    if jax.default_backend() != "cpu":
+        many = min(num_seeds, chunk or num_seeds) >= FEWEST_ON_GPU
+        return "auto" if single and many and widest <= WIDEST_ON_GPU and machine() is not None else "plain"
     enough = num_seeds * experiment.training.epochs >= EPOCHS_A_PARAMETER * parameters
     full = chunk is None or chunk % LANES == 0
-    single = jax.default_backend() == "cpu" and not jax.config.read("jax_enable_x64")
-    return "auto" if single and narrow and enough and full else "plain"
+    return "auto" if single and widest <= WIDEST_IN_LANES and enough and full else "plain"
 
 
 @lru_cache(maxsize=256)
@@ -169,7 +179,7 @@ _lock_of_locks = Lock()
 def _lanes_program(structure: Experiment, fingerprint: str, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
     """Compiled once, whichever thread asks first; that it cannot be, and why, is remembered too."""
     settings = tuple(getattr(jax.config, name) for name in JAX_SETTINGS)
-    key = (structure, fingerprint, settings)
+    key = (structure, fingerprint, settings, len(arguments[1]))
     with _lock_of_locks:
         lock = _locks.setdefault(key, Lock())
     with lock:
@@ -187,8 +197,10 @@ def _lanes_program(structure: Experiment, fingerprint: str, arguments: tuple[PyT
 def _compile_lanes(structure: Experiment, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
     dataset = load_data(structure.data)
 
+    rows = ROWS_AT_ONCE if jax.default_backend() == "cpu" else None
+
     def train_one(params: Params, key: PRNGKey, settings: Settings) -> History:
-        return train_from(structure, params, key, dataset=dataset, settings=settings, rows_at_once=ROWS_AT_ONCE)
+        return train_from(structure, params, key, dataset=dataset, settings=settings, rows_at_once=rows)
 
     def program(params: Params, keys: jax.Array, settings: Settings) -> History:
         params = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), params)

@@ -3,7 +3,7 @@
 A network of ten units is far too small for a matrix library: `jax.vmap` over seeds gives batched products of
 10 x 10 matrices, each a call that costs more than its arithmetic. With the seeds on the minor axis every number of the
 training is a vector over seeds, and a product is a sum of a few multiplications of such vectors. No lane waits for
-another, whatever the widths are.
+another, whatever the widths are. On a GPU a lane is a thread, and the numbers of neighbouring threads are neighbours.
 
 `over_lanes` makes this of an unchanged pure function. It traces the function for one seed. Each innermost loop of the
 jaxpr, and what stands between two loops, becomes a native function (`vgrad_jax.native`), which XLA calls; the loops
@@ -22,6 +22,7 @@ from jaxtyping import PyTree
 
 from vgrad_jax.native.function import Argument, native_call
 from vgrad_jax.native.graph import INLINED, NotNativeError, is_native, mapped_results
+from vgrad_jax.scans import scan_sizes
 
 __all__ = ["NotInLanesError", "over_lanes"]
 
@@ -40,7 +41,7 @@ class Value(NamedTuple):
 
 
 def over_lanes(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    """Map a function over the last axis of its arguments' leaves, on CPU.
+    """Map a function over the last axis of its arguments' leaves, on CPU or an NVIDIA GPU.
 
     Args:
         function: pure, of one example, on pytrees of arrays.
@@ -58,8 +59,6 @@ def over_lanes(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """
 
     def mapped(*arguments: PyTree) -> PyTree:
-        if jax.default_backend() != "cpu":
-            raise NotInLanesError(f"lanes are a processor's, and JAX is on {jax.default_backend()}")
         leaves, structure = jax.tree.flatten(arguments)
         lanes = leaves[0].shape[-1]
         one = jax.tree.unflatten(structure, [jax.eval_shape(lambda leaf: leaf[..., 0], leaf) for leaf in leaves])
@@ -229,7 +228,7 @@ def _as_mapped(lanes: int, values: Sequence[Value], mapped: Sequence[bool]) -> l
 
 def _scan(lanes: int, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
     parameters = equation.params
-    num_consts, num_carry = parameters["num_consts"], parameters["num_carry"]
+    num_consts, num_carry = scan_sizes(equation)
     consts, carry = list(values[:num_consts]), list(values[num_consts : num_consts + num_carry])
     sequences = values[num_consts + num_carry :]
     inner = parameters["jaxpr"]

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -22,6 +22,9 @@ __all__ = ["Block", "Plan", "bytes_per_seed", "make_plan", "working_bytes_per_se
 CPU_CHUNK = LANES
 ACCELERATOR_CHUNK = 1024
 CHUNK_MEMORY = 512 * 2**20
+
+THREADS_CHUNK = 32768
+"""Seeds in a GPU's lanes at the most: about as many threads as an H200 runs at a time."""
 
 BLOCK_SEEDS = 1024
 BLOCK_MEMORY = 32 * 2**20
@@ -148,8 +151,9 @@ def make_plan(
     """Choose the chunk, the block and each arm's engine.
 
     The chunk depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller),
-    not on the number of seeds: XLA rounds reductions differently in programs of different shapes, so that a chunk of
-    its own size for every sweep would change the last digits of every run. The block changes no number.
+    not on the number of seeds, unless all arms are in a GPU's lanes: XLA rounds reductions differently in programs of
+    different shapes, so that a chunk of its own size for every sweep would change the last digits of every run. The
+    block changes no number.
 
     Args:
         arms: arm name to experiment.
@@ -167,8 +171,7 @@ def make_plan(
     outputs, working = zip(*(bytes_per_seed(arms[name], datasets[name]) for name in arms), strict=True)
     largest = max(output + work for output, work in zip(outputs, working, strict=True))
     if chunk is None:
-        most = min(CPU_CHUNK if on_cpu else ACCELERATOR_CHUNK, CHUNK_MEMORY // largest)
-        chunk = 2 ** (max(most, 1).bit_length() - 1)
+        chunk = _chunk(arms, datasets, num_seeds, engine, outputs, largest)
     engines = {
         name: choose_engine(experiment, num_seeds, chunk) if engine == "auto" else engine
         for name, experiment in arms.items()
@@ -240,12 +243,36 @@ def _output_bytes(structure: Experiment, features: int) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
 
 
+def _chunk(
+    arms: Mapping[str, Experiment],
+    datasets: Mapping[str, Dataset],
+    num_seeds: int,
+    engine: str,
+    outputs: Sequence[int],
+    largest: int,
+) -> int:
+    """Seeds trained together where the user has no wish."""
+    if jax.default_backend() == "cpu":
+        return _power_of_two(min(CPU_CHUNK, CHUNK_MEMORY // largest))
+    engines = [choose_engine(arm, num_seeds) if engine == "auto" else engine for arm in arms.values()]
+    if "plain" in engines:
+        return _power_of_two(min(ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
+    # No lane's numbers depend on how many there are.
+    working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
+    in_lanes = max(output + work for output, work in zip(outputs, working, strict=True))
+    return _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
+
+
 def _block(least: int, output: int, *most: int) -> int:
     """As large as may be, since every block is a file for each variable."""
     block = least
     while 2 * block <= min(BLOCK_SEEDS, BLOCK_MEMORY // output, *most):
         block *= 2
     return block
+
+
+def _power_of_two(most: int) -> int:
+    return 2 ** (max(most, 1).bit_length() - 1)
 
 
 def _cores() -> int:
