@@ -260,7 +260,7 @@ def test_a_scan_says_what_it_carries_in_two_ways():
         def unpack(self):
             return tuple(self)
 
-    closed = jax.make_jaxpr(lambda w, x: jax.lax.scan(lambda s, r: ((s[0] * w, s[1]), r), (w, w), (x, x, x)))
+    closed = jax.make_jaxpr(lambda w, x: jax.lax.scan(lambda s, r: ((s[0] * w, s[1] + r[0]), r), (w, w), (x, x, x)))
     (equation,) = closed(jnp.float32(1), jnp.zeros(4)).eqns
     numbers = scan_sizes(equation)
     assert numbers == (len(equation.invars) - 5, 2)
