@@ -11,7 +11,7 @@ from vgrad_jax.native.dimensions import TURN, Dimensions, Index, has_loop, leave
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES, arithmetic, larger, smaller
 from vgrad_jax.native.graph import Node, NotNativeError
 from vgrad_jax.native.machine import Machine
-from vgrad_jax.native.parts import divided, number_by_number, read_after, turns_together
+from vgrad_jax.native.parts import added_beside, divided, is_product, number_by_number, read_after, turns_together
 from vgrad_jax.native.views import VIEWS
 
 __all__ = ["Emitter"]
@@ -48,7 +48,7 @@ class Emitter:
             for loop in loops
             for stage in stages
         }
-        beside = {node.number for some in over.values() for node in self._beside(some)}
+        beside = {node.number for some in over.values() for node in added_beside(some, self.machine)}
         kept = read_after(nodes, beside) | {node.number for node, _ in sinks if has_loop(node) and node.inputs}
         for stage in stages:
             here = [node for node in nodes if node.stage == stage and (node.inputs or node.operation == "iota")]
@@ -98,7 +98,7 @@ class Emitter:
                     placed[node.number] = own[0] if own else self.scratch.array(node.kind, node.size, node.mapped)
                     if not own:
                         sinks.append((node, placed[node.number]))
-            now = [n for n in few if (part is parts[-1] if _is_product(n) else n.inputs[0].number in here)]
+            now = [n for n in few if (part is parts[-1] if is_product(n) else n.inputs[0].number in here)]
             totals = [(node, index) for node in now for index in self.indices(node)]
             few = [node for node in few if node not in now]
             some = [sink for sink in sinks if sink[0].number in here]
@@ -112,15 +112,6 @@ class Emitter:
         sums = [(node, index) for node in many for index in self.indices(node)]
         for start in range(0, len(sums), self.machine.sums):
             self._turns(loop, (), sums[start : start + self.machine.sums], ())
-
-    def _beside(self, over: Sequence[Node]) -> list[Node]:
-        """Which sums over a loop are added up where what is added is computed."""
-        few: list[Node] = []
-        for node in over:
-            room = sum(one.size for one in few) + node.size <= self.machine.sums_beside
-            if room and (self.machine.products_beside or not _is_product(node)):
-                few.append(node)
-        return few
 
     def _turns(
         self,
@@ -275,10 +266,6 @@ class Emitter:
             return (larger if node.operation == "reduce_max" else smaller)(code, total, term[0])
         instruction = {"reduce_and": "and", "reduce_or": "or"}.get(node.operation, arithmetic("add", node.kind))
         return code.binary(instruction, total, term[0])
-
-
-def _is_product(node: Node) -> bool:
-    return node.operation == "dot_general"
 
 
 def _over_a_loop(node: Node) -> bool:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from vgrad_jax.native.dimensions import has_loop
 from vgrad_jax.native.graph import ELEMENTWISE, SHAPES, Node
+from vgrad_jax.native.machine import Machine
 
-__all__ = ["Part", "divided", "number_by_number", "read_after", "turns_together"]
+__all__ = ["Part", "added_beside", "divided", "is_product", "number_by_number", "read_after", "turns_together"]
 
 ENOUGH = 4.0
 """Instructions that can be under way at a time, about, for a processor to wait for none; each takes four cycles."""
@@ -135,6 +136,26 @@ def _at_a_time(nodes: Sequence[Node]) -> float:
         lengths[node.number] = before + _cost(node) / max(_numbers(node), 1)
     longest = max(lengths.values(), default=0.0)
     return sum(map(_cost, nodes)) / longest if longest else ENOUGH  # Where numbers are only moved, nothing waits.
+
+
+def is_product(node: Node) -> bool:
+    """Whether a node is made of sums of products."""
+    return node.operation == "dot_general"
+
+
+def added_beside(over: Sequence[Node], machine: Machine) -> list[Node]:
+    """Which sums over a loop are added up in the loop that computes what is added.
+
+    Args:
+        over: the sums, or the largest or least numbers, over one loop.
+        machine: what code is written for.
+    """
+    few: list[Node] = []
+    for node in over:
+        room = sum(one.size for one in few) + node.size <= machine.sums_beside
+        if room and (machine.products_beside or not is_product(node)):
+            few.append(node)
+    return few
 
 
 def read_after(nodes: Sequence[Node], beside: Collection[int]) -> set[int]:
