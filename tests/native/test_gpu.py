@@ -1,6 +1,7 @@
 """A GPU's code, without a GPU: it is compiled, it is what a processor computes too, and it is launched as it should."""
 
 import ctypes
+import re
 
 import jax
 import jax.numpy as jnp
@@ -81,6 +82,25 @@ def test_kernels_become_ptx(texts):
         assert f".maxntid {gpu.THREADS}" in ptx
         assert blocks == LANES
         assert "call" not in ptx, "a function that is not there"
+
+
+def test_threads_share_nothing_that_they_read_again(texts):
+    """Another one may be some turns ahead: what is the same for all lanes has a place for each."""
+
+    def function(x):
+        def turn(state, row):
+            count, total = state
+            return (count + 1, total * 0.5 + row / count), count * 2.0
+
+        return jax.lax.scan(turn, (jnp.float32(1), jnp.zeros(3)), x)
+
+    jax.make_jaxpr(over_lanes(function))(normal(9, 3))
+    (text, _, _) = texts[-1]
+    pointers = dict(re.findall(r"(%\w+) = getelementptr \w+, ptr %scratch, (i64 \d+)", text)) | {"%scratch": "i64 0"}
+    moved = re.findall(r"getelementptr float, ptr (%\w+), i64 %lane", text)
+    used = re.findall(r"(?:load float,|store float [^,]+,) ptr (%\w+)", text)
+    assert moved
+    assert not set(pointers) & set(used)
 
 
 def test_sums_of_a_few_numbers_leave_nothing_in_memory(texts):

@@ -253,7 +253,7 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
     monkeypatch.setattr(engines, "machine", lambda: THREADS)
     assert choose_engine(article, 4096) == "auto"
     assert choose_engine(article, 4095) == choose_engine(article, 100_000, chunk=1024) == "plain"
-    assert choose_engine(dataclasses.replace(article, mlp=vg.MLP(hidden=(9,))), 4096) == "plain"
+    assert choose_engine(dataclasses.replace(article, mlp=vg.MLP(hidden=(6,) * 5)), 4096) == "plain"
 
     def plan(seeds, **options):
         return make_plan({"arm": article}, datasets, seeds, **options)

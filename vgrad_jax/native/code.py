@@ -229,21 +229,26 @@ class Scratch:
         code: where pointers are written.
         pointer: to the memory.
         lanes: that share it.
-        lane: the first one of a register, if it is not the first of all.
+        lane: of the thread, where every lane is one. Threads wait for no other, so nothing is shared among them:
+            what is the same for all lanes has a place for each, too.
     """
 
-    def __init__(self, code: Code, pointer: str, lanes: int, lane: str = "0") -> None:
+    def __init__(self, code: Code, pointer: str, lanes: int, lane: str | None = None) -> None:
         self.code, self.pointer, self.lanes, self.lane, self.bytes = code, pointer, lanes, lane, 0
 
     def array(self, kind: Kind, numbers: int, mapped: bool) -> Memory:
         """Room for an array."""
+        return self.within(self.pointer, self.room(numbers, mapped), kind, mapped)
+
+    def room(self, numbers: int, mapped: bool) -> int:
+        """Where so many bytes from the start an array is to begin."""
         place = self.bytes
-        self.bytes += -(-4 * numbers * (self.lanes if mapped else 1) // 64) * 64
-        return self.within(self.pointer, place, kind, mapped)
+        self.bytes += -(-4 * numbers * (self.lanes if mapped or self.lane else 1) // 64) * 64
+        return place
 
     def within(self, pointer: str, place: int, kind: Kind, mapped: bool) -> Memory:
         """An array that begins so many bytes after a pointer."""
         start = self.code.bytes_on(pointer, place)
-        if not mapped:
-            return Memory(start, kind, 0)
-        return Memory(self.code.offset(start, self.lane, kind), kind, self.lanes)
+        if self.lane:
+            return Memory(self.code.offset(start, self.lane, kind), kind, self.lanes)
+        return Memory(start, kind, self.lanes if mapped else 0)

@@ -94,7 +94,8 @@ class Emitter:
             placed = {}
             for node in part.computed:
                 if node.number in must or node.number in part.kept:
-                    own = [memory for one, memory in direct if one is node and (memory.lanes > 0) == node.mapped]
+                    # Of what threads share none reads what it wrote: another may have gone on.
+                    own = [m for one, m in direct if one is node and self._may_hold(m, node)]
                     placed[node.number] = own[0] if own else self.scratch.array(node.kind, node.size, node.mapped)
                     if not own:
                         sinks.append((node, placed[node.number]))
@@ -112,6 +113,9 @@ class Emitter:
         sums = [(node, index) for node in many for index in self.indices(node)]
         for start in range(0, len(sums), self.machine.sums):
             self._turns(loop, (), sums[start : start + self.machine.sums], ())
+
+    def _may_hold(self, memory: Memory, node: Node) -> bool:
+        return (memory.lanes > 0) == node.mapped and (node.mapped or self.scratch.lane is None)
 
     def _turns(
         self,

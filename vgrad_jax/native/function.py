@@ -87,7 +87,7 @@ def native_call(
     shapes = [
         jax.ShapeDtypeStruct((*one.shape, *((lanes,) if one.mapped else ())), one.dtype) for one in outputs.values()
     ]
-    # XLA gives every call memory of its own; calls of several threads need not share any.
+    # XLA gives every call memory of its own; calls of a processor's threads need not share any.
     call = jax.ffi.ffi_call(name, [*shapes, jax.ShapeDtypeStruct((max(scratch.bytes, 4) // 4,), jnp.float32)])
     return lambda *arrays: list(call(*arrays))[:-1]
 
@@ -131,8 +131,7 @@ class _State:
         self._places = {}
         for place, (variable, mapped) in variables.items():
             kind = _kind(variable.aval.dtype)
-            self._places[place] = scratch.bytes - begin, kind, mapped
-            scratch.array(kind, _size(variable), mapped)
+            self._places[place] = scratch.room(_size(variable), mapped) - begin, kind, mapped
         self.halves = [code.bytes_on(scratch.pointer, begin), code.bytes_on(scratch.pointer, scratch.bytes)]
         scratch.bytes += scratch.bytes - begin
 

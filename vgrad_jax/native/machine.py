@@ -41,7 +41,7 @@ def machine() -> Machine | None:
     match jax.default_backend():
         case "cpu":
             return _processor()
-        case "gpu" if "nvidia" in jax.devices()[0].device_kind.lower():
+        case "gpu" if "nvidia" in jax.devices()[0].device_kind.lower():  # As CUDA names them.
             return THREADS
     return None
 

@@ -14,7 +14,7 @@ __all__ = ["devices_for", "over_devices", "spread"]
 
 
 def devices_for(engine: str) -> int:
-    """How many devices an engine uses: `plain` all local ones; the others fill a processor's cores with threads."""
+    """How many devices an engine uses: `plain` all local ones; the others are one core's work, or one GPU's."""
     return jax.local_device_count() if engine == "plain" else 1
 
 

@@ -38,9 +38,11 @@ ROWS_AT_ONCE = 32
 WIDEST_IN_LANES = 16
 """Above it a matrix library's products are the faster ones; `benchmarks/README.md` has the measurements."""
 
-WIDEST_ON_GPU, FEWEST_ON_GPU = 8, 4096
-"""Up to about there a thread's registers hold the sums of a gradient; and fewer threads leave most of a GPU idle, where
-`plain` divides each seed's rows among them."""
+ACCELERATOR_CHUNK = 1024
+"""Seeds that `plain` trains together there."""
+
+FEWEST_ON_GPU = 4096
+"""Fewer threads leave most of a GPU idle, where `plain` divides each seed's rows among them."""
 
 EPOCHS_A_PARAMETER = 20
 """Epochs of all seeds of an arm, for each parameter of its network, below which `lanes` takes longer to compile than it
@@ -93,7 +95,7 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
     Args:
         experiment: the arm.
         fingerprint: of its data, as in `plain`.
-        keys: one for each seed; trained `LANES` at a time.
+        keys: one for each seed; trained `LANES` at a time on a processor, and all at once on a GPU.
 
     Raises:
         NotInLanesError: the training does something in a loop that there is no native code for.
@@ -118,7 +120,10 @@ def auto(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
     """`lanes` where it accepts the training, else `plain`."""
     with suppress(NotInLanesError):
         return lanes(experiment, fingerprint, keys)
-    return plain(experiment, fingerprint, keys)
+    if jax.default_backend() == "cpu" or len(keys) <= ACCELERATOR_CHUNK:
+        return plain(experiment, fingerprint, keys)
+    parts = (keys[start : start + ACCELERATOR_CHUNK] for start in range(0, len(keys), ACCELERATOR_CHUNK))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *(plain(experiment, fingerprint, one) for one in parts))
 
 
 ENGINES: dict[str, Engine] = {"auto": auto, "plain": plain, "lanes": lanes}
@@ -145,7 +150,10 @@ def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = No
     single = not jax.config.read("jax_enable_x64")
     if jax.default_backend() != "cpu":
         many = min(num_seeds, chunk or num_seeds) >= FEWEST_ON_GPU
-        return "auto" if single and many and widest <= WIDEST_ON_GPU and machine() is not None else "plain"
+        threads = machine()
+        # A thread's registers hold the sums of a gradient, or there is too much in memory.
+        small = threads is not None and parameters <= threads.sums_beside
+        return "auto" if single and many and small and jax.local_device_count() == 1 else "plain"
     enough = num_seeds * experiment.training.epochs >= EPOCHS_A_PARAMETER * parameters
     full = chunk is None or chunk % LANES == 0
     return "auto" if single and widest <= WIDEST_IN_LANES and enough and full else "plain"

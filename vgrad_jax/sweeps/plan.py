@@ -12,7 +12,7 @@ import psutil
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.sweeps.devices import devices_for
-from vgrad_jax.sweeps.engine import LANES, ROWS_AT_ONCE, choose_engine
+from vgrad_jax.sweeps.engine import ACCELERATOR_CHUNK, FEWEST_ON_GPU, LANES, ROWS_AT_ONCE, choose_engine
 from vgrad_jax.sweeps.sequential import most_seeds_needed
 from vgrad_jax.training.run import train
 from vgrad_jax.training.settings import structure_of
@@ -20,7 +20,6 @@ from vgrad_jax.training.settings import structure_of
 __all__ = ["Block", "Plan", "bytes_per_seed", "make_plan", "working_bytes_per_seed"]
 
 CPU_CHUNK = LANES
-ACCELERATOR_CHUNK = 1024
 CHUNK_MEMORY = 512 * 2**20
 
 THREADS_CHUNK = 32768
@@ -255,12 +254,13 @@ def _chunk(
     if jax.default_backend() == "cpu":
         return _power_of_two(min(CPU_CHUNK, CHUNK_MEMORY // largest))
     engines = [choose_engine(arm, num_seeds) if engine == "auto" else engine for arm in arms.values()]
-    if "plain" in engines:
-        return _power_of_two(min(ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
     # No lane's numbers depend on how many there are.
     working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
     in_lanes = max(output + work for output, work in zip(outputs, working, strict=True))
-    return _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
+    chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
+    if "plain" in engines or (engine == "auto" and chunk < FEWEST_ON_GPU):
+        return _power_of_two(min(ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
+    return chunk
 
 
 def _block(least: int, output: int, *most: int) -> int:
