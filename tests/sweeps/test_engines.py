@@ -261,9 +261,46 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
     assert (plan(100_000).chunk, plan(100_000).engines["arm"]) == (8192, "auto")
     assert (plan(5000).chunk, plan(1000).chunk, plan(100_000, engine="plain").chunk) == (4096, 1024, 1024)
     assert plan(1000).engines["arm"] == plan(100_000, chunk=1024).engines["arm"] == "plain"
-    assert plan(100_000).peak_bytes < 2 * 2**30
+    fresh = plan(100_000)._replace(resident_bytes=300 * 2**20)  # This process has compiled what other tests train.
+    assert fresh.peak_bytes < 2 * 2**30
+    assert [engines.lanes_of_a_program(seeds) for seeds in (1, 64, 70)] == [32, 64, 96]
     monkeypatch.setattr(engines, "machine", lambda: None)  # Another maker's.
     assert choose_engine(article, 4096) == "plain"
+
+
+def test_a_gpus_lanes_are_one_program(small, monkeypatch):
+    """As there, but for the kernels: a thread's code, a lane after the other."""
+    expected = ENGINES["plain"](small, "as on a GPU", run_keys(0, np.arange(70)))
+    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: THREADS._replace(platform="cpu"))
+    programs, made = [], engines._lanes_program
+
+    def counted(*arguments):
+        programs.append(len(arguments[2][1]))
+        return made(*arguments)
+
+    monkeypatch.setattr(engines, "_lanes_program", counted)
+    monkeypatch.setattr(engines, "lanes_of_a_program", lambda seeds: 96)
+    found = engines.lanes(small, "as on a GPU", run_keys(0, np.arange(70)))
+    assert programs == [96]
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-3)
+
+
+def test_what_a_gpus_lanes_do_not_accept_is_trained_in_plains_chunks(small, monkeypatch):
+    expected = ENGINES["plain"](small, "", run_keys(0, np.arange(20)))
+
+    def refused(*arguments):
+        raise engines.NotInLanesError
+
+    sizes, plain = [], engines.plain
+    monkeypatch.setattr(engines, "lanes", refused)
+    monkeypatch.setattr(engines, "plain", lambda *arguments: sizes.append(len(arguments[2])) or plain(*arguments))
+    monkeypatch.setattr(engines, "ACCELERATOR_CHUNK", 8)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    found = engines.auto(small, "", run_keys(0, np.arange(20)))
+    assert sizes == [8, 8, 4]
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_a_machine_without_native_code_is_refused(monkeypatch):

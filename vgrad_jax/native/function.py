@@ -57,9 +57,8 @@ def native_call(
         if reason is not None:
             raise NotNativeError(reason)
     into, out = [f"%in{n}" for n in range(len(inputs))], [f"%out{n}" for n in range(len(outputs))]
-    code = Code(processor.width)
 
-    def write(scratch: Scratch, lane: str) -> None:
+    def write(code: Code, scratch: Scratch, lane: str) -> None:
         memory = [
             _memory(code, pointer, lane, argument, lanes)
             for pointer, argument in zip([*into, *out], [*inputs.values(), *outputs.values()], strict=True)
@@ -71,25 +70,32 @@ def native_call(
         else:
             _write_straight(code, processor, scratch, equations, given, wanted)
 
-    if processor.platform == "gpu":
-        scratch = Scratch(code, "%scratch", lanes, LANE)
-        write(scratch, LANE)
-        name = on_gpu(code, into, [*out, "%scratch"], lanes)
-    else:
-        scratch = Scratch(code, "%scratch", processor.width)
-
-        def one_register(turn: str, _: list[str]) -> list[str]:
-            write(scratch, code.integer("mul", turn, processor.width))
-            return []
-
-        code.loop(lanes // processor.width, one_register)
-        name = on_processor(code, into, [*out, "%scratch"])
+    name, taken = _compiled(processor, write, into, out, lanes)
     shapes = [
         jax.ShapeDtypeStruct((*one.shape, *((lanes,) if one.mapped else ())), one.dtype) for one in outputs.values()
     ]
     # XLA gives every call memory of its own; calls of a processor's threads need not share any.
-    call = jax.ffi.ffi_call(name, [*shapes, jax.ShapeDtypeStruct((max(scratch.bytes, 4) // 4,), jnp.float32)])
+    call = jax.ffi.ffi_call(name, [*shapes, jax.ShapeDtypeStruct((max(taken, 4) // 4,), jnp.float32)])
     return lambda *arrays: list(call(*arrays))[:-1]
+
+
+def _compiled(
+    processor: Machine, write: Callable[[Code, Scratch, str], None], into: list[str], out: list[str], lanes: int
+) -> tuple[str, int]:
+    """What `write` writes for a register's lanes, for all of them: its name, and the bytes that it takes."""
+    code = Code(processor.width)
+    if processor.platform == "gpu":
+        scratch = Scratch(code, "%scratch", lanes, LANE)
+        write(code, scratch, LANE)
+        return on_gpu(code, into, [*out, "%scratch"], lanes), scratch.bytes
+    scratch = Scratch(code, "%scratch", processor.width)
+
+    def one_register(turn: str, _: list[str]) -> list[str]:
+        write(code, scratch, code.integer("mul", turn, processor.width))
+        return []
+
+    code.loop(lanes // processor.width, one_register)
+    return on_processor(code, into, [*out, "%scratch"]), scratch.bytes
 
 
 def _memory(code: Code, pointer: str, lane: str, argument: Argument, lanes: int) -> Memory:

@@ -101,8 +101,7 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
         NotInLanesError: the training does something in a loop that there is no native code for.
     """
     initial = _initial(experiment, fingerprint)
-    # A GPU's lanes are threads, as many as there are seeds; a processor's programs are small enough for its cache.
-    size = LANES if jax.default_backend() == "cpu" else -(-len(keys) // LANES) * LANES
+    size = lanes_of_a_program(len(keys))
     settings = {name: np.full(size, value) for name, value in settings_of(experiment).items()}
 
     def train_group(group: jax.Array) -> History:
@@ -114,6 +113,11 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
     starts = range(0, len(keys), size)
     histories = [train_group(keys[np.minimum(np.arange(s, s + size), len(keys) - 1)]) for s in starts]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *histories)
+
+
+def lanes_of_a_program(seeds: int) -> int:
+    """A GPU's lanes are threads, as many as there are seeds; a processor's program is small enough for its cache."""
+    return LANES if jax.default_backend() == "cpu" else -(-seeds // LANES) * LANES
 
 
 def auto(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:

@@ -254,7 +254,7 @@ def _chunk(
     if jax.default_backend() == "cpu":
         return _power_of_two(min(CPU_CHUNK, CHUNK_MEMORY // largest))
     engines = [choose_engine(arm, num_seeds) if engine == "auto" else engine for arm in arms.values()]
-    # No lane's numbers depend on how many there are.
+    # Not one size for all sweeps: no lane's numbers depend on how many there are.
     working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
     in_lanes = max(output + work for output, work in zip(outputs, working, strict=True))
     chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
