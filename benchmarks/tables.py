@@ -49,6 +49,7 @@ def _lines(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield ""
         versions = ", ".join(f"{name} {version}" for name, version in packages.items())
         commit = (results["commit_info"]["id"] or "unknown")[:7]
+        commit += " and changes since" if results["commit_info"].get("dirty") else ""
         yield (
             f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['device']}, Python "
             f"{machine['python']}, {versions}; commit {commit}, {results['datetime'][:10]}, size "
