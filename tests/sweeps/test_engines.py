@@ -117,6 +117,14 @@ def test_a_training_in_lanes_is_that_of_vmap(name):
     assert_equal(ENGINES["lanes"](experiment, "", KEYS), ENGINES["plain"](experiment, "", KEYS), rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("name", TRAININGS)
+def test_no_lanes_numbers_depend_on_how_many_there_are(name, monkeypatch):
+    keys = run_keys(3, jnp.arange(2 * LANES))
+    twice = ENGINES["lanes"](TRAININGS[name], "", keys)
+    monkeypatch.setattr(engines, "lanes_of_a_program", lambda seeds: LANES)
+    assert_equal(ENGINES["lanes"](TRAININGS[name], "", keys), twice, rtol=0)
+
+
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_every_initialiser_draws_the_same_for_every_engine(name):
     """Engines start from given parameters: what is left to compare is that these are `train`'s."""
@@ -274,6 +282,24 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
     assert choose_engine(article, 4096) == "plain"
 
 
+def test_a_processors_chunk_is_twice_as_large_where_no_worker_waits_for_it():
+    article = vg.Experiment()
+    datasets = {"arm": vg.load_data(article.data)}
+
+    def chunk(seeds, workers=2, **options):
+        return make_plan({"arm": article}, datasets, seeds, workers=workers, **options).chunk
+
+    assert [chunk(seeds) for seeds in (16, 32, 64, 128, 192, 256)] == [LANES, LANES, LANES, 2 * LANES, LANES, 2 * LANES]
+    assert [chunk(1000, workers) for workers in (1, 2)] == [LANES, LANES]
+    assert [chunk(10_001, workers) for workers in (1, 2, 9, 10)] == [2 * LANES, 2 * LANES, 2 * LANES, LANES]
+    assert chunk(128, engine="plain") == chunk(10_000, precision=0.01) == LANES
+    mixed = {"arm": article, "wide": dataclasses.replace(article, mlp=vg.MLP(hidden=(17,)))}
+    assert make_plan(mixed, datasets | {"wide": datasets["arm"]}, 10_000, workers=2).chunk == LANES
+    long = dataclasses.replace(article, training=vg.Training(epochs=150_000), recording=vg.Recording())
+    assert make_plan({"arm": long}, datasets, 10_000, workers=2).chunk <= LANES
+    assert [engines.lanes_of_a_program(seeds) for seeds in (1, 32, 64, 96, 128)] == [32, 32, 64, 32, 64]
+
+
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """As there, but for the kernels: a thread's code, a lane after the other."""
     expected = ENGINES["plain"](small, "as on a GPU", run_keys(0, np.arange(70)))
@@ -293,7 +319,8 @@ def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     assert programs == [96, 64]
 
 
-def test_what_a_gpus_lanes_do_not_accept_is_trained_in_plains_chunks(small, monkeypatch):
+@pytest.mark.parametrize(("platform", "size"), [("gpu", "ACCELERATOR_CHUNK"), ("cpu", "LANES")])
+def test_what_lanes_do_not_accept_is_trained_in_plains_chunks(platform, size, small, monkeypatch):
     expected = ENGINES["plain"](small, "", run_keys(0, np.arange(20)))
 
     def refused(*arguments):
@@ -302,8 +329,8 @@ def test_what_a_gpus_lanes_do_not_accept_is_trained_in_plains_chunks(small, monk
     sizes, plain = [], engines.plain
     monkeypatch.setattr(engines, "lanes", refused)
     monkeypatch.setattr(engines, "plain", lambda *arguments: sizes.append(len(arguments[2])) or plain(*arguments))
-    monkeypatch.setattr(engines, "ACCELERATOR_CHUNK", 8)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(engines, size, 8)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
     found = engines.auto(small, "", run_keys(0, np.arange(20)))
     assert sizes == [8, 8, 4]
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):

@@ -30,7 +30,7 @@ from vgrad_jax.training.settings import Settings, settings_of, structure_of
 __all__ = ["ENGINES", "Engine", "choose_engine", "plain", "run_key", "run_keys", "train_seeds"]
 
 LANES = 32
-"""Seeds of one program of `lanes`: two vector registers of sixteen."""
+"""Seeds of one program of `lanes`, or twice as many: two vector registers of sixteen, or four, one after the other."""
 
 ROWS_AT_ONCE = 32
 """In the records of `lanes`: a row's activations are 128 bytes a unit, and the first-level cache has 32 or 48 KiB."""
@@ -95,7 +95,7 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
     Args:
         experiment: the arm.
         fingerprint: of its data, as in `plain`.
-        keys: one for each seed; trained `LANES` at a time on a processor, and all at once on a GPU.
+        keys: one for each seed; trained a program at a time on a processor, and all at once on a GPU.
 
     Raises:
         NotInLanesError: the training does something in a loop that there is no native code for.
@@ -116,18 +116,25 @@ def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
 
 
 def lanes_of_a_program(seeds: int) -> int:
-    """A GPU's lanes are threads, as many as there are seeds; a processor's program is small enough for its cache."""
-    return LANES if jax.default_backend() == "cpu" else -(-seeds // LANES) * LANES
+    """A GPU's lanes are threads, as many as there are seeds.
+
+    A processor's registers are trained one after the other, so that it is faster with more of them only by what XLA
+    does around: twice as many as the least, where they fill them.
+    """
+    if jax.default_backend() == "cpu":
+        return 2 * LANES if seeds % (2 * LANES) == 0 else LANES
+    return -(-seeds // LANES) * LANES
 
 
 def auto(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
     """`lanes` where it accepts the training, else `plain`."""
     with suppress(NotInLanesError):
         return lanes(experiment, fingerprint, keys)
-    if jax.default_backend() == "cpu" or len(keys) <= ACCELERATOR_CHUNK:
+    size = LANES if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
+    if len(keys) <= size:
         return plain(experiment, fingerprint, keys)
-    parts = (keys[start : start + ACCELERATOR_CHUNK] for start in range(0, len(keys), ACCELERATOR_CHUNK))
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *(plain(experiment, fingerprint, one) for one in parts))
+    parts = (plain(experiment, fingerprint, keys[start : start + size]) for start in range(0, len(keys), size))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts)
 
 
 ENGINES: dict[str, Engine] = {"auto": auto, "plain": plain, "lanes": lanes}

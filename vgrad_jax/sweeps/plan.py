@@ -19,7 +19,6 @@ from vgrad_jax.training.settings import structure_of
 
 __all__ = ["Block", "Plan", "bytes_per_seed", "make_plan", "working_bytes_per_seed"]
 
-CPU_CHUNK = LANES
 CHUNK_MEMORY = 512 * 2**20
 
 THREADS_CHUNK = 32768
@@ -28,6 +27,9 @@ THREADS_CHUNK = 32768
 BLOCK_SEEDS = 1024
 BLOCK_MEMORY = 32 * 2**20
 """Of a block's results, which a worker holds until it writes them."""
+
+CHUNKS_OF_A_WORKER = 16
+"""Of an arm on a processor, from which on chunks may be twice as large: at the end some workers wait for the others."""
 
 BLOCKS_OF_AN_ARM = 8
 BLOCKS_OF_A_WORKER = 16
@@ -150,9 +152,9 @@ def make_plan(
     """Choose the chunk, the block and each arm's engine.
 
     The chunk depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller),
-    not on the number of seeds, unless all arms are in a GPU's lanes: XLA rounds reductions differently in programs of
-    different shapes, so that a chunk of its own size for every sweep would change the last digits of every run. The
-    block changes no number.
+    not on the number of seeds, unless all arms are in lanes, whose numbers do not depend on how many there are: XLA
+    rounds reductions differently in programs of different shapes, so that a chunk of its own size for every sweep would
+    change the last digits of every run of `plain`. The block changes no number.
 
     Args:
         arms: arm name to experiment.
@@ -170,7 +172,8 @@ def make_plan(
     outputs, working = zip(*(bytes_per_seed(arms[name], datasets[name]) for name in arms), strict=True)
     largest = max(output + work for output, work in zip(outputs, working, strict=True))
     if chunk is None:
-        chunk = _chunk(arms, datasets, num_seeds, engine, outputs, largest)
+        dividing = (workers or _cores()) if precision is None else None
+        chunk = _chunk(arms, datasets, num_seeds, engine, outputs, largest, dividing)
     engines = {
         name: choose_engine(experiment, num_seeds, chunk) if engine == "auto" else engine
         for name, experiment in arms.items()
@@ -249,18 +252,28 @@ def _chunk(
     engine: str,
     outputs: Sequence[int],
     largest: int,
+    workers: int | None,
 ) -> int:
-    """Seeds trained together where the user has no wish."""
-    if jax.default_backend() == "cpu":
-        return _power_of_two(min(CPU_CHUNK, CHUNK_MEMORY // largest))
+    """Seeds trained together where the user has no wish.
+
+    Args:
+        largest: bytes of a seed that `plain` trains.
+        workers: of a processor, between which the chunks are divided; None where that must not matter.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    of_plain = _power_of_two(min(LANES if on_cpu else ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
     engines = [choose_engine(arm, num_seeds) if engine == "auto" else engine for arm in arms.values()]
+    if "plain" in engines:
+        return of_plain
     # Not one size for all sweeps: no lane's numbers depend on how many there are.
     working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
     in_lanes = max(output + work for output, work in zip(outputs, working, strict=True))
+    if on_cpu:
+        each = 2 * LANES * workers if workers else 0
+        divided = each and (num_seeds % each == 0 or num_seeds >= CHUNKS_OF_A_WORKER * each)
+        return 2 * LANES if divided and 2 * LANES * in_lanes <= CHUNK_MEMORY else of_plain
     chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
-    if "plain" in engines or (engine == "auto" and chunk < FEWEST_ON_GPU):
-        return _power_of_two(min(ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
-    return chunk
+    return of_plain if engine == "auto" and chunk < FEWEST_ON_GPU else chunk
 
 
 def _block(least: int, output: int, *most: int) -> int:
