@@ -60,6 +60,15 @@ class Code:
         self._count += 1
         return f"%v{self._count}"
 
+    def here(self) -> tuple[int, str]:
+        """Where the code ends, for `back_to`."""
+        return len(self.lines), self.block
+
+    def back_to(self, here: tuple[int, str]) -> None:
+        """Take back what was written since."""
+        length, self.block = here
+        del self.lines[length:]
+
     def type_of(self, kind: Kind, vector: bool) -> str:
         """The type of a register."""
         return self._lanes_of(TYPES[kind], vector)

@@ -14,7 +14,11 @@ from vgrad_jax.native.machine import Machine
 from vgrad_jax.native.parts import added_beside, divided, is_product, number_by_number, read_after, turns_together
 from vgrad_jax.native.views import VIEWS
 
-__all__ = ["Emitter"]
+__all__ = ["Emitter", "OverwrittenError"]
+
+
+class OverwrittenError(Exception):
+    """A leaf would be read from where something else was written before."""
 
 
 class Emitter:
@@ -24,7 +28,7 @@ class Emitter:
         code: where to.
         machine: what it is written for.
         scratch: for what is needed between loops.
-        places: where the leaves are, by their numbers.
+        places: where the leaves are, by their numbers. What is computed may be wanted in a leaf's place.
     """
 
     def __init__(self, code: Code, machine: Machine, scratch: Scratch, places: Mapping[int, Memory]) -> None:
@@ -32,11 +36,16 @@ class Emitter:
         self.memory = dict(places)
         self._known: dict[tuple[int, Index], Register] = {}
         self._stored: set[int] = set()
+        self._overwritten: dict[str, set[str]] = {place.pointer: set() for place in places.values()}
         self._scope: dict[Any, Any] | None = None
         self._turn = ""
 
     def emit(self, sinks: Sequence[tuple[Node, Memory]]) -> None:
-        """Write what computes some nodes and puts them into memory."""
+        """Write what computes some nodes and puts them into memory.
+
+        Raises:
+            OverwrittenError: they cannot be put there.
+        """
         self.dimensions = Dimensions([node for node, _ in sinks])
         nodes = self.dimensions.nodes
         loops = sorted({node.loop for node in nodes if node.loop is not None})
@@ -62,7 +71,7 @@ class Emitter:
         for node, memory in sinks:
             if not has_loop(node) and node.number not in self._stored:
                 for index in self.indices(node):
-                    self.code.store(memory, self.element(node, index), self.value(node, index))
+                    self._store(memory, self.element(node, index), self.value(node, index))
 
     def _emit_straight(self, nodes: Sequence[Node], sinks: Sequence[tuple[Node, Memory]]) -> None:
         """What does not loop: number by number where it can be, so that few of them wait in registers."""
@@ -72,7 +81,7 @@ class Emitter:
                 for node in group:
                     self.value(node, index)
                 for node, memory in wanted:
-                    self.code.store(memory, self.element(node, index), self.value(node, index))
+                    self._store(memory, self.element(node, index), self.value(node, index))
             self._stored.update(node.number for node, _ in wanted)
 
     def _emit_loop(
@@ -124,6 +133,8 @@ class Emitter:
         totals: Sequence[tuple[Node, Index]],
         sinks: Sequence[tuple[Node, Memory]],
     ) -> None:
+        if any(memory.pointer in self._overwritten for _, memory in sinks):
+            raise OverwrittenError  # The next turn would read it.
         code, turns = self.code, self.dimensions.sizes[loop]
         together = turns_together(computed, turns)
         last = [self._neutral(node).text for node, _ in totals]
@@ -217,13 +228,28 @@ class Emitter:
         if node.operation == "literal":
             return self._constant(node, index)
         if node.number in self.memory:
-            return self._remembered(key, lambda: self.code.load(self.memory[node.number], self.element(node, index)))
+            return self._remembered(key, lambda: self._load(self.memory[node.number], self.element(node, index)))
         if self._scope is None:
             self._known[key] = self._compute(node, index)
             return self._known[key]
         if not has_loop(node):
             raise NotNativeError(f"{node.operation} is wanted before it is there")
         return self._remembered(key, lambda: self._compute(node, index))
+
+    def _load(self, memory: Memory, element: str) -> Register:
+        self.still_there(memory, element)
+        return self.code.load(memory, element)
+
+    def still_there(self, memory: Memory, element: str) -> None:
+        """Raise `OverwrittenError` where an element, which may be an index, is no longer a leaf's."""
+        written = self._overwritten.get(memory.pointer)
+        if written and (element in written or not element.isdigit()):
+            raise OverwrittenError
+
+    def _store(self, memory: Memory, element: str, register: Register) -> None:
+        self.code.store(memory, element, register)
+        if memory.pointer in self._overwritten:
+            self._overwritten[memory.pointer].add(element)
 
     def _compute(self, node: Node, index: Index) -> Register:
         if node.operation in ELEMENTWISE_RULES:
@@ -314,6 +340,7 @@ def _gather(emitter: Emitter, node: Node, index: Index) -> Register:
     memory = emitter.memory.get(table.number)
     if memory is None or memory.lanes or memory.kind == "bool" or TURN in index[1:]:
         raise NotNativeError("rows of a table that is not in memory, the same for all lanes")
+    emitter.still_there(memory, "any")
     row = emitter.value(rows, (index[0], 0))
     width = table.size // table.shape[0]
     column = 0

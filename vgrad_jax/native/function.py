@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from vgrad_jax.native.code import Code, Kind, Memory, Scratch, kind_of
-from vgrad_jax.native.emit import Emitter
+from vgrad_jax.native.emit import Emitter, OverwrittenError
 from vgrad_jax.native.gpu import LANE, THREADS, on_gpu
 from vgrad_jax.native.graph import Node, NotNativeError, flatten, leaf, mapped_results, nodes_of, not_native, read
 from vgrad_jax.native.machine import Machine, machine
@@ -125,24 +125,29 @@ def _write_straight(
 
 
 class _State:
-    """What a scan carries from turn to turn and reads: written to one half of a piece of memory, read from the other.
+    """What a scan carries from turn to turn and reads.
 
     Args:
-        scratch: where the memory is.
+        scratch: where its memory is.
         variables: place among the scan's arguments to the variable, and whether it differs from lane to lane.
+        in_place: written to where it is read from; else to one half of a piece of memory, while the other is read.
     """
 
-    def __init__(self, code: Code, scratch: Scratch, variables: Mapping[int, tuple[Any, bool]]) -> None:
+    def __init__(
+        self, code: Code, scratch: Scratch, variables: Mapping[int, tuple[Any, bool]], in_place: bool
+    ) -> None:
         self.scratch, begin = scratch, scratch.bytes
         self._places = {}
         for place, (variable, mapped) in variables.items():
             kind = _kind(variable.aval.dtype)
             self._places[place] = scratch.room(_size(variable), mapped) - begin, kind, mapped
-        self.halves = [code.bytes_on(scratch.pointer, begin), code.bytes_on(scratch.pointer, scratch.bytes)]
-        scratch.bytes += scratch.bytes - begin
+        self.halves = [code.bytes_on(scratch.pointer, begin)]
+        if not in_place:
+            self.halves.append(code.bytes_on(scratch.pointer, scratch.bytes))
+            scratch.bytes += scratch.bytes - begin
 
     def within(self, half: str) -> dict[int, Memory]:
-        """The arrays in the half that a pointer points to."""
+        """The arrays in the half, or the whole, that a pointer points to."""
         return {place: self.scratch.within(half, *where) for place, where in self._places.items()}
 
 
@@ -154,6 +159,25 @@ def _write_scan(
     given: Mapping[Any, Memory],
     wanted: Mapping[Any, Memory],
 ) -> None:
+    begun, taken = code.here(), scratch.bytes
+    try:
+        _write_turns(code, processor, scratch, equation, given, wanted, in_place=True)
+    except OverwrittenError:
+        code.back_to(begun)
+        scratch.bytes = taken
+        _write_turns(code, processor, scratch, equation, given, wanted, in_place=False)
+
+
+def _write_turns(
+    code: Code,
+    processor: Machine,
+    scratch: Scratch,
+    equation: JaxprEqn,
+    given: Mapping[Any, Memory],
+    wanted: Mapping[Any, Memory],
+    *,
+    in_place: bool,
+) -> None:
     parameters, jaxpr = equation.params, equation.params["jaxpr"].jaxpr
     length, (start, carries) = parameters["length"], scan_sizes(equation)
     stop = start + carries
@@ -161,7 +185,7 @@ def _write_scan(
     flags[start:stop] = mapped_results(equation, flags)[: stop - start]
     # What no turn reads needs no place of its own: each turn writes it to where the last one's is wanted.
     carried = {p: (jaxpr.invars[p], flags[p]) for p in range(start, stop) if _is_read(jaxpr, jaxpr.invars[p])}
-    state = _State(code, scratch, carried)
+    state = _State(code, scratch, carried, in_place)
     for place, memory in state.within(state.halves[0]).items():
         outer = equation.invars[place]
         _copy(code, read({}, outer) if isinstance(outer, Literal) else given[outer], memory, _size(outer))
@@ -171,7 +195,8 @@ def _write_scan(
         scratch.bytes = taken
         if parameters["reverse"]:
             turn = code.line(f"sub i64 {length - 1}, {turn}")
-        before, after = map(state.within, halves)
+        before = state.within(halves[0])
+        after = before if in_place else state.within(halves[1])
         nodes, places = [], {}
         for place, (variable, outer) in enumerate(zip(jaxpr.invars, equation.invars, strict=True)):
             is_state = start <= place < stop
@@ -195,8 +220,8 @@ def _write_scan(
         Emitter(code, processor, scratch, places).emit(sinks)
         return halves[::-1]
 
-    last, _ = code.loop(length, body, [("ptr", half) for half in state.halves])
-    for place, memory in state.within(last).items():
+    last = code.loop(length, body, [("ptr", half) for half in state.halves])
+    for place, memory in state.within(last[0]).items():
         variable = equation.outvars[place - start]
         if variable in wanted:
             _copy(code, memory, wanted[variable], _size(variable))
