@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from jax.extend.core import Primitive
 
+import vgrad_jax.native.function as functions
 from tests.native.compared import LANES, assert_same, native, normal
 from vgrad_jax.native import parts
 from vgrad_jax.native.code import Code
 from vgrad_jax.native.elementwise import ELEMENTWISE_RULES
-from vgrad_jax.native.emit import RULES
 from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
 from vgrad_jax.native.machine import machine
+from vgrad_jax.native.values import RULES
 from vgrad_jax.native.views import VIEWS
 from vgrad_jax.scans import scan_sizes
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
@@ -217,6 +218,74 @@ def test_a_state_that_no_turn_reads_ends_as_the_last_turn_left_it():
         return read, unread, rows, jax.lax.scan(turn, (x[0], x[1], same), x, reverse=True)[0][1]
 
     assert_same(function, normal(40, 3))
+
+
+STATES = {
+    "added to": (lambda a, b, row: (a + row, b * row.sum(), row), True),
+    "both read before": (lambda a, b, row: (a + b, b - 0.5 * a, row), True),
+    "read in a loop over rows before": (lambda a, b, row: (a + jnp.tanh(ROWS @ a).sum(), b + 1, row), True),
+    "exchanged": (lambda a, b, row: (b, a + row, row), False),
+    "turned": (lambda a, b, row: (TURNED @ a + row, b, row), True),
+    "the old one is a result": (lambda a, b, row: (a + row, b, a), False),
+    "the old one is read after": (lambda a, b, row: (a + row, b + jnp.sum(jnp.exp(a + row)) * a, row), None),
+    "read in a loop over rows after": (
+        lambda a, b, row: (a / jnp.maximum(1, jnp.abs(a).sum()), b + jnp.tanh(ROWS @ a).sum(0), row),
+        None,
+    ),
+    "its sum is a result": (lambda a, b, row: (a + row, b, a.sum()), None),
+}
+"""A turn's new states and result, and whether they can be where the old ones are; None where either would be right."""
+ROWS = jnp.linspace(-1, 1, 120).reshape(40, 3)
+TURNED = jnp.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_is_overwritten_only_if_nothing_reads_it_after(name, monkeypatch):
+    function, can = STATES[name]
+    ways, write = [], functions._write_turns
+
+    def counted(*arguments, in_place):
+        write(*arguments, in_place=in_place)
+        ways.append(in_place)
+
+    monkeypatch.setattr(functions, "_write_turns", counted)
+
+    def states(x, a, b):
+        def turn(state, row):
+            *state, result = function(*state, row)
+            return tuple(state), result
+
+        return jax.lax.scan(turn, (a, b), x)
+
+    assert_same(states, 0.1 * normal(7, 3), normal(3, key=1), normal(3, key=2), rtol=1e-4)
+    assert len(ways) == 1
+    assert can is None or ways == [can]
+
+
+STATES_OF_ROWS = {
+    "read in an earlier loop": lambda state, number: (state * number + jnp.tanh(state).mean(0, keepdims=True), number),
+    "read in a later loop": lambda state, number: (state + number, (state * jnp.tanh(state).mean()).mean()),
+    "new": lambda state, number: (jnp.full(state.shape, number), jnp.tanh(state).mean()),
+}
+
+
+@pytest.mark.parametrize("name", STATES_OF_ROWS)
+@pytest.mark.parametrize("rows", [3, 70])
+def test_a_state_with_an_axis_that_is_looped_over(rows, name):
+    assert_same(lambda x, y: jax.lax.scan(STATES_OF_ROWS[name], x, y), 0.1 * normal(rows, 2), 0.1 * normal(3))
+
+
+def test_a_table_whose_rows_are_exchanged():
+    order = jnp.arange(70)[::-1]
+
+    def function(x):
+        def turn(table, number):
+            rows = table.at[order].get(mode="promise_in_bounds")
+            return rows + 1, (jnp.tanh(rows) * number).mean()
+
+        return jax.lax.scan(turn, jnp.linspace(0, 1, 70), x)
+
+    assert_same(function, normal(3))
 
 
 def test_a_loop_that_only_moves_numbers():

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from vgrad_jax.native.code import Code, Kind, Memory, Scratch, kind_of
-from vgrad_jax.native.emit import Emitter, OverwrittenError
+from vgrad_jax.native.emit import Emitter
 from vgrad_jax.native.gpu import LANE, THREADS, on_gpu
 from vgrad_jax.native.graph import Node, NotNativeError, flatten, leaf, mapped_results, nodes_of, not_native, read
 from vgrad_jax.native.machine import Machine, machine
 from vgrad_jax.native.processor import on_processor
+from vgrad_jax.native.values import OverwrittenError
 from vgrad_jax.scans import scan_sizes
 
 __all__ = ["Argument", "native_call"]
@@ -133,9 +134,7 @@ class _State:
         in_place: written to where it is read from; else to one half of a piece of memory, while the other is read.
     """
 
-    def __init__(
-        self, code: Code, scratch: Scratch, variables: Mapping[int, tuple[Any, bool]], in_place: bool
-    ) -> None:
+    def __init__(self, code: Code, scratch: Scratch, variables: Mapping[int, tuple[Any, bool]], in_place: bool) -> None:
         self.scratch, begin = scratch, scratch.bytes
         self._places = {}
         for place, (variable, mapped) in variables.items():
