@@ -122,7 +122,10 @@ def turns_together(nodes: Sequence[Node], turns: int) -> int:
         nodes: what a turn computes, in order.
         turns: of the loop.
     """
-    wanted = max(ENOUGH / _at_a_time(nodes), 1.0)
+    # Processors add floats on some of their units, and whole numbers on all.
+    whole = sum(_cost(node) for node in nodes if node.kind != "float")
+    enough = ENOUGH * (1 + whole / max(sum(map(_cost, nodes)), 1.0))
+    wanted = max(enough / _at_a_time(nodes), 1.0)
     near = range(math.ceil(wanted / 1.6), min(math.floor(wanted * 1.6), turns) + 1)
     even = [n for n in near if turns % n == 0]
     return min(even, key=lambda n: (abs(n - wanted), n), default=min(round(wanted), turns))

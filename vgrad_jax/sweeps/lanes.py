@@ -22,6 +22,7 @@ from jaxtyping import PyTree
 
 from vgrad_jax.native.function import Argument, native_call
 from vgrad_jax.native.graph import INLINED, NotNativeError, is_native, mapped_results
+from vgrad_jax.native.threefry import draws_threefry, threefry_bits
 from vgrad_jax.scans import scan_sizes
 
 __all__ = ["NotInLanesError", "over_lanes"]
@@ -76,7 +77,8 @@ def _evaluate(lanes: int, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequen
     waiting: list[JaxprEqn] = []
     for index, equation in enumerate(jaxpr.eqns):
         name = equation.primitive.name
-        if name not in LOOPS and not _loops(equation) and (name not in INLINED or is_native(equation)):
+        alone = name in LOOPS or _loops(equation) or draws_threefry(equation)
+        if not alone and (name not in INLINED or is_native(equation)):
             waiting.append(equation)
             continue
         _straight(lanes, waiting, known, _read_later(jaxpr, index))
@@ -87,12 +89,22 @@ def _evaluate(lanes: int, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequen
         elif name in INLINED:
             inner = equation.params[INLINED[name]]
             known.update(zip(equation.outvars, _evaluate(lanes, inner.jaxpr, inner.consts, values), strict=True))
+        elif draws_threefry(equation):
+            known[equation.outvars[0]] = _random_bits(lanes, equation, values[0])
         elif name in AROUND_LOOPS and (_loops(equation) or _draws(equation)):
             known.update(zip(equation.outvars, AROUND_LOOPS[name](lanes, equation, values), strict=True))
         else:
             _native(lanes, [equation], known, _read_later(jaxpr, index + 1))
     _straight(lanes, waiting, known, _read_later(jaxpr, len(jaxpr.eqns)))
     return _read(known, jaxpr.outvars)
+
+
+def _random_bits(lanes: int, equation: JaxprEqn, key: Value) -> Value:
+    data = Value(jnp.moveaxis(jax.random.key_data(key.array), -1, 0), True)
+    closed = jax.make_jaxpr(partial(threefry_bits, shape=equation.params["shape"]))(
+        jax.ShapeDtypeStruct((2,), "uint32")
+    )
+    return _evaluate(lanes, closed.jaxpr, closed.consts, [data])[0]
 
 
 def _straight(lanes: int, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:

@@ -1,0 +1,62 @@
+"""Random bits as native code against JAX's own, bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import vgrad_jax.sweeps.lanes as lanes
+from vgrad_jax.native.threefry import threefry_bits
+from vgrad_jax.sweeps.lanes import over_lanes
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The shapes of what is drawn by native code."""
+    shapes = []
+
+    def counted(key_data, shape):
+        shapes.append(shape)
+        return threefry_bits(key_data, shape)
+
+    monkeypatch.setattr(lanes, "threefry_bits", counted)
+    return shapes
+
+
+def assert_drawn_alike(function, keys):
+    found = jax.jit(over_lanes(function))(keys)
+    np.testing.assert_array_equal(found, jax.vmap(function, out_axes=-1)(keys))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (64,), (3, 24), (2, 3, 70)])
+def test_bits_are_jaxs(shape, drawn):
+    keys = jax.random.split(jax.random.key(3), 32)
+    assert_drawn_alike(lambda key: jax.random.bits(jax.random.fold_in(key, 8), shape), keys)
+    assert drawn == [shape]
+
+
+def test_numbers_that_are_made_of_bits_in_a_loop(drawn):
+    def function(key):
+        def turn(total, number):
+            uniform = jax.random.uniform(jax.random.fold_in(key, number), (3,))
+            return total + uniform * (jax.random.bits(key, (3,)) % jnp.uint32(7)), uniform
+
+        return jax.lax.scan(turn, jnp.zeros(3), jnp.arange(4))[1]
+
+    assert_drawn_alike(function, jax.random.split(jax.random.key(1), 32))
+    assert (3,) in drawn
+
+
+@pytest.mark.parametrize(
+    "function", [lambda key: jax.random.bits(key, (3,), "uint16"), lambda key: jax.random.key_data(key)]
+)
+def test_what_is_not_words_is_drawn_by_xla(function, drawn):
+    assert_drawn_alike(function, jax.random.split(jax.random.key(1), 32))
+    assert not drawn
+
+
+def test_keys_of_another_kind_are_drawn_from_by_xla(drawn):
+    assert_drawn_alike(lambda key: jax.random.bits(key, (3,)), jax.random.split(jax.random.key(1, impl="rbg"), 32))
+    with jax.threefry_partitionable(False):
+        assert_drawn_alike(lambda key: jax.random.bits(key, (3,)), jax.random.split(jax.random.key(1), 32))
+    assert not drawn

@@ -1,0 +1,55 @@
+"""The random bits of JAX's default keys, as sums, shifts and exclusive ors, for which there is native code."""
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import JaxprEqn
+from jaxtyping import Array, UInt32
+
+__all__ = ["draws_threefry", "threefry_bits"]
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
+
+
+def draws_threefry(equation: JaxprEqn) -> bool:
+    """Whether an equation draws random bits, and draws what `threefry_bits` gives."""
+    if equation.primitive.name != "random_bits":
+        return False
+    key: Any = equation.invars[0].aval
+    words = equation.params["bit_width"] == 32 and math.prod(equation.params["shape"]) < 2**32
+    kind = jax.eval_shape(partial(jax.random.key, impl="threefry2x32"), 0).dtype
+    return words and key.shape == () and key.dtype == kind and bool(jax.config.jax_threefry_partitionable)  # type: ignore[attr-defined]
+
+
+def threefry_bits(key_data: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+    """What `jax.random.bits` gives of a key.
+
+    Twenty rounds of Threefry-2x32 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+    2011) of the number of each word, and the exclusive or of both halves.
+
+    Args:
+        key_data: what `jax.random.key_data` gives of a key.
+        shape: how many words.
+
+    >>> key = jax.random.key(7)
+    >>> bool((threefry_bits(jax.random.key_data(key), (2, 3)) == jax.random.bits(key, (2, 3))).all())
+    True
+    """
+    first, second = key_data[0], key_data[1]
+    keys = (first, second, first ^ second ^ jnp.uint32(PARITY))
+    number = jnp.zeros(shape, jnp.uint32)
+    for axis, size in enumerate(shape):
+        number = number * jnp.uint32(size) + lax.broadcasted_iota(jnp.uint32, shape, axis)
+    a, b = jnp.zeros(shape, jnp.uint32) + keys[0], number + keys[1]
+    for group in range(5):
+        for distance in ROTATIONS[group % 2]:
+            a = a + b
+            b = a ^ (b << jnp.uint32(distance) | b >> jnp.uint32(32 - distance))
+        a = a + keys[(group + 1) % 3]
+        b = b + keys[(group + 2) % 3] + jnp.uint32(group + 1)
+    return a ^ b
