@@ -86,7 +86,7 @@ def _seeds(entry: Entry) -> Iterator[Row]:
                 engine,
                 f"{found['seeds_per_second']:.1f}",
                 f"{found['compile_seconds']:.1f}" if found["compile_seconds"] > 1 else "as above",
-                f"{found['times_plain']:.1f}",
+                f"{found['times_plain']:.1f}" if found["times_plain"] else "",
                 f"{found['gflops']:.1f}",
                 f"{found['share_of_peak']:.0%}" if "share_of_peak" in found else "",
             )
