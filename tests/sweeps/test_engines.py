@@ -295,8 +295,11 @@ def test_a_processors_chunk_is_twice_as_large_where_no_worker_waits_for_it():
     assert chunk(128, engine="plain") == chunk(10_000, precision=0.01) == LANES
     mixed = {"arm": article, "wide": dataclasses.replace(article, mlp=vg.MLP(hidden=(17,)))}
     assert make_plan(mixed, datasets | {"wide": datasets["arm"]}, 10_000, workers=2).chunk == LANES
-    long = dataclasses.replace(article, training=vg.Training(epochs=150_000), recording=vg.Recording())
-    assert make_plan({"arm": long}, datasets, 10_000, workers=2).chunk <= LANES
+    rows = dataclasses.replace(article, data=vg.Data(samples=400_000, train_samples=390_000))
+    many_rows = {"arm": vg.load_data(rows.data)}  # For which `plain` has room for few seeds only.
+    plans = [make_plan({"arm": rows}, many_rows, seeds, workers=2) for seeds in (1920, 2000)]
+    assert plans[0].chunk == plans[1].chunk < LANES
+    assert plans[0].engines == plans[1].engines
     assert [engines.lanes_of_a_program(seeds) for seeds in (1, 32, 64, 96, 128)] == [32, 32, 64, 32, 64]
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, UInt32
 
 __all__ = ["draws_threefry", "threefry_bits"]
 
+# The distances of Threefry-2x32, and the constant of its keys.
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 
@@ -21,12 +22,12 @@ def draws_threefry(equation: JaxprEqn) -> bool:
     if equation.primitive.name != "random_bits":
         return False
     key: Any = equation.invars[0].aval
-    words = equation.params["bit_width"] == 32 and math.prod(equation.params["shape"]) < 2**32
+    few = equation.params["bit_width"] == 32 and 0 < math.prod(equation.params["shape"]) < 2**31
     kind = jax.eval_shape(partial(jax.random.key, impl="threefry2x32"), 0).dtype
-    return words and key.shape == () and key.dtype == kind and bool(jax.config.jax_threefry_partitionable)  # type: ignore[attr-defined]
+    return few and key.shape == () and key.dtype == kind and bool(jax.config.jax_threefry_partitionable)  # type: ignore[attr-defined]
 
 
-def threefry_bits(key_data: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+def threefry_bits(key_data: UInt32[Array, "2"], words: int) -> UInt32[Array, " words"]:
     """What `jax.random.bits` gives of a key.
 
     Twenty rounds of Threefry-2x32 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
@@ -34,18 +35,15 @@ def threefry_bits(key_data: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt3
 
     Args:
         key_data: what `jax.random.key_data` gives of a key.
-        shape: how many words.
+        words: how many.
 
     >>> key = jax.random.key(7)
-    >>> bool((threefry_bits(jax.random.key_data(key), (2, 3)) == jax.random.bits(key, (2, 3))).all())
+    >>> bool((threefry_bits(jax.random.key_data(key), 3) == jax.random.bits(key, (3,))).all())
     True
     """
     first, second = key_data[0], key_data[1]
     keys = (first, second, first ^ second ^ jnp.uint32(PARITY))
-    number = jnp.zeros(shape, jnp.uint32)
-    for axis, size in enumerate(shape):
-        number = number * jnp.uint32(size) + lax.broadcasted_iota(jnp.uint32, shape, axis)
-    a, b = jnp.zeros(shape, jnp.uint32) + keys[0], number + keys[1]
+    a, b = jnp.zeros(words, jnp.uint32) + keys[0], lax.iota(jnp.uint32, words) + keys[1]
     for group in range(5):
         for distance in ROTATIONS[group % 2]:
             a = a + b

@@ -10,6 +10,7 @@ jaxpr, and what stands between two loops, becomes a native function (`vgrad_jax.
 around them stay XLA's, and so does what there is no native code for outside of innermost loops, such as random bits.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -101,10 +102,11 @@ def _evaluate(lanes: int, jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequen
 
 def _random_bits(lanes: int, equation: JaxprEqn, key: Value) -> Value:
     data = Value(jnp.moveaxis(jax.random.key_data(key.array), -1, 0), True)
-    closed = jax.make_jaxpr(partial(threefry_bits, shape=equation.params["shape"]))(
-        jax.ShapeDtypeStruct((2,), "uint32")
-    )
-    return _evaluate(lanes, closed.jaxpr, closed.consts, [data])[0]
+    shape = equation.params["shape"]
+    draw = partial(threefry_bits, words=math.prod(shape))
+    closed = jax.make_jaxpr(draw)(jax.ShapeDtypeStruct((2,), jnp.uint32))
+    bits = _evaluate(lanes, closed.jaxpr, closed.consts, [data])[0].array
+    return Value(bits.reshape(*shape, lanes), True)
 
 
 def _straight(lanes: int, equations: Sequence[JaxprEqn], known: dict[Any, Value], needed: set[Any]) -> None:
@@ -221,7 +223,7 @@ def _loops(equation: JaxprEqn) -> bool:
 
 
 def _draws(equation: JaxprEqn) -> bool:
-    """Whether random numbers are drawn in the loop, by XLA; the rest of its body is native all the same."""
+    """Whether the loop has random keys, which are XLA's; the rest of its body is native all the same."""
     inner = [one for jaxpr in jaxprs_in_params(equation.params) for one in jaxpr.eqns]
     return any(one.primitive.name.startswith("random_") or _draws(one) for one in inner)
 

@@ -93,7 +93,7 @@ class Plan(NamedTuple):
     def peak_bytes(self) -> int:
         """Largest memory of the process on a CPU while it trains.
 
-        With a store it does not depend on the number of seeds; in memory the results are added.
+        With a store it depends on the number of seeds only as far as the chunk does; in memory the results are added.
         """
         if self.in_memory:
             held = self.workers * self.block_bytes + self.result_bytes
@@ -152,9 +152,9 @@ def make_plan(
     """Choose the chunk, the block and each arm's engine.
 
     The chunk depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller),
-    not on the number of seeds, unless all arms are in lanes, whose numbers do not depend on how many there are: XLA
-    rounds reductions differently in programs of different shapes, so that a chunk of its own size for every sweep would
-    change the last digits of every run of `plain`. The block changes no number.
+    not on the number of seeds or workers, unless all arms are in lanes, whose numbers do not depend on how many there
+    are: XLA rounds reductions differently in programs of different shapes, so that a chunk of its own size for every
+    sweep would change the last digits of every run of `plain`. The block changes no number.
 
     Args:
         arms: arm name to experiment.
@@ -266,12 +266,13 @@ def _chunk(
     if "plain" in engines:
         return of_plain
     # Not one size for all sweeps: no lane's numbers depend on how many there are.
-    working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
-    in_lanes = max(output + work for output, work in zip(outputs, working, strict=True))
     if on_cpu:
         each = 2 * LANES * workers if workers else 0
         divided = each and (num_seeds % each == 0 or num_seeds >= CHUNKS_OF_A_WORKER * each)
-        return 2 * LANES if divided and 2 * LANES * in_lanes <= CHUNK_MEMORY else of_plain
+        # Also `plain` must have room for it: what lanes refuse is its, and the engine must not depend on the seeds.
+        return 2 * LANES if divided and 2 * LANES * largest <= CHUNK_MEMORY else of_plain
+    working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
+    in_lanes = max(output + work for output, work in zip(outputs, working, strict=True))
     chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
     return of_plain if engine == "auto" and chunk < FEWEST_ON_GPU else chunk
 

@@ -75,7 +75,7 @@ def sweep(
         seed: of the whole study.
         store: a new folder for the results (Zarr), written as they come; None keeps them in memory.
         resume: go on with an interrupted store of the same study, or with a finished one that shall get more seeds.
-        chunk: seeds trained together; None chooses by memory.
+        chunk: seeds trained together; None chooses by memory, engine and workers.
         workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
         engine: "plain"; "lanes", which is faster for many seeds of narrow networks on CPU;
             "auto" chooses. A store that is resumed keeps its own.
