@@ -262,6 +262,27 @@ def test_a_state_is_overwritten_only_if_nothing_reads_it_after(name, monkeypatch
     assert can is None or ways == [can]
 
 
+def test_states_of_other_kinds_are_overwritten(monkeypatch):
+    """Bools, what is the same for all lanes, two of one start and of one next value, the last turn first."""
+    ways, write = [], functions._write_turns
+    monkeypatch.setattr(
+        functions,
+        "_write_turns",
+        lambda *arguments, in_place: ways.append(in_place) or write(*arguments, in_place=in_place),
+    )
+
+    def function(x, y):
+        def turn(state, row):
+            above, count, a, b = state
+            a = a + row * count
+            return (above ^ (a > 0), count + 1, a, b * 0.5 + row), row
+
+        return jax.lax.scan(turn, (y > 0, 0.0, y, y), x, reverse=True)
+
+    assert_same(function, normal(7, 3), normal(3, key=1))
+    assert ways == [True]
+
+
 STATES_OF_ROWS = {
     "read in an earlier loop": lambda state, number: (state * number + jnp.tanh(state).mean(0, keepdims=True), number),
     "read in a later loop": lambda state, number: (state + number, (state * jnp.tanh(state).mean()).mean()),

@@ -133,6 +133,8 @@ def test_every_initialiser_draws_the_same_for_every_engine(name):
     )
     dataset = vg.load_data(experiment.data)
     drawn = initial_networks(experiment, dataset, KEYS)
+    more = initial_networks(experiment, dataset, run_keys(3, jnp.arange(2 * LANES)))
+    assert_equal(initial_networks(experiment, dataset, FULL), jax.tree.map(lambda leaf: leaf[:LANES], more), rtol=0)
     assert_equal(drawn, jax.vmap(partial(initial_params, experiment, dataset=dataset))(KEYS), rtol=1e-6)
 
 
