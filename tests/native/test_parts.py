@@ -4,12 +4,12 @@ from vgrad_jax.native.graph import Node
 from vgrad_jax.native.parts import number_by_number, turns_together
 
 
-def chain(length):
+def chain(length, kind="float"):
     """Nodes of a loop of 37 turns, each computed from the one before."""
-    x = Node("leaf", (), (37,), "float", True, {})
-    nodes = [Node("add", (x, x), (37,), "float", True, {})]
+    x = Node("leaf", (), (37,), kind, True, {})
+    nodes = [Node("add", (x, x), (37,), kind, True, {})]
     for _ in range(length - 1):
-        nodes.append(Node("mul", (nodes[-1], x), (37,), "float", True, {}))
+        nodes.append(Node("mul", (nodes[-1], x), (37,), kind, True, {}))
     for node in (x, *nodes):
         node.axes, node.loop = [0], 0
     return nodes
@@ -21,6 +21,7 @@ def test_turns_whose_numbers_wait_for_each_other_are_computed_side_by_side():
     side_by_side = [node for group in zip(chain(5), chain(5), chain(5), chain(5), strict=True) for node in group]
     assert turns_together(side_by_side, 36) == 1
     assert turns_together([], 36) == 1
+    assert turns_together(chain(20, "uint"), 36) == 9  # Whole numbers: about twice as many.
 
 
 def test_what_does_not_loop_is_computed_number_by_number():

@@ -123,7 +123,7 @@ def turns_together(nodes: Sequence[Node], turns: int) -> int:
         turns: of the loop.
     """
     # Processors add floats on some of their units, and whole numbers on all.
-    whole = sum(_cost(node) for node in nodes if node.kind in ("int", "uint"))
+    whole = sum(_cost(node) for node in nodes if {"int", "uint"} & {node.kind, *(one.kind for one in node.inputs)})
     enough = ENOUGH * (1 + whole / max(sum(map(_cost, nodes)), 1.0))
     wanted = max(enough / _at_a_time(nodes), 1.0)
     near = range(math.ceil(wanted / 1.6), min(math.floor(wanted * 1.6), turns) + 1)
