@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from jax.extend.core import Primitive
 
-import vgrad_jax.native.function as functions
 from tests.native.compared import LANES, assert_same, native, normal
 from vgrad_jax.native import parts
 from vgrad_jax.native.code import Code
@@ -18,7 +17,6 @@ from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
 from vgrad_jax.native.machine import machine
 from vgrad_jax.native.values import RULES
 from vgrad_jax.native.views import VIEWS
-from vgrad_jax.scans import scan_sizes
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 
 
@@ -151,30 +149,6 @@ def test_rows_are_looped_over_in_stages(rows):
     assert_same(jax.grad(loss, (0, 1), has_aux=True), normal(rows, 3), normal(3, 4))
 
 
-def test_a_carry_that_becomes_different_from_lane_to_lane():
-    def function(x):
-        def body(carry, slices):
-            count, total = carry
-            return (count + 1, total * 0.5 + slices), (total, count)
-
-        return jax.lax.scan(body, (0, 0.0), x, reverse=True)
-
-    x = normal(6)
-    expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
-    for a, b in zip(jax.tree.leaves(jax.jit(over_lanes(function))(x)), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
-def test_a_carry_that_becomes_the_same_for_all_lanes():
-    def function(x):
-        return jax.lax.scan(lambda carry, number: (jnp.zeros(3), (carry + number).sum()), x, jnp.arange(3.0))
-
-    x = normal(3)
-    expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
-    for a, b in zip(jax.tree.leaves(jax.jit(over_lanes(function))(x)), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
 def test_a_loop_of_no_turns_is_refused():
     with pytest.raises(NotInLanesError, match="scan of nothing"):
         jax.jit(over_lanes(lambda x: jax.lax.scan(lambda c, _: (c + 1, None), x, length=0)[0]))(normal(3))
@@ -208,107 +182,6 @@ def test_what_would_be_long_is_refused():
         native(lambda x: x @ x, normal(300, 300))
 
 
-def test_a_state_that_no_turn_reads_ends_as_the_last_turn_left_it():
-    def function(x):
-        def turn(state, row):
-            read, _, _ = state
-            return (read + row, read * row, row.sum()), read - row
-
-        (read, unread, same), rows = jax.lax.scan(turn, (x[0], jnp.zeros(3), jnp.float32(0)), x)
-        return read, unread, rows, jax.lax.scan(turn, (x[0], x[1], same), x, reverse=True)[0][1]
-
-    assert_same(function, normal(40, 3))
-
-
-STATES = {
-    "added to": (lambda a, b, row: (a + row, b * row.sum(), row), True),
-    "both read before": (lambda a, b, row: (a + b, b - 0.5 * a, row), True),
-    "read in a loop over rows before": (lambda a, b, row: (a + jnp.tanh(ROWS @ a).sum(), b + 1, row), True),
-    "exchanged": (lambda a, b, row: (b, a + row, row), False),
-    "turned": (lambda a, b, row: (TURNED @ a + row, b, row), True),
-    "the old one is a result": (lambda a, b, row: (a + row, b, a), False),
-    "the old one is read after": (lambda a, b, row: (a + row, b + jnp.sum(jnp.exp(a + row)) * a, row), None),
-    "read in a loop over rows after": (
-        lambda a, b, row: (a / jnp.maximum(1, jnp.abs(a).sum()), b + jnp.tanh(ROWS @ a).sum(0), row),
-        None,
-    ),
-    "its sum is a result": (lambda a, b, row: (a + row, b, a.sum()), None),
-}
-"""A turn's new states and result, and whether they can be where the old ones are; None where either would be right."""
-ROWS = jnp.linspace(-1, 1, 120).reshape(40, 3)
-TURNED = jnp.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
-
-
-@pytest.mark.parametrize("name", STATES)
-def test_a_state_is_overwritten_only_if_nothing_reads_it_after(name, monkeypatch):
-    function, can = STATES[name]
-    ways, write = [], functions._write_turns
-
-    def counted(*arguments, in_place):
-        write(*arguments, in_place=in_place)
-        ways.append(in_place)
-
-    monkeypatch.setattr(functions, "_write_turns", counted)
-
-    def states(x, a, b):
-        def turn(state, row):
-            *state, result = function(*state, row)
-            return tuple(state), result
-
-        return jax.lax.scan(turn, (a, b), x)
-
-    assert_same(states, 0.1 * normal(7, 3), normal(3, key=1), normal(3, key=2), rtol=1e-4)
-    assert len(ways) == 1
-    assert can is None or ways == [can]
-
-
-def test_states_of_other_kinds_are_overwritten(monkeypatch):
-    """Bools, what is the same for all lanes, two of one start and of one next value, the last turn first."""
-    ways, write = [], functions._write_turns
-    monkeypatch.setattr(
-        functions,
-        "_write_turns",
-        lambda *arguments, in_place: ways.append(in_place) or write(*arguments, in_place=in_place),
-    )
-
-    def function(x, y):
-        def turn(state, row):
-            above, count, a, b = state
-            a = a + row * count
-            return (above ^ (a > 0), count + 1, a, b * 0.5 + row), row
-
-        return jax.lax.scan(turn, (y > 0, 0.0, y, y), x, reverse=True)
-
-    assert_same(function, normal(7, 3), normal(3, key=1))
-    assert ways == [True]
-
-
-STATES_OF_ROWS = {
-    "read in an earlier loop": lambda state, number: (state * number + jnp.tanh(state).mean(0, keepdims=True), number),
-    "read in a later loop": lambda state, number: (state + number, (state * jnp.tanh(state).mean()).mean()),
-    "new": lambda state, number: (jnp.full(state.shape, number), jnp.tanh(state).mean()),
-}
-
-
-@pytest.mark.parametrize("name", STATES_OF_ROWS)
-@pytest.mark.parametrize("rows", [3, 70])
-def test_a_state_with_an_axis_that_is_looped_over(rows, name):
-    assert_same(lambda x, y: jax.lax.scan(STATES_OF_ROWS[name], x, y), 0.1 * normal(rows, 2), 0.1 * normal(3))
-
-
-def test_a_table_whose_rows_are_exchanged():
-    order = jnp.arange(70)[::-1]
-
-    def function(x):
-        def turn(table, number):
-            rows = table.at[order].get(mode="promise_in_bounds")
-            return rows + 1, (jnp.tanh(rows) * number).mean()
-
-        return jax.lax.scan(turn, jnp.linspace(0, 1, 70), x)
-
-    assert_same(function, normal(3))
-
-
 def test_a_loop_that_only_moves_numbers():
     assert_same(lambda x: (x[:, None, :], x.T, x.sum(0)), normal(200, 3), rtol=1e-4)
 
@@ -323,37 +196,7 @@ def test_turns_side_by_side_and_those_that_are_left(turns):
     assert_same(long_chain, normal(turns))
 
 
-def test_a_number_that_is_wanted_twice_and_a_state_that_is_not_wanted_at_all():
-    def function(x):
-        def turn(state, row):
-            return (row * 2, state[0], jnp.float32(3)), (row * 2, row * 2, row[0])
-
-        carried = (x[0], x[1], x[0, 0])
-        last, rows = jax.lax.scan(turn, carried, x)
-        return last, rows, jax.lax.scan(lambda state, row: (row.sum(), row), jnp.float32(0), x)
-
-    assert_same(function, normal(40, 3))
-
-
 def test_an_operation_that_only_newer_versions_of_jax_have():
     primitive = Primitive("one_minus_square")
     primitive.def_abstract_eval(lambda x: x)
     np.testing.assert_allclose(native(primitive.bind, normal(7)), 1 - normal(7) ** 2, rtol=1e-6, atol=1e-6)
-
-
-def test_a_scan_says_what_it_carries_in_two_ways():
-    class Tree(list):
-        def update(self, leaves):
-            rest = iter(leaves)
-            return Tree([next(rest) for _ in part] for part in self)
-
-        def unpack(self):
-            return tuple(self)
-
-    closed = jax.make_jaxpr(lambda w, x: jax.lax.scan(lambda s, r: ((s[0] * w, s[1] + r[0]), r), (w, w), (x, x, x)))
-    (equation,) = closed(jnp.float32(1), jnp.zeros(4)).eqns
-    numbers = scan_sizes(equation)
-    assert numbers == (len(equation.invars) - 5, 2)
-    consts, carry = numbers
-    newer = equation.replace(params={"ft_in": Tree([[None] * consts, [None] * carry, [None] * 3])})
-    assert scan_sizes(newer) == numbers

@@ -18,7 +18,6 @@ from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.sweeps import engine as engines
 from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine, run_keys
 from vgrad_jax.sweeps.lanes import over_lanes
-from vgrad_jax.sweeps.plan import make_plan
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.records import batch_loss
@@ -243,66 +242,6 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
         assert len(np.unique(results["train_loss"][:, 0, -1])) == len(grid)
     assert len(compiled) == 1
     assert len(traced) == 2
-
-
-def test_the_engine_is_chosen_by_width_seeds_and_chunk():
-    long = vg.Experiment(training=vg.Training(epochs=500))
-    assert choose_engine(long, 128) == "auto"
-    assert choose_engine(long, 5) == "plain"
-    assert choose_engine(long, 128, chunk=8) == "plain"
-    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(512,))), 128) == "plain"
-    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(32,))), 128) == "plain"
-    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(hidden=(16,) * 5)), 16) == "plain"
-    assert choose_engine(dataclasses.replace(long, mlp=vg.MLP(activation=jax.nn.relu)), 128) == "auto"
-
-
-def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
-    article = vg.presets.article()["tanh_he"]
-    datasets = {"arm": vg.load_data(article.data)}
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(engines, "machine", lambda: THREADS)
-    assert choose_engine(article, 4096) == "auto"
-    assert choose_engine(article, 4095) == choose_engine(article, 100_000, chunk=1024) == "plain"
-    assert choose_engine(dataclasses.replace(article, mlp=vg.MLP(hidden=(6,) * 5)), 4096) == "plain"
-
-    def plan(seeds, **options):
-        return make_plan({"arm": article}, datasets, seeds, **options)
-
-    assert (plan(100_000).chunk, plan(100_000).engines["arm"]) == (8192, "auto")
-    assert (plan(5000).chunk, plan(1000).chunk, plan(100_000, engine="plain").chunk) == (4096, 1024, 1024)
-    assert plan(1000).engines["arm"] == plan(100_000, chunk=1024).engines["arm"] == "plain"
-    long = dataclasses.replace(article, training=vg.Training(epochs=7000), recording=vg.Recording())
-    many_records = make_plan({"arm": long}, datasets, 100_000)  # Of few seeds at a time, and so of `plain`'s.
-    assert many_records == make_plan({"arm": long}, datasets, 100_000, engine="plain")._replace(
-        resident_bytes=many_records.resident_bytes
-    )
-    assert many_records.chunk == 512
-    fresh = plan(100_000)._replace(resident_bytes=300 * 2**20)  # This process has compiled what other tests train.
-    assert fresh.peak_bytes < 2 * 2**30
-    assert [engines.lanes_of_a_program(seeds) for seeds in (1, 64, 70)] == [32, 64, 96]
-    monkeypatch.setattr(engines, "machine", lambda: None)  # Another maker's.
-    assert choose_engine(article, 4096) == "plain"
-
-
-def test_a_processors_chunk_is_twice_as_large_where_no_worker_waits_for_it():
-    article = vg.Experiment()
-    datasets = {"arm": vg.load_data(article.data)}
-
-    def chunk(seeds, workers=2, **options):
-        return make_plan({"arm": article}, datasets, seeds, workers=workers, **options).chunk
-
-    assert [chunk(seeds) for seeds in (16, 32, 64, 128, 192, 256)] == [LANES, LANES, LANES, 2 * LANES, LANES, 2 * LANES]
-    assert [chunk(1000, workers) for workers in (1, 2)] == [LANES, LANES]
-    assert [chunk(10_001, workers) for workers in (1, 2, 9, 10)] == [2 * LANES, 2 * LANES, 2 * LANES, LANES]
-    assert chunk(128, engine="plain") == chunk(10_000, precision=0.01) == LANES
-    mixed = {"arm": article, "wide": dataclasses.replace(article, mlp=vg.MLP(hidden=(17,)))}
-    assert make_plan(mixed, datasets | {"wide": datasets["arm"]}, 10_000, workers=2).chunk == LANES
-    rows = dataclasses.replace(article, data=vg.Data(samples=400_000, train_samples=390_000))
-    many_rows = {"arm": vg.load_data(rows.data)}  # For which `plain` has room for few seeds only.
-    plans = [make_plan({"arm": rows}, many_rows, seeds, workers=2) for seeds in (1920, 2000)]
-    assert plans[0].chunk == plans[1].chunk < LANES
-    assert plans[0].engines == plans[1].engines
-    assert [engines.lanes_of_a_program(seeds) for seeds in (1, 32, 64, 96, 128)] == [32, 32, 64, 32, 64]
 
 
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):

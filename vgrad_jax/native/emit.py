@@ -120,8 +120,8 @@ class Emitter:
         totals: Sequence[tuple[Node, Index]],
         sinks: Sequence[tuple[Node, Memory]],
     ) -> None:
-        if any(self.values.is_a_leafs(memory) for _, memory in sinks):
-            raise OverwrittenError  # The next turn would read it.
+        if any(self.values.holds_a_leaf(memory) for _, memory in sinks):
+            raise OverwrittenError  # Another turn might read it.
         code, turns = self.code, self.dimensions.sizes[loop]
         together = turns_together(computed, turns)
         last = [self.values.neutral(node).text for node, _ in totals]

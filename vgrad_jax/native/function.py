@@ -66,10 +66,16 @@ def native_call(
         ]
         given = dict(zip(inputs, memory, strict=False))
         wanted = dict(zip(outputs, memory[len(inputs) :], strict=True))
-        if equations[0].primitive.name == "scan":
-            _write_scan(code, processor, scratch, equations[0], given, wanted)
-        else:
-            _write_straight(code, processor, scratch, equations, given, wanted)
+        if equations[0].primitive.name != "scan":
+            return _write_straight(code, processor, scratch, equations, given, wanted)
+        begun, taken = code.here(), scratch.bytes
+        try:
+            _write_scan(code, processor, scratch, equations[0], given, wanted, in_place=True)
+        except OverwrittenError:
+            code.back_to(begun)
+            scratch.bytes = taken
+            _write_scan(code, processor, scratch, equations[0], given, wanted, in_place=False)
+        return None
 
     name, taken = _compiled(processor, write, into, out, lanes)
     shapes = [
@@ -131,7 +137,8 @@ class _State:
     Args:
         scratch: where its memory is.
         variables: place among the scan's arguments to the variable, and whether it differs from lane to lane.
-        in_place: written to where it is read from; else to one half of a piece of memory, while the other is read.
+        in_place: it is written to where it is read from; else there are two copies, of which one is written while the
+            other is read.
     """
 
     def __init__(self, code: Code, scratch: Scratch, variables: Mapping[int, tuple[Any, bool]], in_place: bool) -> None:
@@ -140,34 +147,17 @@ class _State:
         for place, (variable, mapped) in variables.items():
             kind = _kind(variable.aval.dtype)
             self._places[place] = scratch.room(_size(variable), mapped) - begin, kind, mapped
-        self.halves = [code.bytes_on(scratch.pointer, begin)]
+        self.copies = [code.bytes_on(scratch.pointer, begin)]
         if not in_place:
-            self.halves.append(code.bytes_on(scratch.pointer, scratch.bytes))
+            self.copies.append(code.bytes_on(scratch.pointer, scratch.bytes))
             scratch.bytes += scratch.bytes - begin
 
-    def within(self, half: str) -> dict[int, Memory]:
-        """The arrays in the half, or the whole, that a pointer points to."""
-        return {place: self.scratch.within(half, *where) for place, where in self._places.items()}
+    def within(self, copy: str) -> dict[int, Memory]:
+        """The arrays of the copy that a pointer points to."""
+        return {place: self.scratch.within(copy, *where) for place, where in self._places.items()}
 
 
 def _write_scan(
-    code: Code,
-    processor: Machine,
-    scratch: Scratch,
-    equation: JaxprEqn,
-    given: Mapping[Any, Memory],
-    wanted: Mapping[Any, Memory],
-) -> None:
-    begun, taken = code.here(), scratch.bytes
-    try:
-        _write_turns(code, processor, scratch, equation, given, wanted, in_place=True)
-    except OverwrittenError:
-        code.back_to(begun)
-        scratch.bytes = taken
-        _write_turns(code, processor, scratch, equation, given, wanted, in_place=False)
-
-
-def _write_turns(
     code: Code,
     processor: Machine,
     scratch: Scratch,
@@ -185,17 +175,17 @@ def _write_turns(
     # What no turn reads needs no place of its own: each turn writes it to where the last one's is wanted.
     carried = {p: (jaxpr.invars[p], flags[p]) for p in range(start, stop) if _is_read(jaxpr, jaxpr.invars[p])}
     state = _State(code, scratch, carried, in_place)
-    for place, memory in state.within(state.halves[0]).items():
+    for place, memory in state.within(state.copies[0]).items():
         outer = equation.invars[place]
         _copy(code, read({}, outer) if isinstance(outer, Literal) else given[outer], memory, _size(outer))
     taken = scratch.bytes
 
-    def body(turn: str, halves: list[str]) -> list[str]:
+    def body(turn: str, copies: list[str]) -> list[str]:
         scratch.bytes = taken
         if parameters["reverse"]:
             turn = code.line(f"sub i64 {length - 1}, {turn}")
-        before = state.within(halves[0])
-        after = before if in_place else state.within(halves[1])
+        before = state.within(copies[0])
+        after = before if in_place else state.within(copies[1])
         nodes, places = [], {}
         for place, (variable, outer) in enumerate(zip(jaxpr.invars, equation.invars, strict=True)):
             is_state = start <= place < stop
@@ -217,9 +207,9 @@ def _write_turns(
                 memory = wanted[variable]
                 sinks.append((node, memory if place < stop else _row(code, memory, turn, node.size)))
         Emitter(code, processor, scratch, places).emit(sinks)
-        return halves[::-1]
+        return copies[::-1]
 
-    last = code.loop(length, body, [("ptr", half) for half in state.halves])
+    last = code.loop(length, body, [("ptr", copy) for copy in state.copies])
     for place, memory in state.within(last[0]).items():
         variable = equation.outvars[place - start]
         if variable in wanted:

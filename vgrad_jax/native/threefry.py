@@ -12,9 +12,10 @@ from jaxtyping import Array, UInt32
 
 __all__ = ["draws_threefry", "threefry_bits"]
 
-# The distances of Threefry-2x32, and the constant of its keys.
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+"""Of Threefry-2x32: by how many bits, in one group of rounds and in the next."""
 PARITY = 0x1BD11BDA
+"""With it and its two words, a key has a third."""
 
 
 def draws_threefry(equation: JaxprEqn) -> bool:
@@ -22,9 +23,10 @@ def draws_threefry(equation: JaxprEqn) -> bool:
     if equation.primitive.name != "random_bits":
         return False
     key: Any = equation.invars[0].aval
-    few = equation.params["bit_width"] == 32 and 0 < math.prod(equation.params["shape"]) < 2**31
-    kind = jax.eval_shape(partial(jax.random.key, impl="threefry2x32"), 0).dtype
-    return few and key.shape == () and key.dtype == kind and bool(jax.config.jax_threefry_partitionable)  # type: ignore[attr-defined]
+    usual = jax.eval_shape(partial(jax.random.key, impl="threefry2x32"), 0)
+    if not jax.config.jax_threefry_partitionable or (key.shape, key.dtype) != (usual.shape, usual.dtype):  # type: ignore[attr-defined]
+        return False
+    return equation.params["bit_width"] == 32 and 0 < math.prod(equation.params["shape"]) < 2**31
 
 
 def threefry_bits(key_data: UInt32[Array, "2"], words: int) -> UInt32[Array, " words"]:

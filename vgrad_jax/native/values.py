@@ -76,21 +76,22 @@ class Values:
         """Put a number of a node into an array of the node's shape."""
         element = self._element(node, index)
         self.code.store(memory, element, self.value(node, index))
-        if self.is_a_leafs(memory):
+        if self.holds_a_leaf(memory):
             self._overwritten[memory.pointer].add(element)
 
-    def is_a_leafs(self, memory: Memory) -> bool:
+    def holds_a_leaf(self, memory: Memory) -> bool:
         """Whether leaves are read from there."""
         return memory.pointer in self._overwritten
 
-    def still_there(self, memory: Memory, element: str) -> None:
-        """Raise `OverwrittenError` where an element is no longer a leaf's; one that is an index may be any."""
+    def check_not_overwritten(self, memory: Memory, element: str | None = None) -> None:
+        """Raise `OverwrittenError` where an element, or any of them, is no longer the leaf's that it was."""
         written = self._overwritten.get(memory.pointer)
-        if written and (element in written or not element.isdigit()):
+        known = element is not None and element.isdigit()  # Else it is known when the code runs.
+        if written and (not known or element in written):
             raise OverwrittenError
 
     def _load(self, memory: Memory, element: str) -> Register:
-        self.still_there(memory, element)
+        self.check_not_overwritten(memory, element)
         return self.code.load(memory, element)
 
     def _element(self, node: Node, index: Index) -> str:
@@ -216,7 +217,7 @@ def _gather(values: Values, node: Node, index: Index) -> Register:
     memory = values.memory.get(table.number)
     if memory is None or memory.lanes or memory.kind == "bool" or TURN in index[1:]:
         raise NotNativeError("rows of a table that is not in memory, the same for all lanes")
-    values.still_there(memory, "any")
+    values.check_not_overwritten(memory)
     row = values.value(rows, (index[0], 0))
     width = table.size // table.shape[0]
     column = 0

@@ -1,6 +1,7 @@
 """How a sweep is cut into chunks and blocks, and what memory that takes."""
 
 import itertools
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -28,8 +29,8 @@ BLOCK_SEEDS = 1024
 BLOCK_MEMORY = 32 * 2**20
 """Of a block's results, which a worker holds until it writes them."""
 
-CHUNKS_OF_A_WORKER = 16
-"""Of an arm on a processor, from which on chunks may be twice as large: at the end some workers wait for the others."""
+TWICE_AS_MANY = 0.96
+"""Time of a seed in a program of `2 * LANES`, by that in one of `LANES`: what XLA does around the loops is shared."""
 
 BLOCKS_OF_AN_ARM = 8
 BLOCKS_OF_A_WORKER = 16
@@ -168,30 +169,22 @@ def make_plan(
         on_cluster: the workers are threads of other processes.
         precision: half the width of an arm's interval at which it stops, where it may stop early.
     """
-    on_cpu = jax.default_backend() == "cpu"
-    outputs, working = zip(*(bytes_per_seed(arms[name], datasets[name]) for name in arms), strict=True)
-    largest = max(output + work for output, work in zip(outputs, working, strict=True))
+    sizes = [bytes_per_seed(arms[name], datasets[name]) for name in arms]
+    outputs = [output for output, _ in sizes]
     if chunk is None:
-        dividing = (workers or _cores()) if precision is None else None
-        chunk = _chunk(arms, datasets, num_seeds, engine, outputs, largest, dividing)
-    engines = {
-        name: choose_engine(experiment, num_seeds, chunk) if engine == "auto" else engine
-        for name, experiment in arms.items()
-    }
+        chunk = _chunk(arms, datasets, num_seeds, engine, sizes, (workers or _cores()) if precision is None else None)
+    engines = _engines(arms, num_seeds, engine, chunk)
     devices = max(devices_for(name) for name in engines.values())
-    workers = workers or (max(_cores() // devices, 1) if on_cpu else 1)
+    workers = workers or (max(_cores() // devices, 1) if jax.default_backend() == "cpu" else 1)
     trained = max(
         output + working_bytes_per_seed(arms[name], datasets[name], engines[name])
         for name, output in zip(arms, outputs, strict=True)
     )
-    least = chunk * devices
-    if precision is None:
-        block = _block(
-            least, max(outputs), num_seeds // BLOCKS_OF_AN_ARM, num_seeds * len(arms) // (BLOCKS_OF_A_WORKER * workers)
-        )
-    else:
-        # Whatever the number of workers and of seeds is: looks are taken after whole blocks.
-        block = _block(least, max(outputs), most_seeds_needed(precision) // BLOCKS_TO_A_DECISION)
+    # With a precision, looks are taken after whole blocks, whatever the number of workers and of seeds is.
+    most = [num_seeds // BLOCKS_OF_AN_ARM, num_seeds * len(arms) // (BLOCKS_OF_A_WORKER * workers)]
+    if precision is not None:
+        most = [most_seeds_needed(precision) // BLOCKS_TO_A_DECISION]
+    block = _block(chunk * devices, max(outputs), *most)
     return Plan(
         engines=engines,
         num_seeds=num_seeds,
@@ -245,36 +238,50 @@ def _output_bytes(structure: Experiment, features: int) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
 
 
+def _engines(arms: Mapping[str, Experiment], num_seeds: int, engine: str, chunk: int | None = None) -> dict[str, str]:
+    """Each arm's, where "auto" chooses."""
+    return {name: choose_engine(arm, num_seeds, chunk) if engine == "auto" else engine for name, arm in arms.items()}
+
+
 def _chunk(
     arms: Mapping[str, Experiment],
     datasets: Mapping[str, Dataset],
     num_seeds: int,
     engine: str,
-    outputs: Sequence[int],
-    largest: int,
+    sizes: Sequence[tuple[int, int]],
     workers: int | None,
 ) -> int:
     """Seeds trained together where the user has no wish.
 
     Args:
-        largest: bytes of a seed that `plain` trains.
-        workers: of a processor, between which the chunks are divided; None where that must not matter.
+        sizes: each arm's `bytes_per_seed`.
+        workers: of a processor, which should end at the same time; None where the chunk must not depend on that.
     """
-    on_cpu = jax.default_backend() == "cpu"
-    of_plain = _power_of_two(min(LANES if on_cpu else ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
-    engines = [choose_engine(arm, num_seeds) if engine == "auto" else engine for arm in arms.values()]
-    if "plain" in engines:
-        return of_plain
+    largest = max(output + work for output, work in sizes)
+    if jax.default_backend() == "cpu":
+        chunk = _power_of_two(min(LANES, CHUNK_MEMORY // largest))
+        in_lanes = "plain" not in _engines(arms, num_seeds, engine, chunk).values()
+        # Where lanes refuse an arm, `plain` has to have room for it.
+        if in_lanes and workers and 2 * chunk * largest <= CHUNK_MEMORY:
+            return _lanes_together(len(arms), num_seeds, workers)
+        return chunk
     # Not one size for all sweeps: no lane's numbers depend on how many there are.
-    if on_cpu:
-        each = 2 * LANES * workers if workers else 0
-        divided = each and (num_seeds % each == 0 or num_seeds >= CHUNKS_OF_A_WORKER * each)
-        # Also `plain` must have room for it: what lanes refuse is its, and the engine must not depend on the seeds.
-        return 2 * LANES if divided and 2 * LANES * largest <= CHUNK_MEMORY else of_plain
     working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
-    in_lanes = max(output + work for output, work in zip(outputs, working, strict=True))
-    chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
-    return of_plain if engine == "auto" and chunk < FEWEST_ON_GPU else chunk
+    of_lanes = max(output + work for (output, _), work in zip(sizes, working, strict=True))
+    chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // of_lanes))
+    if "plain" in _engines(arms, num_seeds, engine).values() or (engine == "auto" and chunk < FEWEST_ON_GPU):
+        return _power_of_two(min(ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
+    return chunk
+
+
+def _lanes_together(num_arms: int, num_seeds: int, workers: int) -> int:
+    """`LANES`, or twice as many where that is faster: in larger chunks, more of the workers wait at the end."""
+
+    def time(lanes: int) -> int:
+        chunks = num_arms * math.ceil(num_seeds / lanes)
+        return math.ceil(chunks / workers) * lanes
+
+    return 2 * LANES if time(2 * LANES) * TWICE_AS_MANY < time(LANES) else LANES
 
 
 def _block(least: int, output: int, *most: int) -> int:
