@@ -97,6 +97,12 @@ def test_double_precision_is_kept(x64):
     np.testing.assert_allclose(stats.log10_rms, [-200], rtol=1e-12)
 
 
+def test_largest_single_numbers_beside_double_ones(x64):
+    tree = {"a": {"bias": jnp.zeros(4), "kernel": jnp.full((4, 3), 3e38, jnp.float32)}}
+    expected = np.log10(3e38 * np.sqrt(12 / 16))
+    np.testing.assert_allclose(stats_of(tree).log10_rms, [expected], atol=1e-6)
+
+
 def test_complex_numbers_are_measured_by_their_magnitude():
     np.testing.assert_allclose(stats_of({"a": jnp.array([3 + 4j])}).log10_rms, [np.log10(5)], rtol=1e-6)
 

@@ -134,19 +134,22 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0, *, copy: bool 
     leaves = [_real(found[number], batch_axes, split) for number, split in stacked.items()]
     kept = batch_axes + 1
     each = _each_shape if copy else _each
-    largest = each(leaves, kept, lambda x, axes: jnp.max(jnp.abs(x), axes))
-    zeros = each(leaves, kept, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32))
+    join = partial(jnp.concatenate, axis=-1)
+    largest_of_leaf = each(leaves, kept, lambda x, axes: jnp.max(jnp.abs(x), axes))
+    largest = join(largest_of_leaf)
+    zeros = join(each(leaves, kept, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32)))
     nonfinite = jax.lax.cond(  # A whole pass over the elements that is hardly ever needed.
         jnp.isfinite(largest).all(),
         lambda: jnp.zeros_like(zeros),
-        lambda: each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32)),
+        lambda: join(each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32))),
     )
-    scale = size_scale(largest)
-    ends = list(itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves))
-    inverse = jnp.split(1 / scale, ends[:-1], axis=-1)
-    scaled = [leaf * _behind(by, leaf) for leaf, by in zip(leaves, inverse, strict=True)]
-    squares = each(scaled, kept, lambda x, axes: jnp.sum(x**2, axes))
+    # Each by its own largest element: taken out of `largest`, every leaf would wait for all of them.
+    scale_of_leaf = [size_scale(element) for element in largest_of_leaf]
+    scaled = [leaf * _behind(1 / by, leaf) for leaf, by in zip(leaves, scale_of_leaf, strict=True)]
+    squares = join(each(scaled, kept, lambda x, axes: jnp.sum(x**2, axes)))
 
+    scale = join(scale_of_leaf)
+    ends = list(itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves))
     first = dict(zip(stacked, [0, *ends], strict=False))
     members = [[first[part.leaf] + (part.slice or 0) for part in layer] for layer in layers.parts]
     of_layer = partial(_by_layer, members=members)
@@ -170,12 +173,12 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0, *, copy: bool 
     )
 
 
-def _each(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> Array:
+def _each(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> list[Array]:
     """A reduction of every leaf over all but its leading axes, `(..., part)`."""
-    return jnp.concatenate([reduce(leaf, tuple(range(kept, leaf.ndim))) for leaf in leaves], axis=-1)
+    return [reduce(leaf, tuple(range(kept, leaf.ndim))) for leaf in leaves]
 
 
-def _each_shape(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> Array:
+def _each_shape(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> list[Array]:
     """`_each`, with one reduction for all leaves of a shape."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, leaf in enumerate(leaves):
@@ -184,7 +187,7 @@ def _each_shape(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[i
     for members in groups.values():
         stack = jnp.stack([leaves[number] for number in members])
         reduced |= dict(zip(members, reduce(stack, tuple(range(kept + 1, stack.ndim))), strict=True))
-    return jnp.concatenate([reduced[number] for number in range(len(leaves))], axis=-1)
+    return [reduced[number] for number in range(len(leaves))]
 
 
 def size_scale(largest: Array) -> Array:
