@@ -1,9 +1,12 @@
-"""The tables of `benchmarks/README.md`, made from the results: `python -m benchmarks.tables`."""
+"""The tables and figures of `benchmarks/README.md`, made from the results: `python -m benchmarks.tables`."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.figures import enough_seeds, seeds_a_second
 
 FOLDER = Path(__file__).parent
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -56,6 +59,9 @@ def _lines(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
             f"`{results['size']}`. {note}"
         )
         yield ""
+        if _has_figure(results):
+            yield f"![Left: seeds a second by number; right: arithmetic by network](figures/{_figure_name(results)})"
+            yield ""
         yield f"| {' | '.join(header)} |"
         yield f"|{'---|' * len(header)}"
         for entry in results["entries"]:
@@ -187,12 +193,39 @@ TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
 """Question to the table's title, a note, its header and what makes rows of an entry."""
 
 
+def _has_figure(results: dict[str, Any]) -> bool:
+    return results["question"] == "seeds" and enough_seeds(results["entries"])
+
+
+def _figure_name(results: dict[str, Any]) -> str:
+    return f"seeds-{'-'.join(re.findall('[a-z0-9]+', _measured_on(results).lower()))}.png"
+
+
+def _measured_on(results: dict[str, Any]) -> str:
+    """The GPU, or the processor."""
+    machine = results["machine_info"]
+    platform, _, device = machine["device"].partition(": ")
+    return f"{machine['cpu']}, {machine['cores']} cores" if platform == "cpu" else device
+
+
+def draw(folder: Path = FOLDER / "figures", results: Path = FOLDER / "results") -> list[Path]:
+    """Write the figures that the README shows; returns their paths."""
+    folder.mkdir(exist_ok=True)
+    drawn = []
+    for group in latest(results):
+        if _has_figure(group):
+            drawn.append(folder / _figure_name(group))
+            seeds_a_second(group["entries"], _measured_on(group)).savefig(drawn[-1])
+    return drawn
+
+
 def write(path: Path = FOLDER / "README.md") -> None:
-    """Put the tables into the README, in place of the ones there."""
+    """Put the tables into the README, in place of the ones there, and draw its figures."""
     text = path.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     path.write_text(f"{before}{BEGIN}\n{as_markdown()}{END}{after}")
+    draw()
 
 
 if __name__ == "__main__":

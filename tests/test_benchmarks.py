@@ -50,6 +50,14 @@ def test_the_readme_shows_the_results_that_are_there():
     assert text.partition(tables.BEGIN)[2].partition(tables.END)[0].strip() == tables.as_markdown().strip()
 
 
+def test_the_readmes_figures_are_those_that_are_drawn(tmp_path):
+    drawn = tables.draw(tmp_path)
+    assert drawn
+    assert {path.name for path in drawn} == {path.name for path in (tables.FOLDER / "figures").iterdir()}
+    text = (tables.FOLDER / "README.md").read_text()
+    assert all(f"(figures/{path.name})" in text for path in drawn)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("question", ["train_step", "seeds", "peers", "floor", "scaling"])
 def test_every_case_can_be_run(question, size):

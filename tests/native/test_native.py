@@ -17,7 +17,7 @@ from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
 from vgrad_jax.native.machine import machine
 from vgrad_jax.native.values import RULES
 from vgrad_jax.native.views import VIEWS
-from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
+from vgrad_jax.sweeps.lanes import NotInLanesError
 
 
 def test_every_operation_has_code():
@@ -147,11 +147,6 @@ def test_rows_are_looped_over_in_stages(rows):
         return jnp.mean(jnp.log1p(jnp.exp(hidden / largest).sum(1))), hidden
 
     assert_same(jax.grad(loss, (0, 1), has_aux=True), normal(rows, 3), normal(3, 4))
-
-
-def test_a_loop_of_no_turns_is_refused():
-    with pytest.raises(NotInLanesError, match="scan of nothing"):
-        jax.jit(over_lanes(lambda x: jax.lax.scan(lambda c, _: (c + 1, None), x, length=0)[0]))(normal(3))
 
 
 def test_a_long_loop_is_divided_and_gives_the_same(monkeypatch):

@@ -12,7 +12,7 @@ import vgrad_jax.native.function as functions
 from tests.native.compared import assert_same, normal
 from vgrad_jax.scans import scan_sizes
 from vgrad_jax.sweeps.engine import ENGINES, run_keys
-from vgrad_jax.sweeps.lanes import over_lanes
+from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 
 
 @pytest.fixture
@@ -177,4 +177,10 @@ def test_a_trainings_states_are_overwritten(small, ways):
     """Parameters, momenta and sums over rows."""
     experiment = dataclasses.replace(small, data=vg.Data("moons", samples=200))
     ENGINES["lanes"](experiment, "overwritten", run_keys(0, np.arange(3)))
-    assert ways == [True] * 3
+    assert ways
+    assert all(ways)
+
+
+def test_a_loop_of_no_turns_is_refused():
+    with pytest.raises(NotInLanesError, match="scan of nothing"):
+        jax.jit(over_lanes(lambda x: jax.lax.scan(lambda c, _: (c + 1, None), x, length=0)[0]))(normal(3))

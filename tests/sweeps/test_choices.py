@@ -37,6 +37,7 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
     assert (plan(100_000).chunk, plan(100_000).engines["arm"]) == (8192, "auto")
     assert (plan(5000).chunk, plan(1000).chunk, plan(100_000, engine="plain").chunk) == (4096, 1024, 1024)
     assert plan(1000).engines["arm"] == plan(100_000, chunk=1024).engines["arm"] == "plain"
+    assert (plan(1000, engine="lanes").chunk, plan(1000, engine="lanes").engines["arm"]) == (512, "lanes")
     long = dataclasses.replace(article, training=vg.Training(epochs=7000), recording=vg.Recording())
     many_records = make_plan({"arm": long}, datasets, 100_000)  # Of few seeds at a time, and so of `plain`'s.
     assert many_records == make_plan({"arm": long}, datasets, 100_000, engine="plain")._replace(
@@ -50,7 +51,7 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
     assert choose_engine(article, 4096) == "plain"
 
 
-def test_a_processors_chunk_is_twice_as_large_where_no_worker_waits_for_it():
+def test_a_processors_chunk_is_twice_as_large_where_the_sweep_then_ends_sooner():
     article = vg.Experiment()
     datasets = {"arm": vg.load_data(article.data)}
 
@@ -63,13 +64,14 @@ def test_a_processors_chunk_is_twice_as_large_where_no_worker_waits_for_it():
     assert [chunk(64, arms=arms) for arms in (1, 2, 7)] == [LANES, 2 * LANES, LANES]
     assert [chunk(1025, workers) for workers in (1, 2, 3, 16)] == [2 * LANES, LANES, LANES, LANES]
     assert chunk(100_000, 16) == 2 * LANES
+    assert chunk(128, engine="lanes") == 2 * LANES
     assert chunk(128, engine="plain") == chunk(10_000, precision=0.01) == LANES
     mixed = {"arm": article, "wide": dataclasses.replace(article, mlp=vg.MLP(hidden=(17,)))}
     assert make_plan(mixed, datasets | {"wide": datasets["arm"]}, 10_000, workers=2).chunk == LANES
-    for rows, expected in ((60_000, LANES), (400_000, 4)):  # `plain` has room for fewer seeds.
+    for rows, together in ((60_000, (2 * LANES, LANES)), (400_000, (4, 4))):  # `plain` has room for fewer seeds.
         many = dataclasses.replace(article, data=vg.Data(samples=rows, train_samples=rows - 1000))
         data = {"arm": vg.load_data(many.data)}
-        for seeds in (1920, 2000):
+        for seeds, expected in zip((1920, 192), together, strict=True):
             plan = make_plan({"arm": many}, data, seeds, workers=2)
-            assert (plan.chunk, plan.engines["arm"]) == (expected, "auto" if expected == LANES else "plain")
+            assert (plan.chunk, plan.engines["arm"]) == (expected, "auto" if expected >= LANES else "plain")
     assert [engines.lanes_of_a_program(seeds) for seeds in (1, 32, 64, 96, 128)] == [32, 32, 64, 32, 64]

@@ -144,17 +144,17 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0, *, copy: bool 
         lambda: join(each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32))),
     )
     # Each by its own largest element: taken out of `largest`, every leaf would wait for all of them.
-    scale_of_leaf = [size_scale(element) for element in largest_of_leaf]
+    scale_of_leaf = each(largest_of_leaf, kept, lambda x, axes: size_scale(x))
     scaled = [leaf * _behind(1 / by, leaf) for leaf, by in zip(leaves, scale_of_leaf, strict=True)]
     squares = join(each(scaled, kept, lambda x, axes: jnp.sum(x**2, axes)))
 
-    scale = join(scale_of_leaf)
+    scale_of_part = join(scale_of_leaf)
     ends = list(itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves))
     first = dict(zip(stacked, [0, *ends], strict=False))
     members = [[first[part.leaf] + (part.slice or 0) for part in layer] for layer in layers.parts]
     of_layer = partial(_by_layer, members=members)
     # A part of zeros has no size that the others could be measured by.
-    scales = jnp.where(of_layer(squares) == 0, 0, of_layer(scale))
+    scales = jnp.where(of_layer(squares) == 0, 0, of_layer(scale_of_part))
     scale = jnp.max(scales, axis=-1)
     scale = jnp.where(scale == 0, 1, scale)
     total = jnp.sum(of_layer(squares) * (scales / scale[..., None]) ** 2, axis=-1)
@@ -206,7 +206,7 @@ def _real(leaf: Any, batch_axes: int, stacked: bool) -> Array:
 
 def _behind(numbers: Array, values: Array) -> Array:
     """Numbers for the leading axes of the values, in a shape that goes with theirs."""
-    return numbers.astype(values.dtype).reshape(numbers.shape + (1,) * (values.ndim - numbers.ndim))
+    return numbers.reshape(numbers.shape + (1,) * (values.ndim - numbers.ndim))
 
 
 def _by_layer(numbers: Array, members: list[list[int]]) -> Array:

@@ -67,7 +67,8 @@ def native_call(
         given = dict(zip(inputs, memory, strict=False))
         wanted = dict(zip(outputs, memory[len(inputs) :], strict=True))
         if equations[0].primitive.name != "scan":
-            return _write_straight(code, processor, scratch, equations, given, wanted)
+            _write_straight(code, processor, scratch, equations, given, wanted)
+            return
         begun, taken = code.here(), scratch.bytes
         try:
             _write_scan(code, processor, scratch, equations[0], given, wanted, in_place=True)
@@ -75,7 +76,6 @@ def native_call(
             code.back_to(begun)
             scratch.bytes = taken
             _write_scan(code, processor, scratch, equations[0], given, wanted, in_place=False)
-        return None
 
     name, taken = _compiled(processor, write, into, out, lanes)
     shapes = [

@@ -15,7 +15,7 @@ __all__ = ["draws_threefry", "threefry_bits"]
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 """Of Threefry-2x32: by how many bits, in one group of rounds and in the next."""
 PARITY = 0x1BD11BDA
-"""With it and its two words, a key has a third."""
+"""The exclusive or of this and a key's two words is the key's third."""
 
 
 def draws_threefry(equation: JaxprEqn) -> bool:

@@ -86,8 +86,8 @@ class Values:
     def check_not_overwritten(self, memory: Memory, element: str | None = None) -> None:
         """Raise `OverwrittenError` where an element, or any of them, is no longer the leaf's that it was."""
         written = self._overwritten.get(memory.pointer)
-        known = element is not None and element.isdigit()  # Else it is known when the code runs.
-        if written and (not known or element in written):
+        constant = element is not None and element.isdigit()  # Else it is known when the code runs.
+        if written and (not constant or element in written):
             raise OverwrittenError
 
     def _load(self, memory: Memory, element: str) -> Register:

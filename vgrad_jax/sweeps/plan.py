@@ -29,7 +29,7 @@ BLOCK_SEEDS = 1024
 BLOCK_MEMORY = 32 * 2**20
 """Of a block's results, which a worker holds until it writes them."""
 
-TWICE_AS_MANY = 0.96
+TIME_WITH_TWICE_AS_MANY = 0.96
 """Time of a seed in a program of `2 * LANES`, by that in one of `LANES`: what XLA does around the loops is shared."""
 
 BLOCKS_OF_AN_ARM = 8
@@ -153,9 +153,9 @@ def make_plan(
     """Choose the chunk, the block and each arm's engine.
 
     The chunk depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller),
-    not on the number of seeds or workers, unless all arms are in lanes, whose numbers do not depend on how many there
-    are: XLA rounds reductions differently in programs of different shapes, so that a chunk of its own size for every
-    sweep would change the last digits of every run of `plain`. The block changes no number.
+    not on the number of seeds, arms or workers, unless all arms are in lanes, whose numbers do not depend on how many
+    are trained together: XLA rounds reductions differently in programs of different shapes, so that a chunk of its own
+    size for every sweep would change the last digits of every run of `plain`. The block changes no number.
 
     Args:
         arms: arm name to experiment.
@@ -261,8 +261,7 @@ def _chunk(
     if jax.default_backend() == "cpu":
         chunk = _power_of_two(min(LANES, CHUNK_MEMORY // largest))
         in_lanes = "plain" not in _engines(arms, num_seeds, engine, chunk).values()
-        # Where lanes refuse an arm, `plain` has to have room for it.
-        if in_lanes and workers and 2 * chunk * largest <= CHUNK_MEMORY:
+        if in_lanes and workers and chunk == LANES:  # Else memory is short.
             return _lanes_together(len(arms), num_seeds, workers)
         return chunk
     # Not one size for all sweeps: no lane's numbers depend on how many there are.
@@ -277,11 +276,11 @@ def _chunk(
 def _lanes_together(num_arms: int, num_seeds: int, workers: int) -> int:
     """`LANES`, or twice as many where that is faster: in larger chunks, more of the workers wait at the end."""
 
-    def time(lanes: int) -> int:
+    def time(lanes: int) -> int:  # Seeds that the busiest worker trains, one after the other.
         chunks = num_arms * math.ceil(num_seeds / lanes)
         return math.ceil(chunks / workers) * lanes
 
-    return 2 * LANES if time(2 * LANES) * TWICE_AS_MANY < time(LANES) else LANES
+    return 2 * LANES if time(2 * LANES) * TIME_WITH_TWICE_AS_MANY < time(LANES) else LANES
 
 
 def _block(least: int, output: int, *most: int) -> int:

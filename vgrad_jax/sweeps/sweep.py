@@ -106,21 +106,11 @@ def sweep(
     arms = studies.check_arms(arms)
     num_seeds = whole_number("num_seeds", num_seeds, minimum=1)
     seed = whole_number("seed", seed, maximum=MAX_SEED)
-    for name, value in (("chunk", chunk), ("workers", workers)):
-        if value is not None:
-            whole_number(name, value, minimum=1)
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
+    _check_options(chunk, workers, engine, store, scheduler, precision)
     datasets = {name: load_data(experiment.data) for name, experiment in arms.items()}
     study = studies.describe(arms, datasets, seed, stored=store is not None)
     widths = {name: _widths(arms[name], datasets[name]) for name in arms}
     labels = coordinates(arms, num_seeds, widths)
-    if precision is not None:
-        number("precision", precision, above=0.0, below=0.5)
-        if scheduler is not None:
-            raise InputError("precision= decides after each round of blocks, and a cluster gets all at once; give one")
-    if scheduler is not None and store is None:
-        raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
     with ExitStack() as stack:
         client = stack.enter_context(connected(scheduler)) if scheduler is not None else None
         plan = make_plan(
@@ -136,13 +126,7 @@ def sweep(
         )
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
-        target: Target
-        if store is None:
-            target = Memory(labels, _attributes(study, plan), plan.block)
-        elif resume and Path(store).exists():
-            target, plan = _resumed(store, study, plan)
-        else:
-            target = Store.create(store, labels, _attributes(study, plan), plan.block)
+        target, plan = _target(store, resume, labels, study, plan)
         training = Training(
             arms={name: arms[name] for name in plan.arms},  # In the order of the store's rows.
             fingerprints=study["data"],
@@ -165,6 +149,27 @@ def sweep(
     return target.dataset()
 
 
+def _check_options(
+    chunk: int | None,
+    workers: int | None,
+    engine: str,
+    store: str | Path | None,
+    scheduler: str | None,
+    precision: float | None,
+) -> None:
+    for name, value in (("chunk", chunk), ("workers", workers)):
+        if value is not None:
+            whole_number(name, value, minimum=1)
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if precision is not None:
+        number("precision", precision, above=0.0, below=0.5)
+        if scheduler is not None:
+            raise InputError("precision= decides after each round of blocks, and a cluster gets all at once; give one")
+    if scheduler is not None and store is None:
+        raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
+
+
 def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return {
         "title": "per-layer gradients and outcomes of seeds",
@@ -176,9 +181,19 @@ def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
-def _resumed(path: str | Path, study: Mapping[str, Any], plan: Plan) -> tuple[Store, Plan]:
-    """A store that was laid out before, and the plan to go on with it."""
-    held = Store.resume(path, study, plan.num_seeds)
+def _target(
+    store: str | Path | None,
+    resume: bool,
+    labels: dict[str, tuple[str, np.ndarray]],
+    study: Mapping[str, Any],
+    plan: Plan,
+) -> tuple[Target, Plan]:
+    """Where the results go, and the plan: a store that was laid out before keeps its own."""
+    if store is None:
+        return Memory(labels, _attributes(study, plan), plan.block), plan
+    if not resume or not Path(store).exists():
+        return Store.create(store, labels, _attributes(study, plan), plan.block), plan
+    held = Store.resume(store, study, plan.num_seeds)
     held.set_precision(plan.precision)
     return held, plan.stored_as(held.chunk, held.block, held.engines)
 
