@@ -77,11 +77,11 @@ def look(
     value, gradient = jax.value_and_grad(loss)(leaves, batch)
     forward, uses = forward_pass(loss, leaves, batch)
     layers = _in_order_of_use(params, paths, uses, grouping)
-    stats = stats_of(gradient, layers, copy=True)
+    stats = stats_of(gradient, layers)
     owner = {part: number for number, parts in enumerate(layers.parts) for part in parts}
     return Look(
         stats=stats,
-        params_log10_rms=stats_of(leaves, layers, copy=True).log10_rms,
+        params_log10_rms=stats_of(leaves, layers).log10_rms,
         loss=value,
         forward=forward,
         forward_layers=tuple(owner.get(site, -1) for site in forward.leaves),  # type: ignore[call-overload]

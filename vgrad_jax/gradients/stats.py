@@ -119,34 +119,32 @@ def gradient_stats(
     return stats_of(tree, map_layers(tree, grouping, batch_axes), batch_axes)
 
 
-def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0, *, copy: bool = False) -> LayerStats:
+def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
     """`gradient_stats` of a tree whose layers are known.
 
     Args:
         tree: as `layers` were made from.
         layers: its layers.
         batch_axes: leading axes that are kept.
-        copy: copy leaves of one shape into one array first: slower, and much faster to compile for many layers.
     """
     found = [leaf for _, leaf in float_leaves(tree)]
     parts = {part for layer in layers.parts for part in layer}
     stacked = {part.leaf: part.slice is not None for part in sorted(parts)}
     leaves = [_real(found[number], batch_axes, split) for number, split in stacked.items()]
-    kept = batch_axes + 1
-    each = _each_shape if copy else _each
+    each = partial(_each, leaves, batch_axes + 1)
     join = partial(jnp.concatenate, axis=-1)
-    largest_of_leaf = each(leaves, kept, lambda x, axes: jnp.max(jnp.abs(x), axes))
+    largest_of_leaf = each(lambda x, axes: jnp.max(jnp.abs(x), axes))
     largest = join(largest_of_leaf)
-    zeros = join(each(leaves, kept, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32)))
+    zeros = join(each(lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32)))
     nonfinite = jax.lax.cond(  # A whole pass over the elements that is hardly ever needed.
         jnp.isfinite(largest).all(),
         lambda: jnp.zeros_like(zeros),
-        lambda: join(each(leaves, kept, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32))),
+        lambda: join(each(lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32))),
     )
     # Each by its own largest element: taken out of `largest`, every leaf would wait for all of them.
-    scale_of_leaf = each(largest_of_leaf, kept, lambda x, axes: size_scale(x))
+    scale_of_leaf = [size_scale(element) for element in largest_of_leaf]
     scaled = [leaf * _behind(1 / by, leaf) for leaf, by in zip(leaves, scale_of_leaf, strict=True)]
-    squares = join(each(scaled, kept, lambda x, axes: jnp.sum(x**2, axes)))
+    squares = join(_each(scaled, batch_axes + 1, lambda x, axes: jnp.sum(x**2, axes)))
 
     scale_of_part = join(scale_of_leaf)
     ends = list(itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves))
@@ -176,18 +174,6 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0, *, copy: bool 
 def _each(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> list[Array]:
     """A reduction of every leaf over all but its leading axes, `(..., part)`."""
     return [reduce(leaf, tuple(range(kept, leaf.ndim))) for leaf in leaves]
-
-
-def _each_shape(leaves: list[Array], kept: int, reduce: Callable[[Array, tuple[int, ...]], Array]) -> list[Array]:
-    """`_each`, with one reduction for all leaves of a shape."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for number, leaf in enumerate(leaves):
-        groups.setdefault((leaf.shape, str(leaf.dtype)), []).append(number)
-    reduced: dict[int, Array] = {}
-    for members in groups.values():
-        stack = jnp.stack([leaves[number] for number in members])
-        reduced |= dict(zip(members, reduce(stack, tuple(range(kept + 1, stack.ndim))), strict=True))
-    return [reduced[number] for number in range(len(leaves))]
 
 
 def size_scale(largest: Array) -> Array:
