@@ -31,28 +31,25 @@ def ways(monkeypatch):
     return found
 
 
-def test_a_carry_that_becomes_different_from_lane_to_lane():
-    def function(x):
-        def body(carry, slices):
-            count, total = carry
-            return (count + 1, total * 0.5 + slices), (total, count)
+CARRIES = {
+    "different from lane to lane": lambda x: jax.lax.scan(
+        lambda carry, row: ((carry[0] + 1, carry[1] * 0.5 + row), (carry[1], carry[0])), (0, 0.0), x[:, 0], reverse=True
+    ),
+    "the same for all lanes": lambda x: jax.lax.scan(
+        lambda carry, number: (jnp.zeros(3), (carry + number).sum()), x[0], jnp.arange(3.0)
+    ),
+}
+"""What a loop's state becomes that does not begin as that."""
 
-        return jax.lax.scan(body, (0, 0.0), x, reverse=True)
 
-    x = normal(6)
+@pytest.mark.parametrize("name", CARRIES)
+def test_a_carry_that_becomes(name):
+    """In the outermost loop, which is XLA's, and in one inside, which is native."""
+    function, x = CARRIES[name], normal(6, 3)
     expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
     for a, b in zip(jax.tree.leaves(jax.jit(over_lanes(function))(x)), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
-def test_a_carry_that_becomes_the_same_for_all_lanes():
-    def function(x):
-        return jax.lax.scan(lambda carry, number: (jnp.zeros(3), (carry + number).sum()), x, jnp.arange(3.0))
-
-    x = normal(3)
-    expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
-    for a, b in zip(jax.tree.leaves(jax.jit(over_lanes(function))(x)), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert_same(function, x)
 
 
 def test_a_number_that_is_wanted_twice_and_a_state_that_is_not_wanted_at_all():

@@ -258,15 +258,15 @@ def _chunk(
         workers: of a processor, which should end at the same time; None where the chunk must not depend on that.
     """
     largest = max(output + work for output, work in sizes)
+    working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
+    of_lanes = max(output + work for (output, _), work in zip(sizes, working, strict=True))
     if jax.default_backend() == "cpu":
         chunk = _power_of_two(min(LANES, CHUNK_MEMORY // largest))
         in_lanes = "plain" not in _engines(arms, num_seeds, engine, chunk).values()
-        if in_lanes and workers and chunk == LANES:  # Else memory is short.
+        if in_lanes and workers and chunk == LANES and 2 * LANES * of_lanes <= CHUNK_MEMORY:
             return _lanes_together(len(arms), num_seeds, workers)
         return chunk
     # Not one size for all sweeps: no lane's numbers depend on how many there are.
-    working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
-    of_lanes = max(output + work for (output, _), work in zip(sizes, working, strict=True))
     chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // of_lanes))
     if "plain" in _engines(arms, num_seeds, engine).values() or (engine == "auto" and chunk < FEWEST_ON_GPU):
         return _power_of_two(min(ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
