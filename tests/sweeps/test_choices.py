@@ -74,6 +74,7 @@ def test_a_processors_chunk_is_twice_as_large_where_the_sweep_then_ends_sooner()
         for seeds, expected in zip((1920, 192), together, strict=True):
             plan = make_plan({"arm": many}, data, seeds, workers=2)
             assert (plan.chunk, plan.engines["arm"]) == (expected, "auto" if expected >= LANES else "plain")
+    assert make_plan({"arm": many}, data, 1920, workers=2, engine="lanes").chunk == 2 * LANES  # They have.
     for epochs, expected in ((100_000, 2 * LANES), (150_000, LANES)):  # 6.5 and 9.7 MiB of results a seed.
         long = {"arm": dataclasses.replace(article, training=vg.Training(epochs=epochs))}
         assert make_plan(long, datasets, 1920, workers=2).chunk == expected

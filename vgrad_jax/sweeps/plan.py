@@ -263,7 +263,7 @@ def _chunk(
     if jax.default_backend() == "cpu":
         chunk = _power_of_two(min(LANES, CHUNK_MEMORY // largest))
         in_lanes = "plain" not in _engines(arms, num_seeds, engine, chunk).values()
-        if in_lanes and workers and chunk == LANES and 2 * LANES * of_lanes <= CHUNK_MEMORY:
+        if in_lanes and workers and 2 * LANES * of_lanes <= CHUNK_MEMORY:
             return _lanes_together(len(arms), num_seeds, workers)
         return chunk
     # Not one size for all sweeps: no lane's numbers depend on how many there are.
