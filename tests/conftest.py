@@ -26,6 +26,10 @@ settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--write-golden", action="store_true", help="write tests/golden.json anew")
+
+
 @pytest.fixture
 def small():
     """An experiment that trains in a moment, with a last batch of its own size: 20 = 8 + 8 + 4."""
