@@ -12,8 +12,8 @@ import numpy as np
 import optax
 
 import vgrad_jax as vg
+from vgrad_jax.keys import run_keys
 from vgrad_jax.nets.mlp import Layer, Params
-from vgrad_jax.sweeps.engine import run_keys
 from vgrad_jax.training.run import initial_params
 
 

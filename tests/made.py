@@ -7,8 +7,9 @@ import xarray
 
 from vgrad_jax import presets
 from vgrad_jax.data import load_data
-from vgrad_jax.sweeps import study as studies
-from vgrad_jax.sweeps.results import VARIABLES, coordinates
+from vgrad_jax.results.description import describe
+from vgrad_jax.results.schema import VARIABLES, coordinates
+from vgrad_jax.results.versions import versions
 
 EPOCHS = 200
 
@@ -57,9 +58,9 @@ def made_results(times, *, arms=None, epochs=EPOCHS, diverged=(), seed=0):
         for kind in ("parameters", "gradients"):
             if kind in data:
                 data[kind][1][row, :n] = rng.normal(0, 1, data[kind][1][row, :n].shape)
-    study = studies.describe(arms, {name: load_data(arm.data) for name, arm in arms.items()}, 0, stored=True)
+    study = describe(arms, {name: load_data(arm.data) for name, arm in arms.items()}, 0, stored=True)
     return xarray.Dataset(
         data,
         coords=labels,
-        attrs={"study": json.dumps(study), "versions": json.dumps(studies.versions()), "engines": "{}", "chunk": 1},
+        attrs={"study": json.dumps(study), "versions": json.dumps(versions()), "engines": "{}", "chunk": 1},
     )

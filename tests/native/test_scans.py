@@ -10,8 +10,9 @@ import pytest
 import vgrad_jax as vg
 import vgrad_jax.native.function as functions
 from tests.native.compared import assert_same, normal
+from vgrad_jax.keys import run_keys
 from vgrad_jax.scans import scan_sizes
-from vgrad_jax.sweeps.engine import ENGINES, run_keys
+from vgrad_jax.sweeps.engine import ENGINES
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps import cluster, plan, study
+from vgrad_jax.results import versions as versions_module
+from vgrad_jax.sweeps import cluster, plan
 from vgrad_jax.sweeps import sweep as sweep_module
 from vgrad_jax.sweeps.blocks import Training, fill
 
@@ -51,7 +52,7 @@ def workers(scheduler, environment, whole):
 
 
 def test_workers_with_other_versions_are_refused(tiny, scheduler, workers, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "version", lambda name: "0.0.1" if name == "jax" else version(name))
+    monkeypatch.setattr(versions_module, "version", lambda name: "0.0.1" if name == "jax" else version(name))
     with pytest.raises(vg.InputError, match=r"worker tcp://.* does not match: jax .* there and 0\.0\.1 here"):
         vg.sweep({"a": tiny}, 2, scheduler=scheduler, store=tmp_path / "r.zarr", progress=False)
     assert not (tmp_path / "r.zarr").exists()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.keys import run_keys
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.native.machine import THREADS
 from vgrad_jax.nets.activations import ACTIVATIONS
@@ -16,7 +17,7 @@ from vgrad_jax.nets.initializers import INITIALIZERS
 from vgrad_jax.nets.mlp import NORMS
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.sweeps import engine as engines
-from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine, run_keys
+from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine
 from vgrad_jax.sweeps.lanes import over_lanes
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.initial import initial_networks

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.results.store import Store
 from vgrad_jax.sweeps import blocks, plan
 from vgrad_jax.sweeps import sweep as sweep_module
-from vgrad_jax.sweeps.store import Store
 
 SEEDS = 48
 SWEEP = """

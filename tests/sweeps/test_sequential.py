@@ -13,11 +13,17 @@ import vgrad_jax as vg
 from vgrad_jax.cli import app
 from vgrad_jax.report import page
 from vgrad_jax.report.findings import find
+from vgrad_jax.results.schema import VARIABLES
+from vgrad_jax.statistics.confidence_sequence import (
+    confidence_sequence,
+    look_points,
+    most_seeds_needed,
+    stopping_point,
+    watch,
+)
 from vgrad_jax.statistics.sequential import early_stops, missing_runs
 from vgrad_jax.sweeps import blocks
 from vgrad_jax.sweeps.plan import make_plan
-from vgrad_jax.sweeps.results import VARIABLES
-from vgrad_jax.sweeps.sequential import confidence_sequence, look_points, most_seeds_needed, stopping_point, watch
 
 
 def test_bounds_are_those_of_the_definition():

@@ -10,12 +10,13 @@ import zarr
 
 import vgrad_jax as vg
 from vgrad_jax.data import data_fingerprint
+from vgrad_jax.keys import run_keys
+from vgrad_jax.results import store as store_module
+from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.sweeps import blocks
-from vgrad_jax.sweeps import store as store_module
 from vgrad_jax.sweeps import sweep as sweep_module
-from vgrad_jax.sweeps.engine import ENGINES, plain, run_keys, train_seeds
+from vgrad_jax.sweeps.engine import ENGINES, plain, train_seeds
 from vgrad_jax.sweeps.plan import bytes_per_seed, make_plan
-from vgrad_jax.sweeps.results import VARIABLES
 
 FLOATS = [name for name, variable in VARIABLES.items() if variable.dtype == "float32" and variable.dims[1] == "seed"]
 

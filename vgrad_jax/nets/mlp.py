@@ -6,18 +6,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, UInt
+from jaxtyping import Array, Float
 
 from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.keys import PRNGKey, layer_key
 from vgrad_jax.nets.activations import activation_function, canonical_activation
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
-__all__ = ["MLP", "Layer", "PRNGKey", "Params", "apply_mlp", "init_layer", "init_mlp"]
-
-PRNGKey = Key[Array, ""] | UInt[Array, "2"]
-"""A `jax.random.key`, or the older kind, `jax.random.PRNGKey`."""
+__all__ = ["MLP", "Layer", "Params", "apply_mlp", "init_layer", "init_mlp"]
 
 NORMS = ("layer", "batch")
 NORM_EPSILON = 1e-5
@@ -126,7 +124,7 @@ Params = tuple[Layer, ...]
 def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) -> Params:
     """Draw a network's parameters.
 
-    Layer l draws from `fold_in(key, l)`, so that a layer's draw does not depend on how many follow it.
+    Layer l draws from `layer_key(key, l)`, so that a layer's draw does not depend on how many follow it.
 
     Args:
         key: a PRNG key.
@@ -147,7 +145,7 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(mlp.widths(in_features, out_features))):
         kernel_init = initializer_function(mlp.kernel_initializer(index, fan_in))
         bias_init = initializer_function(resolved_bias_initializer(mlp.bias_init, fan_in))
-        layers.append(init_layer(jax.random.fold_in(key, index), kernel_init, bias_init, fan_in, fan_out))
+        layers.append(init_layer(layer_key(key, index), kernel_init, bias_init, fan_in, fan_out))
     return tuple(layers)
 
 

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.report.figures.style import gradients_of
-from vgrad_jax.statistics.outcomes import completed_seeds
+from vgrad_jax.results.reading import arm_names, completed_seeds
 from vgrad_jax.statistics.streaming import seed_quantiles
-from vgrad_jax.sweeps.study import arm_names
 
 if TYPE_CHECKING:
     import xarray

@@ -7,6 +7,7 @@ from vgrad_jax.gradients.diagnose import Diagnosis
 from vgrad_jax.report.predictions import trainable_depths
 from vgrad_jax.report.predictors import predictor_sentences
 from vgrad_jax.report.verdict import arm_verdicts
+from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.crossed import Crossed, crossed, crossed_designs
 from vgrad_jax.statistics.depth import Reach, families, reaches
@@ -24,7 +25,6 @@ from vgrad_jax.statistics.published import (
 )
 from vgrad_jax.statistics.sequential import early_stops, precision_of
 from vgrad_jax.statistics.summary import ArmSummary, summarise
-from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray

@@ -17,8 +17,8 @@ from vgrad_jax.report.figures import DRAWN, all_figures
 from vgrad_jax.report.findings import Findings, find
 from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
 from vgrad_jax.report.verdict import MOST_SEEDS
+from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.sequential import missing_runs, precision_of
-from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray

@@ -7,8 +7,7 @@ import numpy as np
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
 from vgrad_jax.gradients.recording import Record
-from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.results.reading import arms_of, completed_seeds
 
 if TYPE_CHECKING:
     import xarray

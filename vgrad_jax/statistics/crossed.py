@@ -8,10 +8,10 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.intervals import Estimate, contrast, share
 from vgrad_jax.statistics.outcomes import Outcomes, outcomes
 from vgrad_jax.statistics.survival import restricted_mean
-from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vgrad_jax.errors import InputError
-from vgrad_jax.sweeps.study import arm_names
+from vgrad_jax.results.reading import arm_names, completed_seeds
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Outcomes", "completed_seeds", "outcomes"]
+__all__ = ["Outcomes", "outcomes"]
 
 
 class Outcomes(NamedTuple):
@@ -25,19 +24,6 @@ class Outcomes(NamedTuple):
     diverged: Bool[np.ndarray, " runs"]
     budget: float
     """Epochs of training."""
-
-
-def completed_seeds(results: "xarray.Dataset", arm: str) -> "xarray.Dataset":
-    """An arm's runs that are there.
-
-    Raises:
-        InputError: none is.
-    """
-    one = results.sel(arm=arm)
-    there = np.flatnonzero(one["completed"].values)
-    if not len(there):
-        raise InputError(f"no run of arm {arm!r} is finished; go on with the sweep first")
-    return one if len(there) == one.sizes["seed"] else one.isel(seed=there)
 
 
 def outcomes(results: "xarray.Dataset") -> dict[str, Outcomes]:

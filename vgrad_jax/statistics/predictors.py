@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vgrad_jax.results.reading import arms_of, completed_seeds
 from vgrad_jax.statistics.auc import area_under_roc
 from vgrad_jax.statistics.initial import MEASUREMENTS, initial_measurements
 from vgrad_jax.statistics.intervals import Estimate
-from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.results.schema import parameter_names, variables_of
+from vgrad_jax.results.target import Target
 from vgrad_jax.sweeps.devices import devices_for
 from vgrad_jax.sweeps.engine import ENGINES, train_seeds
 from vgrad_jax.sweeps.plan import Block
-from vgrad_jax.sweeps.results import parameter_names, variables_of
-from vgrad_jax.sweeps.target import Target
 
 __all__ = ["Training", "fill"]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from vgrad_jax.data import data_fingerprint, load_data
 from vgrad_jax.errors import InputError
+from vgrad_jax.results.store import Store
+from vgrad_jax.results.versions import check_versions, versions
 from vgrad_jax.sweeps.blocks import Training, fill
 from vgrad_jax.sweeps.plan import Block
-from vgrad_jax.sweeps.store import Store
-from vgrad_jax.sweeps.study import check_versions, versions
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -15,19 +15,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import PyTree
 
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.keys import PRNGKey, run_keys
 from vgrad_jax.native.machine import machine
-from vgrad_jax.nets.mlp import Params, PRNGKey
+from vgrad_jax.nets.mlp import Params
+from vgrad_jax.results.versions import JAX_SETTINGS
 from vgrad_jax.sweeps.devices import over_devices, spread
 from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.run import History, num_logits, train_from
 from vgrad_jax.training.settings import Settings, settings_of, structure_of
 
-__all__ = ["ENGINES", "Engine", "choose_engine", "plain", "run_key", "run_keys", "train_seeds"]
+__all__ = ["ENGINES", "Engine", "choose_engine", "plain", "train_seeds"]
 
 LANES = 32
 """Seeds of one program of `lanes`, or twice as many: two vector registers of sixteen, or four, one after the other."""
@@ -48,32 +50,7 @@ EPOCHS_A_PARAMETER = 20
 """Epochs of all seeds of an arm, for each parameter of its network, below which `lanes` takes longer to compile than it
 saves."""
 
-JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
-"""What a run's numbers depend on, beside its description."""
-
 Engine = Callable[[Experiment, str, jax.Array], History]
-
-
-def run_key(seed: int, run: int | Int[Array, ""]) -> PRNGKey:
-    """The key of run `run` of a study with this seed.
-
-    It depends on nothing else: not on the arm, the number of seeds or the chunk. Run k of every arm therefore sees
-    the same random numbers, as far as its shapes allow.
-
-    >>> bool((jax.random.key_data(run_key(0, 7)) == jax.random.key_data(run_key(0, 8))).all())
-    False
-    """
-    return jax.random.fold_in(jax.random.key(seed), run)
-
-
-def run_keys(seed: int, runs: Int[Array, " seed"] | Int[np.ndarray, " seed"]) -> jax.Array:
-    """The keys of many runs."""
-    return _folded_in(jax.random.key(seed), runs)
-
-
-@jax.jit
-def _folded_in(key: PRNGKey, runs: jax.Array) -> jax.Array:
-    return jax.vmap(partial(jax.random.fold_in, key))(runs)
 
 
 def plain(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:

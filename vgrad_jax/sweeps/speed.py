@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from vgrad_jax.data import data_fingerprint, load_data
 from vgrad_jax.experiment import Experiment, Recording
-from vgrad_jax.sweeps.engine import ENGINES, run_keys
+from vgrad_jax.keys import run_keys
+from vgrad_jax.sweeps.engine import ENGINES
 from vgrad_jax.sweeps.plan import make_plan
 
 __all__ = ["Speed", "measure_speed"]

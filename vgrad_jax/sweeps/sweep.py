@@ -17,18 +17,20 @@ from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.sweeps import study as studies
+from vgrad_jax.results.description import describe
+from vgrad_jax.results.lock import only_writer
+from vgrad_jax.results.memory import Memory
+from vgrad_jax.results.schema import coordinates
+from vgrad_jax.results.store import Store
+from vgrad_jax.results.target import Target
+from vgrad_jax.results.versions import versions
 from vgrad_jax.sweeps.agenda import Agenda
+from vgrad_jax.sweeps.arms import check_arms
 from vgrad_jax.sweeps.blocks import Training, fill
 from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
 from vgrad_jax.sweeps.engine import ENGINES
-from vgrad_jax.sweeps.lock import only_writer
-from vgrad_jax.sweeps.memory import Memory
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.progress import progress_bar
-from vgrad_jax.sweeps.results import coordinates
-from vgrad_jax.sweeps.store import Store
-from vgrad_jax.sweeps.target import Target
 from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
@@ -103,12 +105,12 @@ def sweep(
     >>> dict(results.sizes)["seed"], results.gradient_log10_rms.dims
     (2, ('arm', 'seed', 'record', 'layer'))
     """
-    arms = studies.check_arms(arms)
+    arms = check_arms(arms)
     num_seeds = whole_number("num_seeds", num_seeds, minimum=1)
     seed = whole_number("seed", seed, maximum=MAX_SEED)
     _check_options(chunk, workers, engine, store, scheduler, precision)
     datasets = {name: load_data(experiment.data) for name, experiment in arms.items()}
-    study = studies.describe(arms, datasets, seed, stored=store is not None)
+    study = describe(arms, datasets, seed, stored=store is not None)
     widths = {name: _widths(arms[name], datasets[name]) for name in arms}
     labels = coordinates(arms, num_seeds, widths)
     with ExitStack() as stack:
@@ -174,7 +176,7 @@ def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return {
         "title": "per-layer gradients and outcomes of seeds",
         "study": json.dumps(study),
-        "versions": json.dumps(studies.versions()),
+        "versions": json.dumps(versions()),
         "engines": json.dumps(plan.engines),
         "chunk": plan.chunk,
         "precision": plan.precision,

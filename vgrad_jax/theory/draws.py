@@ -10,8 +10,8 @@ from jaxtyping import Array, Int, PyTree
 from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.keys import run_keys
 from vgrad_jax.nets.mlp import Params
-from vgrad_jax.sweeps.engine import run_keys
 from vgrad_jax.training.initial import initial_networks
 
 __all__ = ["networks_of_seeds", "over_seeds"]

@@ -13,10 +13,11 @@ from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.data import Dataset
 from vgrad_jax.descriptions import NamedFunction
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.keys import PRNGKey, layer_key, network_key
 from vgrad_jax.nets.initializers import initializer_from, initializer_parts
 from vgrad_jax.nets.layers import resolved_bias_initializer
-from vgrad_jax.nets.mlp import Layer, Params, PRNGKey, init_layer
-from vgrad_jax.training.run import network_key, num_logits
+from vgrad_jax.nets.mlp import Layer, Params, init_layer
+from vgrad_jax.training.run import num_logits
 
 __all__ = ["initial_networks"]
 
@@ -53,7 +54,7 @@ def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) 
 def _layers(kernel: NamedFunction, bias: NamedFunction, fan_in: int, fan_out: int) -> Callable[..., Layer]:
     def layer(key: PRNGKey, index: Int[Array, ""], kernel_numbers: Any, bias_numbers: Any) -> Layer:
         return init_layer(
-            jax.random.fold_in(network_key(key), index),
+            layer_key(network_key(key), index),
             initializer_from(kernel, kernel_numbers),
             initializer_from(bias, bias_numbers),
             fan_in,

@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.keys import PRNGKey, epoch_key, network_key, order_key
 from vgrad_jax.losses import LOSSES
-from vgrad_jax.nets.mlp import Params, PRNGKey, init_mlp
+from vgrad_jax.nets.mlp import Params, init_mlp
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.training import convergence
 from vgrad_jax.training import step as training_step
@@ -28,7 +29,6 @@ __all__ = [
     "epoch_order",
     "initial_params",
     "look",
-    "network_key",
     "num_logits",
     "start",
     "train",
@@ -150,11 +150,6 @@ def initial_params(experiment: Experiment, key: PRNGKey, dataset: Dataset) -> Pa
     return init_mlp(network_key(key), experiment.mlp, dataset.train_x.shape[1], num_logits(experiment, dataset))
 
 
-def network_key(key: PRNGKey) -> PRNGKey:
-    """The key that the network of the run of `key` is drawn from."""
-    return jax.random.fold_in(key, 0)
-
-
 def num_logits(experiment: Experiment, dataset: Dataset) -> int:
     """How many outputs the network of an experiment has."""
     classes = int(max(dataset.train_y.max(), dataset.test_y.max())) + 1
@@ -168,7 +163,7 @@ def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
         state=training_step.init(params, make_optimizer(experiment.optimizer)),
         updates=_filled(params, ()),
         watch=convergence.start_watch(),
-        order_key=jax.random.fold_in(key, 1),
+        order_key=order_key(key),
         parameters=_filled(params, (len(recording.parameters_at),)),
         gradients=_filled(params, (len(recording.gradients_at),)),
     )
@@ -225,9 +220,9 @@ def look(
     ), record
 
 
-def epoch_order(order_key: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Array, " rows"]:
+def epoch_order(order: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Array, " rows"]:
     """The order in which an epoch takes the training rows: a fresh permutation for every epoch."""
-    return shuffled(jax.random.fold_in(order_key, epoch), rows)
+    return shuffled(epoch_key(order, epoch), rows)
 
 
 def _follow(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from vgrad_jax.nets.mlp import PRNGKey
+from vgrad_jax.keys import PRNGKey
 
 __all__ = ["shuffled"]
 

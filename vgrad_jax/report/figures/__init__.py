@@ -16,9 +16,9 @@ from vgrad_jax.report.figures.times import MOST_BANDS, survival_curves
 from vgrad_jax.report.figures.weights import first_layer_paths
 from vgrad_jax.report.findings import Findings
 from vgrad_jax.report.predictions import seed_laws
+from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.depth import families
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH
-from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray

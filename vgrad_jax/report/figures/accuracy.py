@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, new_figure, panels_of
-from vgrad_jax.statistics.outcomes import completed_seeds
+from vgrad_jax.results.reading import arm_names, completed_seeds
 from vgrad_jax.statistics.streaming import record_slices
-from vgrad_jax.sweeps.study import arm_names
 
 if TYPE_CHECKING:
     import xarray

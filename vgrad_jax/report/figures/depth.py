@@ -8,9 +8,9 @@ import numpy as np
 
 from vgrad_jax.report.figures.style import gradients_of, new_figure, one_legend, panels_of
 from vgrad_jax.report.predictions import predictions
+from vgrad_jax.results.reading import arm_names
 from vgrad_jax.statistics.depth import Family
 from vgrad_jax.statistics.summary import ArmSummary
-from vgrad_jax.sweeps.study import arm_names
 from vgrad_jax.theory.comparison import rms_over_seeds
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from vgrad_jax.report.figures.style import (
     panels_of,
 )
 from vgrad_jax.report.predictions import predictions
+from vgrad_jax.results.reading import arm_names
 from vgrad_jax.statistics.streaming import quantile, seed_quantiles
-from vgrad_jax.sweeps.study import arm_names
 from vgrad_jax.theory.prediction import Prediction
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgrad_jax.report.figures.style import MOST_DOTS, arm_colours, new_figure
+from vgrad_jax.results.reading import arm_names, arms_of, completed_seeds, data_of
 from vgrad_jax.statistics.ceiling import bayes_accuracy, majority_share
-from vgrad_jax.statistics.outcomes import completed_seeds
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
-from vgrad_jax.sweeps.study import arm_names, arms_of, data_of
 
 if TYPE_CHECKING:
     import xarray

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arm_names, arms_of
+from vgrad_jax.results.reading import arm_names, arms_of, completed_seeds
 
 if TYPE_CHECKING:
     import xarray

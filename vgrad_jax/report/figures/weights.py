@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, panels_of
+from vgrad_jax.results.reading import arm_names
 from vgrad_jax.statistics.published import weight_paths
-from vgrad_jax.sweeps.study import arm_names
 
 if TYPE_CHECKING:
     import xarray

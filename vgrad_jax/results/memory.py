@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.sweeps.results import VARIABLES, attributes_of, own_layers, shapes
+from vgrad_jax.results.schema import VARIABLES, attributes_of, own_layers, shapes
 
 if TYPE_CHECKING:
     import xarray

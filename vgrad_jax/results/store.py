@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.sweeps.results import VARIABLES, attributes_of, own_layers, shapes
-from vgrad_jax.sweeps.study import check_versions, difference
+from vgrad_jax.results.description import difference
+from vgrad_jax.results.schema import VARIABLES, attributes_of, own_layers, shapes
+from vgrad_jax.results.versions import check_versions
 
 if TYPE_CHECKING:
     import xarray

@@ -2,14 +2,16 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import Params
 from vgrad_jax.training.convergence import Outcome
-from vgrad_jax.training.run import History
+
+if TYPE_CHECKING:
+    from vgrad_jax.training.run import History
 
 __all__ = [
     "OUTCOME_NAMES",
@@ -164,7 +166,7 @@ def parameter_names(widths: Sequence[int]) -> list[str]:
 
 
 def variables_of(
-    history: History, names: Sequence[str] | None, all_names: Sequence[str] | None
+    history: "History", names: Sequence[str] | None, all_names: Sequence[str] | None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """A chunk's `History` as variables, with the seed axis first and without the arm axis.
 
