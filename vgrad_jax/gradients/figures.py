@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vgrad_jax.wording import literal
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -28,7 +30,7 @@ def record_heatmap(record: "Record") -> "Figure":
     steps = np.asarray(record.step)[(0,) * (np.ndim(record.step) - 1)]
     if not len(steps):
         figure = Figure(figsize=(8, 1.3), layout="constrained", dpi=110)
-        figure.text(0.5, 0.5, f"{record.name}: nothing recorded yet", ha="center", va="center", fontsize=9)
+        figure.text(0.5, 0.5, f"{literal(record.name)}: nothing recorded yet", ha="center", va="center", fontsize=9)
         return figure
     loss = _median(np.asarray(record.loss, np.float64)[..., None])[:, 0]
     order = worst_first(values)
@@ -54,9 +56,9 @@ def record_heatmap(record: "Record") -> "Figure":
     axes.pcolormesh(edges, rows, broken, cmap="gray", vmin=1, vmax=2)
     axes.set_ylim(len(order) - 0.5, -0.5)
     every = -(-len(order) // MOST_NAMES)
-    labels = [f"{record.paths[n]}  [{n}]" for n in order]
+    labels = [f"{literal(record.paths[n])}  [{n}]" for n in order]
     axes.set_yticks(range(0, len(order), every), labels[::every], fontsize=7)
-    axes.set_title(f"{record.name}: log10 RMS, worst layer on top ([n] is the depth)", fontsize=9)
+    axes.set_title(f"{literal(record.name)}: log10 RMS, worst layer on top ([n] is the depth)", fontsize=9)
     figure.colorbar(image, ax=axes, label="log10 RMS")
     notes = [
         text
@@ -88,14 +90,14 @@ def check_profile(check: "InitCheck") -> "Figure":
         sizes.plot(layers, measured, ".", color=BLUE, markersize=8, label="gradient, RMS over seeds")
         sizes.plot(layers, check.prediction.log10_rms, "D--", color=GREEN, markersize=4, label="the same, predicted")
     elif check.prediction is not None:
-        text = f"theory {check.prediction.why_not}"
+        text = literal(f"theory {check.prediction.why_not}", longest=None)
         sizes.text(0.02, 0.02, text, transform=sizes.transAxes, fontsize=6, color=GREEN, wrap=True)
     zero = np.isneginf(np.sort(gradient, axis=0)[(len(gradient) - 1) // 2])
     if zero.any():
         sizes.plot(
             layers[zero], np.full(zero.sum(), sizes.get_ylim()[0]), "x", color=BLUE, label="gradient exactly zero"
         )
-    sizes.set(ylabel="log10 RMS", title=f"{check.status}, at initialisation, n = {len(gradient)} seeds")
+    sizes.set(ylabel="log10 RMS", title=f"{literal(check.status)}, at initialisation, n = {len(gradient)} seeds")
     smooth = ("tanh", "logistic")
     _band(shares, layers, look.by_layer("off_fraction", smooth), ORANGE, "s-", "saturated (tanh, logistic)")
     _band(shares, layers, look.by_layer("off_fraction", ("relu",)), BLUE, "o--", "zero (ReLU)")
@@ -104,7 +106,7 @@ def check_profile(check: "InitCheck") -> "Figure":
     )
     shares.set(ylim=(-0.03, 1.03), ylabel="share of units", xlabel="layer (input side on the left)")
     every = -(-len(layers) // MOST_NAMES)
-    shares.set_xticks(layers[::every], look.stats.paths[::every], rotation=90, fontsize=7)
+    shares.set_xticks(layers[::every], [literal(path) for path in look.stats.paths[::every]], rotation=90, fontsize=7)
     for axes in (sizes, shares):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

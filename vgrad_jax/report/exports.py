@@ -17,7 +17,7 @@ IN_PRINT = ("arm", "n", "converged", "median epochs", "mean epochs", "test accur
 
 ESCAPED = str.maketrans(
     {sign: rf"\{sign}" for sign in "%_&#${}"}
-    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"\n": " ", "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 )
 
 

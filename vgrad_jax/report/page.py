@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,7 +146,10 @@ def _command(arms: dict[str, Experiment], num_seeds: int, seed: int, precision: 
 
 def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
+    with warnings.catch_warnings():
+        # A name may hold signs that Matplotlib's font lacks, such as an emoji; the figure has a box in their place.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", bbox_inches="tight")
     return buffer.getvalue()
 
 
