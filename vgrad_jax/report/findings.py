@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vgrad_jax.gradients.diagnose import Diagnosis
 from vgrad_jax.report.predictions import trainable_depths
 from vgrad_jax.report.predictors import predictor_sentences
-from vgrad_jax.report.verdict import arm_verdicts
+from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts
 from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.crossed import Crossed, crossed, crossed_designs
@@ -25,6 +25,7 @@ from vgrad_jax.statistics.published import (
 )
 from vgrad_jax.statistics.sequential import early_stops, precision_of
 from vgrad_jax.statistics.summary import ArmSummary, summarise
+from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     import xarray
@@ -72,7 +73,7 @@ def find(results: "xarray.Dataset") -> Findings:
     summaries = summarise(results)
     design = crossed(results, TANH_ARM, RELU_ARM) if {TANH_ARM, RELU_ARM} <= set(arms) else None
     designs, pairs = crossed_designs(results), compare_arms(results)
-    predicting = predictors(results)
+    predicting, verdicts = predictors(results), arm_verdicts(results)
     placed = placements(results)
     sentences = [_placement_sentence(placement) for placement in placed]
     if TANH_ARM in arms and is_the_articles(arms[TANH_ARM], TANH_ARM):
@@ -95,11 +96,12 @@ def find(results: "xarray.Dataset") -> Findings:
         designs=designs,
         pairs=pairs,
         sentences=_effect_sentences(shown) + _time_sentences(summaries, pairs) + _precision_sentences(summaries),
-        verdicts=arm_verdicts(results),
+        verdicts=verdicts,
         predictors=predicting,
         predictor_sentences=predictor_sentences(predicting),
         remarks=[_reach_sentence(reach, theory[reach.family]) for reach in found]
         + _remarks(summaries)
+        + _unlearned_remarks(summaries, verdicts)
         + _early_stop_remarks(results),
         placements=placed,
         placement_sentences=sentences,
@@ -128,16 +130,16 @@ def _effect_sentences(design: Crossed | None) -> list[str]:
     interaction = design.interaction.share
     if interaction.low > 0 or interaction.high < 0:
         end = (
-            f"the two depend on each other: where the {design.second} is changed as well, changing the {design.first} "
+            f"the two depend on each other: where the {design.second} is changed as well, the effect of changing the "
+            f"{design.first} differs by {_points(interaction)}"
         )
-        end += f"does {_points(interaction)} more"
     else:
         end = f"that the two depend on each other is not seen (interaction {_points(interaction)})"
     return [f"Averaged over both settings of the other, {parts[0]}, and {parts[1]}; {end}."]
 
 
 def _time_sentences(summaries: list[ArmSummary], pairs: list[Pair]) -> list[str]:
-    """The arm that converges soonest, against the next."""
+    """The arm that converges soonest, against the next; or that none does."""
     if len(summaries) < 2:
         return []
     if not any(summary.converged.value for summary in summaries):
@@ -146,12 +148,23 @@ def _time_sentences(summaries: list[ArmSummary], pairs: list[Pair]) -> list[str]
     first, second = ranked[:2]
     pair = next(pair for pair in pairs if {pair.a, pair.b} == {first.arm, second.arm})
     faster = pair.comparison.probability_a_faster if pair.a == first.arm else 1 - pair.comparison.probability_a_faster
-    sure = pair.logrank_p_adjusted < SIGNIFICANT
+    adjusted = f" after adjusting for {len(pairs)} pairs" if len(pairs) > 1 else ""
+    test = f"log-rank test, p {_p(pair.logrank_p_adjusted)}{adjusted}"
+    beats = f"Of two runs, one of each, the former is the faster in {faster:.0%} (ties count one half)"
+    if pair.logrank_p_adjusted >= SIGNIFICANT:
+        return [
+            f"Which arm converges soonest cannot be told: {first.arm} takes {_mean(first)}, {second.arm} "
+            f"{_mean(second)}, and the curves cannot be told apart ({test}). {beats}."
+        ]
+    if faster <= 0.5:
+        return [
+            f"{first.arm} takes the shortest time on average, {_mean(first)}; {second.arm} is next with "
+            f"{_mean(second)}. The curves differ ({test}), but not in favour of one arm alone: of two runs, one of "
+            f"each, the former is the faster in {faster:.0%} (ties count one half)."
+        ]
     return [
-        f"{first.arm} {'converges soonest' if sure else 'is seen to converge soonest'}, after {_mean(first)}; "
-        f"{second.arm} is next with {_mean(second)}. Of two runs, one of each, the former is the faster in "
-        f"{faster:.0%} (ties count one half); {'the curves differ' if sure else 'the curves cannot be told apart'} "
-        f"(log-rank test, p {_p(pair.logrank_p_adjusted)} after adjusting for {len(pairs)} pairs)."
+        f"{first.arm} converges soonest, after {_mean(first)}; {second.arm} is next with {_mean(second)}. {beats}; "
+        f"the curves differ ({test})."
     ]
 
 
@@ -159,12 +172,17 @@ def _ranking_answer(summaries: list[ArmSummary], pairs: list[Pair]) -> str:
     ranked = sorted(summaries, key=lambda summary: summary.converged.value, reverse=True)
     best, worst = ranked[0], ranked[-1]
     if len(ranked) == 1:
-        return f"{best.arm} converges in {_percent(best.converged)} of {best.n} runs."
+        return f"{best.arm} converges in {_percent(best.converged)} of {counted(best.n, 'run')}."
     differ = {
         frozenset((pair.a, pair.b))
         for pair in pairs
         if pair.comparison.share_difference.low > 0 or pair.comparison.share_difference.high < 0
     }
+    if best.converged.value == worst.converged.value:
+        return (
+            f"The arms cannot be told apart by the share of runs that converge: {_percent(best.converged)} in each of "
+            f"the {len(ranked)}."
+        )
     if frozenset((best.arm, worst.arm)) not in differ:
         return (
             f"The arms cannot be told apart by the share of runs that converge: from {_percent(worst.converged)} "
@@ -188,10 +206,10 @@ def _precision_sentences(summaries: list[ArmSummary]) -> list[str]:
     """What more seeds would bring, for the arm that is known least."""
     least = max(summaries, key=lambda summary: summary.converged.half_width)
     reached = precision_reached(least.converged)
-    return [
-        f"Shares are known to {100 * reached.half_width:.1f} points or better ({least.arm}, n = {least.n}); to halve "
-        f"that takes {reached.more_seeds} more seeds an arm."
-    ]
+    known = f"known to {100 * reached.half_width:.1f} points"
+    known = f"Shares are {known} or better ({least.arm}, " if len(summaries) > 1 else f"The share is {known} ("
+    each = " an arm" if len(summaries) > 1 else ""
+    return [f"{known}n = {least.n}); to halve that takes {counted(reached.more_seeds, 'more seed')}{each}."]
 
 
 def _depth_answer(found: list[Reach]) -> str:
@@ -222,7 +240,7 @@ def _reach_sentence(reach: Reach, theory: float | None) -> str:
 
 
 def _layers(count: int) -> str:
-    return f"{count} hidden layer{'' if count == 1 else 's'}"
+    return counted(count, "hidden layer")
 
 
 def _remarks(summaries: list[ArmSummary]) -> list[str]:
@@ -238,12 +256,26 @@ def _remarks(summaries: list[ArmSummary]) -> list[str]:
     return remarks
 
 
+def _unlearned_remarks(summaries: list[ArmSummary], verdicts: dict[str, Diagnosis]) -> list[str]:
+    """Name the arms that did not learn for a reason that the verdict does not tell."""
+    arms = [
+        f"{summary.arm} ({_percent(summary.converged)} converge)"
+        for summary in summaries
+        if any(finding.code == NOT_LEARNED for finding in verdicts[summary.arm].findings)
+    ]
+    if not arms:
+        return []
+    return [f"Most runs did not learn, and the ratios between layers do not say why: {', '.join(arms)}."]
+
+
 def _early_stop_remarks(results: "xarray.Dataset") -> list[str]:
     precision = precision_of(results)
     stopped = [stop for stop in early_stops(results) if stop.stopped and stop.converged.n < stop.most]
     if precision is None or not stopped:
         return []
-    arms = "; ".join(f"{stop.arm} {_percent(stop.converged)} after {stop.converged.n} seeds" for stop in stopped)
+    arms = "; ".join(
+        f"{stop.arm} {_percent(stop.converged)} after {counted(stop.converged.n, 'seed')}" for stop in stopped
+    )
     return [
         f"Stopped early, at a precision of {100 * precision:g} points: {arms}, of {stopped[0].most} seeds at the most. "
         f"These intervals hold although the data decided when to stop; all others here do not allow for that."
@@ -256,8 +288,8 @@ def _placement_sentence(placement: Placement) -> str:
     where = "within the central 90 % of seeds" if placement.inside else "outside the central 90 % of seeds"
     return (
         f"{placement.arm}, {placement.quantity}: the article's run has {placement.published:{style}}; over "
-        f"{placement.n} seeds the median is {middle:{style}}, the central 90 % {low:{style}} to {high:{style}}, and "
-        f"{placement.share_below:.0%} of seeds are below the article's: {where}."
+        f"{counted(placement.n, 'seed')} the median is {middle:{style}}, the central 90 % {low:{style}} to "
+        f"{high:{style}}, and {placement.share_below:.0%} of seeds are below the article's: {where}."
     )
 
 
@@ -268,7 +300,8 @@ def _quiet_sentence(results: "xarray.Dataset") -> list[str]:
     quiet = share(int((~learned).sum()), len(learned))
     return [
         f"{TANH_ARM}: the article's run learned nothing in the first {QUIET_EPOCHS} epochs; here the same holds for "
-        f"{_percent(quiet)} of {quiet.n} seeds (training accuracy never 5 points above always naming one class)."
+        f"{_percent(quiet)} of {counted(quiet.n, 'seed')} (training accuracy never 5 points above always naming one "
+        "class)."
     ]
 
 
@@ -282,12 +315,13 @@ def _points(estimate: Estimate) -> str:
 
 
 def _epochs(estimate: Estimate) -> str:
-    return f"{estimate.value:+.0f} epochs [{estimate.low:+.0f}, {estimate.high:+.0f}]"
+    return f"{counted(estimate.value, 'epoch', form='+.0f')} [{estimate.low:+.0f}, {estimate.high:+.0f}]"
 
 
 def _mean(summary: ArmSummary) -> str:
     mean = summary.restricted_mean_epochs
-    return f"a mean of {mean.value:.0f} epochs within the budget [{mean.low:.0f}, {mean.high:.0f}]"
+    within = counted(mean.value, "epoch within the budget", "epochs within the budget", form=".0f")
+    return f"a mean of {within} [{mean.low:.0f}, {mean.high:.0f}]"
 
 
 def _p(value: float) -> str:

@@ -16,6 +16,7 @@ from vgrad_jax.report.figures import accuracy_curves
 from vgrad_jax.training.convergence import Outcome, epochs_to_converge, outcome
 from vgrad_jax.training.records import Record
 from vgrad_jax.training.run import Run, advance, initial_params, look, start
+from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,12 +121,12 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
     assert watched.run is not None
     lines = []
     if watched.outcome == "converged":
-        epochs = int(epochs_to_converge(watched.run.watch))
-        lines.append(f"converged after {epochs} epochs (training accuracy {experiment.training.threshold:.0%} or more)")
+        epochs = counted(int(epochs_to_converge(watched.run.watch)), "epoch")
+        lines.append(f"converged after {epochs} (training accuracy {experiment.training.threshold:.0%} or more)")
     elif watched.outcome == "diverged":
         lines.append("diverged: a loss was not finite")
     else:
-        lines.append(f"did not converge within {watched.epoch[-1]} epochs")
+        lines.append(f"did not converge within {counted(watched.epoch[-1], 'epoch')}")
     final = watched.records[-1]
     lines.append(f"train accuracy {float(final.train_accuracy):.3f}, test accuracy {float(final.test_accuracy):.3f}")
     kept = [epoch for epoch in experiment.recording.parameters_at if epoch <= watched.epoch[-1]]

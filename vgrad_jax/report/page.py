@@ -20,6 +20,7 @@ from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
 from vgrad_jax.report.verdict import MOST_SEEDS
 from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.sequential import missing_runs, precision_of
+from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     import xarray
@@ -75,7 +76,10 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
             "Every number below is over seeds: each has its own initial weights and its own order of the data."
         ),
         findings=findings,
-        incomplete=f"{missing} of {results['completed'].size} runs are still missing." if missing else "",
+        incomplete=f"{missing} of {counted(results['completed'].size, 'run')} {'is' if missing == 1 else 'are'} still "
+        "missing."
+        if missing
+        else "",
         columns=COLUMNS,
         rows=rows(findings.summaries),
         pair_columns=PAIR_COLUMNS,
@@ -95,8 +99,8 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
 
 def _title(findings: Findings) -> str:
     counts = [summary.n for summary in findings.summaries]
-    seeds = f"{counts[0]} seeds each" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds each"
-    return f"{len(counts)} networks, {seeds}"
+    seeds = counted(counts[0], "seed") if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds"
+    return f"{counted(len(counts), 'network')}, {seeds}{' each' if len(counts) > 1 else ''}"
 
 
 def _text(name: str) -> str:
@@ -115,8 +119,9 @@ def _how(arms: dict[str, Experiment], num_seeds: int, precision: float | None) -
     first = next(iter(arms.values()))
     training = first.training
     early = "" if precision is None else f", or fewer where a share is known to {100 * precision:g} points before"
+    seeds = f"Seeds 0 to {num_seeds - 1}" if num_seeds > 1 else "Seed 0"
     return (
-        f"Seeds 0 to {num_seeds - 1} of each arm{early}; {training.epochs} epochs, recorded at initialisation and then "
+        f"{seeds} of each arm{early}; {counted(training.epochs, 'epoch')}, recorded at initialisation and then "
         f"every {'epoch' if first.recording.every == 1 else f'{first.recording.every} epochs'}. Losses, accuracies and "
         f"gradients are those of the full training and test sets with the parameters at that moment. A run converges "
         f"when its accuracy on all training rows reaches {training.threshold:.0%}; one that does not within the budget "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from vgrad_jax.statistics.predictors import ALL_ARMS, FEWEST, Predictor, label_of
+from vgrad_jax.wording import counted
 
 __all__ = ["predictor_sentences"]
 
@@ -39,13 +40,15 @@ def _sentence(scope: str, ranked: list[Predictor]) -> str:
     real = [one for one in told if one.real]
     if not real:
         return (
-            f"{opening}: none of {len(told)} measurements at initialisation is seen to predict which runs fail; the "
-            f"largest area under the ROC curve is that of the {label_of(told[0].measurement)}, {_area(told[0])}."
+            f"{opening}: none of {counted(len(told), 'measurement')} at initialisation is seen to predict which runs "
+            f"fail; the largest area under the ROC curve is that of the {label_of(told[0].measurement)}, "
+            f"{_area(told[0])}."
         )
     best = real[0]
     pooled = "; which arm a run belongs to is part of that" if scope == ALL_ARMS else ""
     return (
-        f"{opening}: {len(real)} of {len(told)} measurements at initialisation predict which runs fail, best the "
+        f"{opening}: {len(real)} of {counted(len(told), 'measurement')} at initialisation "
+        f"predict{'s' if len(real) == 1 else ''} which runs fail, best the "
         f"{label_of(best.measurement)}, with an area under the ROC curve of {_area(best)}: {best.direction} values "
         f"mean failure{pooled}."
     )

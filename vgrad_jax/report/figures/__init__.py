@@ -19,6 +19,7 @@ from vgrad_jax.report.predictions import seed_laws
 from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.depth import families
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH
+from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     import xarray
@@ -71,7 +72,7 @@ def all_figures(results: "xarray.Dataset", findings: Findings) -> "Iterator[tupl
     """Every figure with its file name and a caption that says what to look for."""
     summaries = findings.summaries
     n = min(summary.n for summary in summaries)
-    seeds = f"{n} seeds an arm" if n == max(summary.n for summary in summaries) else f"{n} seeds an arm or more"
+    seeds = f"{counted(n, 'seed')} an arm" + ("" if n == max(summary.n for summary in summaries) else " or more")
     alike = families(arms_of(results))
     if alike:
         yield (
