@@ -88,7 +88,8 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
     if x.ndim != 2 or y.shape != x.shape[:1] or len(x) < 1:
         raise InputError(f"x must be (rows, features) and y (rows,); got {x.shape} and {y.shape}")
     if not isinstance(mlp, MLP):
-        reason = f"theory reads a vg.MLP, and this is a {type(mlp).__name__}: describe the network as a vg.MLP, if it is a perceptron"
+        kind = type(mlp).__name__
+        reason = f"theory reads a vg.MLP, and this is a {kind}: describe a perceptron as a vg.MLP"
         return Prediction(None, f"does not apply because {reason}", ())
     classes = int(y.max()) + 1
     out_features = 1 if classes <= 2 else classes
@@ -133,8 +134,8 @@ def _remarks(mlp: MLP, out_features: int) -> tuple[str, ...]:
     remarks = ["the root mean square over seeds; a typical seed is below it, by more in deep and in narrow networks"]
     if mlp.hidden and min(mlp.hidden) < NARROW:
         remarks.append(
-            f"the theory is for wide layers, and the narrowest layer here has {min(mlp.hidden)} units: corrections of about "
-            f"depth / width = {len(mlp.hidden) / min(mlp.hidden):.2g} in the logarithm are left out"
+            f"the theory is for wide layers, and the narrowest layer here has {min(mlp.hidden)} units: corrections of "
+            f"about depth / width = {len(mlp.hidden) / min(mlp.hidden):.2g} in the logarithm are left out"
         )
     if out_features > 1:
         remarks.append("the softmax is taken at logits of zero; large ones lift the whole profile")
