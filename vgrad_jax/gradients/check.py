@@ -15,6 +15,7 @@ from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
 from vgrad_jax.gradients.layers import Grouping, float_leaves
 from vgrad_jax.gradients.look import Look, look, look_once
 from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.numerics import rms_over_seeds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,9 +44,7 @@ class InitCheck:
 
         Not the median over seeds, which is smaller, the more so the deeper and narrower a network is.
         """
-        with np.errstate(divide="ignore"):
-            squares = np.mean(10.0 ** (2 * np.asarray(self.stats.log10_rms, np.float64)), axis=0)
-            return np.asarray(0.5 * np.log10(squares))
+        return rms_over_seeds(np.asarray(self.stats.log10_rms, np.float64))
 
     @property
     def stats(self) -> LayerStats:
