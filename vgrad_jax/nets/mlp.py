@@ -185,7 +185,7 @@ def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Floa
     """
     if len(params) != mlp.num_layers:
         raise InputError(
-            f"the network has {mlp.num_layers} layers, the parameters {len(params)}: draw them with init_mlp for this MLP"
+            f"the network has {mlp.num_layers} layers, the parameters {len(params)}; draw them with init_mlp"
         )
     if x.shape != params[0].kernel.shape[:1]:
         raise InputError(
