@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vgrad_jax.numerics import rms_over_seeds
 from vgrad_jax.report.figures.style import gradients_of, new_figure, one_legend, panels_of
 from vgrad_jax.report.predictions import predictions
 from vgrad_jax.results.reading import arm_names
 from vgrad_jax.statistics.depth import Family
 from vgrad_jax.statistics.summary import ArmSummary
-from vgrad_jax.theory.comparison import rms_over_seeds
 
 if TYPE_CHECKING:
     import xarray

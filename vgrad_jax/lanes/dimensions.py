@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vgrad_jax.native.graph import ELEMENTWISE, FEW, REDUCTIONS, SHAPES, Node, NotNativeError
+from vgrad_jax.lanes.graph import ELEMENTWISE, FEW, REDUCTIONS, SHAPES, Node, NotNativeError
 
 __all__ = ["TURN", "Dimensions", "Index", "has_loop", "leaves"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import llvmlite.binding as llvm
 
-__all__ = ["Machine", "machine"]
+__all__ = ["Machine", "local_machine"]
 
 
 class Machine(NamedTuple):
@@ -36,7 +36,7 @@ THREADS = Machine("gpu", 1, sums=64, sums_beside=160, products_beside=True, long
 """A thread has 255 registers, and memory is far away: a row's numbers stay in one loop's registers."""
 
 
-def machine() -> Machine | None:
+def local_machine() -> Machine | None:
     """What JAX computes on; None where there is no native code for it."""
     match jax.default_backend():
         case "cpu":

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
-from vgrad_jax.native.code import Code, Kind, Memory, Scratch, kind_of
-from vgrad_jax.native.emit import Emitter
-from vgrad_jax.native.gpu import LANE, THREADS, on_gpu
-from vgrad_jax.native.graph import Node, NotNativeError, flatten, leaf, mapped_results, nodes_of, not_native, read
-from vgrad_jax.native.machine import Machine, machine
-from vgrad_jax.native.processor import on_processor
-from vgrad_jax.native.values import OverwrittenError
-from vgrad_jax.scans import scan_sizes
+from vgrad_jax.jaxprs import scan_sizes
+from vgrad_jax.lanes.code import Code, Kind, Memory, Scratch, kind_of
+from vgrad_jax.lanes.emit import Emitter
+from vgrad_jax.lanes.gpu import LANE, THREADS, on_gpu
+from vgrad_jax.lanes.graph import Node, NotNativeError, flatten, leaf, mapped_results, nodes_of, not_native, read
+from vgrad_jax.lanes.machine import Machine, local_machine
+from vgrad_jax.lanes.processor import on_processor
+from vgrad_jax.lanes.values import OverwrittenError
 
 __all__ = ["Argument", "native_call"]
 
@@ -47,7 +47,7 @@ def native_call(
     Raises:
         NotNativeError: there is no code for something.
     """
-    processor = machine()
+    processor = local_machine()
     if processor is None:
         raise NotNativeError(f"no code for {jax.default_backend()}")
     least = THREADS if processor.platform == "gpu" else processor.width

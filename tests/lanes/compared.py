@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from vgrad_jax.sweeps.lanes import over_lanes
+from vgrad_jax.lanes import over_lanes
 
 LANES = 32
 

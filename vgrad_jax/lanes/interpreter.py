@@ -6,7 +6,7 @@ training is a vector over seeds, and a product is a sum of a few multiplications
 another, whatever the widths are. On a GPU a lane is a thread, and the numbers of neighbouring threads are neighbours.
 
 `over_lanes` makes this of an unchanged pure function. It traces the function for one seed. Each innermost loop of the
-jaxpr, and what stands between two loops, becomes a native function (`vgrad_jax.native`), which XLA calls; the loops
+jaxpr, and what stands between two loops, becomes a native function (`vgrad_jax.lanes`), which XLA calls; the loops
 around them stay XLA's, and so does what there is no native code for outside of innermost loops, such as random bits.
 """
 
@@ -21,10 +21,10 @@ from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 from jaxtyping import PyTree
 
-from vgrad_jax.native.function import Argument, native_call
-from vgrad_jax.native.graph import INLINED, NotNativeError, is_native, mapped_results
-from vgrad_jax.native.threefry import draws_threefry, threefry_bits
-from vgrad_jax.scans import scan_sizes
+from vgrad_jax.jaxprs import scan_sizes
+from vgrad_jax.lanes.function import Argument, native_call
+from vgrad_jax.lanes.graph import INLINED, NotNativeError, is_native, mapped_results
+from vgrad_jax.lanes.threefry import draws_threefry, threefry_bits
 
 __all__ = ["NotInLanesError", "over_lanes"]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from vgrad_jax.native.dimensions import TURN, Index
-from vgrad_jax.native.graph import Node, NotNativeError
+from vgrad_jax.lanes.dimensions import TURN, Index
+from vgrad_jax.lanes.graph import Node, NotNativeError
 
 __all__ = ["VIEWS"]
 

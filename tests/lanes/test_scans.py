@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-import vgrad_jax.native.function as functions
-from tests.native.compared import assert_same, normal
+import vgrad_jax.lanes.function as functions
+from tests.lanes.compared import assert_same, normal
+from vgrad_jax.jaxprs import scan_sizes
 from vgrad_jax.keys import run_keys
-from vgrad_jax.scans import scan_sizes
+from vgrad_jax.lanes.interpreter import NotInLanesError, over_lanes
 from vgrad_jax.sweeps.engine import ENGINES
-from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import llvmlite.binding as llvm
 
-from vgrad_jax.native.calls import compiled, field, handler, optimise, parsed, register
-from vgrad_jax.native.code import Code
-from vgrad_jax.native.graph import NotNativeError
+from vgrad_jax.lanes.calls import compiled, field, handler, optimise, parsed, register
+from vgrad_jax.lanes.code import Code
+from vgrad_jax.lanes.graph import NotNativeError
 
 __all__ = ["LANE", "THREADS", "on_gpu", "ptx_of"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from vgrad_jax.native import mathematics
-from vgrad_jax.native.code import Code, Kind, Register
-from vgrad_jax.native.graph import Node
+from vgrad_jax.lanes import mathematics
+from vgrad_jax.lanes.code import Code, Kind, Register
+from vgrad_jax.lanes.graph import Node
 
 __all__ = ["ELEMENTWISE_RULES", "arithmetic", "larger", "smaller"]
 

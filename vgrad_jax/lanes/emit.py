@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from vgrad_jax.native.code import Code, Memory, Register, Scratch
-from vgrad_jax.native.dimensions import Dimensions, Index, has_loop, leaves
-from vgrad_jax.native.graph import Node
-from vgrad_jax.native.machine import Machine
-from vgrad_jax.native.parts import added_beside, divided, is_product, number_by_number, read_after, turns_together
-from vgrad_jax.native.values import OverwrittenError, Turn, Values, indices
+from vgrad_jax.lanes.code import Code, Memory, Register, Scratch
+from vgrad_jax.lanes.dimensions import Dimensions, Index, has_loop, leaves
+from vgrad_jax.lanes.graph import Node
+from vgrad_jax.lanes.machine import Machine
+from vgrad_jax.lanes.parts import added_beside, divided, is_product, number_by_number, read_after, turns_together
+from vgrad_jax.lanes.values import OverwrittenError, Turn, Values, indices
 
 __all__ = ["Emitter"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from tests.native.compared import LANES, native
+from tests.lanes.compared import LANES, native
 
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, -1e-30, 3e38, -3e38], np.float32)
 FUNCTIONS = {

@@ -5,7 +5,7 @@ Each is within a few units in the last place of the exact value; the tests hold 
 
 from collections.abc import Sequence
 
-from vgrad_jax.native.code import Code, Register
+from vgrad_jax.lanes.code import Code, Register
 
 __all__ = [
     "add",

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from jax.extend.core import Primitive
 
-from tests.native.compared import LANES, assert_same, native, normal
-from vgrad_jax.native import parts
-from vgrad_jax.native.code import Code
-from vgrad_jax.native.elementwise import ELEMENTWISE_RULES
-from vgrad_jax.native.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
-from vgrad_jax.native.machine import machine
-from vgrad_jax.native.values import RULES
-from vgrad_jax.native.views import VIEWS
-from vgrad_jax.sweeps.lanes import NotInLanesError
+from tests.lanes.compared import LANES, assert_same, native, normal
+from vgrad_jax.lanes import parts
+from vgrad_jax.lanes.code import Code
+from vgrad_jax.lanes.elementwise import ELEMENTWISE_RULES
+from vgrad_jax.lanes.graph import ELEMENTWISE, OTHERS, REDUCTIONS, SHAPES
+from vgrad_jax.lanes.interpreter import NotInLanesError
+from vgrad_jax.lanes.machine import local_machine
+from vgrad_jax.lanes.values import RULES
+from vgrad_jax.lanes.views import VIEWS
 
 
 def test_every_operation_has_code():
@@ -132,7 +132,9 @@ def test_a_row_of_numbers_that_all_rows_read():
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_registers_of_any_width(width, monkeypatch):
     """Narrower ones than the processor has, or wider, which are then several."""
-    monkeypatch.setattr("vgrad_jax.native.function.machine", partial(machine()._replace, width=width, sums=6))
+    monkeypatch.setattr(
+        "vgrad_jax.lanes.function.local_machine", partial(local_machine()._replace, width=width, sums=6)
+    )
     assert_same(lambda x, y: (jnp.tanh(x @ y), x.T @ x, (x > 0).sum(0)), normal(40, 3), normal(3, 4))
 
 
@@ -165,9 +167,9 @@ def test_a_long_loop_is_divided_and_gives_the_same(monkeypatch):
         counts.append(len(found))
         return found
 
-    monkeypatch.setattr("vgrad_jax.native.emit.divided", counted)
+    monkeypatch.setattr("vgrad_jax.lanes.emit.divided", counted)
     for number, long in enumerate((1.0, 30.0, math.inf)):
-        monkeypatch.setattr("vgrad_jax.native.function.machine", partial(machine()._replace, long=long))
+        monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", partial(local_machine()._replace, long=long))
         assert_same(function, normal(40, 5), normal(5, 5, key=number), rtol=1e-3, atol=1e-4)
     assert counts[0] > counts[-1] == 1
 

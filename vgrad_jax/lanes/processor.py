@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from vgrad_jax.native.calls import compiled, handler, register
-from vgrad_jax.native.code import Code
+from vgrad_jax.lanes.calls import compiled, handler, register
+from vgrad_jax.lanes.code import Code
 
 __all__ = ["on_processor"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
-from vgrad_jax.native.code import Kind, kind_of
-from vgrad_jax.scans import scan_sizes
+from vgrad_jax.jaxprs import scan_sizes
+from vgrad_jax.lanes.code import Kind, kind_of
 
 __all__ = [
     "ELEMENTWISE",

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import vgrad_jax.sweeps.lanes as lanes
-from vgrad_jax.native.threefry import threefry_bits
-from vgrad_jax.sweeps.lanes import over_lanes
+from vgrad_jax.lanes import interpreter, over_lanes
+from vgrad_jax.lanes.threefry import threefry_bits
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def drawn(monkeypatch):
         numbers.append(words)
         return threefry_bits(key_data, words)
 
-    monkeypatch.setattr(lanes, "threefry_bits", counted)
+    monkeypatch.setattr(interpreter, "threefry_bits", counted)
     return numbers
 
 

@@ -1,7 +1,7 @@
 """In which order, and how many turns at a time, numbers are computed."""
 
-from vgrad_jax.native.graph import Node
-from vgrad_jax.native.parts import number_by_number, turns_together
+from vgrad_jax.lanes.graph import Node
+from vgrad_jax.lanes.parts import number_by_number, turns_together
 
 
 def chain(length, kind="float"):

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import llvmlite.binding as llvm
 
-from vgrad_jax.native.graph import NotNativeError
+from vgrad_jax.lanes.graph import NotNativeError
 
 __all__ = ["compiled", "field", "handler", "optimise", "parsed", "register"]
 

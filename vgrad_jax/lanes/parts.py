@@ -4,9 +4,9 @@ import math
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from vgrad_jax.native.dimensions import has_loop
-from vgrad_jax.native.graph import ELEMENTWISE, SHAPES, Node
-from vgrad_jax.native.machine import Machine
+from vgrad_jax.lanes.dimensions import has_loop
+from vgrad_jax.lanes.graph import ELEMENTWISE, SHAPES, Node
+from vgrad_jax.lanes.machine import Machine
 
 __all__ = ["Part", "added_beside", "divided", "is_product", "number_by_number", "read_after", "turns_together"]
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from vgrad_jax.native import mathematics
-from vgrad_jax.native.code import Code, Memory, Register
-from vgrad_jax.native.dimensions import TURN, Index, has_loop
-from vgrad_jax.native.elementwise import ELEMENTWISE_RULES, arithmetic, larger, smaller
-from vgrad_jax.native.graph import Node, NotNativeError
-from vgrad_jax.native.views import VIEWS
+from vgrad_jax.lanes import mathematics
+from vgrad_jax.lanes.code import Code, Memory, Register
+from vgrad_jax.lanes.dimensions import TURN, Index, has_loop
+from vgrad_jax.lanes.elementwise import ELEMENTWISE_RULES, arithmetic, larger, smaller
+from vgrad_jax.lanes.graph import Node, NotNativeError
+from vgrad_jax.lanes.views import VIEWS
 
 __all__ = ["OverwrittenError", "Turn", "Values", "indices"]
 

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.native.compared import LANES, assert_same, normal
-from vgrad_jax.native import gpu
-from vgrad_jax.native.calls import compiled
-from vgrad_jax.native.graph import NotNativeError
-from vgrad_jax.native.machine import THREADS
-from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
+from tests.lanes.compared import LANES, assert_same, normal
+from vgrad_jax.lanes import gpu
+from vgrad_jax.lanes.calls import compiled
+from vgrad_jax.lanes.graph import NotNativeError
+from vgrad_jax.lanes.interpreter import NotInLanesError, over_lanes
+from vgrad_jax.lanes.machine import THREADS
 
 BUFFER = ctypes.c_uint64 * 5
 LAUNCH = ctypes.CFUNCTYPE(
@@ -61,14 +61,14 @@ def texts(monkeypatch):
         found.append((text, make.keywords["kernel"], make.keywords["blocks"]))
         return "not_made"
 
-    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: THREADS)
+    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS)
     monkeypatch.setattr(gpu, "register", register)
     return found
 
 
 def test_a_thread_computes_what_a_lane_does(monkeypatch):
     """The same code, a lane after the other, on a processor."""
-    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: THREADS._replace(platform="cpu"))
+    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS._replace(platform="cpu"))
     assert_same(network, *arguments())
 
 
