@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 import vgrad_jax as vg
-from vgrad_jax.gradients.diagnose import STATUSES
-from vgrad_jax.gradients.evidence import straight_line
+from vgrad_jax.diagnosis import STATUSES
+from vgrad_jax.diagnosis.evidence import straight_line
 
 LAYERS, RECORDS = 6, 20
 
@@ -176,7 +176,11 @@ def test_a_check_of_many_seeds_or_of_another_model():
 
 
 def test_nothing_recorded_yet():
-    empty = jax.tree.map(lambda array: array[:0], KNOWN["healthy"])
+    made = KNOWN["healthy"]
+    by_step = [
+        field.name for field in dataclasses.fields(made) if np.shape(getattr(made, field.name))[:1] == (RECORDS,)
+    ]
+    empty = dataclasses.replace(made, **{name: getattr(made, name)[:0] for name in by_step})
     with pytest.raises(vg.InputError, match="nothing was recorded yet"):
         vg.diagnose(empty)
 

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 import vgrad_jax as vg
-from vgrad_jax.gradients.figures import record_heatmap, worst_first
+from vgrad_jax.gradients.figures import worst_first
 
 PARAMS = {
     "Dense_0": {"kernel": jnp.full((2, 3), 2.0, jnp.float32), "bias": jnp.zeros(3)},
@@ -339,4 +339,4 @@ def test_the_picture_has_the_worst_layer_on_top(one, tmp_path):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["Dense_0  [0]", "Dense_1  [1]"]
     figure.savefig(tmp_path / "record.png")
     # Nothing recorded yet, and one record alone, have a picture too.
-    record_heatmap(vg.get_record(vg.record(history=3).init(PARAMS))).savefig(tmp_path / "empty.png")
+    vg.get_record(vg.record(history=3).init(PARAMS)).plot().savefig(tmp_path / "empty.png")

@@ -1,4 +1,4 @@
-"""One call before training: every layer's gradient, activations and a verdict, over many initialisations."""
+"""Check before training: every layer's gradient, activations and a verdict, over many initialisations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, Key, PyTree
 
 from vgrad_jax.descriptions import whole_number
+from vgrad_jax.diagnosis.verdict import Diagnosis, diagnose
 from vgrad_jax.errors import InputError
-from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
 from vgrad_jax.gradients.layers import Grouping, float_leaves
-from vgrad_jax.gradients.look import Look, look, look_once
+from vgrad_jax.gradients.look import Look, look_at, look_at_compiled
 from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.numerics import rms_over_seeds
 
@@ -25,35 +25,35 @@ if TYPE_CHECKING:
 __all__ = ["InitCheck", "check_init"]
 
 ELEMENTS_AT_ONCE = 2**24
-"""Parameters of the seeds that are computed together."""
+"""Number of parameters of the seeds that are computed together."""
 
 
 @dataclass(frozen=True)
 class InitCheck:
-    """What `check_init` found."""
+    """Result of `check_init`."""
 
     look: Look
-    """The numbers, with a leading axis of seeds."""
+    """Numbers, with a leading axis of seeds."""
     diagnosis: Diagnosis
     prediction: "Prediction | None" = None
-    """What theory says of the gradient, where it was asked."""
+    """Prediction of the gradient, where it was given."""
 
     @property
-    def log10_rms(self) -> np.ndarray:
-        """The gradient's root mean square over the seeds too, `(layer,)`, in log10: what is predicted.
+    def log10_rms(self) -> Float[np.ndarray, " layer"]:
+        """log10 of the gradient's root mean square, over elements and seeds: the number that theory predicts.
 
-        Not the median over seeds, which is smaller, the more so the deeper and narrower a network is.
+        It is larger than the median over seeds, the more so the deeper and narrower a network is.
         """
         return rms_over_seeds(np.asarray(self.stats.log10_rms, np.float64))
 
     @property
     def stats(self) -> LayerStats:
-        """The gradient's sizes, `(seed, layer)`."""
+        """Sizes of the gradient, `(seed, layer)`."""
         return self.look.stats
 
     @property
     def status(self) -> str:
-        """The verdict in a word."""
+        """Verdict in a word."""
         return self.diagnosis.status
 
     def __str__(self) -> str:
@@ -67,10 +67,10 @@ class InitCheck:
         return "\n".join([str(self.diagnosis), *lines])
 
     def plot(self) -> "Figure":
-        """One picture: gradient, preactivations and activations by layer, median and central 90 % of seeds."""
-        from vgrad_jax.gradients.figures import check_profile
+        """Draw gradient, preactivations and activations by layer, median and central 90 % of the seeds."""
+        from vgrad_jax.diagnosis.figures import check_profile
 
-        return check_profile(self)
+        return check_profile(self.look, self.status, self.log10_rms, self.prediction)
 
 
 def check_init(
@@ -86,7 +86,7 @@ def check_init(
     exclude: str | None = None,
     prediction: "Prediction | None" = None,
 ) -> InitCheck:
-    """Look at a model before training it: is every layer's gradient healthy, and if not, why?
+    """Judge a model before training it: is every layer's gradient healthy, and if not, why?
 
     The order of the layers, preactivations, and the shares of saturated and dead units come from tracing the loss, so
     nothing in the model has to be changed. Layers that a `lax.scan` goes over are split.
@@ -95,13 +95,13 @@ def check_init(
         loss_fn: `f(params, batch)` to a scalar, or to a tuple that begins with it.
         params_or_init_fn: parameters: any pytree, be it an equinox or nnx module; or `f(key)` that makes them.
         batch: whatever the loss takes.
-        key: of the initialisations; by default `jax.random.key(0)`.
-        num_seeds: how many initialisations, for an init function.
-        stacked, group, include, exclude: which layers; see `gradient_stats`.
+        key: key of the initialisations; by default `jax.random.key(0)`.
+        num_seeds: number of initialisations, for an init function.
+        stacked, group, include, exclude: rules by which leaves become layers; see `gradient_stats`.
         prediction: `vg.theory.predict(mlp, x, y)` of the same network and batch, to be shown beside the measurement.
 
     Returns:
-        The numbers, a verdict with its evidence, and a picture.
+        The numbers, a verdict with its evidence, and a figure.
 
     Raises:
         InputError: the loss is not a scalar, there are no parameters, seeds are asked for without an init function, or
@@ -120,7 +120,26 @@ def check_init(
     'vanishing'
     """
     whole_number("num_seeds", num_seeds, minimum=1)
-    grouping = Grouping(False, stacked, group, include, exclude)
+    grouping = Grouping(stacked=stacked, group=group, include=include, exclude=exclude)
+    if _has_params(params_or_init_fn, num_seeds):
+        one_seed = look_at_compiled(loss_fn, params_or_init_fn, batch, grouping)
+        look = jax.tree.map(lambda leaf: leaf[None], one_seed)
+    else:
+        keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
+        size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
+        look = _look_at_seeds(loss_fn, params_or_init_fn, grouping, size, keys, batch)
+    look = jax.tree.map(np.asarray, look)
+    if prediction is not None:
+        _require_layers(prediction, look.stats.paths)
+    return InitCheck(look, diagnose(look), prediction)
+
+
+def _has_params(params_or_init_fn: PyTree, num_seeds: int) -> bool:
+    """Return whether parameters were given; False for an init function.
+
+    Raises:
+        InputError: it is neither, or parameters with several seeds.
+    """
     has_params = next(float_leaves(params_or_init_fn), None) is not None
     if not has_params and not callable(params_or_init_fn):
         raise InputError(
@@ -129,25 +148,16 @@ def check_init(
         )
     if has_params and num_seeds > 1:
         raise InputError(f"num_seeds={num_seeds} needs an init function f(key); parameters are one initialisation only")
-    if has_params:
-        looked = jax.tree.map(lambda leaf: leaf[None], look_once(loss_fn, params_or_init_fn, batch, grouping))
-    else:
-        keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
-        shapes = jax.tree.leaves(jax.eval_shape(lambda k: [x for _, x in float_leaves(params_or_init_fn(k))], keys[0]))
-        size = max(1, min(num_seeds, ELEMENTS_AT_ONCE // max(1, sum(shape.size for shape in shapes))))
-        looked = _look_at_seeds(loss_fn, params_or_init_fn, grouping, size, keys, batch)
-    looked = jax.tree.map(np.asarray, looked)
-    if prediction is not None and prediction.log10_rms is not None:
-        layers, predicted = len(looked.stats.paths), len(prediction.log10_rms)
-        if layers != predicted:
-            raise InputError(
-                f"the prediction has {predicted} layers and the model {layers} ({', '.join(looked.stats.paths[:4])} "
-                "...): predict the network that is looked at, all of its layers"
-            )
-    return InitCheck(looked, diagnose(looked), prediction)
+    return has_params
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _seeds_at_once(init_fn: Callable[[Any], PyTree], key: Key[jax.Array, ""]) -> int:
+    """Return the number of seeds whose parameters are computed together."""
+    shapes = jax.tree.leaves(jax.eval_shape(lambda k: [leaf for _, leaf in float_leaves(init_fn(k))], key))
+    return max(1, ELEMENTS_AT_ONCE // max(1, sum(shape.size for shape in shapes)))
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))  # Compiled once for each pair of functions.
 def _look_at_seeds(
     loss_fn: Callable[..., Any],
     init_fn: Callable[[Any], PyTree],
@@ -156,5 +166,18 @@ def _look_at_seeds(
     keys: Any,
     batch: PyTree,
 ) -> Look:
-    """Compiled once for a pair of functions."""
-    return jax.lax.map(lambda key: look(loss_fn, init_fn(key), batch, grouping), keys, batch_size=size)
+    """Look at the loss of each key's parameters, `size` keys at a time."""
+    return jax.lax.map(lambda key: look_at(loss_fn, init_fn(key), batch, grouping), keys, batch_size=size)
+
+
+def _require_layers(prediction: "Prediction", paths: tuple[str, ...]) -> None:
+    """Refuse a prediction of a network with another number of layers.
+
+    Raises:
+        InputError: the numbers differ.
+    """
+    if prediction.log10_rms is not None and len(prediction.log10_rms) != len(paths):
+        raise InputError(
+            f"the prediction has {len(prediction.log10_rms)} layers and the model {len(paths)} "
+            f"({', '.join(paths[:4])} ...): predict the network that is looked at, all of its layers"
+        )
