@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vgrad_jax.numerics import lower_median
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
