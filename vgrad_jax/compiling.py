@@ -1,4 +1,4 @@
-"""How programs are compiled that are not worth compiling well."""
+"""Compile programs without optimisation if optimising them would take longer than running them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,16 @@ OPTIONS: dict[str, bool | int] = {
     "xla_llvm_disable_expensive_passes": True,
     "xla_cpu_use_fusion_emitters": False,
 }
+"""XLA's options for a fast compilation, by name."""
 NO_SUCH_OPTION = "No such compile option"
-"""What XLA says of an option that another version of it knows."""
+"""Part of XLA's message about an option that its version does not have."""
 
 
 def compiled_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`jax.jit(function)` for a program that runs for a fraction of a second, and whose optimisation would take ten.
+    """Return `jax.jit(function)`, compiled without optimisation.
 
-    With a version of XLA that does not know the options, it is `jax.jit` without them.
+    It is for a program that runs for a fraction of a second and whose optimisation would take ten seconds. A version of
+    XLA that does not know the options compiles it with the usual ones.
 
     >>> int(compiled_quickly(lambda x: x + 1)(1))
     2

@@ -1,4 +1,4 @@
-"""Activations by name: every elementwise one of `jax.nn`, and the identity."""
+"""Activations by name: all elementwise functions of `jax.nn`, and the identity."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,14 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
+from vgrad_jax.descriptions import NamedFunction, canonical_call, hand_over, parse_call
 from vgrad_jax.errors import InputError
 
 __all__ = ["ACTIVATIONS", "activation_function", "canonical_activation"]
 
 
 def identity(x: jax.Array) -> jax.Array:
-    """The linear network's activation."""
+    """Return `x`: the activation of a linear network."""
     return x
 
 
@@ -43,13 +43,17 @@ ACTIVATIONS: dict[str, tuple[Callable[..., jax.Array], tuple[str, ...]]] = {
     "swish": (jax.nn.swish, ()),
     "tanh": (jnp.tanh, ()),
 }
-"""Name to function and the names of the numbers it may take in brackets, as in "leaky_relu(0.2)"."""
+"""Functions by name, each with the names of the numbers that it takes in brackets, as in "leaky_relu(0.2)"."""
 
 _PARAMETERS = {name: (0, len(parameters)) for name, (_, parameters) in ACTIVATIONS.items()}
 
 
 def canonical_activation(field: str, activation: Any) -> NamedFunction:
-    """The activation in its one spelling.
+    """Return an activation in its canonical spelling.
+
+    Args:
+        field: the description's field, for the error message.
+        activation: a name from `ACTIVATIONS`, with its numbers in brackets if it takes any, or a function.
 
     Raises:
         InputError: neither a known name nor a function.
@@ -61,11 +65,12 @@ def canonical_activation(field: str, activation: Any) -> NamedFunction:
         return canonical_call(*parse_call(field, activation, _PARAMETERS))
     if not callable(activation):
         raise InputError(f"{field} must be a name, such as 'tanh', or a function of an array; got {activation!r}")
+    hand_over(activation)
     return activation
 
 
 def activation_function(activation: NamedFunction) -> Callable[[jax.Array], jax.Array]:
-    """The elementwise function for a name or a function.
+    """Return the elementwise function for a name; a function is returned as it is.
 
     >>> float(activation_function("leaky_relu(0.5)")(jnp.array(-2.0)))
     -1.0

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vgrad_jax.diagnosis import Diagnosis
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.gradients.diagnose import Diagnosis
 from vgrad_jax.presets import STUDIES
 from vgrad_jax.report.explorer import explorer_data
 from vgrad_jax.report.exports import table_files

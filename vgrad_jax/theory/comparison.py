@@ -1,4 +1,4 @@
-"""A network's gradients at initialisation, measured over seeds, beside everything that theory says of them."""
+"""Compare a network's gradients at initialisation, measured over seeds, with all predictions of theory."""
 
 import math
 from functools import partial
@@ -27,21 +27,24 @@ from vgrad_jax.training.records import batch_loss
 __all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "trainable_depth"]
 
 TRAINABLE = 6.0
-"""Depth scales of the correlation that training reaches: Schoenholz et al. 2017, an observation, not a theorem."""
+"""Depth that training reaches, in depth scales of the correlation: observed by Schoenholz et al. 2017, not proved."""
 
 
 class MeanFieldOf(NamedTuple):
-    """The mean-field numbers of a network's hidden layers, or why there are none."""
+    """Mean-field numbers of a network's hidden layers, or the reason why it has none."""
 
     found: MeanField | None
+    """Numbers of the mean-field theory; None if the theory does not apply."""
     weight_variance: float
-    """Fan-in times the variance of a weight; NaN where there is none."""
+    """Fan-in times the variance of a weight; NaN if the theory does not apply."""
     bias_variance: float
+    """Variance of a bias; NaN if the theory does not apply."""
     why_not: str
+    """Reason in words: "does not apply because ..."; empty if the theory applies."""
 
 
 class Comparison(NamedTuple):
-    """Measured and predicted."""
+    """Measured gradients of a network at initialisation, and the predictions for them."""
 
     measured: np.ndarray
     """`(seed, layer)`: log10 of the root mean square of the full training loss's gradient, input side first."""
@@ -52,23 +55,23 @@ class Comparison(NamedTuple):
 
     @property
     def measured_log10_rms(self) -> np.ndarray:
-        """`(layer,)`: log10 of the root mean square over seeds too, which is what is predicted."""
+        """`(layer,)`: log10 of the root mean square over seeds as well, the quantity that is predicted."""
         return rms_over_seeds(self.measured)
 
 
 def compare(experiment: Experiment, num_seeds: int = 128, *, seed: int = 0) -> Comparison:
-    """Draw a network many times, look at its gradients, and ask the theory.
+    """Draw a network many times, measure its gradients, and compute every prediction of theory.
 
     Args:
         experiment: the network, its data and its loss; nothing is trained.
-        num_seeds: seed k is seed k of a sweep with the same `seed`.
-        seed: of the study.
+        num_seeds: number of draws; draw k is run k of a sweep with the same `seed`.
+        seed: seed of the study.
 
     Returns:
         The `Comparison`.
 
-    >>> found = compare(Experiment(mlp=MLP(hidden=(20, 20), kernel_init="lecun_normal")), num_seeds=16)
-    >>> found.measured.shape, found.prediction.log10_rms.shape, found.mean_field.found.phase
+    >>> result = compare(Experiment(mlp=MLP(hidden=(20, 20), kernel_init="lecun_normal")), num_seeds=16)
+    >>> result.measured.shape, result.prediction.log10_rms.shape, result.mean_field.found.phase
     ((16, 3), (3,), 'critical')
     """
     num_seeds = whole_number("num_seeds", num_seeds, minimum=2)
@@ -84,7 +87,7 @@ def compare(experiment: Experiment, num_seeds: int = 128, *, seed: int = 0) -> C
 
 
 def mean_field_of(mlp: MLP) -> MeanFieldOf:
-    """The mean-field numbers of a plain network whose hidden layers are alike, or why there are none.
+    """Compute the mean-field numbers of a plain network whose hidden layers are alike, or say why it has none.
 
     >>> mean_field_of(MLP(activation="tanh", kernel_init="uniform(0, 1)")).why_not
     'does not apply because the weights have a mean, 0.5'
@@ -105,9 +108,9 @@ def mean_field_of(mlp: MLP) -> MeanFieldOf:
     return MeanFieldOf(mean_field(mlp.activations()[0], weight, bias.variance), weight, bias.variance, "")
 
 
-def trainable_depth(found: MeanField) -> float:
-    """Hidden layers that training should reach, about six depth scales of the correlation; inf at criticality."""
-    return math.inf if math.isinf(found.xi_c) or found.xi_c < 0 else TRAINABLE * found.xi_c
+def trainable_depth(numbers: MeanField) -> float:
+    """Estimate how many hidden layers can be trained: six depth scales of the correlation; inf at criticality."""
+    return math.inf if math.isinf(numbers.xi_c) or numbers.xi_c < 0 else TRAINABLE * numbers.xi_c
 
 
 def _no_mean_field(reason: str) -> MeanFieldOf:
@@ -115,6 +118,7 @@ def _no_mean_field(reason: str) -> MeanFieldOf:
 
 
 def _profile(experiment: Experiment, dataset: Dataset, params: Params) -> Float[Array, " layer"]:
+    """Return log10 of the root mean square of each layer's gradient, of the full training loss."""
     rows = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
     gradient = jax.grad(batch_loss)(params, rows, experiment.mlp, LOSSES[experiment.training.loss])
     return layer_log10_rms(gradient)
