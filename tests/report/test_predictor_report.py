@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from vgrad_jax.report.predictors import predictor_sentences
 
 from vgrad_jax.report.figures.predictors import predictors_caption, predictors_ranked
-from vgrad_jax.report.predictors import predictor_sentences
-from vgrad_jax.statistics.predictors import ALL_ARMS, rank
+from vgrad_jax.statistics.failure import ALL_ARMS, rank
 
 
 def made_up(shift, n=60, failures=20):

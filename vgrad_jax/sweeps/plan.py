@@ -12,7 +12,7 @@ import psutil
 
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.statistics.confidence_sequence import most_seeds_needed
+from vgrad_jax.statistics.time_uniform import most_seeds_needed
 from vgrad_jax.sweeps.devices import devices_for
 from vgrad_jax.sweeps.engine import ACCELERATOR_CHUNK, FEWEST_ON_GPU, LANES, ROWS_AT_ONCE, choose_engine
 from vgrad_jax.training.run import train

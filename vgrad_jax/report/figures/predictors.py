@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.style import BLUE, GREY, ORANGE, new_figure
-from vgrad_jax.statistics.predictors import ALL_ARMS, Predictor, label_of
+from vgrad_jax.statistics.failure import ALL_ARMS, Predictor, label_of
 from vgrad_jax.wording import counted, literal
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
     unless there are no others.
 
     Args:
-        found: as `vgrad_jax.statistics.predictors.predictors` gives it.
+        found: as `vgrad_jax.statistics.failure.predictors` gives it.
     """
     scopes = list(dict.fromkeys(one.scope for one in found if one.area is not None))
     scopes = scopes or list(dict.fromkeys(one.scope for one in found))
