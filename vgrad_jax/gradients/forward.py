@@ -8,7 +8,6 @@ max(0, x) are activations.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,14 +16,12 @@ import numpy as np
 from jax.extend import core
 from jaxtyping import PyTree
 
-from vgrad_jax.gradients.stats import size_scale
+from vgrad_jax.gradients.sites import ForwardStats, Site, measured, stats_of_sites
 from vgrad_jax.jaxprs import scan_sizes
 
 __all__ = ["ForwardStats", "Use", "forward_pass"]
 
 PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot")
-SATURATED = 0.02
-"""An activation is saturated where its slope is less than this share of its steepest."""
 INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """What primitives that only call a function name it."""
 NOT_INLINED = ("scan", "while", "cond", "shard_map", "custom_root", "custom_linear_solve", "pallas_call")
@@ -44,38 +41,6 @@ class Use(NamedTuple):
         return (*self.before, *(() if index is None else (index,)), *self.inside)
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["log10_rms", "off_fraction", "stuck_fraction"],
-    meta_fields=["kinds", "leaves"],
-)
-@dataclass(frozen=True)
-class ForwardStats:
-    """Sizes of preactivations and states of activations in the order in which they are computed, `(..., site)`."""
-
-    kinds: tuple[str, ...]
-    """"product", "tanh", "logistic" or "relu"."""
-    leaves: tuple[tuple[int, int | None], ...]
-    """Number of the leaf whose product this is or comes last before it, with the slice of a stacked one; -1: none."""
-    log10_rms: Any
-    """Of a product's output; NaN for an activation."""
-    off_fraction: Any
-    """Share of outputs with (almost) no slope: saturated for tanh and the logistic function, zero for ReLU."""
-    stuck_fraction: Any
-    """Share of units that are off for every example; NaN for a product."""
-
-
-class _Site(NamedTuple):
-    kind: str
-    leaf: int
-    axis: int | None
-    """That of stacked layers in `numbers`; None where there is none."""
-    numbers: Any
-    """The output with units last; once measured `(..., 2)`, scale and mean square or shares of off and stuck, with an
-    axis in front for each scan."""
-    measured: bool = False
-
-
 DATA = None
 """Depends on the batch; any other value is known by the set of leaves that it is made of."""
 Origin = frozenset[int] | None
@@ -85,7 +50,7 @@ Origin = frozenset[int] | None
 class _Walk:
     """What has been seen so far."""
 
-    sites: list[_Site] = field(default_factory=list)
+    sites: list[Site] = field(default_factory=list)
     uses: dict[int, Use] = field(default_factory=dict)
     steps: int = 0
     current: int = -1
@@ -122,39 +87,8 @@ def forward_pass(
     origins: list[Origin] = [frozenset([number]) if number < len(leaves) else DATA for number in range(len(flat))]
     walk = _Walk()
     _run(walk, closed.jaxpr, closed.consts, flat, origins)
-    kinds, owners, columns = [], [], []
-    for site in _measured(walk.sites):
-        numbers = site.numbers
-        slices: list[int | None] = [None]
-        if site.axis is not None:
-            numbers = jnp.moveaxis(numbers, site.axis, 0)
-            slices = list(range(numbers.shape[0]))
-        for index in slices:
-            one = numbers if index is None else numbers[index]
-            kinds.append(site.kind)
-            owners.append((site.leaf, index))
-            columns.append(jnp.mean(one.reshape(-1, 2), axis=0))  # Over the steps of a recurrent network.
-    order = _interleaved(owners, walk)
-    table = jnp.stack([columns[n] for n in order]) if order else jnp.zeros((0, 2))
-    product = np.array([kinds[n] == "product" for n in order], bool)
-    stats = ForwardStats(
-        kinds=tuple(kinds[n] for n in order),
-        leaves=tuple(owners[n] for n in order),
-        log10_rms=jnp.where(product, jnp.log10(table[:, 0]) + 0.5 * jnp.log10(table[:, 1]), jnp.nan),
-        off_fraction=jnp.where(product, jnp.nan, table[:, 0]),
-        stuck_fraction=jnp.where(product, jnp.nan, table[:, 1]),
-    )
-    return stats, walk.uses
-
-
-def _interleaved(owners: list[tuple[int, int | None]], walk: _Walk) -> list[int]:
-    """Sites in the order of depth: all of the first stacked layer, then all of the second."""
-    scans = [walk.uses[leaf].before if leaf in walk.uses and index is not None else None for leaf, index in owners]
-    keys = []
-    for number, ((_, index), scan) in enumerate(zip(owners, scans, strict=True)):
-        first = scans.index(scan) if scan is not None else number
-        keys.append((first, index or 0, number))
-    return sorted(range(len(owners)), key=lambda number: keys[number])
+    scan_of_leaf = {leaf: use.before for leaf, use in walk.uses.items()}
+    return stats_of_sites(measured(walk.sites), scan_of_leaf), walk.uses
 
 
 def _run(walk: _Walk, jaxpr: Any, consts: Sequence[Any], values: Sequence[Any], origins: Sequence[Origin]) -> Any:
@@ -234,32 +168,7 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
         # A vmap may put the examples last.
         elsewhere = walk.units in output.shape[:-1] and output.shape[-1] != walk.units
         output = jnp.moveaxis(output, output.shape.index(walk.units), -1) if elsewhere else output
-        walk.sites.append(_Site(kind, walk.current, None, output))
-
-
-def _measured(sites: list[_Site]) -> list[_Site]:
-    """Sites with numbers in place of outputs; all of one kind and shape are measured together, to compile fast."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for number, site in enumerate(sites):
-        if site.axis is None and not site.measured:
-            groups.setdefault((site.kind, site.numbers.shape, str(site.numbers.dtype)), []).append(number)
-    done = list(sites)
-    for (kind, *_), members in groups.items():
-        outputs = jnp.stack([sites[number].numbers for number in members])
-        for number, numbers in zip(members, jax.vmap(partial(_numbers, kind))(outputs), strict=True):
-            done[number] = sites[number]._replace(numbers=numbers, measured=True)
-    return done
-
-
-def _numbers(kind: str, output: Any) -> Any:
-    value = output.astype(jnp.promote_types(output.dtype, jnp.float32))
-    if kind == "product":
-        scale = size_scale(jnp.max(jnp.abs(value)))
-        return jnp.stack([scale, jnp.mean((value / scale) ** 2)]).astype(jnp.float32)
-    slope = {"tanh": 1 - value**2, "logistic": 4 * value * (1 - value), "relu": value}[kind]
-    is_off = (slope <= 0 if kind == "relu" else slope < SATURATED).astype(value.dtype)
-    shares = jnp.mean(is_off, axis=tuple(range(is_off.ndim - 1)))
-    return jnp.stack([jnp.mean(shares), jnp.mean((shares == 1).astype(value.dtype))]).astype(jnp.float32)
+        walk.sites.append(Site(kind, walk.current, None, output))
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
@@ -274,14 +183,14 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     inner = _Walk(current=walk.current, units=walk.units, stacked=walk.stacked | over)
     inner.scan = (*walk.scan, walk.steps) if over else walk.scan
     inner.steps = 0 if over else walk.steps
-    kept: list[_Site] = []
+    kept: list[Site] = []
 
     def step(carry: list[Any], x: list[Any]) -> Any:
         walk_inside = _Walk(
             current=inner.current, units=inner.units, scan=inner.scan, stacked=inner.stacked, steps=inner.steps
         )
         results = _run(walk_inside, body.jaxpr, body.consts, [*values[:consts], *carry, *x], inside)
-        kept[:] = _measured(walk_inside.sites)
+        kept[:] = measured(walk_inside.sites)
         inner.uses, inner.current, inner.steps = walk_inside.uses, walk_inside.current, walk_inside.steps
         inner.units = walk_inside.units
         outputs = [value for value, _ in results]
@@ -306,5 +215,5 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     walk.current, walk.units = inner.current, inner.units
     for site, numbers in zip(kept, seen, strict=True):
         axis = site.axis + 1 if site.axis is not None else 0 if site.leaf in over else None
-        walk.sites.append(_Site(site.kind, site.leaf, axis, numbers, measured=True))
+        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True))
     return [(value, DATA) for value in (*final, *stacked)]
