@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.numerics import lower_median
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def check_profile(
     _draw_band(shares, stuck, GREEN, "^:", "units off for every example")
     shares.set(ylim=(-0.03, 1.03), ylabel="share of units", xlabel="layer (input side on the left)")
     every = -(-len(layers) // MOST_NAMES)
-    shares.set_xticks(layers[::every], look.stats.paths[::every], rotation=90, fontsize=7, parse_math=False)
+    shares.set_xticks(layers[::every], [literal(path) for path in look.stats.paths[::every]], rotation=90, fontsize=7)
     for axes in (sizes, shares):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -69,8 +70,8 @@ def check_profile(
 def _draw_prediction(axes: "Axes", measured: Float[np.ndarray, " layer"], prediction: "Prediction") -> None:
     """Draw the predicted sizes beside the measured ones, or the reason why there is no prediction."""
     if prediction.log10_rms is None:
-        text = f"theory {prediction.why_not}"
-        axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=6, color=GREEN, wrap=True, parse_math=False)
+        text = literal(f"theory {prediction.why_not}", longest=None)
+        axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=6, color=GREEN, wrap=True)
         return
     layers = np.arange(len(measured))
     known = np.where(np.isfinite(measured), measured, np.nan)

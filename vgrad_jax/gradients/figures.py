@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vgrad_jax.numerics import lower_median
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +42,8 @@ def record_heatmap(
 
     if not len(steps):
         figure = Figure(figsize=(8, 1.3), layout="constrained", dpi=DPI)
-        text = f"{name}: nothing recorded yet"
-        figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=9, parse_math=False)
+        text = f"{literal(name)}: nothing recorded yet"
+        figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=9)
         return figure
     order = worst_first(sizes)
     with_loss = bool(np.isfinite(loss).any())
@@ -55,8 +56,8 @@ def record_heatmap(
     else:
         axes = figure.subplots()
         axes.set_xlabel("step")
-    _name_rows(axes, [f"{paths[layer]}  [{layer}]" for layer in order])
-    axes.set_title(f"{name}: log10 RMS, worst layer on top ([n] is the depth)", fontsize=9, parse_math=False)
+    _name_rows(axes, [f"{literal(paths[layer])}  [{layer}]" for layer in order])
+    axes.set_title(f"{literal(name)}: log10 RMS, worst layer on top ([n] is the depth)", fontsize=9)
     image, notes = _fill_cells(axes, _edges(steps), sizes[:, order].T)
     figure.colorbar(image, ax=axes, label="log10 RMS")
     if notes:
@@ -85,7 +86,7 @@ def _name_rows(axes: "Axes", labels: list[str]) -> None:
     """Put names on the rows, every second, third, ... where there are many; row 0 is on top."""
     every = -(-len(labels) // MOST_NAMES)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_yticks(range(0, len(labels), every), labels[::every], fontsize=7, parse_math=False)
+    axes.set_yticks(range(0, len(labels), every), labels[::every], fontsize=7)
 
 
 def worst_first(sizes: Float[np.ndarray, "record layer"]) -> Int[np.ndarray, " layer"]:

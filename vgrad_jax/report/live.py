@@ -14,8 +14,8 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.report.figures import accuracy_curves
 from vgrad_jax.training.convergence import Outcome, epochs_to_converge, outcome
-from vgrad_jax.training.records import Record
-from vgrad_jax.training.run import Run, advance, initial_params, look, start
+from vgrad_jax.training.records import EpochRecord
+from vgrad_jax.training.run import Run, advance, initial_params, measure_record, start
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,7 @@ class LiveRun:
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
-        self.records: list[Record] = []
+        self.records: list[EpochRecord] = []
         self.run: Run | None = None
         self.interrupted = False
 
@@ -43,7 +43,7 @@ class LiveRun:
     def outcome(self) -> str:
         """How it ended, in a word."""
         assert self.run is not None
-        return Outcome(int(outcome(self.run.watch))).name.lower()
+        return Outcome(int(outcome(self.run.convergence))).name.lower()
 
 
 def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: str) -> LiveRun:
@@ -57,8 +57,10 @@ def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: 
     dataset = load_data(experiment.data)
     watched = LiveRun()
     total = experiment.training.epochs
-    look_once = jax.jit(partial(look, experiment, dataset))
-    one_epoch = jax.jit(lambda run, epoch: look(experiment, dataset, advance(experiment, dataset, run, epoch), epoch))
+    look_once = jax.jit(partial(measure_record, experiment, dataset))
+    one_epoch = jax.jit(
+        lambda run, epoch: measure_record(experiment, dataset, advance(experiment, dataset, run, epoch), epoch)
+    )
     run = start(experiment, initial_params(experiment, key, dataset), key)
     with Live(console=console, refresh_per_second=8, transient=True) as live:
         try:
@@ -120,7 +122,7 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
     assert watched.run is not None
     lines = []
     if watched.outcome == "converged":
-        epochs = int(epochs_to_converge(watched.run.watch))
+        epochs = int(epochs_to_converge(watched.run.convergence))
         lines.append(f"converged after {epochs} epochs (training accuracy {experiment.training.threshold:.0%} or more)")
     elif watched.outcome == "diverged":
         lines.append("diverged: a loss was not finite")

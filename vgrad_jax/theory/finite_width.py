@@ -6,9 +6,9 @@ normal matrices and independent masks that keep a unit with probability 1/2. Thi
 and Hanin and Rolnick 2018 (arXiv:1803.01719).
 
 Let Q_n be the sum of squares of a random half of n standard normals. A layer of n units multiplies the activations'
-squared length by (2 / n_before) Q_n on the way forwards, and the gradient's by (2 / n) Q_n on the way back. Layers are
-independent. A kernel's ln of the squared gradient is thus a sum over layers, and its law the product of the
-characteristic functions of ln Q_n.
+squared length by (2 / n_before) Q_n. It multiplies the gradient's squared length by (2 / n) Q_n on the way back. Layers
+are independent, so ln of a kernel's squared gradient is a sum over layers. Its characteristic function is the product
+of those of ln Q_n.
 """
 
 import math

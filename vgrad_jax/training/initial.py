@@ -1,4 +1,8 @@
-"""The networks that many runs start from."""
+"""Draw the initial networks of many runs.
+
+Each layer is drawn by a program of its own, and layers of one shape share it. The initialisers' numbers are arguments
+of the program, so that a grid over scales compiles it once.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -23,15 +27,15 @@ __all__ = ["initial_networks"]
 
 
 def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) -> Params:
-    """The parameters that the runs of many keys start from, on a leading axis: those of `initial_params` for each.
-
-    Layer by layer, so that layers of one shape share a program: a deep network's would take long to compile. The
-    initialisers' numbers are arguments of it, so that a grid over scales compiles nothing new.
+    """Draw the parameters that the runs of many keys start from: those of `initial_params` for each key.
 
     Args:
-        experiment: whose network is drawn.
+        experiment: the arm whose network is drawn.
         dataset: its data.
-        keys: of the runs, `(seed,)`.
+        keys: keys of the runs, `(seed,)`.
+
+    Returns:
+        Parameters with a leading `seed` axis.
 
     >>> from vgrad_jax.data import load_data
     >>> experiment = Experiment()
