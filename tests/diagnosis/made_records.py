@@ -11,7 +11,7 @@ LAYERS, RECORDS = 6, 20
 
 
 def record(profile, *, loss=None, decay=0.0, seeds=None, updates=-2.0, **changes):
-    """A made-up record: a profile over the layers, all of it shrinking by `decay` decades over time."""
+    """Make a record up: a profile over the layers, all of it shrinking by `decay` decades over time."""
     time = np.linspace(0, 1, RECORDS)
     sizes = np.asarray(profile, float)[None] - decay * time[:, None]
     loss = np.full(RECORDS, np.nan) if loss is None else np.asarray(loss, float)

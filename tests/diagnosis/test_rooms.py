@@ -16,7 +16,7 @@ FILES = {
 
 
 def imports(path):
-    """Modules of the package that a file imports: at its top, inside functions and for the type checker alike."""
+    """Yield the modules of the package that a file imports, inside functions and for the type checker too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("vgrad_jax"):
             module = node.module.removeprefix("vgrad_jax").lstrip(".")

@@ -16,7 +16,7 @@ STUCK = np.full(RECORDS, 0.7)
 
 
 def evidence(profile=-2.0, *, shrinks=0.0, loss=STUCK, updates=-2.0, weights=0.0, records=RECORDS, **changes):
-    """A profile over the layers, of which every layer's gradient shrinks by so many decades in the late window."""
+    """Make evidence of a profile over the layers, all of which shrink by so many decades in the late window."""
     sizes = np.broadcast_to(np.asarray(profile, float), (records, LAYERS)).copy()
     sizes[records - max(1, records // 4) :] -= shrinks
     fields = {
@@ -34,12 +34,12 @@ def evidence(profile=-2.0, *, shrinks=0.0, loss=STUCK, updates=-2.0, weights=0.0
 
 
 def steep(drop):
-    """A profile with this drop: of six layers the first and the last but one count."""
+    """Return a profile with this drop: of six layers the first and the last but one count."""
     return [-2 - drop, -2 - drop + 0.1, -3.0, -2.5, -2.0, -9.0]
 
 
 def course(*, early=1.0, late=1.0, first=1.0):
-    """A loss: its first value, its value up to the late window, its value in the late window."""
+    """Return a loss: its first value, its value up to the late window, its value in the late window."""
     return np.array([first, *[early] * (RECORDS - 1 - RECORDS // 4), *[late] * (RECORDS // 4)])
 
 
@@ -48,7 +48,7 @@ def products(growth):
 
 
 def with_number(record, layer, number):
-    """All zero but for one element."""
+    """Return zeros with a number at one place."""
     array = np.zeros((RECORDS, LAYERS))
     array[record, layer] = number
     return array

@@ -12,7 +12,7 @@ from vgrad_jax.diagnosis.statuses import PRIORITY, STATUSES, TABLE, Spread, rank
 
 
 def finds(*codes, layer=None):
-    """A table of one rule that finds these codes, or statuses of a user's own."""
+    """Return a table of one rule that finds these codes, or statuses of a user's own."""
 
     def find(evidence):
         known = {code: status_of(code) for code in codes if any(code in row.advice for row in TABLE.values())}
@@ -119,8 +119,8 @@ def test_the_spread_of_each_status():
 
 
 def test_half_of_the_seeds_do_not_make_a_layer_broken():
-    whole, broken = record(FLAT, loss=STUCK), record(np.where(np.arange(LAYERS) == 2, np.nan, FLAT), loss=STUCK)
-    for seeds, expected in (((whole, broken), "slow"), ((whole, broken, broken), "non_finite")):
+    sound, broken = record(FLAT, loss=STUCK), record(np.where(np.arange(LAYERS) == 2, np.nan, FLAT), loss=STUCK)
+    for seeds, expected in (((sound, broken), "slow"), ((sound, broken, broken), "non_finite")):
         stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *seeds)
         assert vg.diagnose(stacked, rules=finds("slow")).layers[2].status == expected
 

@@ -102,8 +102,8 @@ def diagnose(
 ) -> Diagnosis:
     """Judge whether a gradient is healthy, and if not, say what is wrong with it.
 
-    Judged are the profile over the layers at the first record, the course of gradients, updates and loss, and whether
-    a fault lasts over the latest quarter of the records. Ratios come first. Absolute sizes count only against the range
+    Rules judge the profile over the layers at the first record, and the course of gradients, updates and loss. A fault
+    has to last over the latest quarter of the records. Ratios come first. Absolute sizes count only against the range
     of the dtype, so that multiplying the loss by a constant changes nothing.
 
     Args:

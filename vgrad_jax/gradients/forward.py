@@ -1,9 +1,13 @@
-"""What a loss does on the way forward, read from its jaxpr: any framework, and no change to the model.
+"""Walk through the forward pass of a loss, read from its jaxpr: any framework, and no change to the model.
 
-The loss is traced as JAX traces it for `grad`, and its operations are carried out one by one with a look at each. A
-value that does not depend on the batch is made of parameters; where one meets the data, those parameters are used. The
-order of first use is the order of depth, a product is a layer's preactivation, and tanh, the logistic function and
-max(0, x) are activations.
+    x ──► x @ kernel_0 ──► + bias_0 ──► tanh ──► @ kernel_1 ──► loss
+          product, leaf 0  use, leaf 1  site     product, leaf 2
+
+The loss is traced as JAX traces it for `grad`, and its operations are carried out one by one. Every value has an
+origin: the data, or the set of leaves of the parameters that it is made of. Where a value made of leaves meets the
+data, these leaves are used, and the order of first use is the order of depth. A product of leaves and data is a layer's
+preactivation. tanh, the logistic function and max(0, x) are activations. A `lax.scan` is run as a scan, and the numbers
+of its sites are stacked by the scan itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,34 +32,38 @@ NOT_INLINED = ("scan", "while", "cond", "shard_map", "custom_root", "custom_line
 
 
 class Use(NamedTuple):
-    """Where a leaf of the parameters first meets the data."""
+    """First use of a leaf of the parameters with the data."""
 
     before: tuple[int, ...]
-    """Order of the `lax.scan` in which layers are stacked; empty outside of one."""
+    """Step of each scan over layers around the use, outermost first; empty outside of such a scan."""
     inside: tuple[int, ...]
+    """Step of the use; it is counted from the start of the innermost such scan."""
     stacked: bool
-    """Whether the leaf is what the scan goes over: its first axis is that of layers."""
+    """True for a leaf that the scan goes over: its first axis is the layers' axis."""
 
-    def place(self, index: int | None) -> tuple[int, ...]:
-        """Sorts slices of stacked leaves and whole leaves in the order of depth."""
+    def position(self, index: int | None) -> tuple[int, ...]:
+        """Return a key that sorts slices of stacked leaves and undivided leaves by depth."""
         return (*self.before, *(() if index is None else (index,)), *self.inside)
 
 
 DATA = None
-"""Depends on the batch; any other value is known by the set of leaves that it is made of."""
+"""Origin of a value that depends on the batch."""
 Origin = frozenset[int] | None
+"""Set of the leaves that a value is made of, or `DATA`."""
 
 
 @dataclass
 class _Walk:
-    """What has been seen so far."""
+    """State of the walk."""
 
     sites: list[Site] = field(default_factory=list)
     uses: dict[int, Use] = field(default_factory=dict)
     steps: int = 0
+    """Number of steps so far: uses and scans."""
     current: int = -1
+    """Leaf of the last product; -1 before the first."""
     units: int = 0
-    """Of the last product."""
+    """Number of units of the last product."""
     scan: tuple[int, ...] = ()
     stacked: frozenset[int] = frozenset()
 
@@ -63,7 +71,7 @@ class _Walk:
 def forward_pass(
     function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree
 ) -> tuple[ForwardStats, dict[int, Use]]:
-    """Carry out `function(leaves, batch)` and look at what happens on the way.
+    """Carry out `function(leaves, batch)`, and measure its products and activations.
 
     Args:
         function: the loss of a list of parameter leaves and a batch.
@@ -71,12 +79,12 @@ def forward_pass(
         batch: whatever the loss takes.
 
     Returns:
-        The states of preactivations and activations, and where each leaf is first used.
+        The states of preactivations and activations, and the first use of each leaf.
 
     >>> def loss(leaves, x):
     ...     return jnp.mean(jnp.tanh(x @ leaves[1]) @ leaves[0])
     >>> stats, uses = forward_pass(loss, [jnp.ones((4, 1)), jnp.full((2, 4), 9.0)], jnp.ones((3, 2)))
-    >>> stats.kinds, sorted(uses, key=lambda leaf: uses[leaf].place(None))
+    >>> stats.kinds, sorted(uses, key=lambda leaf: uses[leaf].position(None))
     (('product', 'tanh', 'product'), [1, 0])
     >>> stats.off_fraction.tolist()
     [nan, 1.0, nan]
@@ -140,7 +148,7 @@ def _carried_out(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
 
 
 def _units(equation: Any, origins: list[Origin]) -> int:
-    """How many units a product's output has."""
+    """Return the number of units of a product's output."""
     weight = next(number for number, origin in enumerate(origins) if origin is not DATA)
     shape = equation.invars[weight].aval.shape
     if equation.primitive.name == "conv_general_dilated":
