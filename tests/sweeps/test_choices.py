@@ -6,7 +6,7 @@ import jax
 
 import vgrad_jax as vg
 import vgrad_jax.sweeps.engine as engines
-from vgrad_jax.native.machine import THREADS
+from vgrad_jax.lanes.machine import THREADS
 from vgrad_jax.sweeps.engine import LANES, choose_engine
 from vgrad_jax.sweeps.plan import make_plan
 
@@ -26,7 +26,7 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
     article = vg.presets.article()["tanh_he"]
     datasets = {"arm": vg.load_data(article.data)}
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(engines, "machine", lambda: THREADS)
+    monkeypatch.setattr(engines, "local_machine", lambda: THREADS)
     assert choose_engine(article, 4096) == "auto"
     assert choose_engine(article, 4095) == choose_engine(article, 100_000, chunk=1024) == "plain"
     assert choose_engine(dataclasses.replace(article, mlp=vg.MLP(hidden=(6,) * 5)), 4096) == "plain"
@@ -47,7 +47,7 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_narrow_network(monkeypatch):
     fresh = plan(100_000)._replace(resident_bytes=300 * 2**20)  # This process has compiled what other tests train.
     assert fresh.peak_bytes < 2 * 2**30
     assert [engines.lanes_of_a_program(seeds) for seeds in (1, 64, 70)] == [32, 64, 96]
-    monkeypatch.setattr(engines, "machine", lambda: None)  # Another maker's.
+    monkeypatch.setattr(engines, "local_machine", lambda: None)  # Another maker's.
     assert choose_engine(article, 4096) == "plain"
 
 

@@ -10,15 +10,15 @@ import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.keys import run_keys
+from vgrad_jax.lanes import over_lanes
+from vgrad_jax.lanes.machine import THREADS
 from vgrad_jax.losses import LOSSES
-from vgrad_jax.native.machine import THREADS
 from vgrad_jax.nets.activations import ACTIVATIONS
 from vgrad_jax.nets.initializers import INITIALIZERS
 from vgrad_jax.nets.mlp import NORMS
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.sweeps import engine as engines
 from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine
-from vgrad_jax.sweeps.lanes import over_lanes
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.records import batch_loss
@@ -248,7 +248,7 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """As there, but for the kernels: a thread's code, a lane after the other."""
     expected = ENGINES["plain"](small, "as on a GPU", run_keys(0, np.arange(70)))
-    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: THREADS._replace(platform="cpu"))
+    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS._replace(platform="cpu"))
     programs, made = [], engines._lanes_program
 
     def counted(*arguments):
@@ -283,7 +283,7 @@ def test_what_lanes_do_not_accept_is_trained_in_plains_chunks(platform, size, sm
 
 
 def test_a_machine_without_native_code_is_refused(monkeypatch):
-    monkeypatch.setattr("vgrad_jax.native.function.machine", lambda: None)
+    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: None)
     with pytest.raises(engines.NotInLanesError, match="no code for cpu"):
         jax.jit(over_lanes(lambda x: x + 1))(jnp.zeros(LANES))
 

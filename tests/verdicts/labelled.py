@@ -20,7 +20,7 @@ from flax import linen, nnx
 
 import vgrad_jax as vg
 from vgrad_jax.gradients.layers import Grouping
-from vgrad_jax.gradients.look import Look, look
+from vgrad_jax.gradients.look import Look, look_at
 
 STEPS, EVERY = 200, 10
 ROWS, FEATURES, WIDTH = 32, 4, 10
@@ -229,7 +229,7 @@ def run_one(family: Family, knobs: Knobs, params, batch):
         return ((value + root) * knobs.loss).astype(value.dtype)
 
     grouping = Grouping(stacked=family.stacked)
-    first = look(loss, params, batch, grouping)
+    first = look_at(loss, params, batch, grouping)
     optimizer = vg.record(
         EVERY,
         STEPS // EVERY,

@@ -74,8 +74,11 @@ def sweep(
 
 
 def _resumable(folder: Path) -> bool:
-    """Whether a sweep began here, be it that it was killed before its store was made."""
+    """Return whether a sweep began in a folder; it may have been killed before its store was complete."""
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return "results.zarr" in names or names <= {"results.zarr.incomplete", "results.zarr.lock"}
+    return "results.zarr" in names or all(
+        name == "results.zarr.lock" or (name.startswith(".results.zarr.") and name.endswith(".incomplete"))
+        for name in names
+    )

@@ -18,7 +18,7 @@ from jax.extend import core
 from jaxtyping import PyTree
 
 from vgrad_jax.gradients.stats import size_scale
-from vgrad_jax.scans import scan_sizes
+from vgrad_jax.jaxprs import scan_sizes
 
 __all__ = ["ForwardStats", "Use", "forward_pass"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
+from vgrad_jax.descriptions import NamedFunction, canonical_call, hand_over, parse_call
 from vgrad_jax.errors import InputError
 
 __all__ = ["ACTIVATIONS", "activation_function", "canonical_activation"]
@@ -65,6 +65,7 @@ def canonical_activation(field: str, activation: Any) -> NamedFunction:
         return canonical_call(*parse_call(field, activation, _PARAMETERS))
     if not callable(activation):
         raise InputError(f"{field} must be a name, such as 'tanh', or a function of an array; got {activation!r}")
+    hand_over(activation)
     return activation
 
 

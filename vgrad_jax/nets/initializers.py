@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers as jax_initializers
 
-from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
+from vgrad_jax.descriptions import NamedFunction, canonical_call, hand_over, parse_call
 from vgrad_jax.errors import InputError
 
 __all__ = [
@@ -106,6 +106,7 @@ def canonical_initializer(field: str, initializer: Any, *, for_bias: bool = Fals
         raise InputError(
             f"{field} must be a name, such as 'he_uniform', or a function f(key, shape, dtype); got {initializer!r}"
         )
+    hand_over(initializer)
     return initializer
 
 

@@ -1,23 +1,25 @@
 """A sweep's numbers in files that other programs read: CSV, JSON and LaTeX."""
 
+import io
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vgrad_jax.report.files import write_files
 from vgrad_jax.report.findings import Findings
 from vgrad_jax.report.tables import COLUMNS, as_dict, rows
 from vgrad_jax.statistics.crossed import Crossed
 
-__all__ = ["write_tables"]
+__all__ = ["table_files", "write_tables"]
 
 IN_PRINT = ("arm", "n", "converged", "median epochs", "mean epochs", "test accuracy", "dead", "stuck", "diverged")
 """Columns of the LaTeX table."""
 
 ESCAPED = str.maketrans(
     {sign: rf"\{sign}" for sign in "%_&#${}"}
-    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"\n": " ", "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 )
 
 
@@ -31,18 +33,21 @@ def write_tables(findings: Findings, folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    return write_files(folder, table_files(findings))
+
+
+def table_files(findings: Findings) -> dict[str, bytes]:
+    """Return the files of `write_tables`, name to content."""
     tables = {
         "arms": [_flat(summary) for summary in findings.summaries],
         "pairs": [_flat(pair) for pair in findings.pairs],
         "predictors": [_flat(predictor) for predictor in findings.predictors],
         "effects": [row for design in findings.designs for row in _effects(design)],
     }
-    written = [_write_csv(folder / f"{name}.csv", table) for name, table in tables.items() if table]
-    latex, numbers = folder / "arms.tex", folder / "summary.json"
-    latex.write_text(_latex(findings), encoding="utf-8")
-    numbers.write_text(json.dumps(as_dict(findings), indent=2, allow_nan=False) + "\n")
-    return [*written, latex, numbers]
+    texts = {f"{name}.csv": _csv(table) for name, table in tables.items() if table}
+    texts["arms.tex"] = _latex(findings)
+    texts["summary.json"] = json.dumps(as_dict(findings), indent=2, allow_nan=False) + "\n"
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -68,16 +73,16 @@ def _effects(design: Crossed) -> list[dict[str, Any]]:
     return [{**labels, "effect": name, **_flat(effect)} for name, effect in names.items()]
 
 
-def _write_csv(path: Path, table: Sequence[dict[str, Any]]) -> Path:
+def _csv(table: Sequence[dict[str, Any]]) -> str:
     import csv
 
     columns = list(dict.fromkeys(name for row in table for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for row in table:
-            writer.writerow({name: "" if _missing(value) else value for name, value in row.items()})
-    return path
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    for row in table:
+        writer.writerow({name: "" if _missing(value) else value for name, value in row.items()})
+    return text.getvalue()
 
 
 def _missing(value: Any) -> bool:

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from vgrad_jax.gradients.diagnose import Diagnosis
+from vgrad_jax.diagnosis import Diagnosis
 from vgrad_jax.report.predictions import trainable_depths
 from vgrad_jax.report.predictors import predictor_sentences
 from vgrad_jax.report.verdict import arm_verdicts

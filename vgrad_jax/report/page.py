@@ -3,17 +3,18 @@
 import base64
 import io
 import json
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgrad_jax.errors import InputError
+from vgrad_jax.diagnosis import Diagnosis
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.gradients.diagnose import Diagnosis
 from vgrad_jax.presets import STUDIES
 from vgrad_jax.report.explorer import explorer_data
-from vgrad_jax.report.exports import write_tables
+from vgrad_jax.report.exports import table_files
 from vgrad_jax.report.figures import DRAWN, all_figures
+from vgrad_jax.report.files import write_files
 from vgrad_jax.report.findings import Findings, find
 from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
 from vgrad_jax.report.verdict import MOST_SEEDS
@@ -43,21 +44,17 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Findings:
         What was found, as on the page.
 
     Raises:
-        InputError: the folder cannot be written, or an arm has no finished run.
+        InputError: the folder cannot be written, a file there is a symbolic link or not a report's, or an arm has no
+            finished run.
     """
     findings = find(results)
-    folder = Path(folder)
-    try:
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-        figures = []
-        for name, caption, figure in all_figures(results, findings):
-            image = _png(figure)
-            (folder / "figures" / f"{name}.png").write_bytes(image)
-            figures.append(_for_page(name, caption, image))
-        write_tables(findings, folder / "tables")
-        (folder / "index.html").write_text(_page(results, findings, figures), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write the report into {str(folder)!r}: {error.strerror or error}") from None
+    figures, written = [], {}
+    for name, caption, figure in all_figures(results, findings):
+        image = _png(figure)
+        written[f"figures/{name}.png"] = image
+        figures.append(_for_page(name, caption, image))
+    written |= {f"tables/{name}": content for name, content in table_files(findings).items()}
+    write_files(Path(folder), {**written, "index.html": _page(results, findings, figures).encode()})
     return findings
 
 
@@ -145,7 +142,10 @@ def _command(arms: dict[str, Experiment], num_seeds: int, seed: int, precision: 
 
 def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
+    with warnings.catch_warnings():
+        # A name may hold signs that Matplotlib's font lacks, such as an emoji; the figure has a box in their place.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", bbox_inches="tight")
     return buffer.getvalue()
 
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vgrad_jax.diagnosis import Diagnosis, diagnose
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
-from vgrad_jax.gradients.recording import Record
+from vgrad_jax.gradients import Record
 from vgrad_jax.results.reading import arms_of, completed_seeds
 
 if TYPE_CHECKING:

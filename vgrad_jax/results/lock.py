@@ -21,6 +21,9 @@ def only_writer(path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    file = Path(f"{path}.lock")
+    if file.is_symlink() or (file.exists() and (not file.is_file() or file.stat().st_size)):
+        raise InputError(f"{str(file)!r} is not a lock of a sweep; move it away, or choose another folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock")

@@ -1,9 +1,17 @@
-"""Results on disk (Zarr), written block by block as they come."""
+"""Results on disk (Zarr), written block by block as they are trained.
 
+A store is laid out under a temporary name and then renamed. A file is replaced whole, by renaming, and the marks of
+`completed` are written last. A process that is killed at any moment therefore leaves a store that can be resumed.
+"""
+
+import glob
 import json
 import math
 import os
+import re
 import shutil
+import uuid
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +20,7 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.description import difference
+from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, check_coordinates, find_damage, remove_block
 from vgrad_jax.results.schema import VARIABLES, attributes_of, own_layers, shapes
 from vgrad_jax.results.versions import check_versions
 
@@ -22,9 +31,16 @@ if TYPE_CHECKING:
 __all__ = ["Store", "open_results"]
 
 READ_BYTES = 2**20
-"""Records that are read together: a block's file is cut into such pieces, before compression."""
+"""Size in bytes, before compression, of the pieces of a block's file: records that are read together."""
 
 COORDINATE_CHUNK = 2**16
+"""Number of values in a file of a coordinate."""
+
+MARKER = ".vgrad-incomplete"
+"""Name of the file by which a folder that is being laid out is known as this module's own."""
+
+_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")
+"""End of the name of a file that Zarr had not renamed when its writer was killed."""
 
 
 class Store:
@@ -76,17 +92,20 @@ class Store:
 
         path = Path(path)
         _refuse_used(path)
+        fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}.incomplete")
         try:
-            # Under another name until it is whole, so that being killed here leaves no half-made store.
-            fresh = path.with_name(f"{path.name}.incomplete")
-            shutil.rmtree(fresh, ignore_errors=True)
-            group = zarr.create_group(str(fresh), attributes={**attributes, "block": block})
-            _lay_out(group, coordinates, block)
+            _remove_abandoned(path)
+            # Under another name until the layout is complete: a process killed here leaves no store.
+            fresh.mkdir(parents=True)
+            (fresh / MARKER).touch()
+            _lay_out(fresh, coordinates, {**attributes, "block": block, EVERY_FILE_WRITTEN: True})
             if path.exists():
                 path.rmdir()
             fresh.rename(path)
+            (path / MARKER).unlink()
             group = zarr.open_group(str(path), mode="r+")
         except OSError as error:
+            shutil.rmtree(fresh, ignore_errors=True)
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
         return cls(group)
 
@@ -98,10 +117,9 @@ class Store:
             InputError: not a store, of another study, of more seeds, made by other versions, or read-only.
         """
         group = _open_group(path, mode="r+")
-        _refuse_empty_files(Path(path))
-        found = difference(json.loads(str(group.attrs["study"])), study)
-        if found:
-            raise InputError(f"{str(path)!r} holds another study: {found}; choose another folder")
+        other = difference(json.loads(str(group.attrs["study"])), study)
+        if other:
+            raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
         check_versions(json.loads(str(group.attrs["versions"])), f"{str(path)!r} was made elsewhere")
         held = _array(group, "seed").shape[0]
         if held > num_seeds:
@@ -113,9 +131,12 @@ class Store:
             for folder in (Path(path), *(Path(path) / name for name in VARIABLES if name in group)):
                 if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                     raise PermissionError(f"{folder} is read-only")
-            _resize(group, num_seeds)
             for left_behind in Path(path).rglob("*.partial"):  # by a writer that was killed
-                left_behind.unlink(missing_ok=True)
+                if _PARTIAL.search(left_behind.name):
+                    left_behind.unlink(missing_ok=True)
+            (Path(path) / MARKER).unlink(missing_ok=True)
+            _unmark_damaged(group, Path(path))
+            _resize(group, num_seeds)
         except OSError as error:
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
         return cls(group)
@@ -176,7 +197,8 @@ class Store:
     def _array(self, name: str) -> Any:
         # Zarr reads an array's description whenever the group is asked for it.
         if name not in self._arrays:
-            self._arrays[name] = _array(self.group, name)
+            # With every file written, a file that is missing is a file that was lost.
+            self._arrays[name] = _array(self.group, name).with_config({"write_empty_chunks": True})
         return self._arrays[name]
 
 
@@ -192,7 +214,12 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     inside = Path(path) / "results.zarr"
     store = inside if inside.exists() else Path(path)
     group = _open_group(store, mode="r")
-    _refuse_empty_files(store)
+    damage = find_damage(group, store)
+    if damage:
+        others = f", and {len(damage) - 1} more blocks" if len(damage) > 1 else ""
+        raise InputError(
+            f"damaged results in {str(store)!r}: {damage[0].reason}{others}; resuming the sweep trains these runs again"
+        )
     return _dataset(group)
 
 
@@ -200,6 +227,7 @@ def _dataset(group: "zarr.Group") -> "xarray.Dataset":
     import xarray
 
     dataset = xarray.open_zarr(group.store, chunks=None, consolidated=False).set_coords("epoch")
+    dataset.attrs.pop(EVERY_FILE_WRITTEN, None)  # A property of the files and not of the results.
     return dataset[[name for name in VARIABLES if name in dataset]]
 
 
@@ -215,16 +243,27 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
         optional = ("parameters", "gradients")
         for name in ("arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)):
             group[name]
+        check_coordinates(group, Path(path))
+    except InputError:
+        raise
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise InputError(f"no results of a sweep in {str(path)!r}, or damaged ones: {error}") from None
     return group
 
 
-def _refuse_empty_files(path: Path) -> None:
-    """What a power cut leaves of a file: Zarr can take it for one that was never written."""
-    for file in path.glob("*/c/**/*"):
-        if file.suffix != ".partial" and file.stat().st_size == 0:
-            raise InputError(f"damaged results in {str(path)!r}: {file} is empty")
+def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
+    """Take the marks from blocks that have lost results, so that their runs are trained again."""
+    damage = find_damage(group, path)
+    for block in damage:
+        warnings.warn(f"damaged results in {str(path)!r}: {block.reason}; trained again", stacklevel=4)
+        remove_block(group, path, block)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove layouts of this store that a killed process left behind; only folders with the marker are touched."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.incomplete"):
+        if (folder / MARKER).is_file() and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _array(group: "zarr.Group", name: str) -> Any:
@@ -232,7 +271,11 @@ def _array(group: "zarr.Group", name: str) -> Any:
     return group[name]
 
 
-def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarray]], block: int) -> None:
+def _lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> None:
+    import zarr
+
+    group = zarr.create_group(str(path), attributes=dict(attributes))
+    block = int(attributes["block"])
     for name, (dimension, values) in coordinates.items():
         array = group.create_array(
             name,
@@ -241,6 +284,7 @@ def _lay_out(group: "zarr.Group", coordinates: Mapping[str, tuple[str, np.ndarra
             chunks=(COORDINATE_CHUNK,),
             dtype="str" if values.dtype.kind == "U" else values.dtype,
             dimension_names=(dimension,),
+            config={"write_empty_chunks": True},
         )
         array[:] = values
     for name, shape in shapes(coordinates).items():

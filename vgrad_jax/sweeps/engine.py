@@ -20,11 +20,10 @@ from jaxtyping import PyTree
 from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.keys import PRNGKey, run_keys
-from vgrad_jax.native.machine import machine
+from vgrad_jax.lanes import NotInLanesError, local_machine, over_lanes
 from vgrad_jax.nets.mlp import Params
 from vgrad_jax.results.versions import JAX_SETTINGS
 from vgrad_jax.sweeps.devices import over_devices, spread
-from vgrad_jax.sweeps.lanes import NotInLanesError, over_lanes
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.run import History, num_logits, train_from
 from vgrad_jax.training.settings import Settings, settings_of, structure_of
@@ -67,7 +66,7 @@ def plain(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
 
 
 def lanes(experiment: Experiment, fingerprint: str, keys: jax.Array) -> History:
-    """`over_lanes(train)`: see `vgrad_jax.sweeps.lanes`.
+    """`over_lanes(train)`: see `vgrad_jax.lanes`.
 
     Args:
         experiment: the arm.
@@ -138,7 +137,7 @@ def choose_engine(experiment: Experiment, num_seeds: int, chunk: int | None = No
     single = not jax.config.read("jax_enable_x64")
     if jax.default_backend() != "cpu":
         many = min(num_seeds, chunk or num_seeds) >= FEWEST_ON_GPU
-        threads = machine()
+        threads = local_machine()
         # A thread's registers hold the sums of a gradient, or there is too much in memory.
         small = threads is not None and parameters <= threads.sums_beside
         return "auto" if single and many and small and jax.local_device_count() == 1 else "plain"

@@ -16,6 +16,7 @@ from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.laws import bias_law, kernel_law
 from vgrad_jax.nets.mlp import MLP, Params
+from vgrad_jax.numerics import rms_over_seeds
 from vgrad_jax.theory.draws import over_seeds
 from vgrad_jax.theory.jacobians import JacobianSpectrum, jacobian_spectrum
 from vgrad_jax.theory.mean_field import MeanField, mean_field
@@ -23,7 +24,7 @@ from vgrad_jax.theory.prediction import Prediction, predict
 from vgrad_jax.theory.seed_law import SeedLaw, seed_law
 from vgrad_jax.training.records import batch_loss
 
-__all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "rms_over_seeds", "trainable_depth"]
+__all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "trainable_depth"]
 
 TRAINABLE = 6.0
 """Depth that training reaches, in depth scales of the correlation: observed by Schoenholz et al. 2017, not proved."""
@@ -110,20 +111,6 @@ def mean_field_of(mlp: MLP) -> MeanFieldOf:
 def trainable_depth(numbers: MeanField) -> float:
     """Estimate how many hidden layers can be trained: six depth scales of the correlation; inf at criticality."""
     return math.inf if math.isinf(numbers.xi_c) or numbers.xi_c < 0 else TRAINABLE * numbers.xi_c
-
-
-def rms_over_seeds(log10_sizes: Float[np.ndarray, "seed layer"]) -> Float[np.ndarray, " layer"]:
-    """Return log10 of the root mean square over seeds, of sizes given as log10.
-
-    A layer's sizes are scaled by the largest before they are squared, so that small sizes do not become zero.
-
-    >>> rms_over_seeds(np.array([[-200.0, 0.0, -np.inf], [-200.0, -np.inf, -np.inf]])).round(2).tolist()
-    [-200.0, -0.15, -inf]
-    """
-    largest = log10_sizes.max(axis=0)
-    shift = np.where(np.isfinite(largest), largest, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(shift + 0.5 * np.log10(np.mean(10.0 ** (2 * (log10_sizes - shift)), axis=0)))
 
 
 def _no_mean_field(reason: str) -> MeanFieldOf:

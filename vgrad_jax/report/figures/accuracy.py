@@ -8,6 +8,7 @@ import numpy as np
 from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, new_figure, panels_of
 from vgrad_jax.results.reading import arm_names, completed_seeds
 from vgrad_jax.statistics.streaming import record_slices
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     import xarray
@@ -34,7 +35,7 @@ def accuracy_curves(epoch: Sequence[int], train: Sequence[float], test: Sequence
     axes = figure.subplots()
     axes.plot(epoch, train, color=BLUE, label="train")
     axes.plot(epoch, test, "--", color=ORANGE, label="test")
-    axes.set(xlabel="epoch", ylabel="accuracy", title=title)
+    axes.set(xlabel="epoch", ylabel="accuracy", title=literal(title))
     axes.legend(frameon=False)
     return figure
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from vgrad_jax.report.figures.style import arm_colours, arm_style, new_figure
 from vgrad_jax.statistics.summary import ArmSummary
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     import xarray
@@ -33,7 +34,7 @@ def overview(results: "xarray.Dataset", summaries: Sequence[ArmSummary]) -> "Fig
     for index, summary in enumerate(summaries):
         profile = np.asarray(summary.initial_gradient_log10_rms)
         colour, dash, mark = arm_style(colours[summary.arm], index)
-        label = summary.arm if np.isfinite(profile).all() else f"{summary.arm} (exactly zero where missing)"
+        label = literal(summary.arm) + ("" if np.isfinite(profile).all() else " (exactly zero where missing)")
         shown = np.where(np.isfinite(profile), profile, np.nan)
         # Marks and dashes differ too: colour says only which activation it is.
         right.plot(shown, mark + dash, color=colour, label=label, markersize=5, linewidth=1.2)
@@ -49,7 +50,7 @@ def _draw_shares(axes: "Axes", summaries: Sequence[ArmSummary], colours: Mapping
         axes.plot([low, high], [place, place], color=colours[summary.arm], linewidth=2)
         axes.plot(value, place, "o", color=colours[summary.arm])
         axes.text(1.04, place, f"{value:.0%}  n={n}", va="center", fontsize=8, transform=axes.get_yaxis_transform())
-    axes.set_yticks(range(len(summaries)), [summary.arm for summary in summaries])
+    axes.set_yticks(range(len(summaries)), [literal(summary.arm) for summary in summaries])
     axes.set_ylim(len(summaries) - 0.5, -0.5)
     axes.set_xlim(-0.03, 1.03)
     axes.grid(axis="x", alpha=0.3)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vgrad_jax.numerics import rms_over_seeds
 from vgrad_jax.report.figures.style import gradients_of, new_figure, one_legend, panels_of
 from vgrad_jax.report.predictions import predictions
 from vgrad_jax.results.reading import arm_names
 from vgrad_jax.statistics.depth import Family
 from vgrad_jax.statistics.summary import ArmSummary
-from vgrad_jax.theory.comparison import rms_over_seeds
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     import xarray
@@ -58,7 +59,7 @@ def share_against_depth(
             linewidth=1.3,
             elinewidth=0.9,
             capsize=2,
-            label=f"{family.name}, {n}; theory: {_depth(trainable.get(family.name))}",
+            label=f"{literal(family.name)}, {n}; theory: {_depth(trainable.get(family.name))}",
         )
         reach = trainable.get(family.name)
         if reach is not None and low < reach < high:
@@ -105,7 +106,7 @@ def profiles_by_depth(results: "xarray.Dataset", found: Sequence[Family]) -> "Fi
             else:
                 axes.plot(np.where(np.isfinite(profile), profile, np.nan), "--", color="black", linewidth=0.9)
         for place, reason in enumerate(sorted(reasons)):
-            text = f"theory {reason}"
+            text = literal(f"theory {reason}", longest=None)
             axes.text(0.03, 0.94 - 0.1 * place, text, transform=axes.transAxes, fontsize=6, wrap=True)
         axes.locator_params(axis="x", integer=True)
     panels[0].plot([], [], "--", color="black", linewidth=0.9, label="predicted")

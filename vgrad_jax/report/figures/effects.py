@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vgrad_jax.report.figures.style import BLUE, ORANGE, new_figure
 from vgrad_jax.statistics.crossed import Crossed
 from vgrad_jax.statistics.summary import ArmSummary
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def _draw_cells(axes: "Axes", design: Crossed, by_name: dict[str, ArmSummary], f
         axes.errorbar(places, values, errors, fmt=style, color=colour, capsize=3, label=name)
         for place, value, arm in zip(places, values, arms, strict=True):
             where = (5, -11) if changed else (5, 5)
-            note = f"{arm} (n={by_name[arm].n})"
+            note = f"{literal(arm)} (n={by_name[arm].n})"
             side = "left" if place < 0.5 else "right"
             axes.annotate(note, (place, value), where, textcoords="offset points", size=6, ha=side)
     axes.set_xticks([0, 1], ["as it was", "changed"])

@@ -19,6 +19,7 @@ from vgrad_jax.report.predictions import predictions
 from vgrad_jax.results.reading import arm_names
 from vgrad_jax.statistics.streaming import quantile, seed_quantiles
 from vgrad_jax.theory.prediction import Prediction
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     import xarray
@@ -71,7 +72,7 @@ def gradient_heatmap(results: "xarray.Dataset") -> "Figure":
             used.append(axes)
             image = _draw_heatmap(axes, shown[arms[place]][line], results["epoch"].values, low, high)
             if not line:
-                axes.set_title(arms[place], fontsize=8)
+                axes.set_title(literal(arms[place]), fontsize=8)
             if not place % columns:
                 axes.set_ylabel(f"{share:.0%} of seeds\nare below", fontsize=7)
     if image is not None:
@@ -118,5 +119,5 @@ def _draw_prediction(axes: "Axes", prediction: Prediction) -> None:
         label = "initialisation, predicted root mean square"
         axes.plot(prediction.log10_rms, "D--", color=GREEN, markersize=3, linewidth=1.2, label=label)
     else:
-        text = f"theory {prediction.why_not}"
+        text = literal(f"theory {prediction.why_not}", longest=None)
         axes.text(0.03, 0.94, text, transform=axes.transAxes, fontsize=6, color=GREEN, wrap=True)

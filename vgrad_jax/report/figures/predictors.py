@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.style import BLUE, GREY, ORANGE, new_figure
 from vgrad_jax.statistics.predictors import ALL_ARMS, Predictor, label_of
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,7 +113,7 @@ def _draw(axes: "Axes", ranked: list[Predictor], names: list[str]) -> None:
     axes.grid(axis="y", alpha=0.25)
     axes.tick_params(labelsize=8, labelbottom=True)
     converged, failed = ranked[0].converged, ranked[0].failed
-    axes.set_title(f"{ranked[0].scope}\n{converged} converged, {failed} failed", fontsize=8)
+    axes.set_title(f"{literal(ranked[0].scope)}\n{converged} converged, {failed} failed", fontsize=8)
     if all(one.area is None for one in ranked):
         axes.text(
             0.5, 0.5, "cannot be told", transform=axes.transAxes, ha="center", fontsize=8, backgroundcolor="white"

@@ -8,6 +8,7 @@ from vgrad_jax.report.figures.style import MOST_DOTS, arm_colours, new_figure
 from vgrad_jax.results.reading import arm_names, arms_of, completed_seeds, data_of
 from vgrad_jax.statistics.ceiling import bayes_accuracy, majority_share
 from vgrad_jax.statistics.published import FIRST_EPOCH, SECOND_EPOCH, first_layer_change, placements
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     import xarray
@@ -74,7 +75,7 @@ def _strips(
         axes.plot([], [], "D", color="black", markerfacecolor="none", label="the article's one run")
     axes.plot([], [], "|", color="black", markersize=12, label="median")
     _legend(axes)
-    axes.set_yticks(range(len(values)), list(values))
+    axes.set_yticks(range(len(values)), [literal(arm) for arm in values])
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlabel(label)
     # Without a positive number an axis has no logarithm.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.reading import arm_names, arms_of, completed_seeds
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     import xarray
@@ -55,7 +56,7 @@ def panels_of(arms: Sequence[str], y: str, x: str, *, share_y: bool = True) -> "
     for spare in panels[len(arms) :]:
         spare.remove()
     for arm, axes in zip(arms, panels, strict=False):
-        axes.set_title(arm, fontsize=9)
+        axes.set_title(literal(arm), fontsize=9)
         axes.tick_params(labelsize=8)
     figure.supylabel(y, fontsize=9)
     figure.supxlabel(x, fontsize=9)

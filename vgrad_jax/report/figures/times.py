@@ -7,6 +7,7 @@ import numpy as np
 from vgrad_jax.report.figures.style import arm_colours, arm_style, new_figure
 from vgrad_jax.statistics.outcomes import outcomes
 from vgrad_jax.statistics.survival import SurvivalCurve, survival_curve
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     import xarray
@@ -64,7 +65,7 @@ def _write_at_risk(axes: "Axes", curves: dict[str, SurvivalCurve], colours: dict
         along = axes.get_yaxis_transform()
         axes.plot([-0.3, -0.25], [place, place], color=colour, linestyle=dash, transform=along, clip_on=False)
         axes.plot(-0.275, place, mark, color=colour, markersize=4, transform=along, clip_on=False)
-        axes.text(-0.24, place, arm, transform=along, va="center", fontsize=8)
+        axes.text(-0.24, place, literal(arm), transform=along, va="center", fontsize=8)
         for tick in ticks:
             count = round(float(curve.at(np.asarray([tick]))[0]) * curve.n)
             axes.text(tick, place, str(count), ha="center", va="center", fontsize=8)

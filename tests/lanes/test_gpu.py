@@ -1,0 +1,190 @@
+"""A GPU's code, without a GPU: it is compiled, it is what a processor computes too, and it is launched as it should."""
+
+import ctypes
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tests.lanes.compared import LANES, assert_same, normal
+from vgrad_jax.lanes import gpu
+from vgrad_jax.lanes.calls import compiled
+from vgrad_jax.lanes.graph import NotNativeError
+from vgrad_jax.lanes.interpreter import NotInLanesError, over_lanes
+from vgrad_jax.lanes.machine import THREADS
+
+BUFFER = ctypes.c_uint64 * 5
+LAUNCH = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_void_p,
+    *[ctypes.c_uint] * 7,
+    ctypes.c_void_p,
+    ctypes.POINTER(ctypes.c_void_p),
+    ctypes.c_void_p,
+)
+ASK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint64 * 4))
+
+
+TABLE = jax.random.normal(jax.random.key(2), (7, 2))
+
+
+def network(x, kernel, rows):
+    """Everything that a training does: products, sums over a loop, rows of a table, a scan with a state."""
+
+    def step(state, row):
+        weights, count = state
+
+        def loss(weights):
+            hidden = jnp.tanh(row @ weights)
+            return jnp.mean(jnp.log1p(jnp.exp(hidden)).sum(1)), (hidden > 0).any()
+
+        (value, positive), gradient = jax.value_and_grad(loss, has_aux=True)(weights)
+        return (weights - 0.1 * gradient, count + positive.astype(jnp.int32)), value
+
+    chosen = TABLE.at[rows].get(mode="promise_in_bounds")
+    state, losses = jax.lax.scan(step, (kernel, jnp.int32(0)), x + chosen.mean())
+    return state, losses
+
+
+def arguments():
+    return normal(6, 8, 3), normal(3, 3, key=1), jax.random.randint(jax.random.key(3), (12, LANES), 0, 7)
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    """Every kernel that is asked for, and its number of blocks; none is made."""
+    found = []
+
+    def register(text, platform, make):
+        assert platform == "CUDA"
+        found.append((text, make.keywords["kernel"], make.keywords["blocks"]))
+        return "not_made"
+
+    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS)
+    monkeypatch.setattr(gpu, "register", register)
+    return found
+
+
+def test_a_thread_computes_what_a_lane_does(monkeypatch):
+    """The same code, a lane after the other, on a processor."""
+    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS._replace(platform="cpu"))
+    assert_same(network, *arguments())
+
+
+def test_kernels_become_ptx(texts):
+    """One load or store of each lane's number beside the next lane's."""
+    jax.make_jaxpr(over_lanes(network))(*(jnp.tile(one, 32) for one in arguments()))
+    assert texts
+    for text, kernel, blocks in texts:
+        ptx = gpu.ptx_of(text, "9.0")
+        assert f".visible .entry {kernel}(" in ptx
+        assert f".maxntid {gpu.THREADS}" in ptx
+        assert blocks == LANES
+        assert "call" not in ptx, "a function that is not there"
+
+
+def test_threads_share_nothing_that_they_read_again(texts):
+    """Another one may be some turns ahead: what is the same for all lanes has a place for each."""
+
+    def function(x):
+        def turn(state, row):
+            count, total = state
+            return (count + 1, total * 0.5 + row / count), count * 2.0
+
+        return jax.lax.scan(turn, (jnp.float32(1), jnp.zeros(3)), x)
+
+    jax.make_jaxpr(over_lanes(function))(normal(9, 3))
+    (text, _, _) = texts[-1]
+    steps = {name: rest for name, *rest in re.findall(r"(%\w+) = getelementptr \w+, ptr (%\w+), i64 (\S+)", text)}
+
+    def of_one_thread(pointer):
+        while pointer in steps:
+            pointer, step = steps[pointer]
+            if step == "%lane":
+                return True
+        return pointer.startswith(("%in", "%out"))
+
+    used = re.findall(r"(?:load float,|store float [^,]+,) ptr (%\w+)", text)
+    assert len(used) > 10
+    assert all(map(of_one_thread, used))
+
+
+def test_sums_of_a_few_numbers_leave_nothing_in_memory(texts):
+    def function(x, kernel):
+        return jax.lax.scan(lambda total, row: (total + jnp.tanh(row @ kernel).T @ row, None), jnp.zeros((3, 3)), x)[0]
+
+    jax.make_jaxpr(over_lanes(function))(normal(6, 40, 3), normal(3, 3))
+    loops = [loop for text, _, _ in texts for loop in text.split("\nloop") if "fdiv" in loop]
+    assert len(loops) == 1, "computed twice"
+    assert loops[0][: loops[0].index("br i1")].count("store float") == 0
+
+
+@pytest.mark.parametrize("function", [jnp.sin, jnp.exp2, lambda x: x**x])
+def test_what_a_gpu_only_approximates_is_refused(texts, function):
+    with pytest.raises(NotInLanesError, match="GPU"):
+        jax.make_jaxpr(over_lanes(function))(normal(3))
+    assert not texts
+
+
+def called(launch_status=0, stream_error=None):
+    """What the launcher gave, the arguments of the launch, and the error that it made."""
+    launches, errors, frames = [], [], []
+    arrays = [ctypes.c_float(number) for number in range(3)]
+
+    @LAUNCH
+    def launch(kernel, *arguments):
+        pointers = [ctypes.cast(arguments[8][n], ctypes.POINTER(ctypes.c_void_p))[0] for n in range(3)]
+        launches.append((kernel, arguments[:7], arguments[7], pointers))
+        return launch_status
+
+    @ASK
+    def stream_get(given):
+        frames.append(given[0][2])
+        given[0][3] = 77
+        return stream_error
+
+    @ASK
+    def error_create(given):
+        errors.append((ctypes.string_at(given[0][2]), given[0][3]))
+        return 99
+
+    engine = compiled(gpu.launcher(55, ctypes.cast(launch, ctypes.c_void_p).value, ["%in0", "%in1"], ["%out0"], 8))
+    buffers = [BUFFER(0, 0, 0, ctypes.addressof(array), 0) for array in arrays]
+    lists = [
+        (ctypes.c_void_p * len(some))(*(ctypes.addressof(buffer) for buffer in some))
+        for some in (buffers[:2], buffers[2:])
+    ]
+    api = (ctypes.c_void_p * 20)()
+    api[gpu.ERROR // 8], api[gpu.STREAM // 8] = (
+        ctypes.cast(f, ctypes.c_void_p).value for f in (error_create, stream_get)
+    )
+    frame = (ctypes.c_uint64 * 20)()
+    frame[gpu.API // 8], frame[gpu.CONTEXT // 8] = ctypes.addressof(api), 33
+    frame[(40 + 32) // 8], frame[(80 + 32) // 8] = map(ctypes.addressof, lists)
+    result = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(engine.get_function_address("handler"))(frame)
+    assert frames == [33]
+    return result, launches, errors, [ctypes.addressof(array) for array in arrays]
+
+
+def test_a_kernel_is_launched_on_the_stream_of_xla():
+    result, launches, errors, pointers = called()
+    assert (result, errors) == (None, [])
+    assert launches == [(55, (8, 1, 1, gpu.THREADS, 1, 1, 0), 77, pointers)]
+
+
+def test_a_refused_launch_is_an_error():
+    result, launches, errors, _ = called(launch_status=1)
+    assert (result, len(launches)) == (99, 1)
+    assert errors == [(b"the GPU does not take the kernel", gpu.INTERNAL)]
+    result, launches, errors, _ = called(stream_error=44)
+    assert (result, launches, errors) == (44, [], [])
+
+
+def test_a_driver_that_is_not_there_is_said_so(monkeypatch):
+    def missing(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    with pytest.raises(NotNativeError, match="CUDA's driver is not found: libcuda"):
+        gpu._driver.__wrapped__()

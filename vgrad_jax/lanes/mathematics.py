@@ -1,0 +1,259 @@
+"""Elementary functions in single precision, written as sums and products of whole registers.
+
+Each is within a few units in the last place of the exact value; the tests hold them against NumPy's in double.
+"""
+
+from collections.abc import Sequence
+
+from vgrad_jax.lanes.code import Code, Register
+
+__all__ = [
+    "add",
+    "compare",
+    "divide",
+    "erf",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "logistic",
+    "maximum",
+    "minimum",
+    "multiply",
+    "power",
+    "tanh",
+]
+
+
+def add(code: Code, a: Register, b: Register | float) -> Register:
+    """A sum; with a product in it, one instruction."""
+    return code.binary("fadd contract", a, _register(code, b))
+
+
+def multiply(code: Code, a: Register, b: Register | float) -> Register:
+    """A product."""
+    return code.binary("fmul contract", a, _register(code, b))
+
+
+def subtract(code: Code, a: Register | float, b: Register | float) -> Register:
+    """A difference."""
+    return code.binary("fsub contract", _register(code, a), _register(code, b))
+
+
+def divide(code: Code, a: Register | float, b: Register | float) -> Register:
+    """A quotient."""
+    return code.binary("fdiv", _register(code, a), _register(code, b))
+
+
+def compare(code: Code, predicate: str, a: Register, b: Register | float) -> Register:
+    """A comparison of floats, by LLVM's name for it."""
+    return code.binary(f"fcmp {predicate}", a, _register(code, b), "bool")
+
+
+def _register(code: Code, value: Register | float) -> Register:
+    return value if isinstance(value, Register) else code.constant(value, "float")
+
+
+def maximum(code: Code, a: Register, b: Register) -> Register:
+    """The larger one; NaN where one of them is."""
+    larger = code.select(compare(code, "ogt", a, b), a, b)
+    return code.select(compare(code, "uno", a, a), a, larger)
+
+
+def minimum(code: Code, a: Register, b: Register) -> Register:
+    """The smaller one; NaN where one of them is."""
+    smaller = code.select(compare(code, "olt", a, b), a, b)
+    return code.select(compare(code, "uno", a, a), a, smaller)
+
+
+def _bounded(code: Code, x: Register, bound: float) -> Register:
+    """Between -bound and bound; NaN stays NaN."""
+    high, low = code.constant(bound, "float"), code.constant(-bound, "float")
+    x = code.select(compare(code, "ogt", x, high), high, x)
+    return code.select(compare(code, "olt", x, low), low, x)
+
+
+def polynomial(code: Code, x: Register, coefficients: Sequence[float], *, monic: bool = False) -> Register:
+    """Horner's scheme, the highest power first; of a monic one, its coefficient of one is left out."""
+    first, *rest = coefficients
+    total = add(code, x, first) if monic else code.constant(first, "float")
+    for coefficient in rest:
+        total = add(code, multiply(code, total, x), coefficient)
+    return total
+
+
+def tanh(code: Code, x: Register) -> Register:
+    """An odd rational function of degree 9 over 8, by least squares with Lawson's weights of its relative error.
+
+    From 9.02 on tanh is one in single precision. Sums and bits have units of the processor that products have not, and
+    it is products that the training of a network of tanh waits for: hence the monic numerator, and the sign apart.
+    """
+    size = code.intrinsic("fabs", x)
+    size = code.select(compare(code, "ogt", size, 9.02), code.constant(9.02, "float"), size)
+    square = multiply(code, size, size)
+    above = polynomial(code, square, (1545.413441, 262333.014, 10045525.62, 75080245.8), monic=True)
+    below = polynomial(code, square, (58.27746646, 24649.54798, 1942406.708, 35072261.16, 75080247.37))
+    value = divide(code, multiply(code, size, above), below)
+    value = code.select(compare(code, "ogt", value, 1.0), code.constant(1.0, "float"), value)
+    return code.intrinsic("copysign", value, x)
+
+
+def exp(code: Code, x: Register) -> Register:
+    """2 to the power of a whole number times a polynomial of what is left (Cephes); zero below 2.5e-38.
+
+    A large float plus a number is that number rounded, in the float's last bits: the exponent, after a shift.
+    """
+    inside = code.select(compare(code, "ogt", x, 89.0), code.constant(89.0, "float"), x)
+    inside = code.select(compare(code, "olt", inside, -87.0), code.constant(-87.0, "float"), inside)
+    large = 1.5 * 2.0**23
+    shifted = add(code, multiply(code, inside, 1.44269504088896341), large)
+    whole = code.binary("fsub", shifted, code.constant(large, "float"))
+    rest = subtract(code, inside, multiply(code, whole, 0.693359375))
+    rest = add(code, rest, multiply(code, whole, 2.12194440e-4))
+    value = polynomial(
+        code,
+        rest,
+        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
+    )
+    value = add(code, add(code, multiply(code, value, multiply(code, rest, rest)), rest), 1.0)
+    # Half of the power of two, and then twice: the largest power is not a float.
+    number = code.binary("add", code.cast("bitcast", shifted, "int"), code.constant(126, "int"))
+    scale = code.cast("bitcast", code.binary("shl", number, code.constant(23, "int")), "float")
+    value = multiply(code, value, scale)
+    value = code.binary("fadd", value, value)
+    return code.select(compare(code, "olt", x, -86.6), code.constant(0.0, "float"), value)
+
+
+def log(code: Code, x: Register) -> Register:
+    """The exponent times log 2 plus a polynomial of the rest (Cephes)."""
+    small = compare(code, "olt", x, 1.17549435e-38)
+    scaled = code.select(small, multiply(code, x, 2.0**23), x)
+    bits = code.cast("bitcast", scaled, "int")
+    exponent = code.binary("sub", code.binary("lshr", bits, code.constant(23, "int")), code.constant(126, "int"))
+    mantissa = code.binary(
+        "or", code.binary("and", bits, code.constant(0x007FFFFF, "int")), code.constant(0x3F000000, "int")
+    )
+    rest = code.cast("bitcast", mantissa, "float")
+    lower = compare(code, "olt", rest, 0.707106781186547524)
+    number = subtract(code, code.cast("sitofp", exponent, "float"), code.select(lower, *_constants(code, 1.0, 0.0)))
+    number = subtract(code, number, code.select(small, *_constants(code, 23.0, 0.0)))
+    rest = subtract(code, code.select(lower, add(code, rest, rest), rest), 1.0)
+    square = multiply(code, rest, rest)
+    value = polynomial(
+        code,
+        rest,
+        (
+            7.0376836292e-2,
+            -1.1514610310e-1,
+            1.1676998740e-1,
+            -1.2420140846e-1,
+            1.4249322787e-1,
+            -1.6668057665e-1,
+            2.0000714765e-1,
+            -2.4999993993e-1,
+            3.3333331174e-1,
+        ),
+    )
+    value = multiply(code, multiply(code, value, rest), square)
+    value = add(code, value, multiply(code, number, -2.12194440e-4))
+    value = subtract(code, value, multiply(code, square, 0.5))
+    value = add(code, add(code, rest, value), multiply(code, number, 0.693359375))
+    value = code.select(compare(code, "oeq", x, float("inf")), x, value)
+    value = code.select(compare(code, "oeq", x, 0.0), code.constant(float("-inf"), "float"), value)
+    return code.select(compare(code, "ult", x, 0.0), code.constant(float("nan"), "float"), value)
+
+
+def _constants(code: Code, *values: float) -> list[Register]:
+    return [code.constant(value, "float") for value in values]
+
+
+def log1p(code: Code, x: Register) -> Register:
+    """k log 2 plus log(1 + r), where 1 + x = 2^k (1 + r), by a polynomial of r between -1/4 and 1/2.
+
+    r is the sum of 2^-k x and 2^-k - 1, so that nothing of a small x is lost; the powers of two are taken off with the
+    bits of the exponents. Least squares with Lawson's weights, as for `tanh`.
+    """
+    one_more = code.cast("bitcast", code.binary("fadd", x, code.constant(1.0, "float")), "int")
+    exponent = code.binary("sub", one_more, code.constant(0x3F400000, "int"))  # 3/4
+    exponent = code.binary("and", exponent, code.constant(-0x800000, "int"))
+    scaled = code.binary("sub", code.cast("bitcast", x, "int"), exponent)
+    scale = code.binary("sub", code.constant(0x40800000, "int"), exponent)  # 4
+    lost = add(code, multiply(code, code.cast("bitcast", scale, "float"), 0.25), -1.0)
+    rest = code.binary("fadd", code.cast("bitcast", scaled, "float"), lost)
+    value = polynomial(
+        code,
+        rest,
+        (
+            0.0555971619,
+            -0.121141294,
+            0.14904441,
+            -0.167888184,
+            0.199823198,
+            -0.249963606,
+            0.333334707,
+            -0.5,
+        ),
+    )
+    value = add(code, multiply(code, multiply(code, value, rest), rest), rest)
+    number = multiply(code, code.cast("sitofp", exponent, "float"), 2.0**-23)
+    value = code.intrinsic("copysign", add(code, multiply(code, number, 0.693147182), value), x)
+    value = code.select(compare(code, "olt", x, float("inf")), value, x)
+    outside = code.select(compare(code, "oeq", x, -1.0), *_constants(code, float("-inf"), float("nan")))
+    return code.select(compare(code, "ole", x, -1.0), outside, value)
+
+
+def expm1(code: Code, x: Register) -> Register:
+    """exp(x) - 1: near zero 2 t / (1 - t) with t = tanh(x / 2), which loses nothing there."""
+    half = tanh(code, multiply(code, x, 0.5))
+    near = divide(code, add(code, half, half), subtract(code, 1.0, half))
+    far = subtract(code, exp(code, x), 1.0)
+    return code.select(compare(code, "olt", code.intrinsic("fabs", x), 1.0), near, far)
+
+
+def logistic(code: Code, x: Register) -> Register:
+    """1 / (1 + exp(-x))."""
+    return divide(code, 1.0, add(code, exp(code, code.unary("fneg", x)), 1.0))
+
+
+def erf(code: Code, x: Register) -> Register:
+    """A rational function of degree 9 over 12 (Eigen, XLA)."""
+    x = _bounded(code, x, 3.7439211627767994)
+    square = multiply(code, x, x)
+    above = polynomial(
+        code,
+        square,
+        (
+            0.00022905065861350646,
+            0.0034082910107109506,
+            0.050955695062380861,
+            0.18520832239976145,
+            1.128379143519084,
+        ),
+    )
+    below = polynomial(
+        code,
+        square,
+        (
+            -1.1791602954361697e-7,
+            0.000023547966471313185,
+            0.0010179625278914885,
+            0.014070470171167667,
+            0.11098505178285362,
+            0.49746925110067538,
+            1.0,
+        ),
+    )
+    return divide(code, multiply(code, x, above), below)
+
+
+def power(code: Code, x: Register, exponent: int) -> Register:
+    """A whole power, by squaring."""
+    if exponent < 0:
+        return divide(code, 1.0, power(code, x, -exponent))
+    result = code.constant(1.0, "float") if exponent == 0 else None
+    while exponent:
+        if exponent % 2:
+            result = x if result is None else multiply(code, result, x)
+        exponent //= 2
+        x = multiply(code, x, x) if exponent else x
+    return result  # type: ignore[return-value]
