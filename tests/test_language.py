@@ -17,16 +17,16 @@ ROOT = Path(__file__).parent.parent
 PENDING = (
     "cli",
     "data",
+    "data_files",
     "descriptions",
     "diagnosis",
     "errors",
     "experiment",
     "gradients",
+    "jaxprs",
     "lanes",
-    "native",
     "report",
     "results",
-    "scans",
     "statistics",
     "sweeps",
 )
