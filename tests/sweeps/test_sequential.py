@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 from typer.testing import CliRunner
+from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
 from vgrad_jax.report import page
-from vgrad_jax.report.findings import find
 from vgrad_jax.results.schema import VARIABLES
-from vgrad_jax.statistics.confidence_sequence import (
+from vgrad_jax.statistics.early_stopping import early_stops, missing_runs
+from vgrad_jax.statistics.time_uniform import (
     confidence_sequence,
     look_points,
     most_seeds_needed,
     stopping_point,
     watch,
 )
-from vgrad_jax.statistics.sequential import early_stops, missing_runs
 from vgrad_jax.sweeps import blocks
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import make_plan

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 
 from vgrad_jax.lanes import Machine, local_machine
-from vgrad_jax.statistics.confidence_sequence import most_seeds_needed
+from vgrad_jax.statistics.time_uniform import most_seeds_needed
 from vgrad_jax.sweeps.size import ROWS_AT_ONCE, ArmSize
 
 __all__ = [

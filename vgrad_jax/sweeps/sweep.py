@@ -86,7 +86,7 @@ def sweep(
         precision: stop an arm early, once its share of converged runs is known to plus or minus this (0.05: 5 points),
             by a confidence sequence, which holds however often one looks. It is looked at after fixed numbers of
             seeds, so that the same call always trains the same seeds; those that are left out stay not `completed`,
-            and `num_seeds` is the most. `vgrad_jax.statistics.sequential` gives the intervals. Not with a scheduler.
+            and `num_seeds` is the most. `vgrad_jax.statistics.early_stops` gives the intervals. Not with a scheduler.
         progress: print the plan with its memory estimate, and a progress bar; or a function called with the seeds
             done and their total.
 
