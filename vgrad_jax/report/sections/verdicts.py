@@ -27,7 +27,7 @@ def _compute(study: Study) -> Verdicts:
 
 
 def _remarks(arms: Verdicts) -> list[str]:
-    """Name the arms that did not learn for a reason that the verdict does not tell."""
+    """List the arms that did not learn for a reason that the verdict does not tell."""
     unexplained = [
         f"{summary.arm} ({percent(summary.converged)} converge)"
         for summary in arms.summaries
