@@ -6,9 +6,10 @@ In wide layers, preactivations are normal with a variance q_l, and two inputs ha
     c_(l+1) = (weight_variance E[phi(z_1) phi(z_2)] + bias_variance) / q_(l+1),     z_1, z_2 of correlation c_l
     chi     = weight_variance E[phi'(z)^2]                   squared gradients' factor per layer towards the input
 
-`mean_field` solves for the fixed points q_star and c_star. The maps' slopes there give the depth scales. The edge of
-chaos, chi = 1 at q_star, is `critical_point`. Sources: Poole et al. 2016 (arXiv:1606.05340) and Schoenholz et al. 2017
-(arXiv:1611.01232). Weights are independent with mean zero and variance `weight_variance / fan_in`.
+Weights are independent, with mean zero and variance `weight_variance / fan_in`; biases have the variance
+`bias_variance`. `mean_field` solves for the fixed points q_star and c_star. The maps' slopes at the fixed points give
+the depth scales. The edge of chaos, chi = 1 at q_star, is `critical_point`. Sources: Poole et al. 2016
+(arXiv:1606.05340) and Schoenholz et al. 2017 (arXiv:1611.01232).
 """
 
 import math
@@ -162,7 +163,7 @@ def critical_weight_variance(activation: Any, bias_variance: float = 0.0) -> flo
 
 
 def critical_point(activation: Any, bias_variance: float = 0.0) -> Critical:
-    """Compute the edge of chaos: the weight variance, the preactivations' variance q, and what is special there.
+    """Compute the edge of chaos: the weight variance, the preactivations' variance q, and the stability of this point.
 
     The critical line is followed by q: `weight_variance = 1 / E[phi'^2]`, `bias_variance = q - E[phi^2] / E[phi'^2]`.
 
@@ -275,6 +276,7 @@ def correlation_step(function: Elementwise, weight: float, bias: float, q: float
     alone = math.sqrt(max(1 - shared**2, 0.0))
     deviation = math.sqrt(q)
     x, outer = nodes(function, np.asarray(0.0), np.asarray(deviation * max(shared, 1e-3)))
+    # Without an independent part the average over it is the function itself.
     if alone < 1e-9:
         at = function.at(deviation * x)
         value, first = at.value, at.first
@@ -309,7 +311,7 @@ def _moments(function: Elementwise, q: Any) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _fixed_point(function: Elementwise, weight: float, bias: float) -> tuple[float, float, str]:
-    """Return the variance reached from 1, the variance map's slope there, and a note."""
+    """Return the variance reached from 1, the variance map's slope at this variance, and a note."""
     from scipy.optimize import brentq
 
     def growth(log_q: Any) -> Any:
@@ -327,6 +329,7 @@ def _fixed_point(function: Elementwise, weight: float, bias: float) -> tuple[flo
         return 1.0, 1.0, "every variance stays as it is, so there is no single fixed point and 1 stands for all"
     if abs(start) < 1e-14:
         return 1.0, slope(1.0), ""
+    # From 1 the variance moves up or down; the first zero of its growth on this side is the fixed point.
     crossings = np.flatnonzero(np.sign(values) != np.sign(start))
     if len(crossings):
         index = crossings[0]
