@@ -15,7 +15,7 @@ GROUPING = Grouping()
 
 
 def by_numpy(kind, y):
-    """Shares of outputs without slope, and of units without for every example; units last."""
+    """Return the shares of outputs without slope, and of units without for every example; units last."""
     y = np.asarray(y, np.float64)
     slope = {"tanh": 1 - y**2, "logistic": 4 * y * (1 - y), "relu": np.where(y > 0, 1.0, 0.0)}[kind]
     off = slope < 0.02
@@ -31,8 +31,8 @@ def test_a_layer_is_numpys(activation, kind, one_by_one):
     x, kernel, shift = x[:6].astype(np.float32), kernel.astype(np.float32), shift[:1].astype(np.float32)
 
     def loss(leaves, x):
-        one = lambda x: activation(leaves[0] @ x + leaves[1][0])  # noqa: E731
-        h = jax.vmap(one)(x) if one_by_one else activation(x @ leaves[0].T + leaves[1])
+        example = lambda x: activation(leaves[0] @ x + leaves[1][0])  # noqa: E731
+        h = jax.vmap(example)(x) if one_by_one else activation(x @ leaves[0].T + leaves[1])
         return jnp.mean(h)
 
     stats, _ = forward_pass(loss, [kernel, shift], x)
@@ -88,15 +88,15 @@ def test_a_scan_over_layers_sees_what_the_layers_one_by_one_show():
             x = jnp.tanh(x @ kernel)
         return jnp.mean(x**2)
 
-    one, other = (
+    stacked, listed = (
         look_at_compiled(scanned, {"kernels": kernels}, x, GROUPING),
         look_at_compiled(unrolled, list(kernels), x, GROUPING),
     )
     for name in ("log10_rms", "off_fraction", "stuck_fraction"):
-        np.testing.assert_allclose(getattr(one.forward, name), getattr(other.forward, name), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(one.stats.log10_rms, other.stats.log10_rms, rtol=1e-4)
-    assert one.stats.paths == ("kernels/0", "kernels/1", "kernels/2", "kernels/3")
-    assert one.forward_layers == other.forward_layers == (0, 0, 1, 1, 2, 2, 3, 3)
+        np.testing.assert_allclose(getattr(stacked.forward, name), getattr(listed.forward, name), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stacked.stats.log10_rms, listed.stats.log10_rms, rtol=1e-4)
+    assert stacked.stats.paths == ("kernels/0", "kernels/1", "kernels/2", "kernels/3")
+    assert stacked.forward_layers == listed.forward_layers == (0, 0, 1, 1, 2, 2, 3, 3)
 
 
 def test_a_recurrent_network_shares_its_weights_over_time():

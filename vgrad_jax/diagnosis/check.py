@@ -88,8 +88,8 @@ def check_init(
 ) -> InitCheck:
     """Judge a model before training it: is every layer's gradient healthy, and if not, why?
 
-    The order of the layers, preactivations, and the shares of saturated and dead units come from tracing the loss, so
-    nothing in the model has to be changed. Layers that a `lax.scan` goes over are split.
+    The loss is traced: this gives the order of the layers, preactivations, and shares of saturated and dead units. The
+    model is not changed. Layers that a `lax.scan` goes over are split.
 
     Args:
         loss_fn: `f(params, batch)` to a scalar, or to a tuple that begins with it.
@@ -104,8 +104,8 @@ def check_init(
         The numbers, a verdict with its evidence, and a figure.
 
     Raises:
-        InputError: the loss is not a scalar, there are no parameters, seeds are asked for without an init function, or
-            the prediction has another number of layers.
+        InputError: the loss is not a scalar, there are no parameters, there are several seeds without an init function,
+            or the prediction's layers differ.
 
     >>> from jax import numpy as jnp
     >>> def loss(params, batch):

@@ -35,8 +35,8 @@ MOST_LAYERS_WITH_OUTPUT = 3
 class Evidence:
     """Numbers of one seed, of the layers that have weights (of all, where no layer has weights), input side first.
 
-    Multiplying the loss by a constant shifts `log10_rms`, `log10_max` and the loss together and changes no property
-    that is computed from them, as long as nothing leaves the range of the dtype.
+    Multiplying the loss by a constant shifts `log10_rms` and `log10_max`. It changes no property that is computed here,
+    as long as nothing leaves the range of the dtype.
     """
 
     paths: tuple[str, ...]

@@ -61,16 +61,12 @@ def _finding(code: str, sentence: str, *, layer: str | None, value: float, thres
 
 
 def non_finite(e: Evidence) -> list[Finding]:
-    """Find a gradient or loss that is infinite or missing from the first record on, or later without another reason."""
-    if e.first_broken is None:
+    """Find a gradient or loss that is infinite or missing from the first record on; later it is the steps' fault."""
+    if e.first_broken != 0:
         return []
-    first = e.first_broken == 0
-    if not first and (overgrown(e) or harmed(e)):
-        return []
-    share = e.nonfinite_fraction[e.first_broken]
+    share = e.nonfinite_fraction[0]
     layer = int(np.argmax(share))
-    when = "in the first record" if first else f"in record {e.first_broken}"
-    sentence = f"{share[layer]:.0%} of this layer's gradient is infinite or missing {when}."
+    sentence = f"{share[layer]:.0%} of this layer's gradient is infinite or missing in the first record."
     return [_finding("non_finite_gradient", sentence, layer=e.paths[layer], value=float(share[layer]), threshold=0.0)]
 
 

@@ -32,7 +32,7 @@ HEALTHY, UNCLEAR = "healthy", "unclear"
 
 TABLE: dict[str, Status] = {
     "non_finite": Status(
-        "A gradient or the loss is infinite or missing from the start, or later without another reason.",
+        "A gradient or the loss is infinite or missing from the first record on.",
         Spread.ACTIVE,
         {
             "non_finite_gradient": "Look for a logarithm or root of zero, a division by zero, or missing values in the "

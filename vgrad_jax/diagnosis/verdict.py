@@ -24,7 +24,7 @@ from vgrad_jax.diagnosis.thresholds import HARDLY, INSENSITIVE
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.numerics import lower_median
+from vgrad_jax.numerics import json_value, lower_median
 
 __all__ = ["Diagnosis", "HasLook", "LayerStatus", "diagnose"]
 
@@ -74,14 +74,15 @@ class Diagnosis:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold; a number that is not finite is None."""
-        return {
+        """Return plain values that JSON can hold; "inf", "-inf" and "nan" stand for numbers that are not finite."""
+        values = {
             "status": self.status,
-            "seeds": dict(self.seeds),
-            "attenuation": [_plain(value) for value in self.attenuation],
-            "findings": [{name: _plain(value) for name, value in f._asdict().items()} for f in self.findings],
-            "layers": [{name: _plain(value) for name, value in vars(layer).items()} for layer in self.layers],
+            "seeds": self.seeds,
+            "attenuation": self.attenuation,
+            "findings": self.findings,
+            "layers": [vars(layer) for layer in self.layers],
         }
+        return dict(json_value(values))
 
 
 @runtime_checkable
@@ -101,8 +102,8 @@ def diagnose(
 ) -> Diagnosis:
     """Judge whether a gradient is healthy, and if not, say what is wrong with it.
 
-    Judged are the profile over the layers at the first record, the course of gradients, updates and loss, and whether
-    a fault lasts over the latest quarter of the records. Ratios come first. Absolute sizes count only against the range
+    Rules judge the profile over the layers at the first record, and the course of gradients, updates and loss. A fault
+    has to last over the latest quarter of the records. Ratios come first. Absolute sizes count only against the range
     of the dtype, so that multiplying the loss by a constant changes nothing.
 
     Args:
@@ -222,7 +223,3 @@ def _layers(status: str, seeds: list[Evidence], named: set[str | None]) -> tuple
 
 def _median_over_seeds(values: list[Float[np.ndarray, " layer"]]) -> Float[np.ndarray, " layer"]:
     return lower_median(np.stack(values))
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -53,8 +53,9 @@ class Grouping:
     """Rules by which leaves become layers.
 
     Leaves with the same parent are one layer: `Dense_0/kernel` and `Dense_0/bias`. Leaves right at the root, and the
-    matrices of a list, are layers of their own, but `w1` and `b1` beside `w2` and `b2` are layers 1 and 2. Layers stand
-    in the order of the tree. Where names were sorted as text (dictionaries, nnx) `Dense_2` comes before `Dense_10`.
+    matrices of a list, are layers of their own. Names that end in numbers are grouped by them: `w1` and `b1` beside
+    `w2` and `b2` are layers 1 and 2. Layers stand in the order of the tree. Where names were sorted as text
+    (dictionaries, nnx) `Dense_2` comes before `Dense_10`.
 
     Args:
         per_leaf: every leaf is a layer.

@@ -131,7 +131,7 @@ def _in_order_of_use(params: PyTree, paths: list[Any], uses: dict[int, Use], gro
     never = len(names) + sum(use.inside[0] for use in uses.values())
 
     def first_use(layer: int) -> tuple[int, ...]:
-        positions = [uses[leaf].place(index) for leaf, index in layers.pieces[layer] if leaf in uses]
+        positions = [uses[leaf].position(index) for leaf, index in layers.pieces[layer] if leaf in uses]
         return min(positions, default=(never, layer))
 
     order = sorted(range(len(layers.paths)), key=first_use)

@@ -105,9 +105,8 @@ def record(
         per_leaf, stacked, group, include, exclude, order: rules by which leaves become layers; see `gradient_stats`.
 
     Returns:
-        An optax transformation whose state has a structure that does not change: it works in `jit`, `lax.scan`, `vmap`,
-        `MultiSteps`, `masked`, `multi_transform`, `apply_if_finite` and `inject_hyperparams`, and is saved with the
-        optimiser's state.
+        An optax transformation whose state has a fixed structure and is saved with the optimiser's state. It works in
+        `jit`, `lax.scan`, `vmap`, `MultiSteps`, `masked`, `multi_transform`, `apply_if_finite`, `inject_hyperparams`.
 
     Raises:
         InputError: on initialising, where no layer is left.

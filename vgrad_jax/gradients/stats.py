@@ -30,8 +30,8 @@ AnyArray = Array | np.ndarray
 def log10_rms(tree: PyTree) -> Float[Array, ""]:
     """Compute log10 of the root mean square over all elements of a pytree.
 
-    Elements are divided by the largest magnitude before they are squared. The result is right from the smallest normal
-    number of the dtype to the largest: in float32 the square of 1e-20 is zero, its root mean square is not.
+    Elements are divided by the largest magnitude before they are squared, so that no square underflows or overflows. In
+    float32 the square of 1e-20 is zero, its root mean square is not.
 
     Args:
         tree: arrays of any shapes.
