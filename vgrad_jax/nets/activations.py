@@ -19,13 +19,14 @@ def identity(x: jax.Array) -> jax.Array:
 
 
 class Activation(NamedTuple):
-    """An elementwise activation."""
+    """Elementwise activation."""
 
     function: Callable[..., jax.Array]
+    """Function of an array, and of the numbers in brackets."""
     parameters: tuple[str, ...] = ()
-    """Names of the numbers that it takes in brackets, as in "leaky_relu(0.2)"."""
+    """Names of the numbers that the activation takes in brackets, as in "leaky_relu(0.2)"."""
     slope_from_value: bool = False
-    """Whether its slope is a function of its value, so that a gradient stores one number less for each unit."""
+    """True if the slope is a function of the value: a gradient then stores one number less for each unit."""
 
 
 ACTIVATIONS: dict[str, Activation] = {
