@@ -18,7 +18,7 @@ from benchmarks import floor, peers, work
 from benchmarks.measure import side_by_side
 from vgrad_jax.keys import run_keys
 from vgrad_jax.lanes import over_lanes
-from vgrad_jax.sweeps.engine import LANES
+from vgrad_jax.sweeps.policy import LANES
 from vgrad_jax.training.records import measure
 from vgrad_jax.training.run import epoch_order
 

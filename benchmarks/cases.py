@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import jax
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps.engine import WIDEST_IN_LANES
+from vgrad_jax.sweeps.policy import WIDEST_IN_LANES
 
 SIZES = ("smallest", "short", "full")
 ARTICLE_EPOCHS = 500

@@ -15,7 +15,7 @@ from vgrad_jax.data_files import read_table
 from vgrad_jax.descriptions import MAX_SEED, Description, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 
-__all__ = ["Data", "Dataset", "data_fingerprint", "load_data", "noise_free"]
+__all__ = ["Data", "Dataset", "data_fingerprint", "fingerprint_of", "load_data", "noise_free"]
 
 
 class Dataset(NamedTuple):
@@ -105,12 +105,22 @@ def load_data(data: Data) -> Dataset:
     >>> load_data(Data()).train_x.shape
     (500, 2)
     """
-    if data.path is not None and not Path(data.path).is_file():
-        raise InputError(f"no file {data.path!r}; give the path of a CSV or NPZ file")
+    return _load(data, _stamp(data))
+
+
+def fingerprint_of(data: Data) -> str:
+    """Return `data_fingerprint` of the arrays that `load_data` returns at this moment."""
+    return _fingerprint(data, _stamp(data))
+
+
+def _stamp(data: Data) -> tuple[int, ...]:
+    """Return numbers that change when a file is written again."""
     if data.path is None:
-        return _load(data, ())
+        return ()
+    if not Path(data.path).is_file():
+        raise InputError(f"no file {data.path!r}; give the path of a CSV or NPZ file")
     status = Path(data.path).stat()
-    return _load(data, (status.st_mtime_ns, status.st_size))
+    return (status.st_mtime_ns, status.st_size)
 
 
 def data_fingerprint(dataset: Dataset) -> str:
@@ -132,6 +142,11 @@ def noise_free(data: Data) -> tuple[Float[np.ndarray, "rows 2"], Int[np.ndarray,
     if data.source not in _MADE:
         return None
     return _SOURCES[data.source](dataclasses.replace(data, noise=0.0))
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(data: Data, stamp: tuple[int, ...]) -> str:
+    return data_fingerprint(_load(data, stamp))
 
 
 @lru_cache(maxsize=16)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-__all__ = ["json_value", "lower_median", "lower_quantile", "rms_over_seeds"]
+__all__ = ["finite_quantiles", "json_value", "lower_median", "lower_quantile", "rms_over_seeds"]
 
 
 def lower_quantile(values: ArrayLike, share: float, *, axis: int = 0, skip_nan: bool = False) -> Any:
@@ -54,6 +54,27 @@ def lower_median(values: ArrayLike, *, axis: int = 0, skip_nan: bool = False) ->
     [1.0, -inf]
     """
     return lower_quantile(values, 0.5, axis=axis, skip_nan=skip_nan)
+
+
+def finite_quantiles(values: Float[np.ndarray, "seed ..."], shares: Sequence[float]) -> Float[np.ndarray, "share ..."]:
+    """Return quantiles over seeds with linear interpolation, of the finite elements of each column.
+
+    Args:
+        values: the samples; elements that are not finite are left out.
+        shares: of elements below each quantile.
+
+    Returns:
+        NaN for a column without a finite element.
+
+    >>> finite_quantiles(np.array([[1.0, np.nan], [2.0, np.inf], [4.0, -np.inf]]), [0.25, 0.5]).tolist()
+    [[1.5, nan], [2.0, nan]]
+    """
+    if np.isfinite(values).all():
+        return np.asarray(np.quantile(values, shares, axis=0))
+    flat = values.reshape(len(values), -1)
+    columns = [column[np.isfinite(column)] for column in flat.T]
+    quantiles = [np.quantile(column, shares) if len(column) else np.full(len(shares), np.nan) for column in columns]
+    return np.stack(quantiles, axis=1).reshape(len(shares), *values.shape[1:])
 
 
 def rms_over_seeds(log10_sizes: Float[np.ndarray, "seed layer"]) -> Float[np.ndarray, " layer"]:

@@ -38,7 +38,7 @@ def sweep(
 
     Example: vgrad sweep --arm tanh_uniform --arm relu_he --seeds 64 --out runs/pair
     """
-    from vgrad_jax.report.page import write_report
+    from vgrad_jax.report import write_report
     from vgrad_jax.sweeps.sweep import SweepInterrupted
     from vgrad_jax.sweeps.sweep import sweep as run_sweep
 

@@ -3,11 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vgrad_jax.data import Dataset, data_fingerprint
-from vgrad_jax.errors import InputError
-from vgrad_jax.experiment import Experiment
-
-__all__ = ["NOT_WRITTEN_DOWN", "RESULTS_VERSION", "describe", "difference"]
+__all__ = ["NOT_WRITTEN_DOWN", "RESULTS_VERSION", "describe", "difference", "undescribed"]
 
 RESULTS_VERSION = 6
 """Version of the layout and the numbers: stores of different versions do not mix."""
@@ -17,29 +13,26 @@ NOT_WRITTEN_DOWN = "not written down"
 
 
 def describe(
-    arms: Mapping[str, Experiment], datasets: Mapping[str, Dataset], seed: int, *, stored: bool
+    descriptions: Mapping[str, Mapping[str, Any]], fingerprints: Mapping[str, str], seed: int
 ) -> dict[str, Any]:
-    """Everything that a run's numbers depend on, but for its own number, as plain values.
+    """Return everything on which a study's numbers depend, as plain values.
 
-    Raises:
-        InputError: an arm holds a function that cannot be found again by a name, and the results are to be stored: then
-            nobody could tell whether a store is of the same study. In memory such an arm is described by its `repr`.
+    Args:
+        descriptions: arm name to the arm's description, or to `undescribed`.
+        fingerprints: arm name to the fingerprint of its data.
+        seed: of the whole study.
     """
-
-    def plain(experiment: Experiment) -> dict[str, Any]:
-        try:
-            return experiment.to_dict()
-        except InputError:
-            if stored:
-                raise
-            return {NOT_WRITTEN_DOWN: repr(experiment)}
-
     return {
         "results_version": RESULTS_VERSION,
         "seed": seed,
-        "arms": {name: plain(experiment) for name, experiment in arms.items()},
-        "data": {name: data_fingerprint(dataset) for name, dataset in datasets.items()},
+        "arms": {name: dict(description) for name, description in descriptions.items()},
+        "data": dict(fingerprints),
     }
+
+
+def undescribed(arm: object) -> dict[str, Any]:
+    """Return what stands in place of the description of an arm that cannot be written down."""
+    return {NOT_WRITTEN_DOWN: repr(arm)}
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> str | None:

@@ -13,7 +13,7 @@ from vgrad_jax.results.description import NOT_WRITTEN_DOWN
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["arm_names", "arms_of", "completed_seeds", "data_of", "study_seed"]
+__all__ = ["arm_names", "arms_of", "completed_seeds", "data_of", "num_layers", "study_seed"]
 
 
 def arm_names(results: "xarray.Dataset") -> list[str]:
@@ -62,3 +62,11 @@ def completed_seeds(results: "xarray.Dataset", arm: str) -> "xarray.Dataset":
     if not len(finished):
         raise InputError(f"no run of arm {arm!r} is finished; go on with the sweep first")
     return runs if len(finished) == runs.sizes["seed"] else runs.isel(seed=finished)
+
+
+def num_layers(results: "xarray.Dataset") -> dict[str, int]:
+    """Return each arm's number of layers."""
+    if "layers" in results.attrs:
+        layers = json.loads(results.attrs["layers"])
+        return {arm: int(layers[arm]) for arm in arm_names(results)}
+    return {arm: experiment.mlp.num_layers for arm, experiment in arms_of(results).items()}

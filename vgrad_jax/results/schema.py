@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import Params
 from vgrad_jax.training.convergence import Outcome
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OUTCOME_NAMES",
     "VARIABLES",
+    "Layout",
     "Variable",
     "attributes_of",
     "coordinates",
@@ -96,34 +96,43 @@ VARIABLES: dict[str, Variable] = {
 }
 
 
-def coordinates(
-    arms: Mapping[str, Experiment], num_seeds: int, widths: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[str, np.ndarray]]:
-    """Coordinate name to its dimension and values.
+class Layout(NamedTuple):
+    """Axes of one arm's results."""
+
+    epochs: tuple[int, ...]
+    """Completed epochs at each record."""
+    num_layers: int
+    parameters_at: tuple[int, ...] = ()
+    """Epochs at which all parameters are kept."""
+    gradients_at: tuple[int, ...] = ()
+    """Epochs at which the whole gradient is kept."""
+    parameters: tuple[str, ...] = ()
+    """Names of the parameters, in the order of a flattened `Params`, where any are kept."""
+
+
+def coordinates(layouts: Mapping[str, Layout], num_seeds: int) -> dict[str, tuple[str, np.ndarray]]:
+    """Return the results' coordinates: name to dimension and values.
 
     Args:
-        arms: arm name to experiment; all share their recorded epochs.
+        layouts: arm name to the axes of its results; all arms share their epochs.
         num_seeds: seeds of each arm.
-        widths: arm name to the sizes from its input to its output.
     """
-    first = next(iter(arms.values()))
-    recording, total = first.recording, first.training.epochs
-    epochs = np.asarray(recording.epochs(total))
-    found = {
-        "arm": ("arm", np.asarray(list(arms))),
+    first = next(iter(layouts.values()))
+    labels: dict[str, tuple[str, np.ndarray]] = {
+        "arm": ("arm", np.asarray(list(layouts))),
         "seed": ("seed", np.arange(num_seeds)),
-        "record": ("record", np.arange(len(epochs))),
-        "epoch": ("record", epochs),
-        "layer": ("layer", np.arange(max(len(sizes) - 1 for sizes in widths.values()))),
+        "record": ("record", np.arange(len(first.epochs))),
+        "epoch": ("record", np.asarray(first.epochs)),
+        "layer": ("layer", np.arange(max(layout.num_layers for layout in layouts.values()))),
     }
-    if recording.parameters_at:
-        found["parameters_epoch"] = ("parameters_epoch", np.asarray(recording.parameters_at))
-    if recording.gradients_at:
-        found["gradients_epoch"] = ("gradients_epoch", np.asarray(recording.gradients_at))
-    if recording.parameters_at or recording.gradients_at:
-        names = sorted({name for sizes in widths.values() for name in parameter_names(sizes)}, key=_natural)
-        found["parameter"] = ("parameter", np.asarray(names))
-    return found
+    if first.parameters_at:
+        labels["parameters_epoch"] = ("parameters_epoch", np.asarray(first.parameters_at))
+    if first.gradients_at:
+        labels["gradients_epoch"] = ("gradients_epoch", np.asarray(first.gradients_at))
+    if first.parameters_at or first.gradients_at:
+        names = sorted({name for layout in layouts.values() for name in layout.parameters}, key=_natural)
+        labels["parameter"] = ("parameter", np.asarray(names))
+    return labels
 
 
 def shapes(labels: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, tuple[int, ...]]:
@@ -166,7 +175,7 @@ def parameter_names(widths: Sequence[int]) -> list[str]:
 
 
 def variables_of(
-    history: "History", names: Sequence[str] | None, all_names: Sequence[str] | None
+    history: "History", names: Sequence[str], all_names: Sequence[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """A chunk's `History` as variables, with the seed axis first and without the arm axis.
 
@@ -181,7 +190,7 @@ def variables_of(
     yield "outcome", np.asarray([OUTCOME_NAMES[Outcome(int(code))] for code in history.outcome], f"U{longest}")
     yield "converged", np.asarray(history.outcome) == Outcome.CONVERGED
     yield "epochs_to_converge", np.asarray(history.epochs_to_converge)
-    if names is not None and all_names is not None:
+    if names:
         position = {name: index for index, name in enumerate(all_names)}
         columns = [position[name] for name in names]
         for variable, tree in (("parameters", history.parameters), ("gradients", history.gradients)):

@@ -67,7 +67,8 @@ class Store:
     @property
     def engines(self) -> dict[str, str]:
         """Arm name to engine: seeds that come later are trained as the first ones were."""
-        return dict(json.loads(str(self.group.attrs["engines"])))
+        engines: dict[str, str] = json.loads(str(self.group.attrs["engines"]))
+        return {arm: "lanes_or_plain" if engine == "auto" else engine for arm, engine in engines.items()}
 
     @classmethod
     def create(

@@ -9,7 +9,7 @@ import numpy as np
 from vgrad_jax.results.reading import arms_of, completed_seeds
 from vgrad_jax.statistics.bootstrap import Distribution, distribution
 from vgrad_jax.statistics.intervals import Estimate, share
-from vgrad_jax.statistics.outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
 from vgrad_jax.statistics.survival import median_time, restricted_mean, survival_curve
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections import deque
 
 from vgrad_jax.results.target import Target
-from vgrad_jax.statistics.confidence_sequence import look_points, stopping_point
+from vgrad_jax.statistics.time_uniform import look_points, stopping_point
 from vgrad_jax.sweeps.plan import Block, Plan
 
 __all__ = ["Agenda"]

@@ -46,16 +46,16 @@ class MeanFieldOf(NamedTuple):
 class Comparison(NamedTuple):
     """Measured gradients of a network at initialisation, and the predictions for them."""
 
-    measured: np.ndarray
-    """`(seed, layer)`: log10 of the root mean square of the full training loss's gradient, input side first."""
+    measured: Float[np.ndarray, "seed layer"]
+    """log10 of the root mean square of the full training loss's gradient, input side first."""
     prediction: Prediction
     mean_field: MeanFieldOf
     seed_law: SeedLaw
     jacobian: JacobianSpectrum
 
     @property
-    def measured_log10_rms(self) -> np.ndarray:
-        """`(layer,)`: log10 of the root mean square over seeds as well, the quantity that is predicted."""
+    def measured_log10_rms(self) -> Float[np.ndarray, " layer"]:
+        """log10 of the root mean square over seeds as well, the quantity that is predicted."""
         return rms_over_seeds(self.measured)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError, unknown_name
@@ -46,10 +47,10 @@ class JacobianLayer(NamedTuple):
 class SpectralDensity(NamedTuple):
     """Law of one squared singular value that is picked at random."""
 
-    squares: np.ndarray
-    """`(point,)`, increasing: squared singular values, denser towards both ends."""
-    density: np.ndarray
-    """`(point,)`: probability per unit of the squared singular value."""
+    squares: Float[np.ndarray, " point"]
+    """Grid of squared singular values, increasing, denser towards both ends."""
+    density: Float[np.ndarray, " point"]
+    """Probability per unit of the squared singular value, at the grid."""
     zero: float
     """Probability of a singular value that is exactly zero."""
     point: tuple[float, float]

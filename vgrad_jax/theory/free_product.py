@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.theory.gaussian import elementwise, nodes
 
@@ -40,10 +41,10 @@ NEWTON_STEPS = 60
 class Factor(NamedTuple):
     """Law of one layer's squared slopes, without the slopes that are zero."""
 
-    squares: np.ndarray
-    """`(node,)`: squared slopes."""
-    weights: np.ndarray
-    """`(node,)`: probabilities; a slope is zero with the remaining probability."""
+    squares: Float[np.ndarray, " node"]
+    """Squared slopes that are not zero."""
+    weights: Float[np.ndarray, " node"]
+    """Their probabilities; a slope is zero with the remaining probability."""
     times: int
     """Number of layers with this law."""
 

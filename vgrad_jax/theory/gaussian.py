@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.nets.activations import activation_function
 
@@ -31,10 +32,10 @@ KINK_CELL = 0.0437
 
 
 class Values(NamedTuple):
-    """Values of a function and of its derivative at the same points."""
+    """Values of a function and of its first derivative at the same points."""
 
-    value: np.ndarray
-    first: np.ndarray
+    value: Float[np.ndarray, "..."]
+    first: Float[np.ndarray, "..."]
 
 
 class Elementwise(NamedTuple):

@@ -29,8 +29,8 @@ MOST_VALUES = 8192
 class JacobianSpectrum(NamedTuple):
     """Squared singular values of the Jacobian from the first to the last hidden layer's activations."""
 
-    squares: np.ndarray | None
-    """`(seed, unit)`: measured for the first training row; None if the theory does not apply."""
+    squares: Float[np.ndarray, "seed unit"] | None
+    """Measured values at the first training row; None if the theory does not apply."""
     density: SpectralDensity | None
     """Predicted density; None if the theory does not apply."""
     why_not: str

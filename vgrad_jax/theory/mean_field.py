@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.descriptions import number
 from vgrad_jax.nets.activations import canonical_activation
@@ -81,13 +82,13 @@ class Critical(NamedTuple):
 
 
 class LayerMaps(NamedTuple):
-    """Numbers of a wide network layer by layer, `(layer,)` each; layer 0 is the first layer given."""
+    """Numbers of a wide network layer by layer; layer 0 is the first layer given."""
 
-    variance: np.ndarray
+    variance: Float[np.ndarray, " layer"]
     """Variance q_l of a preactivation."""
-    chi: np.ndarray
+    chi: Float[np.ndarray, " layer"]
     """`weight_variance E[phi'^2]` at q_l: E|delta_l|^2 / E|delta_(l+1)|^2."""
-    correlation: np.ndarray
+    correlation: Float[np.ndarray, " layer"]
     """Correlation c_l of two inputs of equal variance."""
 
 

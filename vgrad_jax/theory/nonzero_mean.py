@@ -21,6 +21,7 @@ layers of ReLU are heavy-tailed: a typical draw is below the root mean square ov
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.nets.laws import Law
 from vgrad_jax.theory.gaussian import Elementwise, hermite_coefficients, nodes
@@ -37,27 +38,27 @@ NEGLIGIBLE = 1e-9
 class Moments(NamedTuple):
     """Moments over draws of one layer's preactivations, for n inputs."""
 
-    mean: np.ndarray
-    """Mean of a preactivation, `(n,)`."""
-    same: np.ndarray
-    """Covariance of one unit at two inputs, `(n, n)`."""
-    cross: np.ndarray
-    """Covariance of two different units of the layer at two inputs, `(n, n)`."""
+    mean: Float[np.ndarray, " n"]
+    """Mean of a preactivation."""
+    same: Float[np.ndarray, "n n"]
+    """Covariance of one unit at two inputs."""
+    cross: Float[np.ndarray, "n n"]
+    """Covariance of two different units of the layer at two inputs."""
 
 
 class Activated(NamedTuple):
     """Averages over draws of one layer's activations and of their derivatives."""
 
-    mean: np.ndarray
-    """E phi, `(n,)`."""
-    same: np.ndarray
-    """E phi phi of one unit at two inputs, `(n, n)`."""
-    cross: np.ndarray
-    """E phi phi of two different units at two inputs, `(n, n)`."""
-    slope_same: np.ndarray
-    """E phi' phi' of one unit, `(n, n)`."""
-    slope_cross: np.ndarray
-    """E phi' phi' of two different units, `(n, n)`."""
+    mean: Float[np.ndarray, " n"]
+    """E phi."""
+    same: Float[np.ndarray, "n n"]
+    """E phi phi of one unit at two inputs."""
+    cross: Float[np.ndarray, "n n"]
+    """E phi phi of two different units at two inputs."""
+    slope_same: Float[np.ndarray, "n n"]
+    """E phi' phi' of one unit at two inputs."""
+    slope_cross: Float[np.ndarray, "n n"]
+    """E phi' phi' of two different units at two inputs."""
 
 
 def first_layer(x: np.ndarray, weight: Law, bias: Law) -> Moments:

@@ -14,6 +14,7 @@ divides by the deviations of both rows, and a residual branch adds the stream th
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.descriptions import MAX_SEED
 from vgrad_jax.errors import InputError
@@ -43,16 +44,16 @@ NARROW = 32
 class Prediction(NamedTuple):
     """Prediction of theory for a network at initialisation."""
 
-    log10_rms: np.ndarray | None
-    """`(layer,)`, input side first: log10 of the root mean square of the mean loss's gradient. The mean square is over
-    draws and over a layer's kernel and bias. None if no theory applies."""
+    log10_rms: Float[np.ndarray, " layer"] | None
+    """log10 of the root mean square of the mean loss's gradient, input side first. The mean square is over draws and
+    over a layer's kernel and bias. None if no theory applies."""
     why_not: str
     """Reason in words: "does not apply because ..."; empty if a theory applies."""
     remarks: tuple[str, ...]
     """Limits of the prediction, a sentence each."""
 
     @property
-    def relative(self) -> np.ndarray | None:
+    def relative(self) -> Float[np.ndarray, " layer"] | None:
         """Profile relative to the output layer, which is zero; None if no theory applies."""
         return None if self.log10_rms is None else self.log10_rms - self.log10_rms[-1]
 

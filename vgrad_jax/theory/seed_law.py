@@ -24,8 +24,8 @@ __all__ = ["SeedLaw", "seed_law", "why_no_law"]
 class SeedLaw(NamedTuple):
     """Exact law over seeds of the logit's gradient for one input, and the measured gradients."""
 
-    log_squares: np.ndarray | None
-    """`(seed,)`: ln of the first kernel's squared gradient norm; -inf if the network is dead on the input."""
+    log_squares: Float[np.ndarray, " seed"] | None
+    """ln of the first kernel's squared gradient norm; -inf if the network is dead on the input."""
     law: LogGradientLaw | None
     """Law of the logarithms; None if it does not apply."""
     p_value: float

@@ -6,14 +6,14 @@ of the program, so that a grid over scales compiles it once.
 
 import itertools
 from collections.abc import Callable
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int
 
-from vgrad_jax.compiling import compiled_quickly
+from vgrad_jax.compiling import ProgramCache, compiled_quickly
 from vgrad_jax.data import Dataset
 from vgrad_jax.descriptions import NamedFunction
 from vgrad_jax.experiment import Experiment
@@ -49,13 +49,15 @@ def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) 
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         kernel, kernel_numbers = initializer_parts(mlp.kernel_initializer(index, fan_in))
         bias, bias_numbers = initializer_parts(resolved_bias_initializer(mlp.bias_init, fan_in))
-        draw = _layers(kernel, bias, fan_in, fan_out)
+        draw = _programs.get((kernel, bias, fan_in, fan_out), partial(_draw_layers, kernel, bias, fan_in, fan_out))
         layers.append(draw(keys, np.int32(index), kernel_numbers, bias_numbers))
     return tuple(layers)
 
 
-@lru_cache(maxsize=256)
-def _layers(kernel: NamedFunction, bias: NamedFunction, fan_in: int, fan_out: int) -> Callable[..., Layer]:
+_programs: ProgramCache[Callable[..., Layer]] = ProgramCache(most=64)
+
+
+def _draw_layers(kernel: NamedFunction, bias: NamedFunction, fan_in: int, fan_out: int) -> Callable[..., Layer]:
     def layer(key: PRNGKey, index: Int[Array, ""], kernel_numbers: Any, bias_numbers: Any) -> Layer:
         return init_layer(
             layer_key(network_key(key), index),

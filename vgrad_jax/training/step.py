@@ -14,7 +14,7 @@ class TrainState(NamedTuple):
     """Parameters and optimiser state, which the next step needs."""
 
     params: PyTree
-    opt_state: Any
+    opt_state: optax.OptState
 
 
 class StepInfo(NamedTuple):

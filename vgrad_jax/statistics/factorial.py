@@ -10,7 +10,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.intervals import Estimate, contrast, share
-from vgrad_jax.statistics.outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
 from vgrad_jax.statistics.survival import restricted_mean
 
 if TYPE_CHECKING:

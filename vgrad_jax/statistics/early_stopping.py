@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from vgrad_jax.statistics.confidence_sequence import stopping_point, watch
 from vgrad_jax.statistics.intervals import Estimate
+from vgrad_jax.statistics.time_uniform import stopping_point, watch
 
 if TYPE_CHECKING:
     import xarray

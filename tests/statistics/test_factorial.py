@@ -6,8 +6,8 @@ from scipy import stats
 
 import vgrad_jax as vg
 from tests.made import EPOCHS, made_results
-from vgrad_jax.statistics.crossed import CAUSES, crossed, crossed_designs, effects
-from vgrad_jax.statistics.outcomes import Outcomes
+from vgrad_jax.statistics.factorial import CAUSES, crossed, crossed_designs, effects
+from vgrad_jax.statistics.run_outcomes import Outcomes
 
 CELLS = ("tanh_uniform", "relu_uniform", "tanh_he", "relu_he")
 
