@@ -104,8 +104,8 @@ def sweep(
         the study and the versions as JSON. With a store, values are read when they are used.
 
     Raises:
-        InputError: the store cannot be used or written; arms do not fit together; a number is impossible; the
-            cluster does not answer, or has other versions.
+        InputError: the store cannot be used or written; arms do not fit together; a number is impossible. Also: the
+            cluster does not answer or has other versions.
         SweepInterrupted: Ctrl-C; the finished runs are in the store and in the exception's `results`.
 
     >>> from vgrad_jax import presets
