@@ -34,10 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "open_results"]
 
 READ_BYTES = 2**20
-"""Size of a piece of a block's file, in bytes before compression.
-
-A piece holds the records that are read together.
-"""
+"""Size of a piece of a block's file (records that are read together), in bytes before compression."""
 
 COORDINATE_CHUNK = 2**16
 """Number of a coordinate's values in a file."""
@@ -120,14 +117,9 @@ class Store:
     def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
         """Open a store to train its missing runs, and enlarge it where it has fewer seeds than `num_seeds`.
 
-        Args:
-            path: folder of the store.
-            study: description of the study, which must equal the store's.
-            num_seeds: seeds of each arm.
-
         Raises:
-            InputError: the folder holds no store, or a store of another study, of more seeds or of other versions; or
-                it is read-only.
+            InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of other
+                versions.
         """
         group = _open_group(path, mode="r+")
         other = difference(json.loads(str(group.attrs["study"])), study)
@@ -189,12 +181,6 @@ class Store:
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
         """Write the runs `start` to `stop` of an arm, and mark them as completed.
 
-        Args:
-            arm: index of the arm.
-            start: first run.
-            stop: run after the last run.
-            variables: variable name to values, seed axis first.
-
         Raises:
             InputError: the runs cannot be written, for example because the disk is full. They stay without marks, and
                 earlier runs stay as they are.
@@ -251,11 +237,7 @@ def _dataset(group: "zarr.Group") -> "xarray.Dataset":
 
 
 def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
-    """Open a folder as a store, and check its attributes, arrays and coordinates.
-
-    Raises:
-        InputError: the folder holds no store, or a damaged store.
-    """
+    """Open a folder as a store, and refuse it where its attributes, arrays or coordinates are damaged."""
     import zarr
 
     try:
@@ -331,12 +313,8 @@ def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[
 
         file of a block: | piece: records 0 to 9 | piece: records 10 to 19 | ...
 
-    A piece is unpacked alone. A reader of a single record of every seed therefore does not unpack the other records.
-    Zarr calls the pieces chunks and the files shards.
-
-    Args:
-        shape: of the array, `(arm, seed)` or `(arm, seed, record, ...)`.
-        block: number of seeds in a file.
+    Zarr calls the pieces chunks and the files shards. A piece is unpacked alone. A reader of a single record of every
+    seed therefore does not unpack the other records. `shape` is `(arm, seed)` or `(arm, seed, record, ...)`.
     """
     if len(shape) == 2:
         return (1, block), None
