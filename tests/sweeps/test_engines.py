@@ -247,7 +247,8 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """As there, but for the kernels: a thread's code, a lane after the other."""
     expected = ENGINES["plain"](small, "as on a GPU", run_keys(0, np.arange(70)))
-    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS._replace(platform="cpu"))
+    threads = THREADS._replace(platform="cpu")
+    monkeypatch.setattr(engines, "over_lanes", partial(over_lanes, machine=threads))
     programs, made = [], engines._lanes_program
 
     def counted(*arguments):
@@ -282,8 +283,8 @@ def test_what_lanes_do_not_accept_is_trained_in_plains_chunks(platform, size, sm
 
 
 def test_a_machine_without_native_code_is_refused(monkeypatch):
-    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: None)
-    with pytest.raises(engines.NotInLanesError, match="no code for cpu"):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    with pytest.raises(engines.NotInLanesError, match="no native code for tpu"):
         jax.jit(over_lanes(lambda x: x + 1))(jnp.zeros(LANES))
 
 
