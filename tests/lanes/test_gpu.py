@@ -151,7 +151,9 @@ def called(launch_status=0, stream_error=None):
         errors.append((ctypes.string_at(given[0][2]), given[0][3]))
         return 99
 
-    engine = compile_code(gpu.launcher(55, ctypes.cast(launch, ctypes.c_void_p).value, ["%in0", "%in1"], ["%out0"], 8))
+    launcher = compile_code(
+        gpu.launcher(55, ctypes.cast(launch, ctypes.c_void_p).value, ["%in0", "%in1"], ["%out0"], 8)
+    )
     buffers = [BUFFER(0, 0, 0, ctypes.addressof(array), 0) for array in arrays]
     lists = [
         (ctypes.c_void_p * len(some))(*(ctypes.addressof(buffer) for buffer in some))
@@ -168,7 +170,7 @@ def called(launch_status=0, stream_error=None):
     put(frame, "XLA_FFI_CallFrame.ctx", 33)
     for part, buffers_of, list_ in (("args", "XLA_FFI_Args.args", lists[0]), ("rets", "XLA_FFI_Rets.rets", lists[1])):
         frame[(OFFSETS[f"XLA_FFI_CallFrame.{part}"] + OFFSETS[buffers_of]) // 8] = ctypes.addressof(list_)
-    result = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(engine.get_function_address("handler"))(frame)
+    result = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(launcher.address)(frame)
     assert frames == [33]
     return result, launches, errors, [ctypes.addressof(array) for array in arrays]
 

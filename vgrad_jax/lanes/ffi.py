@@ -17,6 +17,7 @@ from typing import Any
 import jax
 
 from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.toolchain import MachineCode
 
 __all__ = ["OFFSETS", "PREFIX", "field", "handler", "register"]
 
@@ -52,21 +53,21 @@ CONSTANTS = {
 """The header's constants, and the version whose layout `OFFSETS` has."""
 
 _lock = Lock()
-_engines: dict[str, Any] = {}
-"""Name of a registered function to the engine that owns its machine code.
+_registered: dict[str, MachineCode] = {}
+"""Name to machine code.
 
 XLA has no way to take a registration back, and its compiled programs hold the functions' addresses: machine code is
-kept until the process ends. It is about 10 KiB a function, and the same code is registered once.
+kept until the process ends. The same code is registered once.
 """
 
 
-def register(text: str, platform: str, make: Callable[[str], Any]) -> str:
+def register(text: str, platform: str, make: Callable[[str], MachineCode]) -> str:
     """Compile a function and register it with XLA, once for each text.
 
     Args:
         text: identifies the function.
         platform: XLA's name of where it runs.
-        make: compiles the text; returns an engine with a function `handler`.
+        make: compiles the text.
 
     Returns:
         The name for `jax.ffi.ffi_call`.
@@ -76,21 +77,21 @@ def register(text: str, platform: str, make: Callable[[str], Any]) -> str:
     """
     name = PREFIX + hashlib.sha256(text.encode()).hexdigest()[:24]
     with _lock:
-        if name not in _engines:
-            engine = make(text)
+        if name not in _registered:
+            code = make(text)
             try:
-                jax.ffi.register_ffi_target(name, _capsule(engine), platform=platform, api_version=1)
+                jax.ffi.register_ffi_target(name, _capsule(code.address), platform=platform, api_version=1)
             except Exception as error:  # XlaRuntimeError or another, by jaxlib's version.
                 raise NotInLanesError(f"XLA refuses native code: {error}") from error
-            _engines[name] = engine
+            _registered[name] = code
     return name
 
 
-def _capsule(engine: Any) -> Any:
-    """Return a PyCapsule of the address of an engine's handler."""
+def _capsule(address: int) -> Any:
+    """Return a PyCapsule of an address."""
     new = ctypes.pythonapi.PyCapsule_New
     new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-    return new(engine.get_function_address("handler"), None, None)
+    return new(address, None, None)
 
 
 def handler(

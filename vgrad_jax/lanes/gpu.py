@@ -17,7 +17,7 @@ from vgrad_jax.lanes.code import Code
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.ffi import CONSTANTS, PREFIX, field, handler, register
 from vgrad_jax.lanes.machine import BLOCK
-from vgrad_jax.lanes.toolchain import compile_code, llvm, optimise, parse
+from vgrad_jax.lanes.toolchain import MachineCode, compile_code, llvm, optimise, parse
 
 __all__ = ["LANE", "launcher", "link_gpu", "ptx_of"]
 
@@ -88,8 +88,8 @@ def _module(kernel: str, code: Code, pointers: Sequence[str]) -> str:
     )
 
 
-def _launched(text: str, *, kernel: str, inputs: Sequence[str], outputs: Sequence[str], blocks: int) -> Any:
-    """Return the engine of a kernel's launcher."""
+def _launched(text: str, *, kernel: str, inputs: Sequence[str], outputs: Sequence[str], blocks: int) -> MachineCode:
+    """Return the machine code of a kernel's launcher."""
     address = _loaded(kernel, ptx_of(text, jax.devices()[0].compute_capability))
     launch = ctypes.cast(_driver().cuLaunchKernel, ctypes.c_void_p).value
     assert launch is not None

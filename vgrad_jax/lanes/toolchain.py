@@ -3,11 +3,15 @@
 llvmlite is imported when the first code is compiled. Where the import fails, the library works without native code.
 """
 
-from typing import Any
+import itertools
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from vgrad_jax.lanes.errors import NotInLanesError
 
-__all__ = ["compile_code", "host_features", "llvm", "optimise", "parse"]
+__all__ = ["MachineCode", "compile_code", "host_features", "llvm", "optimise", "parse"]
+
+_libraries = itertools.count()
 
 
 def llvm() -> Any:
@@ -40,12 +44,22 @@ def parse(text: str) -> Any:
         raise NotInLanesError(f"LLVM refuses the code: {error}") from error
 
 
-def compile_code(text: str) -> Any:
+class MachineCode(NamedTuple):
+    """A function of this process."""
+
+    address: int
+    owner: Any
+    """LLVM's handle; the machine code is freed with the last reference to it."""
+
+
+def compile_code(text: str, function: str = "handler") -> MachineCode:
     """Compile code for this process.
 
-    Returns:
-        The engine that owns the machine code; `get_function_address` gives its functions' addresses. LLVM's own
-        form of the code takes a hundred times the machine code's memory, and is freed.
+    All code is linked by one linker, as objects: an engine for each function would hold a megabyte.
+
+    Args:
+        text: LLVM's code.
+        function: the name of the function that is called.
 
     Raises:
         NotInLanesError: LLVM refuses the text.
@@ -55,16 +69,20 @@ def compile_code(text: str) -> Any:
     binding.initialize_native_asmprinter()
     module = parse(text)
     module.triple = binding.get_default_triple()
-    # Each engine frees its own target machine.
     target = binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=1
     )
     optimise(module, target)
-    engine = binding.create_mcjit_compiler(module, target)
-    engine.finalize_object()
-    engine.remove_module(module)
-    module.close()
-    return engine
+    image = target.emit_object(module)
+    # The process has the mathematical functions that the code calls.
+    library = binding.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(function)
+    owner = library.link(_linker(), f"lanes{next(_libraries)}")
+    return MachineCode(owner[function], owner)
+
+
+@lru_cache(maxsize=1)
+def _linker() -> Any:
+    return llvm().create_lljit_compiler()
 
 
 def optimise(module: Any, target: Any) -> None:
