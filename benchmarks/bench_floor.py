@@ -1,8 +1,8 @@
-"""How close is the sweep to a kernel written for this network and this machine alone, and where does the rest go?
+"""How close is the sweep to a kernel for this network and this machine alone, and where does the remaining time go?
 
 The kernel in `floor.c` only trains: it draws nothing, shuffles nothing and records nothing. The sweep's complete study
-shuffles every epoch of every seed and records losses, accuracies and each layer's gradient after every epoch, which is
-4/3 of the arithmetic of training on top. "kernel, complete" does the arithmetic of these records too. "by hand" is the
+shuffles every epoch of every seed. It also records losses, accuracies and each layer's gradient after every epoch,
+which adds 4/3 of the arithmetic of training. "kernel, complete" adds the arithmetic of these records. "by hand" is the
 complete study as a user of JAX writes it without this library.
 """
 
@@ -16,17 +16,18 @@ import pytest
 import vgrad_jax as vg
 from benchmarks import floor, peers, work
 from benchmarks.measure import side_by_side
+from vgrad_jax.keys import run_keys
 from vgrad_jax.lanes import over_lanes
-from vgrad_jax.sweeps.engine import LANES, run_keys
+from vgrad_jax.sweeps.policy import LANES
 from vgrad_jax.training.records import measure
 from vgrad_jax.training.run import epoch_order
 
 ORDERS = 50
-"""Epochs whose orders the kernel is given; it takes them again and again."""
+"""Epochs whose row orders the kernel is given; it repeats them in turn."""
 
 
 def test_the_kernel_does_the_same_training(size):
-    """Parameters, gradients and accuracies after two epochs, and its tanh, against the library's."""
+    """Compare parameters, gradients and accuracies after two epochs, and tanh, with the library's."""
     del size
     experiment = vg.Experiment(
         vg.presets.article()["tanh_he"].mlp,
@@ -34,10 +35,10 @@ def test_the_kernel_does_the_same_training(size):
         recording=vg.Recording(every=2, parameters_at=(2,), gradients_at=(2,)),
     )
     keys = run_keys(0, jnp.arange(16))
-    trained = floor.train(floor.prepare(experiment, keys, orders=2), epochs=2, threads=2, look_every_epoch=True)
+    trained = floor.train(floor.prepare(experiment, keys, orders=2), epochs=2, threads=2, record_every_epoch=True)
     history = jax.jit(jax.vmap(lambda key: vg.train(experiment, key)))(keys)
-    for expected, found in ((history.parameters, trained.params), (history.gradients, trained.gradients)):
-        for ours, theirs in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+    for expected, returned in ((history.parameters, trained.params), (history.gradients, trained.gradients)):
+        for ours, theirs in zip(jax.tree.leaves(expected), jax.tree.leaves(returned), strict=True):
             np.testing.assert_allclose(theirs, ours[:, 0], rtol=2e-3, atol=2e-4)
     np.testing.assert_allclose(trained.test_accuracy, history.records.test_accuracy[:, -1], atol=0.0041)
     values = np.linspace(-12, 12, 1024, dtype=np.float32)
@@ -45,27 +46,27 @@ def test_the_kernel_does_the_same_training(size):
 
 
 def test_what_is_recorded_by_hand_is_what_the_library_records(size):
-    """Of the same parameters: those that it ends with."""
+    """Compare both records of the final parameters."""
     del size
     experiment = vg.Experiment(
         vg.presets.article()["tanh_he"].mlp, training=vg.Training(epochs=2), recording=vg.Recording(every=1)
     )
     params, records = peers.recorded_by_hand(peers.make_task(experiment, 3, 0), complete=True)
     dataset, training = vg.load_data(experiment.data), experiment.training
-    look = partial(measure, dataset=dataset, mlp=experiment.mlp, loss_name=training.loss)
-    expected = jax.vmap(lambda params: look(params, params)[0])(params)
-    accuracy, loss, test_loss, test_accuracy, gradient, ratio = (values[:, -1] for values in records)
-    for found, name in (
+    record = partial(measure, dataset=dataset, mlp=experiment.mlp, loss_name=training.loss)
+    expected = jax.vmap(lambda params: record(params, params)[0])(params)
+    accuracy, loss, test_loss, test_accuracy, gradient, ratio = (recorded[:, -1] for recorded in records)
+    for recorded, name in (
         (accuracy, "train_accuracy"),
         (loss, "train_loss"),
         (test_loss, "test_loss"),
         (test_accuracy, "test_accuracy"),
         (gradient, "gradient_log10_rms"),
     ):
-        np.testing.assert_allclose(found, getattr(expected, name), rtol=1e-4, atol=2e-3)
+        np.testing.assert_allclose(recorded, getattr(expected, name), rtol=1e-4, atol=2e-3)
     assert np.isfinite(ratio).all()
     assert ratio.shape == gradient.shape == (3, 6)
-    assert all(values.shape[:2] == (3, 2) for values in records)
+    assert all(recorded.shape[:2] == (3, 2) for recorded in records)
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the kernel is for a processor")
@@ -88,7 +89,7 @@ def test_floor(benchmark, case):
         "by hand": lambda number: peers.recorded_by_hand(tasks[number], complete=True),
         "shuffling": shuffling(case),
         "kernel": lambda number: floor.train(kernel, case.epochs, floor.cores()),
-        "kernel, complete": lambda number: floor.train(kernel, case.epochs, floor.cores(), look_every_epoch=True),
+        "kernel, complete": lambda number: floor.train(kernel, case.epochs, floor.cores(), record_every_epoch=True),
     }
     measured = side_by_side(benchmark, calls, case.rounds)
     theirs = work.accuracies(measured.results["kernel"][-1].params, case.experiment())
@@ -117,7 +118,7 @@ def test_floor(benchmark, case):
 
 
 def shuffling(case):
-    """All orders of all epochs, and nothing else; one core's time is shared by all cores."""
+    """Draw all orders of all epochs, and do nothing else; all cores share the programs."""
     rows = len(vg.load_data(case.experiment().data).train_x)
 
     def orders(key):

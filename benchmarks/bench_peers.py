@@ -1,7 +1,7 @@
-"""How fast do other tools train the same network, from the same weights, for as long?
+"""How fast do other tools train the same network, from the same weights, for the same number of epochs?
 
-The same work is asserted by its outcome: the share of runs that reach the threshold, and their mean accuracy, agree
-with the sweep's within their intervals.
+The outcome asserts the same work. The share of runs that reach the threshold, and their mean accuracy, must agree with
+the sweep's within their intervals.
 """
 
 import jax
@@ -13,14 +13,14 @@ from benchmarks import peers, work
 from benchmarks.measure import side_by_side
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Theirs.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Warnings of the other tools.
 def test_peers(benchmark, case, size):
     experiment = case.experiment(parameters_at=(case.epochs,))
     threshold = experiment.training.threshold
     available = peers.available()
     missing = sorted(set(peers.PEERS) - set(available))
 
-    # A sweep of fewer would leave cores idle; the others take their seeds one by one, but for `torch.func.vmap`.
+    # A sweep of fewer seeds would leave cores idle. The other tools train seed after seed, except `torch.func.vmap`.
     ours_seeds = case.seeds if size == "smallest" else max(case.seeds, 256)
 
     def sweep(engine):
@@ -35,7 +35,7 @@ def test_peers(benchmark, case, size):
     calls = {f"vgrad_jax, {engine}": sweep(engine) for engine in case.engines}
     calls.update((name, peer(available[name])) for name in available)
     seeds = {name: case.seeds if name in available else ours_seeds for name in calls}
-    with jax.numpy_rank_promotion("allow"):  # The others' own code.
+    with jax.numpy_rank_promotion("allow"):  # Code of the other tools.
         measured = side_by_side(benchmark, calls, case.rounds)
     accuracies = {
         name: np.concatenate(

@@ -1,8 +1,9 @@
-"""What does the recorder cost of a training step, on networks of a realistic size?
+"""How much longer does a training step take with the recorder, on networks of a realistic size?
 
-The same steps of Adam in one `lax.scan`: without a recorder, with one at every step, at every tenth, and one around
-the optimiser, which records gradients, updates and parameters. The aim: at most 15 % of a step when recording every
-step, at most 3 % every tenth. Ratios are medians of neighbouring calls, so that another program hits both.
+Every variant runs the same steps of Adam in one `lax.scan`. The variants are: no recorder, a recorder at every step or
+every tenth step, and the same around the optimiser. Around the optimiser it records gradients, updates and parameters.
+The aim is at most 15 % of a step when recording every step, and at most 3 % every tenth. Ratios are medians over
+neighbouring calls, so that another program on the machine slows both.
 """
 
 import jax
@@ -30,7 +31,7 @@ def dense(key, fan_in, fan_out):
 
 
 def perceptron(width=256, depth=10, rows=128):
-    """A 10-layer MLP of width 256, 128 examples a step."""
+    """Make a 10-layer MLP of width 256, with 128 examples a step."""
     keys = jax.random.split(jax.random.key(0), depth)
     params = {f"Dense_{n}": dense(key, width, width) for n, key in enumerate(keys)}
 
@@ -44,7 +45,7 @@ def perceptron(width=256, depth=10, rows=128):
 
 
 def transformer(width=128, blocks=4, heads=4, tokens=64, rows=8):
-    """A small transformer: 4 blocks of width 128, 8 sequences of 64 tokens a step."""
+    """Make a small transformer: 4 blocks of width 128, with 8 sequences of 64 tokens a step."""
     keys = iter(jax.random.split(jax.random.key(0), 6 * blocks))
     sizes = {"query": 1, "key": 1, "value": 1, "out": 1, "up": 4}
     params = {}
@@ -101,7 +102,7 @@ def test_recorder(benchmark, network, size):
         "ms_per_step": {name: 1e3 * measured.median(name) / steps for name in calls},
         "of_a_step": {name: measured.ratio(name, "none") - 1 for name in calls if name != "none"},
     }
-    # Recording changes nothing of the training.
+    # Recording does not change the training.
     losses = {name: measured.results[name][0][1] for name in calls}
     for name in calls:
         assert jnp.allclose(losses[name], losses["none"], rtol=1e-5), name

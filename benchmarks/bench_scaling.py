@@ -1,7 +1,7 @@
-"""How much faster with more workers, devices and machines: efficiency against one.
+"""How much faster are more workers, devices and machines, and how efficient are they relative to a single worker?
 
-Each number of devices, and each cluster, is a process of its own, since JAX takes its devices once for all. Inside it
-the first sweep compiles, and the median of the later ones counts.
+Each number of devices and each cluster has a process of its own, because JAX fixes its devices once for each process.
+The first sweep in a process compiles; the median of the later sweeps counts.
 """
 
 import json
@@ -64,7 +64,7 @@ if __name__ == "__main__":
 
 
 def counts():
-    """One, two, and all cores."""
+    """Return the numbers of workers to try: one, two, and all cores."""
     return sorted({1, 2, cores()})
 
 
@@ -84,7 +84,7 @@ def seconds_in_a_process(script, case, count, engine, tmp_path):
 
 
 def keep(benchmark, case, kind, engine, seconds):
-    one = seconds[1]
+    single = seconds[1]
     benchmark.extra_info.update(
         case=case.name,
         kind=kind,
@@ -92,14 +92,14 @@ def keep(benchmark, case, kind, engine, seconds):
         seeds=case.seeds,
         epochs=case.epochs,
         seeds_per_second={str(count): case.seeds / value for count, value in seconds.items()},
-        efficiency={str(count): one / value / count for count, value in seconds.items()},
+        efficiency={str(count): single / value / count for count, value in seconds.items()},
     )
 
 
 @pytest.mark.parametrize("engine", ["plain", "lanes"])
 def test_workers(benchmark, case, engine):
     if engine not in case.engines:
-        pytest.skip("not at this size")
+        pytest.skip("this size leaves the engine out")
     arms = {"case": case.experiment(every=1)}
 
     def sweep(workers):
@@ -113,7 +113,7 @@ def test_workers(benchmark, case, engine):
 
 def test_devices(benchmark, case, tmp_path):
     if jax.default_backend() != "cpu":
-        pytest.skip("a processor's cores as devices")
+        pytest.skip("virtual devices are cores of a processor")
     seconds = benchmark.pedantic(
         lambda: {count: seconds_in_a_process(IN_A_PROCESS, case, count, "plain", tmp_path) for count in counts()}
     )

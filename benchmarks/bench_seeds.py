@@ -1,4 +1,4 @@
-"""How many seeds a second: by number of seeds, width, depth and engine, and how far from the machine's peak?"""
+"""How many seeds a second does a sweep train, by number of seeds, width, depth and engine? How near is the peak?"""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from benchmarks.work import achieved
 
 
 def chunk(case, engine):
-    """A GPU's lanes are threads, as many as there are seeds; elsewhere the sweep chooses."""
+    """Return all seeds for lanes on a GPU, where a lane is a thread; None elsewhere: the sweep chooses its chunk."""
     return case.seeds if engine == "lanes" and jax.default_backend() != "cpu" else None
 
 

@@ -1,7 +1,7 @@
-"""What does a training step cost, and what does recording add to it?
+"""How long does a training step take, and how much does recording add?
 
-Compiling is apart from running. "every epoch" records losses, accuracies and each layer's gradient on all rows after
-every epoch; in the case with one batch of all rows an epoch is a step, so there it is a record after every step.
+Compilation is timed apart. "every epoch" records losses, accuracies and each layer's gradient on all rows after every
+epoch. In the case with one batch of all rows an epoch is one step, so that a record follows every step.
 """
 
 import math
@@ -16,7 +16,7 @@ from benchmarks.measure import side_by_side
 @pytest.mark.parametrize("engine", ["plain", "lanes"])
 def test_train_step(benchmark, case, engine):
     if engine not in case.engines:
-        pytest.skip("not at this size")
+        pytest.skip("this size leaves the engine out")
     recordings = {"off": case.epochs, "every epoch": 1}
 
     def sweep(every):
@@ -27,7 +27,10 @@ def test_train_step(benchmark, case, engine):
 
     measured = side_by_side(benchmark, {name: sweep(every) for name, every in recordings.items()}, case.rounds)
     np.testing.assert_allclose(
-        measured.results["off"][-1], measured.results["every epoch"][-1], rtol=1e-2, err_msg="recording changed it"
+        measured.results["off"][-1],
+        measured.results["every epoch"][-1],
+        rtol=1e-2,
+        err_msg="recording changed the training",
     )
     rows = len(vg.load_data(case.experiment().data).train_x)
     steps = case.epochs * math.ceil(rows / case.batch_size) * case.seeds

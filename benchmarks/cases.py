@@ -1,7 +1,7 @@
-"""The grid: which cases answer which question at which size.
+"""Grid of the benchmarks: the cases that answer each question at each size.
 
-`smallest` is for the tests, where nothing is timed; `short` takes minutes; `full` is what conclusions are drawn from
-and takes hours. A case is a row of the question's table.
+`smallest` is for the tests, where nothing is timed. `short` takes minutes. `full` takes hours, and conclusions are
+drawn from it. A case is a row of the question's table.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import jax
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps.engine import WIDEST_IN_LANES
+from vgrad_jax.sweeps.policy import WIDEST_IN_LANES
 
 SIZES = ("smallest", "short", "full")
 ARTICLE_EPOCHS = 500
@@ -18,7 +18,7 @@ ARTICLE_EPOCHS = 500
 
 @dataclass(frozen=True)
 class Case:
-    """One row: a network, how many seeds of it, for how long, and how often everything is measured."""
+    """One row of a table: a network, its number of seeds and epochs, and the number of rounds that time it."""
 
     name: str
     seeds: int = 32
@@ -30,11 +30,11 @@ class Case:
     engines: tuple[str, ...] = ("plain", "lanes")
 
     def experiment(self, *, every: int | None = None, parameters_at: tuple[int, ...] = ()) -> vg.Experiment:
-        """The article's tanh network with He initialisation, in this case's size.
+        """Return the article's tanh network with He initialisation, in this case's size.
 
         Args:
-            every: epochs between records; None is only before the first and after the last epoch.
-            parameters_at: as in `Recording`.
+            every: epochs between records; None records only before the first and after the last epoch.
+            parameters_at: epochs at which parameters are kept, as in `Recording`.
         """
         return dataclasses.replace(
             vg.presets.article()["tanh_he"],
@@ -45,7 +45,7 @@ class Case:
 
 
 def cases(question: str, size: str) -> list[Case]:
-    """The cases of a question, by the name of its script without `bench_`; on a GPU some have a grid of their own."""
+    """Return the cases of a question, named as its script without `bench_`; a GPU may have a grid of its own."""
     level = SIZES.index(size)
     if jax.default_backend() == "cpu" or not level:
         return _QUESTIONS[question](level)
@@ -66,7 +66,7 @@ def _seeds(level: int) -> list[Case]:
         return [Case("width 5", seeds=2, engines=("plain",))]
     epochs, rounds = (0, 100, 200)[level], (0, 2, 5)[level]
     many = (1, 32, 256) if level == 1 else (1, 16, 32, 64, 256, 1024, 4096, 16384, 65536)
-    # Beyond the knee, `plain` would take an hour to say the same again.
+    # Beyond 2000 seeds the speed is constant, and `plain` would take an hour to show it.
     grid = [
         Case(f"width 5, {n} seeds", seeds=n, epochs=epochs, rounds=rounds if n < 5_000 else 1, engines=engines)
         for n in many
@@ -74,7 +74,7 @@ def _seeds(level: int) -> list[Case]:
     ]
     for width in (16, 32, 64) if level == 1 else (16, 32, 64, 128):
         fewer = epochs // 5 if width > 32 else epochs // 2
-        engines = ("plain", "lanes") if width <= WIDEST_IN_LANES else ("plain",)  # As a sweep chooses.
+        engines = ("plain", "lanes") if width <= WIDEST_IN_LANES else ("plain",)  # The choice of a sweep.
         grid.append(Case(f"width {width}", seeds=64, width=width, epochs=fewer, rounds=rounds, engines=engines))
     for depth in (20,) if level == 1 else (20, 50):
         grid.append(Case(f"depth {depth}", seeds=64, depth=depth, epochs=epochs // 2, rounds=rounds))

@@ -1,4 +1,4 @@
-"""Sizes, and results as JSON."""
+"""Options of the benchmarks: the size of the grid, and the folder of the results."""
 
 import os
 from datetime import UTC, datetime
@@ -16,16 +16,19 @@ RESULTS = Path(__file__).parent / "results"
 
 def pytest_addoption(parser):
     group = parser.getgroup("benchmarks")
-    group.addoption("--size", choices=SIZES, default="smallest", help="how much of the grid is run (%(default)s)")
-    group.addoption("--keep", action="store_true", help="time everything, and write the results to benchmarks/results")
+    group.addoption("--size", choices=SIZES, default="smallest", help="size of the grid (%(default)s)")
+    group.addoption("--keep", action="store_true", help="time every case, and write the results to benchmarks/results")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """Before pytest-benchmark reads its options."""
+    """Set the options of pytest-benchmark before it reads them."""
     if config.getoption("--keep"):
         if config.getoption("numprocesses", None) or "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ:
-            raise pytest.UsageError("--keep measures: pytest benchmarks -n 0 --keep, without the tests")
+            raise pytest.UsageError(
+                "--keep measures time, which parallel workers and the settings of tests distort; run "
+                "pytest benchmarks -n 0 --keep, without the tests"
+            )
         name = f"{machine.label()}-{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{config.getoption('--size')}.json"
         RESULTS.mkdir(exist_ok=True)
         config.option.benchmark_json = str(RESULTS / name)
@@ -42,7 +45,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def size(request):
-    """The size that was asked for."""
+    """Size of the grid, as the command line gives it."""
     return request.config.getoption("--size")
 
 
@@ -52,7 +55,7 @@ def pytest_benchmark_generate_machine_info(config):
 
 
 def pytest_benchmark_update_json(config, benchmarks, output_json):
-    """Keep what the tables and a sceptic need."""
+    """Keep the entries that the tables read, and the commit for later checks."""
     del benchmarks
     output_json["size"] = config.getoption("--size")
     output_json["commit_info"] = {key: output_json["commit_info"].get(key) for key in ("id", "time", "dirty")}

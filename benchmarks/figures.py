@@ -1,4 +1,4 @@
-"""The picture beside the table of seeds a second."""
+"""Figure beside the table of seeds a second."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENGINES = {"plain": (GREY, "s", "--"), "lanes": (BLUE, "o", "-")}
-"""Name to colour, mark and dash."""
+"""Colour, mark and dash of each engine, by name."""
 
 Entry = dict[str, Any]
 
 
 def enough_seeds(entries: Sequence[Entry]) -> bool:
-    """Whether there is a curve to draw."""
+    """Return True if the entries have enough numbers of seeds for a curve."""
     return len(_by_number(entries)) > 2
 
 
 def seeds_a_second(entries: Sequence[Entry], machine: str) -> "Figure":
-    """Left: seeds a second against their number; right: achieved arithmetic of each network beside the peak.
+    """Plot seeds a second against their number on the left, and each network's arithmetic beside the peak on the right.
 
     Args:
-        entries: what `bench_seeds.py` found, a case each.
-        machine: what it was measured on, for the title.
+        entries: results of `bench_seeds.py`, one for each case.
+        machine: name of the machine, for the title.
     """
     by_number = _by_number(entries)
     most = max(by_number, key=lambda entry: (len(ENGINES.keys() & entry.keys()), entry["seeds"]))
@@ -39,13 +39,13 @@ def seeds_a_second(entries: Sequence[Entry], machine: str) -> "Figure":
 
 
 def _by_number(entries: Sequence[Entry]) -> list[Entry]:
-    """The cases that differ in their number of seeds only."""
+    """Return the cases that differ in their number of seeds only."""
     return [entry for entry in entries if entry["case"].endswith("seeds")]
 
 
 def _against_number(axes: "Axes", entries: Sequence[Entry]) -> None:
     for engine, (colour, mark, dash) in ENGINES.items():
-        points = [(entry["seeds"], found["seeds_per_second"]) for entry, found in _of(engine, entries)]
+        points = [(entry["seeds"], result["seeds_per_second"]) for entry, result in _of(engine, entries)]
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, marker=mark, linestyle=dash, label=engine)
     numbers = [entry["seeds"] for entry in entries]
@@ -65,14 +65,14 @@ def _against_number(axes: "Axes", entries: Sequence[Entry]) -> None:
 def _arithmetic(axes: "Axes", entries: Sequence[Entry]) -> None:
     height, peak = 0.36, None
     for engine, (colour, _, _) in ENGINES.items():
-        for entry, found in _of(engine, entries):
-            both = all(other in entry for other in ENGINES)
-            place = entries.index(entry) + (height * (0.5 if engine == "lanes" else -0.5) if both else 0)
-            axes.barh(place, found["gflops"], height, color=colour)
-            share = f" {found['share_of_peak']:.0%}" if "share_of_peak" in found else f" {found['gflops']:.0f}"
-            axes.annotate(share, (found["gflops"], place), va="center", fontsize=8)
-            if "share_of_peak" in found:
-                peak = found["gflops"] / found["share_of_peak"]
+        for entry, result in _of(engine, entries):
+            is_pair = all(other in entry for other in ENGINES)
+            position = entries.index(entry) + (height * (0.5 if engine == "lanes" else -0.5) if is_pair else 0)
+            axes.barh(position, result["gflops"], height, color=colour)
+            share = f" {result['share_of_peak']:.0%}" if "share_of_peak" in result else f" {result['gflops']:.0f}"
+            axes.annotate(share, (result["gflops"], position), va="center", fontsize=8)
+            if "share_of_peak" in result:
+                peak = result["gflops"] / result["share_of_peak"]
     axes.set_yticks(range(len(entries)), [_network(entry) for entry in entries], fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel("GFLOP/s in matrix products")

@@ -1,12 +1,12 @@
-/* The floor: the same training steps as the library's, and nothing else; or, with `look_every_epoch`, the gradient of all
- * training rows and the accuracy on all test rows after every epoch too.
+/* The floor: the training steps of the library, and nothing else. With `record_every_epoch` it also computes the
+ * gradient of all training rows and the accuracy on all test rows after every epoch.
  *
- * One seed for each lane of a vector register. A batch goes through the network layer by layer; the gradient of a
+ * Each lane of a vector register trains one seed. A batch passes through the network layer by layer; the gradient of a
  * layer's kernel is summed over the batch in registers. Compile with -DFEATURES, -DWIDTH, -DHIDDEN and -DBATCH.
  *
  * Layouts, the last axis is always the lane:
  *   params, momenta  [group][PARAMETERS][LANES]   layers input side first; a kernel (fan_in, fan_out), then its bias
- *   orders           [group][orders][rows][LANES] the row that a lane takes at each place; epoch e takes e % orders
+ *   orders           [group][orders][rows][LANES] row number of each lane at each position; epoch e uses e % orders
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -31,7 +31,7 @@ static inline vector least(vector a, vector b) {
     return (vector)(((mask)a & below) | ((mask)b & ~below));
 }
 
-/* Rational in x^2, odd: 7.9 is where float32 has no more to tell from 1. */
+/* An odd rational function of x; beyond |x| = 7.9 float32 cannot tell tanh from 1. */
 static inline vector tanh_vector(vector x) {
     const vector bound = spread(7.90531110763549805f);
     x = least(bound, -least(bound, -x));
@@ -53,7 +53,7 @@ static inline vector tanh_vector(vector x) {
 static inline vector sigmoid_vector(vector x) { return 0.5f + 0.5f * tanh_vector(0.5f * x); }
 
 struct work {
-    int group_count, rows, epochs, order_count, look_every_epoch, test_rows;
+    int group_count, rows, epochs, order_count, record_every_epoch, test_rows;
     float learning_rate, momentum;
     const float *x;         /* [rows][FEATURES] */
     const float *y;         /* [rows] */
@@ -61,8 +61,8 @@ struct work {
     const float *test_y;    /* [test_rows] */
     const uint16_t *orders;
     vector *params, *momenta;
-    vector *gradients;      /* [group][PARAMETERS], of all training rows, as it was last looked at */
-    vector *right;          /* [group], test rows that are classified rightly, then too */
+    vector *gradients;      /* [group][PARAMETERS], of all training rows, at the last record */
+    vector *correct;        /* [group], correctly classified test rows at the last record */
     int next_group;
 };
 
@@ -87,14 +87,14 @@ static inline void dense(int rows, int inputs, const vector *restrict in, const 
 static inline void kernel_gradient(int rows, int inputs, const vector *restrict in, const vector *restrict delta,
                                    vector *restrict gradient) {
     vector sums[(inputs + 1) * WIDTH];
-    UNROLL for (int place = 0; place < (inputs + 1) * WIDTH; place++) sums[place] = spread(0);
+    UNROLL for (int index = 0; index < (inputs + 1) * WIDTH; index++) sums[index] = spread(0);
     for (int row = 0; row < rows; row++) {
         UNROLL for (int source = 0; source < inputs; source++)
             UNROLL for (int unit = 0; unit < WIDTH; unit++)
                 sums[source * WIDTH + unit] += in[row * inputs + source] * delta[row * WIDTH + unit];
         UNROLL for (int unit = 0; unit < WIDTH; unit++) sums[inputs * WIDTH + unit] += delta[row * WIDTH + unit];
     }
-    UNROLL for (int place = 0; place < (inputs + 1) * WIDTH; place++) gradient[place] = sums[place];
+    UNROLL for (int index = 0; index < (inputs + 1) * WIDTH; index++) gradient[index] = sums[index];
 }
 
 static inline void hidden_delta(int rows, const vector *restrict kernel, const vector *restrict delta,
@@ -114,11 +114,11 @@ static inline void hidden_delta(int rows, const vector *restrict kernel, const v
 
 static void gather(const struct work *work, const uint16_t *order, int rows, struct scratch *s) {
     for (int row = 0; row < rows; row++) {
-        const uint16_t *places = order + row * LANES;
+        const uint16_t *row_numbers = order + row * LANES;
         for (int feature = 0; feature < FEATURES; feature++)
             for (int lane = 0; lane < LANES; lane++)
-                s->input[row][feature][lane] = work->x[places[lane] * FEATURES + feature];
-        for (int lane = 0; lane < LANES; lane++) s->error[row][lane] = work->y[places[lane]];
+                s->input[row][feature][lane] = work->x[row_numbers[lane] * FEATURES + feature];
+        for (int lane = 0; lane < LANES; lane++) s->error[row][lane] = work->y[row_numbers[lane]];
     }
 }
 
@@ -157,15 +157,15 @@ static void forward(int rows, const vector *restrict params, struct scratch *s) 
         dense(rows, WIDTH, s->hidden[layer - 1][0], params + FIRST + (layer - 1) * EACH, s->hidden[layer][0]);
 }
 
-/* Of the rows that are in the scratch space, into its `gradient`. */
+/* Compute the gradient over the rows in the scratch space. */
 static void differentiate(int rows, const vector *restrict params, struct scratch *s) {
     forward(rows, params, s);
     output_layer(rows, params + LAST, s->gradient + LAST, s);
     vector *delta = s->delta[0], *below = s->below[0];
     for (int layer = HIDDEN - 1; layer > 0; layer--) {
-        const int place = FIRST + (layer - 1) * EACH;
-        kernel_gradient(rows, WIDTH, s->hidden[layer - 1][0], delta, s->gradient + place);
-        hidden_delta(rows, params + place, delta, s->hidden[layer - 1][0], below);
+        const int offset = FIRST + (layer - 1) * EACH;
+        kernel_gradient(rows, WIDTH, s->hidden[layer - 1][0], delta, s->gradient + offset);
+        hidden_delta(rows, params + offset, delta, s->hidden[layer - 1][0], below);
         vector *swap = delta;
         delta = below, below = swap;
     }
@@ -174,17 +174,17 @@ static void differentiate(int rows, const vector *restrict params, struct scratc
 
 static int at_most(int size, int rows) { return rows < size ? rows : size; }
 
-static void look(const struct work *work, long group, const vector *restrict params, struct scratch *s) {
-    for (int place = 0; place < PARAMETERS; place++) s->total[place] = spread(0);
+static void measure(const struct work *work, long group, const vector *restrict params, struct scratch *s) {
+    for (int index = 0; index < PARAMETERS; index++) s->total[index] = spread(0);
     for (int start = 0; start < work->rows; start += BATCH) {
         const int rows = at_most(BATCH, work->rows - start);
         take(work->x + start * FEATURES, work->y + start, rows, s);
         differentiate(rows, params, s);
         const float share = (float)rows / work->rows;
-        for (int place = 0; place < PARAMETERS; place++) s->total[place] += share * s->gradient[place];
+        for (int index = 0; index < PARAMETERS; index++) s->total[index] += share * s->gradient[index];
     }
-    for (int place = 0; place < PARAMETERS; place++) work->gradients[group * PARAMETERS + place] = s->total[place];
-    vector right = spread(0);
+    for (int index = 0; index < PARAMETERS; index++) work->gradients[group * PARAMETERS + index] = s->total[index];
+    vector correct = spread(0);
     for (int start = 0; start < work->test_rows; start += BATCH) {
         const int rows = at_most(BATCH, work->test_rows - start);
         take(work->test_x + start * FEATURES, work->test_y + start, rows, s);
@@ -194,19 +194,19 @@ static void look(const struct work *work, long group, const vector *restrict par
             UNROLL for (int unit = 0; unit < WIDTH; unit++)
                 logit += s->hidden[HIDDEN - 1][row][unit] * params[LAST + unit];
             const mask agrees = (logit > 0) == (s->error[row] > 0);
-            right -= __builtin_convertvector(agrees, vector);
+            correct -= __builtin_convertvector(agrees, vector);
         }
     }
-    work->right[group] = right;
+    work->correct[group] = correct;
 }
 
 static void step(const struct work *work, const uint16_t *order, int rows, vector *restrict params,
                  vector *restrict momenta, struct scratch *s) {
     gather(work, order, rows, s);
     differentiate(rows, params, s);
-    for (int place = 0; place < PARAMETERS; place++) {
-        momenta[place] = work->momentum * momenta[place] + s->gradient[place];
-        params[place] -= work->learning_rate * momenta[place];
+    for (int index = 0; index < PARAMETERS; index++) {
+        momenta[index] = work->momentum * momenta[index] + s->gradient[index];
+        params[index] -= work->learning_rate * momenta[index];
     }
 }
 
@@ -217,20 +217,20 @@ static void *train_groups(void *argument) {
         long group = __atomic_fetch_add(&work->next_group, 1, __ATOMIC_RELAXED);
         if (group >= work->group_count) return 0;
         vector params[PARAMETERS], momenta[PARAMETERS];
-        for (int place = 0; place < PARAMETERS; place++) {
-            params[place] = work->params[group * PARAMETERS + place];
-            momenta[place] = work->momenta[group * PARAMETERS + place];
+        for (int index = 0; index < PARAMETERS; index++) {
+            params[index] = work->params[group * PARAMETERS + index];
+            momenta[index] = work->momenta[group * PARAMETERS + index];
         }
         for (int epoch = 0; epoch < work->epochs; epoch++) {
-            long which = group * work->order_count + epoch % work->order_count;
-            const uint16_t *order = work->orders + which * work->rows * LANES;
+            long order_index = group * work->order_count + epoch % work->order_count;
+            const uint16_t *order = work->orders + order_index * work->rows * LANES;
             for (int start = 0; start < work->rows; start += BATCH)
                 step(work, order + (long)start * LANES, at_most(BATCH, work->rows - start), params, momenta, &scratch);
-            if (work->look_every_epoch) look(work, group, params, &scratch);
+            if (work->record_every_epoch) measure(work, group, params, &scratch);
         }
-        for (int place = 0; place < PARAMETERS; place++) {
-            work->params[group * PARAMETERS + place] = params[place];
-            work->momenta[group * PARAMETERS + place] = momenta[place];
+        for (int index = 0; index < PARAMETERS; index++) {
+            work->params[group * PARAMETERS + index] = params[index];
+            work->momenta[group * PARAMETERS + index] = momenta[index];
         }
     }
 }
@@ -243,14 +243,15 @@ static void on_threads(int threads, void *(*function)(void *), void *argument, l
     for (int index = 1; index < threads; index++) pthread_join(others[index], 0);
 }
 
-void train(int threads, int group_count, int rows, int epochs, int order_count, int look_every_epoch, int test_rows,
+void train(int threads, int group_count, int rows, int epochs, int order_count, int record_every_epoch, int test_rows,
            float learning_rate, float momentum, const float *x, const float *y, const float *test_x,
            const float *test_y, const uint16_t *orders, vector *params, vector *momenta, vector *gradients,
-           vector *right) {
+           vector *correct) {
     struct work work = {.group_count = group_count, .rows = rows, .epochs = epochs, .order_count = order_count,
-                        .look_every_epoch = look_every_epoch, .test_rows = test_rows, .learning_rate = learning_rate,
-                        .momentum = momentum, .x = x, .y = y, .test_x = test_x, .test_y = test_y, .orders = orders,
-                        .params = params, .momenta = momenta, .gradients = gradients, .right = right};
+                        .record_every_epoch = record_every_epoch, .test_rows = test_rows,
+                        .learning_rate = learning_rate, .momentum = momentum, .x = x, .y = y, .test_x = test_x,
+                        .test_y = test_y, .orders = orders,
+                        .params = params, .momenta = momenta, .gradients = gradients, .correct = correct};
     on_threads(threads, train_groups, &work, 0);
 }
 
@@ -260,11 +261,11 @@ void tanh_values(int vectors, vector *values) {
     for (int index = 0; index < vectors; index++) values[index] = tanh_vector(values[index]);
 }
 
-/* The peak: independent multiply-adds that stay in registers. */
+/* Measure the peak: independent multiply-adds that stay in registers. */
 #define CHAINS 16
 
 struct peak {
-    long turns;
+    long iterations;
     vector result;
 };
 
@@ -272,7 +273,7 @@ static void *multiply_add(void *argument) {
     struct peak *peak = argument;
     vector sums[CHAINS], factor = peak->result;
     UNROLL for (int chain = 0; chain < CHAINS; chain++) sums[chain] = spread(chain);
-    for (long turn = 0; turn < peak->turns; turn++)
+    for (long iteration = 0; iteration < peak->iterations; iteration++)
         UNROLL for (int chain = 0; chain < CHAINS; chain++) sums[chain] = sums[chain] * factor + factor;
     vector total = sums[0];
     UNROLL for (int chain = 1; chain < CHAINS; chain++) total += sums[chain];
@@ -280,11 +281,11 @@ static void *multiply_add(void *argument) {
     return 0;
 }
 
-/* Multiply-adds that were done, each on one float; `seed` below one keeps the sums finite. */
-double peak_multiply_adds(int threads, long turns, float seed, float *result) {
+/* Return the number of multiply-adds of single floats; a `seed` below one keeps the sums finite. */
+double peak_multiply_adds(int threads, long iterations, float seed, float *result) {
     struct peak peaks[threads];
-    for (int index = 0; index < threads; index++) peaks[index] = (struct peak){turns, spread(seed)};
+    for (int index = 0; index < threads; index++) peaks[index] = (struct peak){iterations, spread(seed)};
     on_threads(threads, multiply_add, peaks, sizeof(struct peak));
     *result = peaks[0].result[0];
-    return (double)threads * turns * CHAINS * LANES;
+    return (double)threads * iterations * CHAINS * LANES;
 }

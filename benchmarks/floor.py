@@ -1,4 +1,4 @@
-"""The C kernel of `floor.c`: compiled for one network, called on the library's own parameters and row orders."""
+"""Compile the C kernel of `floor.c` for one network, and call it with the library's parameters and row orders."""
 
 import ctypes
 import itertools
@@ -21,30 +21,31 @@ from vgrad_jax.nets.mlp import Layer, Params
 from vgrad_jax.training.run import epoch_order, initial_params
 
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-shared", "-pthread", "-std=gnu11", "-Wall")
+"""Flags of the C compiler."""
 
 
 class Floor(NamedTuple):
-    """A batch of seeds as the kernel takes it; the number of seeds is a multiple of its lanes."""
+    """Arguments of the kernel for a batch of seeds; the number of seeds is a multiple of the kernel's lanes."""
 
     library: ctypes.CDLL
     params: np.ndarray
-    """(group, parameter, lane)"""
+    """Initial parameters, `(group, parameter, lane)`."""
     orders: np.ndarray
-    """(group, order, row, lane)"""
+    """Row numbers, `(group, order, row, lane)`."""
     experiment: vg.Experiment
 
 
 def compiler() -> str | None:
-    """The C compiler's path."""
+    """Return the C compiler's path; None if the machine has no compiler."""
     return shutil.which("gcc") or shutil.which("cc")
 
 
 def build(features: int = 2, width: int = 5, hidden: int = 5, batch: int = 32) -> ctypes.CDLL:
-    """The compiled kernel; the test is skipped where there is no compiler."""
-    found = compiler()
-    if found is None:
+    """Compile the kernel; the test is skipped if the machine has no C compiler."""
+    path = compiler()
+    if path is None:
         pytest.skip("the floor needs a C compiler, gcc or cc; none was found")
-    return _build(found, (Path(__file__).parent / "floor.c").read_text(), features, width, hidden, batch)
+    return _build(path, (Path(__file__).parent / "floor.c").read_text(), features, width, hidden, batch)
 
 
 @lru_cache(maxsize=8)
@@ -61,20 +62,20 @@ def _build(compiler: str, source: str, features: int, width: int, hidden: int, b
 
 
 def compiler_version() -> str | None:
-    """The first line of what the compiler says of itself."""
-    found = compiler()
-    if found is None:
+    """Return the first line of the compiler's description of itself."""
+    path = compiler()
+    if path is None:
         return None
-    return subprocess.run([found, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
+    return subprocess.run([path, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
 
 
 def prepare(experiment: vg.Experiment, keys: jax.Array, orders: int) -> Floor:
-    """The seeds of these keys, as `vgrad_jax.train` would start and shuffle them.
+    """Draw and shuffle the seeds of these keys as `vgrad_jax.train` does.
 
     Args:
-        experiment: a tanh network with hidden layers of one width, one logit, trained by SGD with momentum.
-        keys: one for each seed.
-        orders: epochs of which the order of rows is made; a longer training uses them again from the first.
+        experiment: a tanh network with hidden layers of one width and one logit, trained by SGD with momentum.
+        keys: the key of each seed.
+        orders: number of epochs whose row orders are drawn; a longer training repeats them in turn.
     """
     dataset = vg.load_data(experiment.data)
     rows, features = dataset.train_x.shape
@@ -115,7 +116,7 @@ def _unpacked(packed: np.ndarray, experiment: vg.Experiment) -> Params:
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:
-    """A copy that starts at a multiple of 64 bytes, as vectors in memory have to."""
+    """Copy an array to an address that is a multiple of 64 bytes, as vectors in memory need."""
     buffer = np.empty(array.nbytes + 64, np.uint8)
     start = -buffer.ctypes.data % 64
     copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -124,45 +125,45 @@ def _aligned(array: np.ndarray) -> np.ndarray:
 
 
 class Trained(NamedTuple):
-    """What the kernel leaves, with a leading seed axis."""
+    """Results of the kernel, with a leading seed axis."""
 
     params: Params
     gradients: Params
-    """Of all training rows, where it looked."""
+    """Gradient over all training rows after the last epoch; zero unless every epoch is recorded."""
     test_accuracy: np.ndarray
-    """Where it looked."""
+    """Accuracy on the test rows after the last epoch; zero unless every epoch is recorded."""
 
 
-def train(floor: Floor, epochs: int, threads: int, *, look_every_epoch: bool = False) -> Trained:
+def train(floor: Floor, epochs: int, threads: int, *, record_every_epoch: bool = False) -> Trained:
     """Train all seeds.
 
     Args:
-        floor: from `prepare`.
+        floor: arguments from `prepare`.
         epochs: passes over the training rows.
-        threads: cores to use.
-        look_every_epoch: compute the gradient of all training rows, and the accuracy on all test rows, after each
-            epoch: the arithmetic of the library's records.
+        threads: number of cores to use.
+        record_every_epoch: compute the gradient of all training rows and the accuracy on all test rows after each
+            epoch, which is the arithmetic of the library's records.
     """
     experiment, library = floor.experiment, floor.library
     dataset = vg.load_data(experiment.data)
     params, momenta, gradients = _aligned(floor.params), *(_aligned(np.zeros_like(floor.params)) for _ in range(2))
-    right = _aligned(np.zeros_like(floor.params[:, 0]))
+    correct = _aligned(np.zeros_like(floor.params[:, 0]))
     fields = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
     data = [np.ascontiguousarray(array, np.float32) for array in fields]
     groups, orders, rows, _ = floor.orders.shape
     rates = (experiment.optimizer.learning_rate, experiment.optimizer.momentum)
     arrays: list[Any] = [
-        ctypes.c_void_p(array.ctypes.data) for array in (*data, floor.orders, params, momenta, gradients, right)
+        ctypes.c_void_p(array.ctypes.data) for array in (*data, floor.orders, params, momenta, gradients, correct)
     ]
-    sizes = (threads, groups, rows, epochs, orders, int(look_every_epoch), len(dataset.test_x))
+    sizes = (threads, groups, rows, epochs, orders, int(record_every_epoch), len(dataset.test_x))
     library.train(*sizes, *map(ctypes.c_float, rates), *arrays)
     return Trained(
-        _unpacked(params, experiment), _unpacked(gradients, experiment), right.reshape(-1) / len(dataset.test_x)
+        _unpacked(params, experiment), _unpacked(gradients, experiment), correct.reshape(-1) / len(dataset.test_x)
     )
 
 
 def tanh(values: np.ndarray) -> np.ndarray:
-    """The kernel's tanh; the number of values is a multiple of the lanes."""
+    """Compute the kernel's tanh; the number of values is a multiple of the lanes."""
     copy, library = _aligned(np.asarray(values, np.float32)), build()
     library.tanh_values(len(copy) // library.lanes(), ctypes.c_void_p(copy.ctypes.data))
     return copy
@@ -170,25 +171,25 @@ def tanh(values: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def peak_gflops(threads: int | None = None, seconds: float = 0.3) -> float:
-    """Single-precision multiply-adds that the cores can do at best, two operations each, in 1e9 a second.
+    """Measure the peak of the cores in single-precision multiply-adds, as 1e9 operations a second (two a multiply-add).
 
     Args:
-        threads: cores to use; None is all.
-        seconds: how long each of three trials lasts, about; the fastest counts.
+        threads: number of cores to use; None is all.
+        seconds: approximate length of each of three trials; the fastest counts.
     """
     library, result = build(), ctypes.c_float()
     threads = threads or cores()
 
-    def timed(turns: int) -> float:
+    def timed(iterations: int) -> float:
         start = time.perf_counter()
-        done = library.peak_multiply_adds(threads, ctypes.c_long(turns), ctypes.c_float(0.5), ctypes.byref(result))
+        done = library.peak_multiply_adds(threads, ctypes.c_long(iterations), ctypes.c_float(0.5), ctypes.byref(result))
         return 2 * done / (time.perf_counter() - start)
 
-    turns = 10**6
-    turns = max(1, int(timed(turns) * seconds / (2 * threads * 16 * library.lanes())))
-    return max(timed(turns) for _ in range(3)) / 1e9
+    iterations = 10**6
+    iterations = max(1, int(timed(iterations) * seconds / (2 * threads * 16 * library.lanes())))
+    return max(timed(iterations) for _ in range(3)) / 1e9
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What a measurement was made on: machine, versions."""
+"""Describe the machine and the versions that a measurement was made with."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PACKAGES = ("jax", "jaxlib", "llvmlite", "numpy", "optax", "keras", "torch", "fl
 
 
 def describe() -> dict[str, Any]:
-    """Machine and versions, without the machine's name."""
+    """Return the machine and the versions, without the machine's name."""
     return {
         "cpu": _cpu_model(),
         "cores": cores(),
@@ -25,12 +25,12 @@ def describe() -> dict[str, Any]:
         "devices": jax.device_count(),
         "python": platform.python_version(),
         "compiler": compiler_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: number for name in PACKAGES if (number := _version(name))},
     }
 
 
 def label() -> str:
-    """The processor and its cores, or the GPU, fit for a file's name."""
+    """Return the processor with its number of cores, or the GPU, in a form for a file's name."""
     if jax.default_backend() != "cpu":
         return "-".join(re.findall("[a-z0-9]+", jax.devices()[0].device_kind.lower()))
     cpu = re.sub(r"\((R|TM)\)|CPU|Processor|@.*", "", _cpu_model())
@@ -42,10 +42,10 @@ def _cpu_model() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    found = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", text, re.MULTILINE))
-    if "model name" not in found:
+    fields = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", text, re.MULTILINE))
+    if "model name" not in fields:
         return platform.machine()
-    return f"{found['model name']} (family {found.get('cpu family')}, model {found.get('model')})"
+    return f"{fields['model name']} (family {fields.get('cpu family')}, model {fields.get('model')})"
 
 
 def _memory_gib() -> int | None:

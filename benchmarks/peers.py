@@ -1,4 +1,4 @@
-"""The article's training in other tools, each as its own users write it; all start from the library's weights."""
+"""Train the article's network with other tools, as their users write it; all start from the library's weights."""
 
 import importlib.util
 import itertools
@@ -12,19 +12,19 @@ import numpy as np
 import optax
 
 import vgrad_jax as vg
+from vgrad_jax.keys import run_keys
 from vgrad_jax.nets.mlp import Layer, Params
-from vgrad_jax.sweeps.engine import run_keys
 from vgrad_jax.training.run import initial_params
 
 
 class Task(NamedTuple):
-    """Train these seeds of a tanh network with one logit, by SGD with momentum."""
+    """Task for every tool: train these seeds of a tanh network with one logit, by SGD with momentum."""
 
     experiment: vg.Experiment
     seeds: int
     study_seed: int
     initial: Params
-    """The library's initial weights, with a leading seed axis."""
+    """Initial weights of the library, with a leading seed axis."""
 
     @property
     def data(self) -> tuple[np.ndarray, np.ndarray]:
@@ -33,18 +33,18 @@ class Task(NamedTuple):
         return dataset.train_x.astype(np.float32), dataset.train_y.astype(np.float32)
 
     def of_seed(self, seed: int) -> list[np.ndarray]:
-        """One seed's kernels and biases in turn, input side first."""
+        """Return one seed's kernels and biases in turn, input side first."""
         return [leaf[seed] for layer in self.initial for leaf in layer]
 
     def permutations(self, seed: int) -> Any:
-        """An order of rows for each epoch."""
+        """Yield an order of the rows for each epoch."""
         generator = np.random.default_rng((self.study_seed, seed))
         for _ in range(self.experiment.training.epochs):
             yield generator.permutation(len(self.data[0]))
 
 
 def make_task(experiment: vg.Experiment, seeds: int, study_seed: int) -> Task:
-    """The seeds of a study, with the weights that the library starts them from."""
+    """Draw the seeds of a study, with the weights that the library starts them from."""
     dataset = vg.load_data(experiment.data)
     params = jax.vmap(partial(initial_params, experiment, dataset=dataset))(run_keys(study_seed, jnp.arange(seeds)))
     return Task(experiment, seeds, study_seed, jax.tree.map(np.asarray, params))
@@ -56,7 +56,7 @@ def _stacked(weights: list[list[np.ndarray]]) -> Params:
 
 
 def keras_fit(task: Task) -> Params:
-    """Keras 3 on its JAX backend: one compiled model, its weights set for every seed."""
+    """Train with Keras 3 on its JAX backend: one compiled model, whose weights are set for every seed."""
     model = _keras_model(task.experiment)
     x, y = task.data
     weights = []
@@ -87,7 +87,7 @@ def _keras_model(experiment: vg.Experiment) -> Any:
 
 
 def torch_loop(task: Task) -> Params:
-    """PyTorch: a Python loop over batches."""
+    """Train with PyTorch: a Python loop over batches."""
     import torch
 
     mlp, size = task.experiment.mlp, task.experiment.training.batch_size
@@ -117,7 +117,7 @@ def torch_loop(task: Task) -> Params:
 
 
 def torch_vmap(task: Task) -> Params:
-    """`torch.func`: all seeds at once, a Python loop over batches."""
+    """Train with `torch.func`: all seeds at once, in a Python loop over batches."""
     import torch
 
     size, settings = task.experiment.training.batch_size, task.experiment.optimizer
@@ -144,7 +144,7 @@ def torch_vmap(task: Task) -> Params:
 
 
 def scikit_learn(task: Task) -> Params:
-    """`MLPClassifier`, one `partial_fit` an epoch."""
+    """Train with `MLPClassifier`, one `partial_fit` an epoch."""
     from sklearn.neural_network import MLPClassifier
 
     x, y = task.data
@@ -163,10 +163,10 @@ def scikit_learn(task: Task) -> Params:
             random_state=seed,
         )
         size = task.experiment.training.batch_size
-        model.partial_fit(x[:size], y[:size], classes=[0, 1])  # Makes its weights, which are then set.
+        model.partial_fit(x[:size], y[:size], classes=[0, 1])  # Creates the weights, which are then replaced.
         leaves = task.of_seed(seed)
         model.coefs_, model.intercepts_ = ([np.array(leaf) for leaf in part] for part in (leaves[::2], leaves[1::2]))
-        del model._optimizer  # Its momentum is of the weights that were replaced.
+        del model._optimizer  # Drops the momentum of the replaced weights.
         for _ in range(task.experiment.training.epochs):
             model.partial_fit(x, y)
         weights.append([leaf for pair in zip(model.coefs_, model.intercepts_, strict=True) for leaf in pair])
@@ -174,7 +174,7 @@ def scikit_learn(task: Task) -> Params:
 
 
 def flax_loop(task: Task) -> Params:
-    """flax and optax: a Python loop over a jitted step."""
+    """Train with flax and optax: a Python loop over a jitted step."""
     optimizer, step = _flax_step(task.experiment)
     x, y = (jnp.asarray(array) for array in task.data)
     size = task.experiment.training.batch_size
@@ -224,17 +224,17 @@ def _flax_step(experiment: vg.Experiment) -> Any:
 
 
 def jax_by_hand(task: Task) -> Params:
-    """JAX alone, as its users write it: `jit(vmap(scan))` with `jax.random.permutation` and optax."""
+    """Train with JAX alone, as its users write it: `jit(vmap(scan))`, `jax.random.permutation` and optax."""
     return recorded_by_hand(task, complete=False)[0]
 
 
 def recorded_by_hand(task: Task, *, complete: bool) -> tuple[Params, list[np.ndarray]]:
-    """The same, and what it recorded after every epoch, seeds first.
+    """Train as `jax_by_hand` does; return the parameters, and the records of every epoch with a leading seed axis.
 
     Args:
-        task: what to train.
-        complete: record what the complete study does: training accuracy and loss, test loss and accuracy, each layer's
-            gradient and update ratio; else the training accuracy alone.
+        task: the seeds to train.
+        complete: True records all numbers of the complete study: training accuracy and loss, test loss and accuracy,
+            each layer's gradient and update ratio. False records the training accuracy alone.
     """
     params = tuple(tuple(map(jnp.asarray, layer)) for layer in task.initial)
     keys = jax.random.split(jax.random.key(task.study_seed + 1), task.seeds)
@@ -252,7 +252,7 @@ def _jax_program(experiment: vg.Experiment, complete: bool) -> Callable[..., Any
     )
     optimizer = optax.sgd(experiment.optimizer.learning_rate, experiment.optimizer.momentum)
     rows = len(train[0])
-    whole = rows - rows % size
+    scanned = rows - rows % size
 
     def logits(params, x):
         for kernel, bias in params[:-1]:
@@ -277,9 +277,9 @@ def _jax_program(experiment: vg.Experiment, complete: bool) -> Callable[..., Any
     def epoch(state, key):
         order = jax.random.permutation(key, rows)
         x, y = train[0][order], train[1][order]
-        state, _ = jax.lax.scan(step, state, (x[:whole].reshape(-1, size, x.shape[1]), y[:whole].reshape(-1, size)))
-        if rows > whole:
-            state, _ = step(state, (x[whole:], y[whole:]))
+        state, _ = jax.lax.scan(step, state, (x[:scanned].reshape(-1, size, x.shape[1]), y[:scanned].reshape(-1, size)))
+        if rows > scanned:
+            state, _ = step(state, (x[scanned:], y[scanned:]))
         params, _, updates = state
         record = [accuracy(params, *train)]
         if complete:
@@ -304,9 +304,9 @@ PEERS: dict[str, tuple[str, Callable[[Task], Params]]] = {
     "scikit-learn MLPClassifier": ("sklearn", scikit_learn),
     "flax + optax loop": ("flax", flax_loop),
 }
-"""What is shown, the package it needs, and the function."""
+"""Tools by displayed name: the package that each needs, and its function."""
 
 
 def available() -> dict[str, Callable[[Task], Params]]:
-    """The peers whose packages are installed."""
+    """Return the tools whose packages are installed."""
     return {name: train for name, (package, train) in PEERS.items() if importlib.util.find_spec(package)}

@@ -1,4 +1,4 @@
-"""The tables and figures of `benchmarks/README.md`, made from the results: `python -m benchmarks.tables`."""
+"""Make the tables and figures of `benchmarks/README.md` from the results: `python -m benchmarks.tables`."""
 
 import json
 import re
@@ -16,22 +16,22 @@ Row = Sequence[str]
 
 
 def latest(folder: Path = FOLDER / "results") -> list[dict[str, Any]]:
-    """The newest results of each question and machine, of the largest size there is."""
+    """Return the newest results of each question and machine, at the largest size that was run."""
     order = ("smallest", "short", "full")
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
         results = json.loads(path.read_text())
         machine = results["machine_info"]
         for entry in results["benchmarks"]:
             question = _question(entry)
             key = (machine["device"] + machine["cpu"], question)
-            held = found.get(key)
+            group = newest.get(key)
             rank = (order.index(results["size"]), results["datetime"])
-            if held is None or rank >= held["rank"]:
-                if held is None or rank != held["rank"]:
-                    found[key] = held = {**results, "rank": rank, "question": question, "entries": []}
-                held["entries"].append(entry["extra_info"])
-    return sorted(found.values(), key=lambda results: (results["machine_info"]["cpu"], results["question"]))
+            if group is None or rank >= group["rank"]:
+                if group is None or rank != group["rank"]:
+                    newest[key] = group = {**results, "rank": rank, "question": question, "entries": []}
+                group["entries"].append(entry["extra_info"])
+    return sorted(newest.values(), key=lambda results: (results["machine_info"]["cpu"], results["question"]))
 
 
 def _question(entry: Entry) -> str:
@@ -40,7 +40,7 @@ def _question(entry: Entry) -> str:
 
 
 def as_markdown(folder: Path = FOLDER / "results") -> str:
-    """All tables, a heading for each machine and question."""
+    """Return all tables, with a heading for each machine and question."""
     return "\n".join(_lines(latest(folder)))
 
 
@@ -85,28 +85,28 @@ def _train_step(entry: Entry) -> Iterator[Row]:
 def _seeds(entry: Entry) -> Iterator[Row]:
     for engine in ("plain", "lanes"):
         if engine in entry:
-            found = entry[engine]
+            result = entry[engine]
             yield (
                 entry["case"],
                 str(entry["epochs"]),
                 engine,
-                f"{found['seeds_per_second']:.1f}",
-                f"{found['compile_seconds']:.1f}" if found["compile_seconds"] > 1 else "as above",
-                f"{found['times_plain']:.1f}" if found["times_plain"] else "",
-                f"{found['gflops']:.1f}",
-                f"{found['share_of_peak']:.0%}" if "share_of_peak" in found else "",
+                f"{result['seeds_per_second']:.1f}",
+                f"{result['compile_seconds']:.1f}" if result["compile_seconds"] > 1 else "as above",
+                f"{result['times_plain']:.1f}" if result["times_plain"] else "",
+                f"{result['gflops']:.1f}",
+                f"{result['share_of_peak']:.0%}" if "share_of_peak" in result else "",
             )
 
 
 def _peers(entry: Entry) -> Iterator[Row]:
-    for name, found in sorted(entry["peers"].items(), key=lambda item: item[1]["run_milliseconds"]):
-        low, high = found["share_interval"]
+    for name, result in sorted(entry["peers"].items(), key=lambda item: item[1]["run_milliseconds"]):
+        low, high = result["share_interval"]
         yield (
             name,
-            f"{found['run_milliseconds'] * 500 / entry['epochs']:,.0f}",
-            f"{found['times_ours']:.1f}",
-            f"{found['share_converged']:.0%} [{low:.0%}, {high:.0%}]",
-            str(found["n"]),
+            f"{result['run_milliseconds'] * 500 / entry['epochs']:,.0f}",
+            f"{result['times_ours']:.1f}",
+            f"{result['share_converged']:.0%} [{low:.0%}, {high:.0%}]",
+            str(result["n"]),
         )
 
 
@@ -135,7 +135,7 @@ def _floor(entry: Entry) -> Iterator[Row]:
         ),
     }
     for title, (name, remark) in rows.items():
-        if name not in milliseconds:  # Results of before there was such a row.
+        if name not in milliseconds:  # Older results lack this row.
             continue
         yield title, f"{milliseconds[name]:.1f}", remark
 
@@ -174,23 +174,23 @@ TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
     "floor": (
         "The floor",
         "Milliseconds for a run of 500 epochs on all cores.",
-        ("what", "ms/run", ""),
+        ("program", "ms/run", "remark"),
         _floor,
     ),
     "scaling": (
         "Scaling",
-        "Efficiency is the speed-up over one, divided by how many.",
-        ("of", "engine", "how many", "seeds/s", "efficiency"),
+        "Efficiency is the speed-up over a single worker, divided by the number of workers.",
+        ("workers", "engine", "number", "seeds/s", "efficiency"),
         _scaling,
     ),
     "recorder": (
         "The recorder's cost",
-        "What a step takes longer with `vgrad_jax.record` in its optimiser.",
+        "Additional time of a step with `vgrad_jax.record` in its optimiser.",
         ("network", "recording", "step, ms", "longer by"),
         _recorder,
     ),
 }
-"""Question to the table's title, a note, its header and what makes rows of an entry."""
+"""Title, note, header, and function from an entry to rows, by question."""
 
 
 def _has_figure(results: dict[str, Any]) -> bool:
@@ -202,14 +202,14 @@ def _figure_name(results: dict[str, Any]) -> str:
 
 
 def _measured_on(results: dict[str, Any]) -> str:
-    """The GPU, or the processor."""
+    """Return the name of the GPU, or of the processor with its cores."""
     machine = results["machine_info"]
     platform, _, device = machine["device"].partition(": ")
     return f"{machine['cpu']}, {machine['cores']} cores" if platform == "cpu" else device
 
 
 def draw(folder: Path = FOLDER / "figures", results: Path = FOLDER / "results") -> list[Path]:
-    """Write the figures that the README shows; returns their paths."""
+    """Write the figures that the README shows; return their paths."""
     folder.mkdir(exist_ok=True)
     drawn = []
     for group in latest(results):
@@ -220,7 +220,7 @@ def draw(folder: Path = FOLDER / "figures", results: Path = FOLDER / "results") 
 
 
 def write(path: Path = FOLDER / "README.md") -> None:
-    """Put the tables into the README, in place of the ones there, and draw its figures."""
+    """Replace the tables in the README, and draw its figures."""
     text = path.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""The same work for everybody: how much arithmetic a case is, and whether two ways of doing it came to the same end."""
+"""Measure work: the arithmetic of a case, and whether two programs reach the same outcome."""
 
 import itertools
 import math
@@ -16,11 +16,12 @@ from vgrad_jax.training.records import evaluate
 
 
 def multiply_adds(case: Case, *, every: int) -> int:
-    """Multiply-adds of one run's matrix products: forward once, backward twice, for every row.
+    """Count the multiply-adds of one run's matrix products: one pass forwards and two backwards for every row.
 
     Args:
-        case: the network, and for how long it is trained.
-        every: epochs between records; a record is a full gradient of the training rows and a look at the test rows.
+        case: the network, and its number of epochs.
+        every: epochs between records; a record is a full gradient of the training rows and a forward pass of the
+            test rows.
     """
     experiment = case.experiment()
     dataset = vg.load_data(experiment.data)
@@ -33,7 +34,7 @@ def multiply_adds(case: Case, *, every: int) -> int:
 
 
 def achieved(case: Case, seconds: float, *, every: int) -> dict[str, float]:
-    """Arithmetic of matrix products per second, beside what a processor's cores can do at best."""
+    """Return the arithmetic of matrix products per second, with the peak of a processor's cores if it is known."""
     gflops = 2 * case.seeds * multiply_adds(case, every=every) / seconds / 1e9
     if jax.default_backend() != "cpu" or floor.compiler() is None:
         return {"gflops": gflops}
@@ -42,21 +43,24 @@ def achieved(case: Case, seconds: float, *, every: int) -> dict[str, float]:
 
 
 def accuracies(params: Any, experiment: vg.Experiment) -> np.ndarray:
-    """Each seed's accuracy on all training rows; `params` has a leading seed axis."""
+    """Compute each seed's accuracy on all training rows; `params` has a leading seed axis."""
     dataset = vg.load_data(experiment.data)
     x, y = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
 
-    def one(params: Any) -> jax.Array:
+    def accuracy(params: Any) -> jax.Array:
         return evaluate(params, x, y, experiment.mlp, experiment.training.loss)[1]
 
-    return np.asarray(jax.jit(jax.vmap(one))(params))
+    return np.asarray(jax.jit(jax.vmap(accuracy))(params))
 
 
 def assert_same_work(ours: Sequence[float], theirs: Sequence[float], threshold: float) -> dict[str, Any]:
-    """The share of runs at or above the threshold, and the mean accuracy, agree within their 99 % intervals.
+    """Assert that two samples of final accuracies agree.
+
+    The shares of runs at or above the threshold must agree within their 99 % intervals. The means must agree within
+    four standard errors plus 0.02.
 
     Returns:
-        Their share with Wilson's 95 % interval, for the results.
+        The second sample's share with Wilson's 95 % interval, its mean and its size.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     (low, high), (their_low, their_high) = (_wilson(values >= threshold, 0.99) for values in (ours, theirs))

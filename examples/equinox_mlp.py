@@ -1,4 +1,4 @@
-"""equinox: the check takes the module as it is; the recorder sits around the optimiser."""
+"""equinox: the check takes the module itself; the recorder is around the optimiser."""
 
 import equinox as eqx
 import jax

@@ -1,4 +1,4 @@
-"""flax linen with `TrainState`: the recorder around the optimiser, the verdict, the picture."""
+"""flax linen with `TrainState`: the recorder around the optimiser, the verdict, and the figure."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""flax nnx: the recorder around the optimiser, the verdict, the picture."""
+"""flax nnx: the recorder around the optimiser, the verdict, and the figure."""
 
 import jax
 import jax.numpy as jnp

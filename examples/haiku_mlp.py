@@ -1,4 +1,4 @@
-"""haiku: the recorder around the optimiser, the verdict, the picture."""
+"""haiku: the recorder around the optimiser, the verdict, and the figure."""
 
 import haiku as hk
 import jax

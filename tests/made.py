@@ -6,9 +6,10 @@ import numpy as np
 import xarray
 
 from vgrad_jax import presets
-from vgrad_jax.data import load_data
-from vgrad_jax.sweeps import study as studies
-from vgrad_jax.sweeps.results import VARIABLES, coordinates
+from vgrad_jax.results.description import describe
+from vgrad_jax.results.schema import VARIABLES, coordinates
+from vgrad_jax.results.versions import versions
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 
 EPOCHS = 200
 
@@ -26,8 +27,8 @@ def made_results(times, *, arms=None, epochs=EPOCHS, diverged=(), seed=0):
     article = presets.article(epochs=epochs)
     arms = {name: (arms or article)[name] for name in times}
     num_seeds = max(map(len, times.values()))
-    widths = {name: (2, *arm.mlp.hidden, 1) for name, arm in arms.items()}
-    labels = coordinates(arms, num_seeds, widths)
+    swept = {name: ExperimentArm(arm) for name, arm in arms.items()}
+    labels = coordinates({name: arm.layout for name, arm in swept.items()}, num_seeds)
     rng = np.random.default_rng(seed)
     sizes = {dim: len(values) for dim, values in labels.values()}
     data = {}
@@ -57,9 +58,13 @@ def made_results(times, *, arms=None, epochs=EPOCHS, diverged=(), seed=0):
         for kind in ("parameters", "gradients"):
             if kind in data:
                 data[kind][1][row, :n] = rng.normal(0, 1, data[kind][1][row, :n].shape)
-    study = studies.describe(arms, {name: load_data(arm.data) for name, arm in arms.items()}, 0, stored=True)
+    study = describe(
+        {name: arm.describe() for name, arm in swept.items()},
+        {name: arm.fingerprint() for name, arm in swept.items()},
+        seed=0,
+    )
     return xarray.Dataset(
         data,
         coords=labels,
-        attrs={"study": json.dumps(study), "versions": json.dumps(studies.versions()), "engines": "{}", "chunk": 1},
+        attrs={"study": json.dumps(study), "versions": json.dumps(versions()), "engines": "{}", "chunk": 1},
     )

@@ -52,7 +52,7 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\nx,0\n", "table of numbers"),
+        ("a,b\nx,0\n", "not a number"),
         ("1,0\n2,1\n3,7\n", "classes 0, 1"),
         ("1,0\nnan,1\n", "not finite"),
         ("", "table of numbers"),

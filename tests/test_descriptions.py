@@ -1,6 +1,11 @@
 """Every valid description round-trips; every invalid one is refused with what was expected and what came."""
 
 import dataclasses
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import jax
 import pytest
@@ -122,7 +127,10 @@ INVALID = {
     "the widths": (st.builds(lambda w: {"hidden": w}, neither | st.text()), "must be a tuple of widths"),
     "a name": (st.builds(lambda n: {"activation": n}, not_a_name), "unknown activation"),
     "an activation": (st.builds(lambda n: {"activation": n}, neither), "must be a name, such as 'tanh'"),
-    "activations": (st.builds(lambda n: {"activation": n}, wrong_number), "needs one for each hidden layer: 5 layers"),
+    "activations": (
+        st.builds(lambda n: {"activation": n}, wrong_number),
+        "needs an activation for each",
+    ),
     "a kernel": (st.builds(lambda n: {"kernel_init": n}, not_a_name), "unknown kernel_init"),
     "an initialiser": (st.builds(lambda n: {"kernel_init": n}, neither), "must be a name, such as 'he_uniform'"),
     "a bias": (st.builds(lambda n: {"bias_init": n}, st.sampled_from(["he_uniform", "orthogonal"])), "Valid: constant"),
@@ -190,8 +198,76 @@ def test_json_that_is_no_description_is_refused():
         vg.MLP.from_json("{")
     with pytest.raises(vg.InputError, match="did you mean 'hidden'"):
         vg.MLP.from_json('{"hiden": [5]}')
-    with pytest.raises(vg.InputError, match="no function 'os_not_loaded:system'"):
-        vg.MLP.from_json('{"activation": {"function": "os_not_loaded:system"}}')
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sys:exit",
+        "os:system",
+        "builtins:exec",
+        "jax:jit",
+        "jax._src.core:sys.exit",
+        "jax.nn:jnp.sin",
+        "jax._src.config:os.system",
+        "jax.nn:__loader__",
+        "jax.numpy:linalg.norm",
+        "os_not_loaded:system",
+        "numpy:tanh",
+        "tests.made:made_results",
+        "",
+        ":",
+        3,
+        ["sys:exit"],
+        None,
+    ],
+)
+@pytest.mark.parametrize("field", ["activation", "kernel_init"])
+def test_a_file_names_no_function_but_those_of_jax(path, field):
+    with pytest.raises(vg.InputError, match=r"names the function .* not one of JAX's and was not handed over"):
+        vg.MLP.from_json(json.dumps({field: {"function": path}}))
+
+
+def test_reading_a_file_runs_nothing(monkeypatch):
+    called = []
+    monkeypatch.setattr(sys, "exit", lambda *arguments: called.append(arguments))
+    with pytest.raises(vg.InputError):
+        vg.Experiment.from_json('{"mlp": {"activation": {"function": "sys:exit"}}}')
+    assert not called
+
+
+@pytest.mark.parametrize("function", [jax.nn.relu, jax.nn.standardize, jax.numpy.sin, jax.scipy.special.erf])
+def test_functions_of_jax_are_written_down_and_read_back(function):
+    mlp = vg.MLP(activation=function)
+    assert vg.MLP.from_json(mlp.to_json()) == mlp
+
+
+def own_activation(x):
+    return x * x
+
+
+def test_the_callers_function_is_read_back_where_it_was_handed_over():
+    """In a process of its own, since a function that was handed over once stays so."""
+    script = """
+        import json, vgrad_jax as vg, tests.test_descriptions as module
+        text = json.dumps({"activation": {"function": "tests.test_descriptions:own_activation"}})
+        try:
+            vg.MLP.from_json(text)
+        except vg.InputError as error:
+            print(error)
+        assert vg.MLP.from_json(text, functions=[module.own_activation]).activation is module.own_activation
+        assert vg.MLP.from_json(text).activation is module.own_activation
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "was not handed over" in done.stdout
+    mlp = vg.MLP(activation=own_activation)
+    assert vg.MLP.from_json(mlp.to_json()) == mlp
 
 
 def test_a_function_without_a_name_works_but_is_not_written_down():

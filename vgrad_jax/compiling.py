@@ -1,11 +1,18 @@
-"""How programs are compiled that are not worth compiling well."""
+"""Compiled programs: how they are compiled quickly, and how many of them are kept.
 
-from collections.abc import Callable
-from typing import Any
+key ──► `ProgramCache` ──► program     one thread compiles a key, the others wait for it;
+             │                         the programs that were used least recently are dropped
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 import jax
 
-__all__ = ["compiled_quickly"]
+__all__ = ["ProgramCache", "clear_programs", "compiled_quickly"]
 
 OPTIONS: dict[str, bool | int] = {
     "xla_backend_optimization_level": 0,
@@ -13,11 +20,13 @@ OPTIONS: dict[str, bool | int] = {
     "xla_cpu_use_fusion_emitters": False,
 }
 NO_SUCH_OPTION = "No such compile option"
-"""What XLA says of an option that another version of it knows."""
+"""Words of XLA's error for an option of another version."""
+
+Program = TypeVar("Program")
 
 
 def compiled_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`jax.jit(function)` for a program that runs for a fraction of a second, and whose optimisation would take ten.
+    """Return `jax.jit(function)` without optimisation: for a program that runs for a fraction of a second.
 
     With a version of XLA that does not know the options, it is `jax.jit` without them.
 
@@ -35,3 +44,75 @@ def compiled_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
             return usual(*arguments)
 
     return call
+
+
+class ProgramCache(Generic[Program]):
+    """A bounded cache of compiled programs that threads share.
+
+    Args:
+        most: programs that are kept when nobody has reserved room for more.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._reserved = 0
+        self._lock = Lock()
+        self._entries: OrderedDict[Hashable, _Entry[Program]] = OrderedDict()
+        _caches.append(self)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable, compile_program: Callable[[], Program]) -> Program:
+        """Return the program of a key; the first thread that asks compiles it, and the others wait.
+
+        Args:
+            key: equal for two calls that need the same program.
+            compile_program: makes the program. An error that it raises is not kept: the next caller tries again.
+        """
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+            self._entries.move_to_end(key)
+            self._drop_oldest()
+        with entry.lock:
+            if not entry.programs:
+                entry.programs.append(compile_program())
+        return entry.programs[0]
+
+    @contextmanager
+    def room_for(self, programs: int) -> Iterator[None]:
+        """Keep at least this many programs within the context: one sweep's programs do not push each other out."""
+        with self._lock:
+            self._reserved += programs
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved -= programs
+                self._drop_oldest()
+
+    def clear(self) -> None:
+        """Drop every program."""
+        with self._lock:
+            self._entries.clear()
+
+    def _drop_oldest(self) -> None:
+        while len(self._entries) > max(self.most, self._reserved):
+            self._entries.popitem(last=False)
+
+
+class _Entry(Generic[Program]):
+    """A program, once it is compiled, and the lock under which it is."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.programs: list[Program] = []
+
+
+_caches: list[ProgramCache[Any]] = []
+
+
+def clear_programs() -> None:
+    """Drop the compiled programs that the package keeps in memory; the next call compiles its program again."""
+    for cache in _caches:
+        cache.clear()

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from vgrad_jax.data_files import read_table
 from vgrad_jax.descriptions import MAX_SEED, Description, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 
-__all__ = ["Data", "Dataset", "data_fingerprint", "load_data", "noise_free"]
+__all__ = ["Data", "Dataset", "data_fingerprint", "fingerprint_of", "load_data", "noise_free"]
 
 
 class Dataset(NamedTuple):
@@ -41,8 +42,10 @@ class Data(Description):
         noise: standard deviation of the Gaussian noise of made data; None is 0.1.
         random_state: seed of the noise and of the shuffle.
         train_samples: number of training rows; None is half.
-        path: for "file": a CSV whose last column is the class (0, 1, ...; one header line is allowed), or an NPZ with
+        path: for "file": a CSV whose last column is the class (0, 1, ...; names in row 1 are allowed), or an NPZ with
             arrays `x` (rows, features) and `y` (rows,).
+        header: for a CSV: whether row 1 holds names; None decides by its cells, and refuses a row of which neither
+            is sure.
 
     Raises:
         InputError: an unknown source, an impossible size, or a field that the source does not take.
@@ -54,6 +57,7 @@ class Data(Description):
     random_state: int = 1
     train_samples: int | None = None
     path: str | None = None
+    header: bool | None = None
 
     def __post_init__(self) -> None:
         if self.source not in _SOURCES:
@@ -73,6 +77,8 @@ class Data(Description):
             raise InputError(f"path goes with the source 'file'; got source {self.source!r} and path {self.path!r}")
         if self.path is not None:
             object.__setattr__(self, "path", str(self.path))
+        if self.header is not None and not (self.source == "file" and isinstance(self.header, bool)):
+            raise InputError(f"header is None, True or False, and goes with the source 'file'; got {self.header!r}")
         if self.train_samples is not None:
             object.__setattr__(self, "train_samples", whole_number("train_samples", self.train_samples, minimum=1))
             if self.samples is not None and self.train_samples >= self.samples:
@@ -81,6 +87,13 @@ class Data(Description):
                 )
         elif self.samples is not None:
             object.__setattr__(self, "train_samples", self.samples // 2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `Description`; `header` stands there only where it was given, so that older stores stay equal."""
+        values = super().to_dict()
+        if self.header is None:
+            del values["header"]
+        return values
 
 
 def load_data(data: Data) -> Dataset:
@@ -92,12 +105,22 @@ def load_data(data: Data) -> Dataset:
     >>> load_data(Data()).train_x.shape
     (500, 2)
     """
-    if data.path is not None and not Path(data.path).is_file():
-        raise InputError(f"no file {data.path!r}; give the path of a CSV or NPZ file")
+    return _load(data, _stamp(data))
+
+
+def fingerprint_of(data: Data) -> str:
+    """Return `data_fingerprint` of the arrays that `load_data` returns at this moment."""
+    return _fingerprint(data, _stamp(data))
+
+
+def _stamp(data: Data) -> tuple[int, ...]:
+    """Return numbers that change when a file is written again."""
     if data.path is None:
-        return _load(data, ())
+        return ()
+    if not Path(data.path).is_file():
+        raise InputError(f"no file {data.path!r}; give the path of a CSV or NPZ file")
     status = Path(data.path).stat()
-    return _load(data, (status.st_mtime_ns, status.st_size))
+    return (status.st_mtime_ns, status.st_size)
 
 
 def data_fingerprint(dataset: Dataset) -> str:
@@ -121,11 +144,18 @@ def noise_free(data: Data) -> tuple[Float[np.ndarray, "rows 2"], Int[np.ndarray,
     return _SOURCES[data.source](dataclasses.replace(data, noise=0.0))
 
 
+@lru_cache(maxsize=64)
+def _fingerprint(data: Data, stamp: tuple[int, ...]) -> str:
+    return data_fingerprint(_load(data, stamp))
+
+
 @lru_cache(maxsize=16)
 def _load(data: Data, stamp: tuple[int, ...]) -> Dataset:
     del stamp  # A file that has changed is read again.
     x, y = _SOURCES[data.source](data)
     if data.source not in _MADE:
+        if data.samples is not None and data.samples > len(x):
+            raise InputError(f"samples is {data.samples}, but {data.path or data.source!r} has {len(x)} rows only")
         order = np.random.default_rng(data.random_state).permutation(len(x))[: data.samples]
         x, y = x[order], y[order]
     low, high = x.min(axis=0), x.max(axis=0)
@@ -160,41 +190,7 @@ def _digits(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _file(data: Data) -> tuple[np.ndarray, np.ndarray]:
-    path = Path(str(data.path))
-    try:
-        x, y = _read_npz(path) if path.suffix == ".npz" else _read_csv(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{str(path)!r} cannot be read as a table of numbers with the class in the last column "
-            f"(CSV), or as arrays 'x' and 'y' (NPZ): {error}"
-        ) from None
-    if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
-        raise InputError(f"{str(path)!r} needs x (rows, features) and y (rows,); got {x.shape} and {y.shape}")
-    if not np.isfinite(x).all():
-        raise InputError(f"{str(path)!r} has features that are missing or not finite; fill them in or drop their rows")
-    classes = np.unique(y)
-    if not np.array_equal(classes, np.arange(len(classes))):
-        raise InputError(f"{str(path)!r} needs classes 0, 1, ... without gaps; got {classes[:5].tolist()} ...")
-    return x, y
-
-
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return np.asarray(arrays["x"], np.float64), np.asarray(arrays["y"], np.float64)
-
-
-def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    lines = [line for line in path.read_text().splitlines() if line.strip()]
-    try:
-        [float(cell) for cell in lines[0].split(",")]
-    except ValueError:
-        del lines[0]
-    except IndexError:
-        pass
-    if not lines:
-        raise ValueError("it has no rows")
-    table = np.loadtxt(lines, delimiter=",", ndmin=2)
-    return table[:, :-1], table[:, -1]
+    return read_table(Path(str(data.path)), data.header)
 
 
 _SOURCES: dict[str, Callable[[Data], tuple[np.ndarray, np.ndarray]]] = {

@@ -1,24 +1,41 @@
 """Frozen descriptions of what to do: checked when made, and to JSON and back.
 
-A description is a frozen dataclass whose fields are numbers, strings, tuples of those, other
-descriptions, or functions that can be imported by name.
+A description is a frozen dataclass whose fields are numbers, strings, tuples, other descriptions, or functions.
+
+    function in this process --to_dict--> {"function": "module:name"} --from_dict--> function of JAX, or handed over
+
+A file is data: it never imports a module and never names an arbitrary callable. A function is read back where it is
+one of JAX's public functions, or where the caller has handed it over in this process.
 """
 
 import dataclasses
+import importlib
 import json
 import math
 import numbers
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from vgrad_jax.errors import InputError, unknown_name
 
-__all__ = ["MAX_SEED", "Description", "NamedFunction", "canonical_call", "number", "parse_call", "whole_number"]
+__all__ = [
+    "MAX_SEED",
+    "Description",
+    "NamedFunction",
+    "canonical_call",
+    "hand_over",
+    "number",
+    "parse_call",
+    "whole_number",
+]
 
 NamedFunction = str | Callable[..., Any]
 """A name from a table, with numbers in brackets where it takes any, or a function."""
 
+
+PUBLIC_MODULES = ("jax.nn", "jax.numpy", "jax.lax", "jax.scipy.special", "jax.nn.initializers")
+"""Modules of JAX whose functions a description may name."""
 
 MAX_SEED = 2**32 - 1
 """The largest seed and the largest number of a run: what a PRNG key is made from."""
@@ -113,12 +130,18 @@ class Description:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
-    def from_dict(cls: type[Kind], values: Any) -> Kind:
-        """The description that `to_dict` wrote.
+    def from_dict(cls: type[Kind], values: Any, *, functions: Iterable[Callable[..., Any]] = ()) -> Kind:
+        """Return the description that `to_dict` wrote.
+
+        Args:
+            values: field name to plain value.
+            functions: the caller's own functions that the values may name, as `hand_over` takes them.
 
         Raises:
-            InputError: an unknown field, or a value that the description refuses.
+            InputError: an unknown field, a function that was not handed over, or a value that the description refuses.
         """
+        for function in functions:
+            hand_over(function)
         if not isinstance(values, dict):
             raise InputError(f"a {cls.__name__} is read from a mapping of fields to values; got {values!r}")
         known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -134,13 +157,28 @@ class Description:
         )
 
     @classmethod
-    def from_json(cls: type[Kind], text: str) -> Kind:
-        """The description in `text`, as `to_json` wrote it."""
+    def from_json(cls: type[Kind], text: str, *, functions: Iterable[Callable[..., Any]] = ()) -> Kind:
+        """Return the description in `text`, as `to_json` wrote it; `functions` as in `from_dict`."""
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise InputError(f"not JSON, so not a {cls.__name__}: {error}") from None
-        return cls.from_dict(values)
+        return cls.from_dict(values, functions=functions)
+
+
+def hand_over(function: Callable[..., Any]) -> None:
+    """Let descriptions that name a function of the caller's be read back in this process.
+
+    A description that is made with a function hands it over by itself. A function without a name at the top of a
+    module, such as a lambda, cannot be named by a file and is left out.
+    """
+    path = _path(function)
+    if path is not None and _public_name(function) is None:
+        _handed_over[path] = function
+
+
+_handed_over: dict[str, Callable[..., Any]] = {}
+"""Path, "module:name", to the caller's function; as many entries as the caller has named functions."""
 
 
 def _to_plain(name: str, value: Any) -> Any:
@@ -149,7 +187,7 @@ def _to_plain(name: str, value: Any) -> Any:
     if isinstance(value, tuple):
         return [_to_plain(name, item) for item in value]
     if callable(value):
-        return {"function": _import_name(name, value)}
+        return {"function": _name_of(name, value)}
     return value
 
 
@@ -157,17 +195,13 @@ def _from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_from_plain(item) for item in value)
     if isinstance(value, dict) and set(value) == {"function"}:
-        return _imported(value["function"])
+        return _function(value["function"])
     return value
 
 
-def _import_name(field: str, function: Callable[..., Any]) -> str:
-    path = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
-    try:
-        found = _imported(path)
-    except InputError:
-        found = None
-    if found is not function:
+def _name_of(field: str, function: Callable[..., Any]) -> str:
+    path = _path(function)
+    if path is None:
         raise InputError(
             f"{field} is {function!r}, which cannot be found again by a name, so it cannot be written down; "
             "define it with a name at the top of a module, or use one of the names the project knows"
@@ -175,12 +209,47 @@ def _import_name(field: str, function: Callable[..., Any]) -> str:
     return path
 
 
-def _imported(path: str) -> Any:
-    # Only modules that are loaded already: reading a description must not run code.
-    module, _, qualified_name = str(path).partition(":")
-    found: Any = sys.modules.get(module)
-    for part in qualified_name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise InputError(f"no function {path!r} in the modules that are loaded; import {module!r} first")
-    return found
+def _path(function: Callable[..., Any]) -> str | None:
+    """Return "module:name" where the module holds the function under this name, and None elsewhere."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str):
+        return None
+    value: Any = sys.modules.get(module)
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    return f"{module}:{name}" if value is function else None
+
+
+def _public_name(function: Callable[..., Any]) -> str | None:
+    """Return the path of a function that JAX makes public."""
+    path = _path(function)
+    return path if path is not None and _of_jax(path) is function else None
+
+
+def _function(path: Any) -> Callable[..., Any]:
+    """Return the function that a file names.
+
+    Raises:
+        InputError: neither a public function of JAX nor handed over.
+    """
+    function = _of_jax(path) if isinstance(path, str) else None
+    if function is None and isinstance(path, str):
+        function = _handed_over.get(path)
+    if function is None:
+        raise InputError(
+            f"a description names the function {path!r}, which is not one of JAX's and was not handed over; give it "
+            "with functions=[...] where the description is read, or make a description with it first"
+        )
+    return function
+
+
+def _of_jax(path: str) -> Callable[..., Any] | None:
+    """Return JAX's public function of this path; JAX's functions tell the private module that defines them."""
+    module, _, name = path.partition(":")
+    if module.partition(".")[0] != "jax" or name.startswith("_") or "." in name:
+        return None
+    for public in PUBLIC_MODULES:
+        function = getattr(importlib.import_module(public), name, None)
+        if callable(function) and module in (public, getattr(function, "__module__", None)):
+            return function
+    return None

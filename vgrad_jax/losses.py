@@ -1,4 +1,4 @@
-"""Losses by name, for one example, each with what counts as a right answer."""
+"""Losses of one example by name, each with its criterion of a correct answer."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,10 +13,12 @@ __all__ = ["LOSSES", "Loss"]
 
 
 class Loss(NamedTuple):
-    """A loss of one example's logits."""
+    """Loss of one example's logits."""
 
     value: Callable[[jax.Array, jax.Array], jax.Array]
+    """Loss of `(logits, label)`, in nats."""
     correct: Callable[[jax.Array, jax.Array], jax.Array]
+    """True if the prediction of `(logits, label)` is correct."""
     out_features: Callable[[int], int]
     """Number of logits for a number of classes."""
 
@@ -27,32 +29,32 @@ def _binary_value(logits: Float[Array, "1"], label: Int[Array, ""]) -> Float[Arr
 
 @jax.custom_jvp
 def _softplus(x: Float[Array, ""]) -> Float[Array, ""]:
-    """log(1 + exp(x)) with the derivative in closed form: JAX's own takes four exponentials more."""
+    """Compute log(1 + exp(x)), with a derivative in closed form: JAX's own takes four exponentials more."""
     return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 
 @_softplus.defjvp
 def _softplus_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
-    smaller = jnp.exp(-jnp.abs(x))  # Also in the value.
+    smaller = jnp.exp(-jnp.abs(x))  # The value contains the same exponential.
     return _softplus(x), jnp.where(x >= 0, 1, smaller) / (1 + smaller) * tangent
 
 
 def _binary_correct(logits: Float[Array, "1"], label: Int[Array, ""]) -> Bool[Array, ""]:
-    # A NaN compares as "not above zero": without the check a diverged network would score the share of class 0.
+    # A NaN is not above zero: without the check, a diverged network would score the share of class 0.
     return ((logits[0] > 0) == (label > 0)) & ~jnp.isnan(logits[0])
 
 
 def _binary_out_features(classes: int) -> int:
     if classes > 2:
         raise InputError(
-            f"binary_cross_entropy is for two classes, the data has {classes}; use loss='softmax_cross_entropy'"
+            f"binary_cross_entropy is for two classes, and the data has {classes}; use loss='softmax_cross_entropy'"
         )
     return 1
 
 
 def _softmax_value(logits: Float[Array, " classes"], label: Int[Array, ""]) -> Float[Array, ""]:
-    # Not by indexing with the label: the gradient of that is a scatter, one lane after another.
+    # A product, not an index: the gradient of indexing is a scatter, which runs lane after lane.
     return -jnp.sum(jax.nn.one_hot(label, len(logits), dtype=logits.dtype) * jax.nn.log_softmax(logits))
 
 
@@ -64,4 +66,4 @@ LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": Loss(_binary_value, _binary_correct, _binary_out_features),
     "softmax_cross_entropy": Loss(_softmax_value, _softmax_correct, lambda classes: classes),
 }
-"""Computed from logits, in nats."""
+"""Losses by name, computed from logits, in nats."""

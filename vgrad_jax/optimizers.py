@@ -1,4 +1,4 @@
-"""Optimisers by name: a description, and the optax transformation that it stands for."""
+"""Optimisers by name: their descriptions, and the optax transformations that they describe."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ __all__ = ["NUMBERS", "Optimizer", "make_optimizer"]
 
 @dataclass(frozen=True)
 class Optimizer(Description):
-    """An optimiser, described.
+    """Description of an optimiser.
 
     Args:
         name: "sgd", "rmsprop", "adam" or "adamw".
-        learning_rate: positive.
-        momentum: for "sgd" (`m = momentum m + g; w = w - learning_rate m`) and "rmsprop"; in [0, 1).
-        nesterov: Nesterov's momentum.
-        weight_decay: for "adamw".
-        clip_norm: None, or the largest global norm of a gradient, clipped before anything else.
+        learning_rate: learning rate; positive.
+        momentum: momentum in [0, 1), for "rmsprop" and "sgd" (`m = momentum m + g; w = w - learning_rate m`).
+        nesterov: True for Nesterov's momentum.
+        weight_decay: decoupled weight decay, for "adamw".
+        clip_norm: None, or the largest global norm of a gradient, which is clipped before all else.
 
     Raises:
-        InputError: an unknown name, a number out of range, or one that the optimiser does not take.
+        InputError: an unknown name, a number out of range, or a number that the optimiser does not take.
     """
 
     name: str = "sgd"
@@ -46,21 +46,21 @@ class Optimizer(Description):
         if self.clip_norm is not None:
             object.__setattr__(self, "clip_norm", number("clip_norm", self.clip_norm, above=0.0))
         if (self.momentum or self.nesterov) and self.name not in ("sgd", "rmsprop"):
-            raise InputError(f"momentum and nesterov are for sgd and rmsprop; {self.name} has its own")
+            raise InputError(f"momentum and nesterov are for sgd and rmsprop; {self.name} has a momentum of its own")
         if self.weight_decay and self.name != "adamw":
             raise InputError(f"weight_decay is for adamw; got the optimizer {self.name!r}")
 
 
 NUMBERS = ("learning_rate", "momentum", "weight_decay", "clip_norm")
-"""The fields of an `Optimizer` that are numbers."""
+"""Fields of an `Optimizer` that are numbers."""
 
 
 def make_optimizer(optimizer: Optimizer, numbers: Mapping[str, Any] | None = None) -> optax.GradientTransformation:
-    """The optax transformation that an `Optimizer` describes.
+    """Return the optax transformation that an `Optimizer` describes.
 
     Args:
         optimizer: the description.
-        numbers: values, traced ones too, to use for those of its `NUMBERS` that are not zero or None.
+        numbers: values for the `NUMBERS` that are neither zero nor None in the description; they may be traced.
     """
     used = {name: getattr(optimizer, name) or None for name in NUMBERS}
     used.update((name, value) for name, value in (numbers or {}).items() if used.get(name) is not None)

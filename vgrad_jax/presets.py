@@ -1,4 +1,4 @@
-"""Ready-made studies."""
+"""Studies that are ready to run."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,23 +15,23 @@ _UNIFORM = "uniform(0, 1)"
 
 
 def article(*, epochs: int = 500) -> dict[str, Experiment]:
-    """The article's experiment and the arms that take it apart.
+    """Return the article's experiment and the arms that separate its causes.
 
-    The article (Brownlee 2019, "How to Fix the Vanishing Gradients Problem Using the ReLU") trains five hidden
-    layers of five units on two noisy circles and changes activation AND initialisation at once. The crossed arms
-    change one at a time.
+    The article is Brownlee 2019, "How to Fix the Vanishing Gradients Problem Using the ReLU". It trains five hidden
+    layers of five units on two noisy circles, and changes activation AND initialisation at once. The crossed arms
+    change a single factor each.
 
     Args:
-        epochs: passes over the training rows; the article's own is 500. Parameters are kept at the start and after
-            every fiftieth epoch, 50 and 100 among them, where the article prints its first layer's weights.
+        epochs: passes over the training rows; the article takes 500. Parameters are kept at the start and after every
+            fiftieth epoch. The article prints its first layer's weights after epochs 50 and 100.
 
     Returns:
         Arm name to `Experiment`:
 
         - `tanh_uniform`: tanh, every kernel uniform(0, 1): the article's failing network;
-        - `relu_he`: ReLU, he_uniform, output kernel uniform(0, 1): its cure;
+        - `relu_he`: ReLU, he_uniform, output kernel uniform(0, 1): the article's cure;
         - `tanh_he`, `tanh_glorot`, `relu_uniform`, `relu_glorot`: the crossed cells;
-        - `tanh_uniform_two_heads`: the article's listing taken literally, two sigmoid units one after the other.
+        - `tanh_uniform_two_heads`: the article's listing taken literally, with two consecutive sigmoid units.
 
     >>> sorted(article())[:2]
     ['relu_glorot', 'relu_he']
@@ -53,26 +53,29 @@ def article(*, epochs: int = 500) -> dict[str, Experiment]:
 
 
 DEPTHS = (2, 4, 7, 12, 20, 32, 50)
+"""Numbers of hidden layers in the study of depth."""
 WIDTH = 32
+"""Units in each hidden layer of the study of depth."""
 
 
 def depth(*, epochs: int = 20) -> dict[str, Experiment]:
-    """How deep can a network be, with each activation and initialisation, and still learn?
+    """Return the study of depth: how deep a network of each activation and initialisation still learns.
 
-    Images of ten digits, 512 to train on, layers of 32 units, SGD; a run converges at a training accuracy of 80 %. Each
-    family has 2 to 50 hidden layers. What mean-field theory says of them, by the depth scale xi of the correlation:
+    The data are images of ten digits, 512 of them to train on; layers have 32 units, and the optimiser is SGD. A run
+    converges at a training accuracy of 80 %. Each family has 2 to 50 hidden layers. Mean-field theory predicts their
+    trainable depth from the depth scale xi of the correlation:
 
     - `tanh_glorot`: at the edge of chaos, any depth;
     - `tanh_he`: chaotic, gradients explode slowly, some 130 layers;
-    - `tanh_pytorch`: ordered, six layers: what PyTorch's linear layer draws, kernels and biases;
-    - `relu_he`: at the edge of chaos, any depth, and the exact law over seeds applies;
+    - `tanh_pytorch`: ordered, six layers; kernels and biases are drawn as PyTorch's linear layer does;
+    - `relu_he`: at the edge of chaos, any depth; the exact law over seeds applies;
     - `relu_glorot`: ordered, nine layers.
 
     Args:
         epochs: passes over the training rows.
 
     Returns:
-        Arm name, the family's with the number of hidden layers behind it, to `Experiment`.
+        Arm name to `Experiment`; an arm's name is its family's name and the number of hidden layers.
 
     >>> list(depth())[:3], depth()["relu_he_50"].mlp.num_layers
     (['tanh_glorot_2', 'tanh_glorot_4', 'tanh_glorot_7'], 51)
@@ -85,11 +88,11 @@ def depth(*, epochs: int = 20) -> dict[str, Experiment]:
         "relu_glorot": {"activation": "relu", "kernel_init": "glorot_normal"},
     }
     shared = Experiment(
-        # Batches that divide the rows evenly: another one at the end would be compiled as a step of its own.
+        # Batches divide the rows evenly: a smaller last batch would be compiled as a step of its own.
         data=Data("digits", samples=1024),
         optimizer=Optimizer("sgd", learning_rate=0.005, momentum=0.9),
         training=Training(epochs=epochs, loss="softmax_cross_entropy", threshold=0.8),
-        # Each record is a gradient of all rows.
+        # Each record costs a gradient of all rows.
         recording=Recording(every=5),
     )
     return {
@@ -100,14 +103,14 @@ def depth(*, epochs: int = 20) -> dict[str, Experiment]:
 
 
 class Study(NamedTuple):
-    """A ready-made study, as the command line offers it."""
+    """A study that is ready to run, as the command line offers it."""
 
     make: Callable[..., dict[str, Experiment]]
-    """Takes the number of epochs."""
+    """Function from the number of epochs to the study's arms."""
     epochs: int
-    """Unless the user says otherwise."""
+    """Default number of epochs."""
     seeds: int
-    """Runs of each arm, unless the user says otherwise: some minutes on two cores."""
+    """Default number of runs of each arm: a sweep takes some minutes on two cores."""
 
 
 STUDIES = {"article": Study(article, epochs=500, seeds=128), "depth": Study(depth, epochs=20, seeds=32)}

@@ -9,13 +9,13 @@ from flax import linen
 
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.gradients.layers import Grouping
-from vgrad_jax.gradients.look import look, look_once
+from vgrad_jax.gradients.look import look_at, look_at_compiled
 
 GROUPING = Grouping()
 
 
 def by_numpy(kind, y):
-    """Shares of outputs without slope, and of units without for every example; units last."""
+    """Return the shares of outputs without slope, and of units without for every example; units last."""
     y = np.asarray(y, np.float64)
     slope = {"tanh": 1 - y**2, "logistic": 4 * y * (1 - y), "relu": np.where(y > 0, 1.0, 0.0)}[kind]
     off = slope < 0.02
@@ -31,8 +31,8 @@ def test_a_layer_is_numpys(activation, kind, one_by_one):
     x, kernel, shift = x[:6].astype(np.float32), kernel.astype(np.float32), shift[:1].astype(np.float32)
 
     def loss(leaves, x):
-        one = lambda x: activation(leaves[0] @ x + leaves[1][0])  # noqa: E731
-        h = jax.vmap(one)(x) if one_by_one else activation(x @ leaves[0].T + leaves[1])
+        example = lambda x: activation(leaves[0] @ x + leaves[1][0])  # noqa: E731
+        h = jax.vmap(example)(x) if one_by_one else activation(x @ leaves[0].T + leaves[1])
         return jnp.mean(h)
 
     stats, _ = forward_pass(loss, [kernel, shift], x)
@@ -65,7 +65,7 @@ def test_order_of_use_of_a_model_with_everything():
     x = jnp.ones((5, 4, 2))
     with jax.numpy_rank_promotion("allow"):
         params = Net().init(jax.random.key(0), x)
-        seen = jax.eval_shape(lambda p: look(lambda p, x: jnp.mean(Net().apply(p, x)), p, x), params)
+        seen = jax.eval_shape(lambda p: look_at(lambda p, x: jnp.mean(Net().apply(p, x)), p, x), params)
     layers = [f"layers/Dense_0/{n}" for n in range(3)]
     attention = [f"attention/{name}" for name in ("query", "key", "value", "out")]
     names = ["z", *layers, *attention, "norm", "a"]
@@ -88,12 +88,15 @@ def test_a_scan_over_layers_sees_what_the_layers_one_by_one_show():
             x = jnp.tanh(x @ kernel)
         return jnp.mean(x**2)
 
-    one, other = look_once(scanned, {"kernels": kernels}, x, GROUPING), look_once(unrolled, list(kernels), x, GROUPING)
+    stacked, listed = (
+        look_at_compiled(scanned, {"kernels": kernels}, x, GROUPING),
+        look_at_compiled(unrolled, list(kernels), x, GROUPING),
+    )
     for name in ("log10_rms", "off_fraction", "stuck_fraction"):
-        np.testing.assert_allclose(getattr(one.forward, name), getattr(other.forward, name), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(one.stats.log10_rms, other.stats.log10_rms, rtol=1e-4)
-    assert one.stats.paths == ("kernels/0", "kernels/1", "kernels/2", "kernels/3")
-    assert one.forward_layers == other.forward_layers == (0, 0, 1, 1, 2, 2, 3, 3)
+        np.testing.assert_allclose(getattr(stacked.forward, name), getattr(listed.forward, name), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stacked.stats.log10_rms, listed.stats.log10_rms, rtol=1e-4)
+    assert stacked.stats.paths == ("kernels/0", "kernels/1", "kernels/2", "kernels/3")
+    assert stacked.forward_layers == listed.forward_layers == (0, 0, 1, 1, 2, 2, 3, 3)
 
 
 def test_a_recurrent_network_shares_its_weights_over_time():
@@ -102,7 +105,7 @@ def test_a_recurrent_network_shares_its_weights_over_time():
     def loss(cell, x):
         return jnp.mean(jax.lax.scan(lambda h, x: (cell(x, h), None), jnp.zeros(4), x)[0])
 
-    seen = look_once(loss, cell, jnp.ones((7, 3)), GROUPING)
+    seen = look_at_compiled(loss, cell, jnp.ones((7, 3)), GROUPING)
     assert seen.forward.kinds == ("product", "product", "logistic", "logistic", "tanh")
     assert np.isfinite(seen.stats.log10_rms).all()
 
@@ -112,5 +115,5 @@ def test_weights_that_are_computed_before_they_are_used():
         mask = jnp.triu(jnp.ones((4, 4)))
         return jnp.mean((x @ (params["w"] * mask / jnp.linalg.norm(params["w"]))) ** 2)
 
-    seen = look_once(loss, {"w": jnp.ones((4, 4))}, jnp.ones((3, 4)), GROUPING)
+    seen = look_at_compiled(loss, {"w": jnp.ones((4, 4))}, jnp.ones((3, 4)), GROUPING)
     assert (seen.forward.kinds, seen.forward_layers) == (("product",), (0,))

@@ -23,7 +23,7 @@ SIZES = {
 
 
 def by_numpy(*arrays):
-    """The same numbers by the plain formulas, in float64."""
+    """Compute the same numbers by the plain formulas, in float64."""
     values = np.concatenate([np.asarray(array).astype(np.float64).ravel() for array in arrays])
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
@@ -36,7 +36,7 @@ def by_numpy(*arrays):
 
 
 def paths(tree, **options):
-    """The layers' names; nothing is computed for them."""
+    """Return the layers' names; nothing is computed for them."""
     return jax.eval_shape(lambda: vg.gradient_stats(tree, **options)).paths
 
 
@@ -117,8 +117,8 @@ def test_batch_axes_are_free_and_equal_a_loop():
     assert stats.log10_rms.shape == stats.count.shape == (5, 3, 2)
     vmapped = jax.jit(jax.vmap(jax.vmap(vg.gradient_stats)))(tree)
     for seed, example in np.ndindex(5, 3):
-        one = tree["Dense_1"]["kernel"][seed, example], tree["Dense_1"]["bias"][seed, example]
-        assert_is_numpys(jax.tree.map(lambda leaf: leaf[seed, example], stats), 1, *one)  # noqa: B023
+        leaves = tree["Dense_1"]["kernel"][seed, example], tree["Dense_1"]["bias"][seed, example]
+        assert_is_numpys(jax.tree.map(lambda leaf: leaf[seed, example], stats), 1, *leaves)  # noqa: B023
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), stats, vmapped)
 
 

@@ -20,7 +20,7 @@ def test_right_from_the_smallest_to_the_largest(size, transform):
 
 
 def test_where_the_plain_norm_lies():
-    tiny = jnp.full(4, 1e-25)
+    tiny = jnp.full(4, 1e-25, jnp.float32)
     assert jnp.linalg.norm(tiny) == 0
     np.testing.assert_allclose(log10_rms(tiny), -25, rtol=1e-5)
 

@@ -9,8 +9,10 @@ import pytest
 
 import vgrad_jax as vg
 from tests.lanes.compared import assert_same, normal
+from tests.sweeps.executed import execute
+from vgrad_jax.compiling import clear_programs
+from vgrad_jax.keys import run_keys
 from vgrad_jax.lanes import NotInLanesError, over_lanes, scan
-from vgrad_jax.sweeps.engine import ENGINES, run_keys
 
 
 @pytest.fixture
@@ -153,7 +155,8 @@ def test_a_table_whose_rows_are_exchanged():
 def test_a_trainings_states_are_overwritten(small, ways):
     """Parameters, momenta and sums over rows."""
     experiment = dataclasses.replace(small, data=vg.Data("moons", samples=200))
-    ENGINES["lanes"](experiment, "overwritten", run_keys(0, np.arange(3)))
+    clear_programs()
+    execute("lanes", experiment, run_keys(0, np.arange(3)))
     assert ways
     assert all(ways)
 

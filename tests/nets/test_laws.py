@@ -1,4 +1,4 @@
-"""Every initialiser is held against the law that the theory is told."""
+"""Every initialiser draws from the law that `nets.laws` states."""
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ def test_the_untruncated_normal_is_not_truncated():
 )
 def test_critical_is_on_the_edge_of_chaos_of_the_activation_at_hand(activation, bias_init, weight_variance):
     mlp = vg.MLP(hidden=(50, 80), activation=activation, kernel_init="critical", bias_init=bias_init)
-    draw = jax.jit(jax.vmap(lambda key: vg.init_mlp(key, mlp, 50)))  # Also inside somebody's jit.
+    draw = jax.jit(jax.vmap(lambda key: vg.init_mlp(key, mlp, 50)))  # It works inside a jit as well.
     for layer in draw(jax.random.split(jax.random.key(1), 200)):
         check_moments(
             layer.kernel * layer.kernel.shape[1] ** 0.5, type(kernel_law("zeros", 1, 1))(0.0, weight_variance)

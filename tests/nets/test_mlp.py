@@ -128,5 +128,7 @@ def test_every_activation_is_elementwise_and_finite(name):
     x = jnp.linspace(-3, 3, 13)
     together = activation_function(name)(x)
     alone = jnp.stack([activation_function(name)(value) for value in x])
-    np.testing.assert_allclose(together, alone, rtol=1e-6, atol=4e-7)  # The last digit of an input, and of a sum.
+    np.testing.assert_allclose(
+        together, alone, rtol=1e-6, atol=4e-7
+    )  # One unit in the last place of an input, and of a sum.
     assert jnp.all(jnp.isfinite(together))

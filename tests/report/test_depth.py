@@ -5,16 +5,16 @@ import json
 
 import numpy as np
 import pytest
+from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
+from vgrad_jax.keys import run_key
 from vgrad_jax.report import figures
-from vgrad_jax.report.findings import find
 from vgrad_jax.report.page import write_report
 from vgrad_jax.report.predictions import seed_laws
 from vgrad_jax.report.tables import as_dict
+from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.depth import families
-from vgrad_jax.sweeps.engine import run_key
-from vgrad_jax.sweeps.study import arms_of
 from vgrad_jax.training.run import initial_params
 
 DEPTHS = (1, 3)

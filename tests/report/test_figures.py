@@ -2,13 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
 from tests.made import EPOCHS, made_results
 from vgrad_jax.report import figures
-from vgrad_jax.report.findings import find
 from vgrad_jax.statistics.ceiling import bayes_accuracy, majority_share
-from vgrad_jax.statistics.predictors import ALL_ARMS
+from vgrad_jax.statistics.failure import ALL_ARMS
 
 CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
 

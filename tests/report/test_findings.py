@@ -1,10 +1,12 @@
 """Every sentence follows the data: with other data it says something else."""
 
+import re
+
 import numpy as np
 import pytest
+from vgrad_jax.report.findings import find
 
 from tests.made import made_results
-from vgrad_jax.report.findings import find
 from vgrad_jax.report.verdict import arm_verdicts
 
 CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
@@ -69,10 +71,44 @@ def test_who_is_fastest():
     assert find(study((1, 1, 1, 1), swapped)).sentences[1].startswith("relu_he converges soonest")
     (_, even, _) = find(study((0.5, 0.5, 0.5, 0.5))).sentences
     assert "the curves cannot be told apart" in even
+    assert "converges soonest" not in even.replace("Which arm converges soonest cannot be told", "")
     (_, none, _) = find(study((0, 0, 0, 0))).sentences
     assert none == "No run of any arm converges within the budget."
     at_the_end = study((0, 0, 1, 0), {**at, "tanh_he": 200.0})
     assert find(at_the_end).sentences[1].startswith("tanh_he converges soonest")
+
+
+def two_arms(first, second):
+    return made_results({"tanh_he": np.asarray(first, float), "relu_he": np.asarray(second, float)})
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_arms_that_cannot_be_told_apart_are_not_ranked(n):
+    found = find(two_arms(np.full(n, 30.0), np.full(n, 30.0)))
+    assert found.pairs[0].logrank_p_adjusted == 1
+    assert not any("soonest, after" in sentence or "pairs" in sentence for sentence in found.sentences)
+    assert "p = 1)" in found.sentences[0]
+    assert "100.0% [" in found.answer
+    assert "from" not in found.answer.partition("apart")[2]
+
+
+def test_curves_that_differ_while_half_of_the_pairs_go_either_way_name_no_soonest_arm():
+    """The one arm converges at once or never, the other one late but always."""
+    either, late = np.where(np.arange(100) < 50, 10.0, np.nan), np.full(100, 80.0)
+    found = find(two_arms(either, late))
+    (pair,) = found.pairs
+    assert pair.logrank_p_adjusted < 0.05
+    assert pair.comparison.probability_a_faster == 0.5
+    assert "soonest" not in found.sentences[0]
+    assert "not in favour of one arm alone" in found.sentences[0]
+
+
+def test_one_arm_and_one_seed_are_counted_in_the_singular():
+    found = find(made_results({"tanh_he": np.full(1, 30.0)}))
+    text = " ".join((found.answer, *found.sentences, *found.predictor_sentences, *found.remarks))
+    assert "of 1 run." in found.answer
+    assert not re.search(r"\b1 (?!run\b|of\b)[a-z]+s\b", text), text
+    assert "an arm" not in " ".join(found.sentences)
 
 
 def test_what_more_seeds_would_bring():

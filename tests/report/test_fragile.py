@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
 from tests.made import made_results
@@ -12,13 +13,12 @@ from vgrad_jax.cli.report import show
 from vgrad_jax.report import figures
 from vgrad_jax.report.exports import write_tables
 from vgrad_jax.report.figures.style import GREY, arm_colours
-from vgrad_jax.report.findings import find
 from vgrad_jax.report.page import write_report
 from vgrad_jax.report.predictions import predictions, seed_laws
+from vgrad_jax.results.reading import arms_of, data_of
 from vgrad_jax.statistics import published
 from vgrad_jax.statistics.comparison import compare_arms
-from vgrad_jax.statistics.outcomes import outcomes
-from vgrad_jax.sweeps.study import arms_of, data_of
+from vgrad_jax.statistics.run_outcomes import outcomes
 
 SEEDS = 6
 NETWORK = vg.MLP(hidden=(6,), activation="relu", kernel_init="fan_in_normal(2)")

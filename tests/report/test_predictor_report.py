@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from vgrad_jax.report.predictors import predictor_sentences
 
 from vgrad_jax.report.figures.predictors import predictors_caption, predictors_ranked
-from vgrad_jax.report.predictors import predictor_sentences
-from vgrad_jax.statistics.predictors import ALL_ARMS, rank
+from vgrad_jax.statistics.failure import ALL_ARMS, rank
 
 
 def made_up(shift, n=60, failures=20):
@@ -114,6 +114,7 @@ def test_the_figure_shows_the_areas_and_counts():
 def test_the_figure_without_an_answer_says_so():
     found = rank(*made_up(3.0, failures=2))
     assert "cannot be told" in texts(predictors_ranked(found))
-    assert "the 0 that were tried" in predictors_caption(found)
+    assert "Here nothing can be told." in predictors_caption(found)
+    assert " 0 " not in predictors_caption(found)
     assert "which arm a run belongs to" in predictors_caption(found)
     assert "which arm" not in predictors_caption([one for one in found if one.scope == "first"])

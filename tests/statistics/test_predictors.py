@@ -11,8 +11,8 @@ from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.statistics import initial
 from vgrad_jax.statistics.auc import area_under_roc
+from vgrad_jax.statistics.failure import ALL_ARMS, predictors, rank
 from vgrad_jax.statistics.initial import initial_measurements, redrawn_parameters
-from vgrad_jax.statistics.predictors import ALL_ARMS, predictors, rank
 from vgrad_jax.training.records import batch_loss
 
 

@@ -1,5 +1,6 @@
 """A real cluster: a scheduler and two workers, each a process of its own."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps import cluster, plan, study
+from vgrad_jax.results import versions as versions_module
+from vgrad_jax.sweeps import cluster, policy
 from vgrad_jax.sweeps import sweep as sweep_module
-from vgrad_jax.sweeps.blocks import Training, fill
+from vgrad_jax.sweeps.blocks import Job, fill
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
+from vgrad_jax.sweeps.policy import execution_of, local_platform
 
 SEEDS = 48
 
@@ -51,7 +55,7 @@ def workers(scheduler, environment, whole):
 
 
 def test_workers_with_other_versions_are_refused(tiny, scheduler, workers, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "version", lambda name: "0.0.1" if name == "jax" else version(name))
+    monkeypatch.setattr(versions_module, "version", lambda name: "0.0.1" if name == "jax" else version(name))
     with pytest.raises(vg.InputError, match=r"worker tcp://.* does not match: jax .* there and 0\.0\.1 here"):
         vg.sweep({"a": tiny}, 2, scheduler=scheduler, store=tmp_path / "r.zarr", progress=False)
     assert not (tmp_path / "r.zarr").exists()
@@ -79,38 +83,44 @@ def test_ctrl_c_keeps_what_is_finished_and_workers_stop_writing(tiny, scheduler,
     assert whole.equals(resumed.load())
 
 
+def job_of(experiment):
+    arm = ExperimentArm(experiment)
+    return Job({"a": arm}, {"a": arm.fingerprint()}, 0, {"a": execution_of("plain", 2, local_platform())})
+
+
 def test_a_block_of_another_sweep_is_not_written(tiny, tmp_path):
     """A worker that was given up for dead wakes up after somebody else has gone on."""
     path = tmp_path / "r.zarr"
     vg.sweep({"a": tiny}, 2, chunk=2, engine="plain", store=path, progress=False)
-    training = Training({"a": tiny}, {"a": ""}, 0, {"a": "plain"}, 2, {"a": (2, 2, 1)}, None)
+    job = job_of(tiny)
     store = cluster.Store.open(path)
     store.set_token("now")
     here = tuple(cluster.versions().items())
     with pytest.raises(vg.InputError, match="sees another store"):
-        cluster._fill(cluster.Block("a", 0, 2), training, str(path), "before", here)
+        cluster._fill(cluster.Block("a", 0, 2), job, str(path), "before", here)
+    job = dataclasses.replace(job, fingerprints={"a": "of other data"})
     with pytest.raises(vg.InputError, match="finds other data for arm 'a'"):
-        cluster._fill(cluster.Block("a", 0, 2), training, str(path), "now", here)
+        cluster._fill(cluster.Block("a", 0, 2), job, str(path), "now", here)
     with pytest.raises(vg.InputError, match="no results of a sweep"):
-        cluster._fill(cluster.Block("a", 0, 2), training, str(tmp_path / "elsewhere"), "now", here)
+        cluster._fill(cluster.Block("a", 0, 2), job, str(tmp_path / "elsewhere"), "now", here)
 
 
 @pytest.mark.parametrize(("in_parts", "written"), [(True, 2), (False, 0)])
 def test_a_block_that_is_not_wanted_any_more(tiny, whole, tmp_path, monkeypatch, in_parts, written):
     """Here what is finished of it is kept; a worker of a cluster writes nothing."""
     path = tmp_path / "r.zarr"
-    monkeypatch.setattr(plan, "BLOCKS_OF_AN_ARM", 1)
-    monkeypatch.setattr(plan, "BLOCKS_OF_A_WORKER", 1)
+    monkeypatch.setattr(policy, "BLOCKS_OF_AN_ARM", 1)
+    monkeypatch.setattr(policy, "BLOCKS_OF_A_WORKER", 1)
     monkeypatch.setattr(sweep_module, "_run", lambda *arguments: None)
     vg.sweep({"a": tiny}, 8, chunk=2, workers=1, engine="plain", store=path, progress=False)
     store = cluster.Store.open(path)
     assert store.block == 8
-    training = Training({"a": tiny}, {"a": ""}, 0, {"a": "plain"}, 2, {"a": (2, 2, 1)}, None)
+    job = job_of(tiny)
     seen = []
-    fill(training, store, cluster.Block("a", 0, 8), stopped=lambda: bool(seen), report=seen.append, in_parts=in_parts)
+    fill(job, store, cluster.Block("a", 0, 8), stopped=lambda: bool(seen), report=seen.append, in_parts=in_parts)
     assert seen == [2]
     assert store.completed().sum() == written
-    fill(training, store, cluster.Block("a", 0, 8), in_parts=in_parts)
+    fill(job, store, cluster.Block("a", 0, 8), in_parts=in_parts)
     np.testing.assert_array_equal(vg.open_results(path)["train_loss"], whole["train_loss"].values[:1, :8])
 
 

@@ -16,8 +16,8 @@ from vgrad_jax.sweeps import engine
 used, plain = set(), engine.ENGINES["plain"]
 
 
-def watched(experiment, fingerprint, keys):
-    history = plain(experiment, fingerprint, keys)
+def watched(arm, keys, execution):
+    history = plain(arm, keys, execution)
     used.add(len(history.outcome.sharding.device_set))
     return history
 

@@ -1,23 +1,31 @@
 """Every engine gives what the plain one gives, and says so when it cannot."""
 
 import dataclasses
+import json
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import zarr
 
 import vgrad_jax as vg
-from vgrad_jax.lanes import over_lanes
+from tests.sweeps.executed import execute
+from vgrad_jax.compiling import clear_programs
+from vgrad_jax.keys import run_keys
+from vgrad_jax.lanes import NotInLanesError, over_lanes
 from vgrad_jax.lanes.machine import THREADS
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.activations import ACTIVATIONS
 from vgrad_jax.nets.initializers import INITIALIZERS
 from vgrad_jax.nets.mlp import NORMS
 from vgrad_jax.optimizers import make_optimizer
+from vgrad_jax.results.store import Store
 from vgrad_jax.sweeps import engine as engines
-from vgrad_jax.sweeps.engine import ENGINES, LANES, choose_engine, run_keys
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
+from vgrad_jax.sweeps.policy import LANES, choose_engine, local_platform
+from vgrad_jax.sweeps.size import ROWS_AT_ONCE
 from vgrad_jax.training import step as training_step
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.records import batch_loss
@@ -113,15 +121,14 @@ def test_a_step_in_lanes_is_that_of_vmap(mlp, loss, optimizer):
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_training_in_lanes_is_that_of_vmap(name):
     experiment = TRAININGS[name]
-    assert_equal(ENGINES["lanes"](experiment, "", KEYS), ENGINES["plain"](experiment, "", KEYS), rtol=2e-4, atol=2e-4)
+    assert_equal(execute("lanes", experiment, KEYS), execute("plain", experiment, KEYS), rtol=2e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_no_lanes_numbers_depend_on_how_many_there_are(name, monkeypatch):
+def test_no_lanes_numbers_depend_on_how_many_there_are(name):
     keys = run_keys(3, jnp.arange(2 * LANES))
-    twice = ENGINES["lanes"](TRAININGS[name], "", keys)
-    monkeypatch.setattr(engines, "lanes_of_a_program", lambda seeds: LANES)
-    assert_equal(ENGINES["lanes"](TRAININGS[name], "", keys), twice, rtol=0)
+    twice = execute("lanes", TRAININGS[name], keys, lanes=2 * LANES)
+    assert_equal(execute("lanes", TRAININGS[name], keys, lanes=LANES), twice, rtol=0)
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -140,18 +147,22 @@ def test_every_initialiser_draws_the_same_for_every_engine(name):
 def test_more_seeds_than_lanes(small):
     few = dataclasses.replace(small, training=vg.Training(epochs=2, batch_size=8))
     keys = run_keys(0, jnp.arange(LANES + 3))
-    assert_equal(ENGINES["lanes"](few, "", keys), ENGINES["plain"](few, "", keys), rtol=1e-4, atol=1e-4)
+    assert_equal(execute("lanes", few, keys), execute("plain", few, keys), rtol=1e-4, atol=1e-4)
 
 
 def sorting(x):
     return jnp.sort(x[None])[0] + jnp.tanh(x)
 
 
-def test_what_lanes_do_not_accept_falls_back(small):
+def test_what_lanes_do_not_accept_falls_back_after_one_warning(small):
     unusual = dataclasses.replace(small, mlp=vg.MLP(hidden=(3,), activation=sorting))
-    with pytest.raises(engines.NotInLanesError, match="sort has no native code"):
-        ENGINES["lanes"](unusual, "", KEYS)
-    assert_equal(ENGINES["auto"](unusual, "", KEYS), ENGINES["plain"](unusual, "", KEYS), rtol=0)
+    with pytest.raises(NotInLanesError, match="sort has no native code"):
+        execute("lanes", unusual, KEYS)
+    expected = execute("plain", unusual, KEYS)
+    engines._warned.clear()
+    with pytest.warns(UserWarning, match="'lanes' refuses an arm: .*sort has no native code.*'plain' trains it"):
+        assert_equal(execute("lanes_or_plain", unusual, KEYS), expected, rtol=0)
+    assert_equal(execute("lanes_or_plain", unusual, KEYS), expected, rtol=0)  # A second warning would be an error.
 
 
 @pytest.mark.parametrize(
@@ -174,14 +185,14 @@ def test_what_has_no_native_code_is_refused_in_a_loop(function, reason):
     def in_a_loop(x):
         return jax.lax.scan(lambda total, _: (function(total), None), x, length=2)[0]
 
-    with pytest.raises(engines.NotInLanesError, match=reason):
+    with pytest.raises(NotInLanesError, match=reason):
         jax.jit(over_lanes(in_a_loop))(x)
     # Outside of loops it is XLA's.
     assert_equal(jax.jit(over_lanes(function))(x), jax.vmap(function, -1, -1)(x), rtol=1e-6)
 
 
 def test_lanes_fill_registers():
-    with pytest.raises(engines.NotInLanesError, match="3 lanes do not fill registers"):
+    with pytest.raises(NotInLanesError, match="3 lanes do not fill registers"):
         jax.jit(over_lanes(jnp.tanh))(jnp.ones((4, 3)))
 
 
@@ -214,19 +225,17 @@ def test_side_effects_are_refused(place):
             return jax.lax.scan(lambda c, _: (c * 2, None), x, length=3)[0]
         return jax.lax.scan(lambda c, _: (c * 2, jax.debug.print("x")), x, length=3)[0]
 
-    with pytest.raises(engines.NotInLanesError, match="side effects"):
+    with pytest.raises(NotInLanesError, match="side effects"):
         jax.jit(over_lanes(speaks))(jnp.ones((4, LANES)))
 
 
 def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
-    compiled = []
-    compile_lanes = engines._compile_lanes
-    monkeypatch.setattr(engines, "_compile_lanes", lambda *a: compiled.append(a) or compile_lanes(*a))
-    monkeypatch.setattr(engines, "_programs", {})
     traced = []
-    train_from = engines.train_from
-    monkeypatch.setattr(engines, "train_from", lambda *a, **k: traced.append(a) or train_from(*a, **k))
-    engines._plain_program.cache_clear()
+    trainer = ExperimentArm.trainer
+    monkeypatch.setattr(
+        ExperimentArm, "trainer", lambda arm, rows_at_once: traced.append(rows_at_once) or trainer(arm, rows_at_once)
+    )
+    clear_programs()
     grid = {
         f"{rate} {momentum} {init}": dataclasses.replace(
             small,
@@ -240,59 +249,52 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
     for engine in ("plain", "lanes"):
         results = vg.sweep(grid, 2, engine=engine, workers=1, progress=False)
         assert len(np.unique(results["train_loss"][:, 0, -1])) == len(grid)
-    assert len(compiled) == 1
-    assert len(traced) == 2
+    assert traced == [None, ROWS_AT_ONCE]
 
 
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """As there, but for the kernels: a thread's code, a lane after the other."""
-    expected = ENGINES["plain"](small, "as on a GPU", run_keys(0, np.arange(70)))
-    threads = THREADS._replace(platform="cpu")
-    monkeypatch.setattr(engines, "over_lanes", partial(over_lanes, machine=threads))
-    programs, made = [], engines._lanes_program
-
-    def counted(*arguments):
-        programs.append(len(arguments[2][1]))
-        return made(*arguments)
-
-    monkeypatch.setattr(engines, "_lanes_program", counted)
-    monkeypatch.setattr(engines, "lanes_of_a_program", lambda seeds: -(-seeds // LANES) * LANES)
-    for seeds in (70, 64):
-        found = engines.lanes(small, "as on a GPU", run_keys(0, np.arange(seeds)))
-        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    expected = execute("plain", small, run_keys(0, np.arange(70)))
+    clear_programs()
+    threads, sizes = THREADS._replace(platform="cpu"), []
+    monkeypatch.setattr(
+        engines, "over_lanes", lambda train: lambda p, k, s: sizes.append(len(k)) or over_lanes(train, threads)(p, k, s)
+    )
+    for seeds, lanes in ((70, 96), (64, 64)):
+        history = execute("lanes", small, run_keys(0, np.arange(seeds)), lanes=lanes)
+        for a, b in zip(jax.tree.leaves(history), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b[:seeds], rtol=2e-3, atol=1e-3)
-    assert programs == [96, 64]
+    assert sizes == [96, 64]
+    clear_programs()
 
 
-@pytest.mark.parametrize(("platform", "size"), [("gpu", "ACCELERATOR_CHUNK"), ("cpu", "LANES")])
-def test_what_lanes_do_not_accept_is_trained_in_plains_chunks(platform, size, small, monkeypatch):
-    expected = ENGINES["plain"](small, "", run_keys(0, np.arange(20)))
+def test_what_lanes_do_not_accept_is_trained_in_plains_chunks(small, monkeypatch):
+    expected = execute("plain", small, run_keys(0, np.arange(20)))
 
     def refused(*arguments):
-        raise engines.NotInLanesError
+        raise NotInLanesError("for this test")
 
     sizes, plain = [], engines.plain
     monkeypatch.setattr(engines, "lanes", refused)
-    monkeypatch.setattr(engines, "plain", lambda *arguments: sizes.append(len(arguments[2])) or plain(*arguments))
-    monkeypatch.setattr(engines, size, 8)
-    monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    found = engines.auto(small, "", run_keys(0, np.arange(20)))
+    monkeypatch.setattr(engines, "plain", lambda *arguments: sizes.append(len(arguments[1])) or plain(*arguments))
+    monkeypatch.setattr(engines, "_warned", {"for this test"})
+    history = execute("lanes_or_plain", small, run_keys(0, np.arange(20)), fall_back_chunk=8)
     assert sizes == [8, 8, 4]
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    for a, b in zip(jax.tree.leaves(history), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_a_machine_without_native_code_is_refused(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    with pytest.raises(engines.NotInLanesError, match="no native code for tpu"):
+    with pytest.raises(NotInLanesError, match="no native code for tpu"):
         jax.jit(over_lanes(lambda x: x + 1))(jnp.zeros(LANES))
 
 
 @pytest.mark.usefixtures("x64")
 def test_lanes_are_for_single_precision(small):
-    assert choose_engine(vg.Experiment(), 10_000) == "plain"
-    with pytest.raises(engines.NotInLanesError, match="and float64"):
-        ENGINES["lanes"](small, "", KEYS)
+    assert choose_engine(ExperimentArm(vg.Experiment()).size, 10_000, local_platform()) == "plain"
+    with pytest.raises(NotInLanesError, match="and float64"):
+        execute("lanes", small, KEYS)
 
 
 def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):
@@ -303,6 +305,15 @@ def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):
     def fail(*arguments):
         raise AssertionError("another engine than the store's")
 
-    for name in ("auto", "lanes"):
-        monkeypatch.setitem(ENGINES, name, fail)
+    for name in ("lanes_or_plain", "lanes"):
+        monkeypatch.setitem(engines.ENGINES, name, fail)
     vg.sweep(arms, 4, store=path, resume=True, engine="lanes", progress=False)
+
+
+def test_a_store_of_before_names_its_engine_in_other_words(small, tmp_path):
+    path = tmp_path / "r.zarr"
+    arms = {"a": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,)))}
+    vg.sweep(arms, 2, store=path, progress=False)
+    group = zarr.open_group(str(path), mode="r+")
+    group.attrs["engines"] = json.dumps({"a": "auto"})
+    assert Store.open(path).engines == {"a": "lanes_or_plain"}

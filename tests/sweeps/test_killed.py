@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps import blocks, plan
+from vgrad_jax.results.store import Store
+from vgrad_jax.sweeps import blocks, policy
 from vgrad_jax.sweeps import sweep as sweep_module
-from vgrad_jax.sweeps.store import Store
 
 SEEDS = 48
 SWEEP = """
@@ -70,8 +70,8 @@ class Killed(BaseException):
 def test_dead_between_writing_and_renaming_a_file_and_resumed_equals_uninterrupted(tiny, whole, tmp_path, monkeypatch):
     """At every third file of a sweep, from its first to its last."""
     monkeypatch.setattr(blocks, "SECONDS_UNWRITTEN", -1.0)  # every chunk: a block is written twice
-    monkeypatch.setattr(plan, "BLOCKS_OF_AN_ARM", 1)
-    monkeypatch.setattr(plan, "BLOCKS_OF_A_WORKER", 1)
+    monkeypatch.setattr(policy, "BLOCKS_OF_AN_ARM", 1)
+    monkeypatch.setattr(policy, "BLOCKS_OF_A_WORKER", 1)
     expected = whole.isel(arm=[0], seed=slice(0, 6))
     replace, writes, kept = pathlib.Path.replace, [0], []
 

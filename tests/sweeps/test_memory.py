@@ -23,21 +23,21 @@ import numpy as np
 import vgrad_jax as vg
 from vgrad_jax.report.page import write_report
 from vgrad_jax.statistics import streaming
-from vgrad_jax.sweeps import plan
-from vgrad_jax.sweeps.blocks import Training
+from vgrad_jax.sweeps import policy
+from vgrad_jax.sweeps.blocks import Job
 
-plan.BLOCK_MEMORY, streaming.SLICE_BYTES = 4 * 2**20, 8 * 2**20
+policy.BLOCK_MEMORY, streaming.SLICE_BYTES = 4 * 2**20, 8 * 2**20
 random = np.random.default_rng(0)
 
 
-def made_up(training, arm, start):
-    runs, records, layers = training.together(arm), 501, 6
+def made_up(job, arm, start):
+    runs, records, layers = job.executions[arm].together, 501, 6
     values = {name: random.random((runs, records), np.float32) for name in ("train_loss", "test_loss")}
     values |= {name: random.random((runs, records), np.float32) for name in ("train_accuracy", "test_accuracy")}
     for name in ("gradient_log10_rms", "update_ratio_log10"):
         values[name] = -random.random((runs, records, layers), np.float32)
-    kept = len(training.arms[arm].recording.parameters_at)
-    values["parameters"] = random.random((runs, kept, len(training.parameters)), np.float32)
+    kept = len(job.arms[arm].layout.parameters_at)
+    values["parameters"] = random.random((runs, kept, len(job.parameters)), np.float32)
     return values | {
         "outcome": np.full(runs, "converged"),
         "converged": np.ones(runs, bool),
@@ -45,7 +45,7 @@ def made_up(training, arm, start):
     }
 
 
-Training.runs_from = made_up
+Job.runs_from = made_up
 arm = {"tanh_uniform": vg.presets.article(epochs=500)["tanh_uniform"]}
 for seeds in map(int, sys.argv[2:]):
     results = vg.sweep(arm, seeds, store=f"{sys.argv[1]}/{seeds}.zarr", engine="plain", progress=False)
@@ -57,6 +57,7 @@ ESTIMATE = """
 import sys
 
 import vgrad_jax as vg
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import make_plan
 
 hidden, samples, chunk, seeds = map(int, sys.argv[2:])
@@ -68,7 +69,7 @@ arm = {
         training=vg.Training(epochs=2, batch_size=samples // 4),
     )
 }
-plan = make_plan(arm, {"arm": vg.load_data(arm["arm"].data)}, seeds, chunk=chunk, workers=2, engine="plain")
+plan = make_plan({"arm": ExperimentArm(arm["arm"])}, seeds, chunk=chunk, workers=2, engine="plain")
 store = f"{sys.argv[1]}/r.zarr"
 vg.sweep(arm, seeds, chunk=chunk, workers=2, engine="plain", store=store, progress=False)
 print(plan.peak_bytes // 2**20, peak())
@@ -81,11 +82,11 @@ import numpy as np
 
 import vgrad_jax as vg
 from vgrad_jax.sweeps import sweep as sweep_module
-from vgrad_jax.sweeps.blocks import Training
+from vgrad_jax.sweeps.blocks import Job
 
 
-def made_up(training, arm, start):
-    runs, layers = training.together(arm), len(training.widths[arm]) - 1
+def made_up(job, arm, start):
+    runs, layers = job.executions[arm].together, job.arms[arm].layout.num_layers
     values = {
         name: np.ones((runs, 501), np.float32)
         for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
@@ -99,7 +100,7 @@ def made_up(training, arm, start):
     }
 
 
-Training.runs_from = made_up
+Job.runs_from = made_up
 plans, make_plan = [], sweep_module.make_plan
 sweep_module.make_plan = lambda *arguments, **options: plans.append(make_plan(*arguments, **options)) or plans[-1]
 arms = {
@@ -118,6 +119,7 @@ def run(code, environment, *arguments):
     return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_it_does_not_grow_with_the_number_of_seeds(environment, tmp_path):
     """Trainings, page and figures; the trainings' numbers are made up, so that there can be many."""
     (_, few), (size, many) = run(MANY_SEEDS, environment, tmp_path, 500, 5000)
@@ -125,7 +127,9 @@ def test_it_does_not_grow_with_the_number_of_seeds(environment, tmp_path):
     assert many - few < 110
 
 
-@pytest.mark.parametrize(("hidden", "samples", "chunk"), [(2, 16, 32), (64, 4000, 128)])
+@pytest.mark.parametrize(
+    ("hidden", "samples", "chunk"), [(2, 16, 32), pytest.param(64, 4000, 128, marks=pytest.mark.slow)]
+)
 def test_the_estimate_is_within_30_percent_of_what_is_measured(environment, tmp_path, hidden, samples, chunk):
     """A process that is mostly libraries, and one that is mostly training."""
     # Without XLA's newer fusions a program needs other memory than the one that is estimated.
@@ -134,6 +138,7 @@ def test_the_estimate_is_within_30_percent_of_what_is_measured(environment, tmp_
     assert estimated == pytest.approx(measured, rel=0.3)
 
 
+@pytest.mark.slow
 def test_the_estimate_of_a_sweep_in_memory_knows_that_every_arm_has_room_for_the_deepest(environment, tmp_path):
     ((estimated, measured),) = run(IN_MEMORY, environment, tmp_path, 2000)
     assert measured > 2000

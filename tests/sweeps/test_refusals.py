@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
-from vgrad_jax.sweeps import store, study
+from vgrad_jax.results import description, store
+from vgrad_jax.results import versions as versions_module
 
 
 def sweep(tiny, path, seeds=6):
@@ -70,8 +71,8 @@ def without_rights(folder):
 
 @pytest.mark.parametrize("where", ["the folder", "the store", "a variable"])
 def test_a_read_only_store_is_refused(tiny, whole, monkeypatch, where):
-    versions = study.versions()
-    monkeypatch.setattr(study, "versions", lambda: versions)  # They may be installed where nobody may look.
+    versions = versions_module.versions()
+    monkeypatch.setattr(versions_module, "versions", lambda: versions)  # They may be installed where nobody may look.
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         path = folder / "r.zarr"
@@ -129,10 +130,10 @@ def test_other_versions_of_what_changes_no_number_are_fine(tiny, whole, tmp_path
 
 def test_a_store_of_another_results_version_is_refused(tiny, whole, tmp_path, monkeypatch):
     path = tmp_path / "r.zarr"
-    monkeypatch.setattr(study, "RESULTS_VERSION", 0)
+    monkeypatch.setattr(description, "RESULTS_VERSION", 0)
     sweep(tiny, path)
     monkeypatch.undo()
     before = contents(tmp_path)
-    with pytest.raises(vg.InputError, match=f"results_version is 0 there and {study.RESULTS_VERSION} here"):
+    with pytest.raises(vg.InputError, match=f"results_version is 0 there and {description.RESULTS_VERSION} here"):
         sweep(tiny, path, 8)
     assert contents(tmp_path) == before

@@ -8,16 +8,23 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 from typer.testing import CliRunner
+from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
 from vgrad_jax.report import page
-from vgrad_jax.report.findings import find
-from vgrad_jax.statistics.sequential import early_stops, missing_runs
+from vgrad_jax.results.schema import VARIABLES
+from vgrad_jax.statistics.early_stopping import early_stops, missing_runs
+from vgrad_jax.statistics.time_uniform import (
+    confidence_sequence,
+    look_points,
+    most_seeds_needed,
+    stopping_point,
+    watch,
+)
 from vgrad_jax.sweeps import blocks
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import make_plan
-from vgrad_jax.sweeps.results import VARIABLES
-from vgrad_jax.sweeps.sequential import confidence_sequence, look_points, most_seeds_needed, stopping_point, watch
 
 
 def test_bounds_are_those_of_the_definition():
@@ -95,9 +102,8 @@ def made_up(monkeypatch):
     """Training that takes no time and whose outcome depends on the run alone; later blocks may come first."""
 
     def runs_from(self, arm, start):
-        layers, size = len(self.widths[arm]) - 1, self.together(arm)
-        records = len(self.arms[arm].recording.epochs(self.arms[arm].training.epochs))
-        sizes = {"record": (records,), "layer": (layers,)}
+        layout, size = self.arms[arm].layout, self.executions[arm].together
+        sizes = {"record": (len(layout.epochs),), "layer": (layout.num_layers,)}
         share = (1.0, 0.3)[list(self.arms).index(arm)]
         converged = (np.random.default_rng(5).random(1000) < share)[start : start + size]
         found = {"converged": converged, "outcome": np.where(converged, "converged", "not_converged")}
@@ -105,10 +111,11 @@ def made_up(monkeypatch):
             if variable.dtype == "float32" and variable.dims[-1] in ("seed", "record", "layer"):
                 shape = sum((sizes[dimension] for dimension in variable.dims[2:]), ())
                 found[name] = np.full((size, *shape), 0.5, np.float32)
+        found["epochs_to_converge"] = np.where(converged, 0.5, np.nan).astype(np.float32)
         time.sleep(0.002 * (start // size % 3))
         return found
 
-    monkeypatch.setattr(blocks.Training, "runs_from", runs_from)
+    monkeypatch.setattr(blocks.Job, "runs_from", runs_from)
 
 
 def sweep(arms, num_seeds=300, **options):
@@ -194,17 +201,15 @@ def test_the_page_does_not_call_them_missing_and_gives_the_command(made_up, tmp_
 
 
 def test_blocks_are_small_and_do_not_depend_on_workers_or_seeds(tiny):
-    data = {"a": vg.load_data(tiny.data)}
+    arms = {"a": ExperimentArm(tiny)}
 
     def block(precision, seeds=10**6, workers=2):
-        return make_plan({"a": tiny}, data, seeds, workers=workers, precision=precision).block
+        return make_plan(arms, seeds, workers=workers, precision=precision).block
 
     assert block(None) == 1024
-    assert block(0.05) == make_plan({"a": tiny}, data, 10).chunk
+    assert block(0.05) == make_plan(arms, 10).chunk
     assert block(0.01) == block(0.01, seeds=500) == block(0.01, workers=16) < 1024
-    assert "an arm stops when its share converged is known to +-0.05" in str(
-        make_plan({"a": tiny}, data, 100, precision=0.05)
-    )
+    assert "an arm stops when its share converged is known to +-0.05" in str(make_plan(arms, 100, precision=0.05))
 
 
 def test_impossible_precisions_and_clusters_are_refused(tiny, tmp_path):

@@ -9,13 +9,16 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
-from vgrad_jax.data import data_fingerprint
+from tests.sweeps.executed import execute
+from vgrad_jax.keys import run_keys
+from vgrad_jax.results import store as store_module
+from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.sweeps import blocks
-from vgrad_jax.sweeps import store as store_module
 from vgrad_jax.sweeps import sweep as sweep_module
-from vgrad_jax.sweeps.engine import ENGINES, plain, run_keys, train_seeds
-from vgrad_jax.sweeps.plan import bytes_per_seed, make_plan
-from vgrad_jax.sweeps.results import VARIABLES
+from vgrad_jax.sweeps.engine import ENGINES, train_seeds
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
+from vgrad_jax.sweeps.plan import make_plan
+from vgrad_jax.sweeps.policy import execution_of, local_platform
 
 FLOATS = [name for name, variable in VARIABLES.items() if variable.dtype == "float32" and variable.dims[1] == "seed"]
 
@@ -260,27 +263,27 @@ def test_bad_input_is_refused(arms, change, message, monkeypatch):
 def test_the_memory_estimate_is_that_of_the_compiler():
     """Within 30 % of what XLA allocates for the article's study."""
     experiment = vg.presets.article(epochs=50)["tanh_uniform"]
-    output, working = bytes_per_seed(experiment, vg.load_data(experiment.data))
+    size = ExperimentArm(experiment).size
     compiled = jax.jit(jax.vmap(partial(vg.train, experiment))).lower(run_keys(0, jnp.arange(16))).compile()
     memory = compiled.memory_analysis()
     measured = memory.temp_size_in_bytes + memory.output_size_in_bytes
-    assert 16 * (output + working) == pytest.approx(measured, rel=0.3)
+    assert 16 * (size.results + size.plain) == pytest.approx(measured, rel=0.3)
 
 
 def test_the_plan_says_what_it_costs_and_covers_every_run(arms):
-    datasets = {name: vg.load_data(experiment.data) for name, experiment in arms.items()}
-    plan = make_plan(arms, datasets, 37)
+    swept = {name: ExperimentArm(experiment) for name, experiment in arms.items()}
+    plan = make_plan(swept, 37)
     text = str(plan)
     assert "2 arms x 37 seeds = 74 trainings" in text
     assert "estimated peak memory" in text
     covered = [(block.arm, seed) for block in plan.blocks() for seed in range(block.start, block.stop)]
     assert sorted(covered) == sorted((arm, seed) for arm in arms for seed in range(37))
-    assert plan.chunk == make_plan(arms, datasets, 1).chunk
+    assert plan.chunk == make_plan(swept, 1).chunk
 
 
 def test_wide_networks_get_smaller_chunks():
     experiment = vg.Experiment(mlp=vg.MLP(hidden=(4096,) * 4))
-    plan = make_plan({"wide": experiment}, {"wide": vg.load_data(experiment.data)}, 100)
+    plan = make_plan({"wide": ExperimentArm(experiment)}, 100)
     assert plan.chunk < 16
     assert plan.chunk_bytes <= 2**29 or plan.chunk == 1
 
@@ -288,9 +291,10 @@ def test_wide_networks_get_smaller_chunks():
 def test_every_engine_gives_what_the_plain_one_gives(arms):
     keys = run_keys(0, jnp.arange(4))
     for experiment in arms.values():
-        reference = plain(experiment, "", keys)
-        for engine in ENGINES.values():
-            for a, b in zip(jax.tree.leaves(engine(experiment, "", keys)), jax.tree.leaves(reference), strict=True):
+        reference = execute("plain", experiment, keys)
+        for engine in ENGINES:
+            history = execute(engine, experiment, keys)
+            for a, b in zip(jax.tree.leaves(history), jax.tree.leaves(reference), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
@@ -327,11 +331,11 @@ def test_only_as_many_chunks_are_held_as_workers_need(arms, monkeypatch, tmp_pat
 
 def test_a_chunk_s_keys_compile_nothing_new():
     experiment = vg.presets.article(epochs=1)["tanh_he"]
-    fingerprint = data_fingerprint(vg.load_data(experiment.data))
-    train_seeds(plain, experiment, fingerprint, 0, 0, 4)
+    arm, execution = ExperimentArm(experiment), execution_of("plain", 4, local_platform())
+    train_seeds(arm, 0, 0, execution)
     events = []
     jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: events.append(name))
-    train_seeds(plain, experiment, fingerprint, 0, 40, 4)
+    train_seeds(arm, 0, 40, execution)
     assert not [name for name in events if "compile" in name]
     jax.jit(lambda x: x + 40)(1)
     assert [name for name in events if "compile" in name]  # They are counted.

@@ -1,4 +1,4 @@
-"""vgrad theory, and the figures that it leaves."""
+"""The command `vgrad theory`, and the figures that it writes."""
 
 import json
 
@@ -76,8 +76,8 @@ def test_the_phase_diagrams_line_is_the_edge_of_chaos():
     line = next(part for part in axes.collections if part.get_linewidths()[0] == 1.5)
     for bias in (0.05, 0.2, 0.4):
         points = np.concatenate([path.vertices for path in line.get_paths()])
-        place = points[np.abs(points[:, 1] - bias).argmin(), 0]
-        assert place == pytest.approx(vg.critical_weight_variance("tanh", bias), abs=0.04)
+        weight = points[np.abs(points[:, 1] - bias).argmin(), 0]
+        assert weight == pytest.approx(vg.critical_weight_variance("tanh", bias), abs=0.04)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,14 @@ def test_the_phase_diagrams_line_is_the_edge_of_chaos():
     ],
 )
 def test_where_no_fixed_point_applies_it_says_why(network, reason):
-    found = mean_field_of(vg.MLP(**network))
-    assert found.found is None
-    assert reason in found.why_not
+    numbers = mean_field_of(vg.MLP(**network))
+    assert numbers.found is None
+    assert reason in numbers.why_not
 
 
 def test_trainable_depth_is_six_depth_scales():
-    found = mean_field_of(vg.MLP(hidden=(50,) * 3, kernel_init="fan_in_normal(1.5)", bias_init="normal(0.2236067977)"))
-    assert trainable_depth(found.found) == pytest.approx(6 * 15.790994, rel=1e-5)
+    numbers = mean_field_of(
+        vg.MLP(hidden=(50,) * 3, kernel_init="fan_in_normal(1.5)", bias_init="normal(0.2236067977)")
+    )
+    assert trainable_depth(numbers.found) == pytest.approx(6 * 15.790994, rel=1e-5)
     assert trainable_depth(vg.mean_field("relu", 2.0, 0.0)) == float("inf")

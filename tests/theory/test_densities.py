@@ -1,4 +1,4 @@
-"""Densities of Jacobian spectra: against closed forms, and against matrices and networks that are drawn."""
+"""Densities of Jacobian spectra, against closed forms, random matrices, and random networks."""
 
 import math
 
@@ -13,7 +13,7 @@ from vgrad_jax.theory.mean_field import moments
 
 
 def average(law, power):
-    """E s^power, from the density."""
+    """Integrate s^power over the law."""
     held = law.point[1] * law.point[0] ** power if law.point[1] else 0.0
     return float(np.trapezoid(law.density * law.squares ** (power + 1), np.log(law.squares))) + held
 
@@ -23,8 +23,8 @@ def test_linear_networks_have_fuss_and_catalans_law(depth):
     solved = spectral_density([JacobianLayer("identity", 1.0, 1.0, "normal")] * depth)
     closed = fuss_catalan(depth)
     shown = (closed.squares > 1e-6) & (closed.squares < 0.9 * closed.largest)
-    found = np.exp(np.interp(np.log(closed.squares), np.log(solved.squares), np.log(solved.density)))
-    np.testing.assert_allclose(found[shown], closed.density[shown], rtol=0.02)
+    density = np.exp(np.interp(np.log(closed.squares), np.log(solved.squares), np.log(solved.density)))
+    np.testing.assert_allclose(density[shown], closed.density[shown], rtol=0.02)
     np.testing.assert_allclose(solved.cumulative(closed.squares), closed.cumulative(closed.squares), atol=2e-3)
     for law in (solved, closed):
         assert law.largest == pytest.approx(spectra.spectrum("identity", "normal", depth).largest, rel=1e-7)
@@ -67,7 +67,7 @@ def test_the_variance_of_a_smooth_network(weights, extra):
         assert mu_1 == pytest.approx(float(moments("tanh", q)[1]), rel=1e-5)
         mean, wanted = mean * gain * mu_1, wanted + mu_2 / mu_1**2 - 1 + extra
     assert law.mean == pytest.approx(mean, rel=1e-5)
-    assert average(law, 0) == pytest.approx(1, abs=0.03)  # Some is below the grid.
+    assert average(law, 0) == pytest.approx(1, abs=0.03)  # A part of the law lies below the grid.
     assert average(law, 1) == pytest.approx(mean, rel=1e-3)
     assert average(law, 2) / mean**2 - 1 == pytest.approx(wanted, rel=3e-3)
 
@@ -76,7 +76,7 @@ def test_a_probability_in_one_place():
     linear = spectral_density([JacobianLayer("identity", 1.0, 0.5, "orthogonal")] * 4)
     assert linear.point == pytest.approx((0.0625, 1.0))
     np.testing.assert_array_equal(linear.cumulative([0.06, 0.07]), [0, 1])
-    # A share p of the units is not cut off, and of two layers 2 p - 1 are not in either.
+    # A share p of each layer's units is not cut off, and a share 2 p - 1 in neither of two layers.
     hard = spectral_density([JacobianLayer("hard_tanh", 0.5, 1.0, "orthogonal")] * 2)
     share = math.erf(1 / math.sqrt(2 * 0.5))
     assert hard.point == pytest.approx((1.0, 2 * share - 1), abs=1e-6)
@@ -86,7 +86,7 @@ def test_a_probability_in_one_place():
 
 
 def drawn(activation, slope, gain, weights, variance, depth, width, seeds):
-    """Squared singular values of Jacobians, `(seed, unit)`, in NumPy, with a forward pass of their own."""
+    """Draw Jacobians in NumPy, with a separate forward pass; return their squared singular values, `(seed, unit)`."""
     random = np.random.default_rng(5)
     squares = []
     for _ in range(seeds):
@@ -120,14 +120,14 @@ def test_drawn_jacobians_are_distributed_as_predicted(name, activation, slope, g
         layers.append(JacobianLayer(name, variance, gain, weights))
     law = spectral_density(layers)
     means = squares.mean(axis=1)
-    # A network's own variance of preactivations is off by depth / width, and with it its slopes.
+    # A finite network's variance of preactivations, and so its slopes, deviates by about depth / width.
     assert abs(means.mean() / law.mean - 1) < 4 * means.std() / law.mean / math.sqrt(seeds) + depth / width
     at = np.geomspace(0.003, 0.9, 12) * law.largest
     shares = (squares[:, :, None] <= at).mean(axis=1)
     error = shares.std(axis=0) / math.sqrt(seeds)
     gap = np.abs(shares.mean(axis=0) - law.cumulative(at))
     assert (gap < 4 * error + depth / (2 * width)).all()
-    # It is sharp enough to tell the two ensembles apart.
+    # The test is sharp enough to tell the two ensembles apart.
     other = spectral_density(
         [layer._replace(weights={"normal": "orthogonal"}.get(weights, "normal")) for layer in layers]
     )
@@ -135,7 +135,7 @@ def test_drawn_jacobians_are_distributed_as_predicted(name, activation, slope, g
 
 
 def test_a_networks_own_jacobians():
-    """By way of `input_jacobian`: unequal layers, biases, and the first training row."""
+    """The Jacobians come from `input_jacobian`: layers with different activations, biases, the first training row."""
     mlp = vg.MLP(
         hidden=(48,) * 4,
         activation=("tanh", "relu", "tanh", "relu"),
@@ -143,15 +143,17 @@ def test_a_networks_own_jacobians():
         bias_init="normal(0.2)",
     )
     experiment = vg.Experiment(mlp=mlp)
-    found = jacobian_spectrum(experiment, vg.load_data(experiment.data), range(24))
-    assert found.squares.shape == (24, 48)
-    assert found.density.zero == 0.5
-    means = found.squares.mean(axis=1)
-    assert abs(means.mean() / found.density.mean - 1) < 4 * means.std() / found.density.mean / math.sqrt(24) + 3 / 48
-    at = np.geomspace(0.01, 0.8, 6) * found.density.largest
-    shares = (found.squares[:, :, None] <= at).mean(axis=1)
+    spectrum = jacobian_spectrum(experiment, vg.load_data(experiment.data), range(24))
+    assert spectrum.squares.shape == (24, 48)
+    assert spectrum.density.zero == 0.5
+    means = spectrum.squares.mean(axis=1)
+    assert (
+        abs(means.mean() / spectrum.density.mean - 1) < 4 * means.std() / spectrum.density.mean / math.sqrt(24) + 3 / 48
+    )
+    at = np.geomspace(0.01, 0.8, 6) * spectrum.density.largest
+    shares = (spectrum.squares[:, :, None] <= at).mean(axis=1)
     error = shares.std(axis=0) / math.sqrt(24)
-    assert (np.abs(shares.mean(axis=0) - found.density.cumulative(at)) < 4 * error + 3 / 96).all()
+    assert (np.abs(shares.mean(axis=0) - spectrum.density.cumulative(at)) < 4 * error + 3 / 96).all()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_where_no_density_applies_it_says_why(network, reason):
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(vg.InputError, match="one layer at least"):
+    with pytest.raises(vg.InputError, match="at least one layer"):
         spectral_density([])
     with pytest.raises(vg.InputError, match="did you mean 'normal'"):
         spectral_density([JacobianLayer("tanh", 1.0, 1.0, "normel")])

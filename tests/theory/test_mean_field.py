@@ -28,16 +28,16 @@ erf = jax.scipy.special.erf
     ],
 )
 def test_tanh(weight, bias, q_star, chi_1, c_star, xi_q, xi_c, xi_grad):
-    found = vg.mean_field("tanh", weight, bias)
+    numbers = vg.mean_field("tanh", weight, bias)
     for name, value in zip(
         ("q_star", "chi_1", "c_star", "xi_q", "xi_c", "xi_grad"),
         (q_star, chi_1, c_star, xi_q, xi_c, xi_grad),
         strict=True,
     ):
-        assert getattr(found, name) == pytest.approx(value, abs=6e-7), name
-    assert found.chi_c == pytest.approx(math.exp(-1 / xi_c), abs=1e-6)
-    assert found.phase == ("ordered" if chi_1 < 1 else "chaotic")
-    assert found.note == ""
+        assert getattr(numbers, name) == pytest.approx(value, abs=6e-7), name
+    assert numbers.chi_c == pytest.approx(math.exp(-1 / xi_c), abs=1e-6)
+    assert numbers.phase == ("ordered" if chi_1 < 1 else "chaotic")
+    assert numbers.note == ""
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_tanh(weight, bias, q_star, chi_1, c_star, xi_q, xi_c, xi_grad):
 def test_the_edge_of_chaos_of_tanh(bias, weight, q_star):
     assert vg.critical_weight_variance("tanh", bias) == pytest.approx(weight, abs=6e-9)
     assert theory.critical_point("tanh", bias).q_star == pytest.approx(q_star, abs=6e-9)
-    found = vg.mean_field("tanh", weight, bias)
-    assert found.phase == "critical" or abs(found.chi_1 - 1) < 1e-8
+    numbers = vg.mean_field("tanh", weight, bias)
+    assert numbers.phase == "critical" or abs(numbers.chi_1 - 1) < 1e-8
 
 
 def test_erf_is_closed():
-    found = vg.mean_field(erf, 1.5, 0.0)
-    assert found.q_star == pytest.approx(0.5, rel=1e-12)
-    assert found.chi_1 == pytest.approx(6 / (math.pi * math.sqrt(3)), rel=1e-12)
+    numbers = vg.mean_field(erf, 1.5, 0.0)
+    assert numbers.q_star == pytest.approx(0.5, rel=1e-12)
+    assert numbers.chi_1 == pytest.approx(6 / (math.pi * math.sqrt(3)), rel=1e-12)
     q = np.geomspace(1e-6, 1e4, 21)
     square, gradient, slope = theory.moments(erf, q)
     np.testing.assert_allclose(square, 2 / np.pi * np.arcsin(2 * q / (1 + 2 * q)), rtol=1e-8)
@@ -102,8 +102,8 @@ def test_averages_agree_with_adaptive_integration(name, q):
     ],
 )
 def test_moments_at_variance_one(name, square, gradient):
-    found = theory.moments(name, 1.0)
-    np.testing.assert_allclose(found[:2], [square, gradient], atol=6e-9)
+    averages = theory.moments(name, 1.0)
+    np.testing.assert_allclose(averages[:2], [square, gradient], atol=6e-9)
 
 
 @pytest.mark.parametrize("name", ["tanh", "hard_tanh", "elu", "softplus"])
@@ -130,7 +130,7 @@ def test_relu_follows_the_arc_cosine_map():
     for c in (-0.9, -0.2, 0.4, 0.999):
         covariance, slope = theory.correlation_step(elementwise("relu"), 2.0, 0.0, 0.7, c)
         assert covariance == pytest.approx((math.sqrt(1 - c * c) + c * (math.pi - math.acos(c))) / math.pi, abs=1e-9)
-        # Close to 1 the kink is felt over a short distance only.
+        # Close to c = 1 the kink matters in a narrow range only, which costs digits.
         assert slope == pytest.approx(1 - math.acos(c) / math.pi, abs=2e-6 if c > 0.99 else 1e-10)
 
 
@@ -164,12 +164,12 @@ def test_critical_tanh_is_a_power_law(depth, ratio):
     ],
 )
 def test_degenerate_cases_are_answered_in_words_and_numbers(activation, weight, bias, expected, words):
-    found = vg.mean_field(activation, weight, bias)
+    numbers = vg.mean_field(activation, weight, bias)
     for name, value in expected.items():
-        assert getattr(found, name) == (value if isinstance(value, str) else pytest.approx(value, rel=1e-9)), name
-    assert words in found.note
-    assert bool(words) == bool(found.note)
-    assert not any(math.isnan(value) for value in found[:7])
+        assert getattr(numbers, name) == (value if isinstance(value, str) else pytest.approx(value, rel=1e-9)), name
+    assert words in numbers.note
+    assert bool(words) == bool(numbers.note)
+    assert not any(math.isnan(value) for value in numbers[:7])
 
 
 def test_where_no_weight_variance_is_critical_it_says_so():
@@ -177,7 +177,7 @@ def test_where_no_weight_variance_is_critical_it_says_so():
     assert "no weight variance is critical" in theory.critical_point("softplus", 0.0).note
     repelled = theory.critical_point("gelu", 0.0)
     assert (repelled.weight_variance, repelled.stable) == (4.0, False)
-    slopes = 1.0507009873554805 * np.array([1.0, 1.6732632423543772])  # Of SELU on the two sides of zero.
+    slopes = 1.0507009873554805 * np.array([1.0, 1.6732632423543772])  # SELU's slopes on both sides of zero.
     assert vg.critical_weight_variance("selu", 0.0) == pytest.approx(1 / np.mean(slopes**2))
 
 

@@ -1,4 +1,4 @@
-"""Finite width, spectra, factors and predicted profiles, against tables and against networks that are drawn."""
+"""Finite width, spectra, factors and predicted profiles, against tables and random networks."""
 
 import math
 
@@ -62,7 +62,7 @@ def test_the_exact_law_of_he_relu(kernel_gradients):
         squares = (values - values.mean()) ** 2
         assert abs(squares.mean() - law.variance) < 4 * squares.std() / math.sqrt(len(values))
         assert finite_width.goodness_of_fit(values, law) > 0.001
-        # A law that is off by a tenth of a standard deviation is found out.
+        # The test rejects a law that is off by 0.12 standard deviations.
         assert finite_width.goodness_of_fit(values + 0.12 * math.sqrt(law.variance), law) < 0.001
 
 
@@ -98,9 +98,9 @@ def test_second_moments(kernel_gradients):
 )
 def test_spectra(activation, weights, variance, largest):
     for depth, value in largest.items():
-        found = spectra.spectrum(activation, weights, depth)
-        assert found.largest == pytest.approx(value, rel=1e-7)
-        assert found.variance == variance * depth
+        spectrum = spectra.spectrum(activation, weights, depth)
+        assert spectrum.largest == pytest.approx(value, rel=1e-7)
+        assert spectrum.variance == variance * depth
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_measured_singular_values_are_those_of_random_matrix_theory(activation, 
     assert (
         abs(spread.mean() - predicted.variance) < 4 * spread.std() / math.sqrt(seeds) + 0.03 * predicted.variance + 1e-4
     )
-    # The edge is reached from below: sixty-four units stay up to a quarter short of it.
+    # The edge is reached from below: the largest value of 64 units is up to a quarter smaller.
     assert 0.72 * predicted.largest < np.median(squares.max(axis=1)) < 1.02 * predicted.largest
 
 
@@ -172,7 +172,7 @@ def test_factor_of_a_residual_branch():
     ],
 )
 def test_measured_factors(network, factor):
-    """E|delta|^2 of the first layer over the last, for one input, from gradients of biases."""
+    """Measure E|delta|^2 of the first layer over the last, for one input, from the biases' gradients."""
     width, depth, seeds = 128, 5, 48
     mlp = vg.MLP(hidden=(width,) * depth, kernel_init="fan_in_normal(2)", **network)
 
@@ -189,7 +189,7 @@ def test_measured_factors(network, factor):
         return jnp.stack([jnp.sum(gradient[layer] ** 2) for layer in (0, -2)])
 
     first, last = np.stack([deltas(jax.random.key(k)) for k in range(seeds)]).astype(np.float64).T
-    # A branch's bias is multiplied by the branch's factor; the first layer is no branch.
+    # A branch's bias is multiplied by the branch factor; the first layer is no branch.
     first = first * network.get("residual", 1.0) ** 2
     ratio = first.mean() / last.mean()
     error = np.std(first - ratio * last) / last.mean() / math.sqrt(seeds) / ratio
@@ -199,7 +199,7 @@ def test_measured_factors(network, factor):
 
 
 def test_measured_factor_of_batch_norm():
-    """Per example, four layers more: E|dlogits / dx|^2 with random loads on the rows, which keep them apart."""
+    """Three layers more, per example: E|dlogits / dx|^2 with random loads on the rows, which keep the rows apart."""
     width, rows, seeds, depths = 64, 64, 24, (2, 5)
 
     def squares(depth):
@@ -218,13 +218,13 @@ def test_measured_factor_of_batch_norm():
     few, many = (squares(depth) for depth in depths)
     wanted = (depths[1] - depths[0]) * math.log(factors.batch_norm_factor("relu"))
     error = math.hypot(*(part.std() / part.mean() for part in (few, many))) / math.sqrt(seeds)
-    # The factor is that of an infinite batch: a few rows fewer count.
+    # The factor is exact for an infinite batch; the tolerance for a finite batch is of the order of 1 / rows.
     assert abs(math.log(many.mean() / few.mean()) - wanted) < 3 * error + 3 * 4 / rows
     assert error < 0.12
 
 
 def test_moments_with_a_weight_mean_are_exact_for_the_second_layer():
-    """A narrow network, weights of mean one half: mean, own and cross covariance of two inputs over 200 000 draws."""
+    """A narrow network with weights of mean 0.5: mean, own and cross covariance of two inputs over 200 000 draws."""
     weight, bias, width, draws = Law(0.5, 1 / 12), Law(0.1, 0.04), 5, 200_000
     x = np.array([[0.8, -0.3], [0.2, 0.5]])
     first = nonzero_mean.first_layer(x, weight, bias)
@@ -271,21 +271,21 @@ def test_predicted_profiles_are_those_of_wide_networks(network):
     data = vg.load_data(vg.Data(samples=100))
     mlp = vg.MLP(hidden=(48, 48, 48), **network)
     profile, error = measured_profile(mlp, data, 48)
-    found = predict(mlp, data.train_x, data.train_y)
-    assert found.why_not == ""
+    prediction = predict(mlp, data.train_x, data.train_y)
+    assert prediction.why_not == ""
     # Corrections of depth / width in the logarithm of the square: 3 / 48 / (2 ln 10) = 0.014.
-    assert (np.abs(found.relative - (profile - profile[-1])) < 4 * error + 0.03).all()
-    assert (np.abs(found.log10_rms - profile) < 4 * error + 0.1).all()
+    assert (np.abs(prediction.relative - (profile - profile[-1])) < 4 * error + 0.03).all()
+    assert (np.abs(prediction.log10_rms - profile) < 4 * error + 0.1).all()
 
 
 def test_the_articles_own_profile_is_not_monotone_and_predicted_so():
-    """Uniform(0, 1) weights, five units: within a third of a decade, where a theory without the mean is off by more."""
+    """Five units, weights uniform on (0, 1): within 0.3 in log10; without the weights' mean the error is above 0.6."""
     data = vg.load_data(vg.Data())
     mlp = vg.presets.article()["tanh_uniform"].mlp
     profile, error = measured_profile(mlp, data, 200)
-    found = predict(mlp, data.train_x, data.train_y).log10_rms
-    assert (np.abs(found - profile) < 0.3 + 3 * error).all()
-    for values in (found, profile):
+    predicted = predict(mlp, data.train_x, data.train_y).log10_rms
+    assert (np.abs(predicted - profile) < 0.3 + 3 * error).all()
+    for values in (predicted, profile):
         assert values.argmin() in (2, 3)
         assert values[0] > values.min() + 0.5
     centred = predict(vg.MLP(kernel_init="uniform(-0.5, 0.5)"), data.train_x, data.train_y).log10_rms
@@ -301,7 +301,7 @@ def test_the_articles_own_profile_is_not_monotone_and_predicted_so():
     ],
 )
 def test_where_no_theory_applies_it_says_why(network, reason):
-    found = predict(vg.MLP(**network), np.ones((4, 2)), np.array([0, 1, 0, 1]))
-    assert found.log10_rms is None
-    assert found.relative is None
-    assert found.why_not.startswith(reason)
+    prediction = predict(vg.MLP(**network), np.ones((4, 2)), np.array([0, 1, 0, 1]))
+    assert prediction.log10_rms is None
+    assert prediction.relative is None
+    assert prediction.why_not.startswith(reason)

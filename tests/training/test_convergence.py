@@ -26,19 +26,19 @@ def test_epochs_to_converge_against_the_recorded_accuracies(small, threshold):
 
 
 def test_initialisation_counts_as_zero_epochs():
-    state = convergence.watch(convergence.start_watch(), jnp.asarray(0), jnp.asarray(0.9), jnp.asarray(True), 0.8)
-    later = convergence.watch(state, jnp.asarray(1), jnp.asarray(0.95), jnp.asarray(True), 0.8)
+    state = convergence.update(convergence.init(), jnp.asarray(0), jnp.asarray(0.9), jnp.asarray(True), 0.8)
+    later = convergence.update(state, jnp.asarray(1), jnp.asarray(0.95), jnp.asarray(True), 0.8)
     assert convergence.epochs_to_converge(later) == 0
 
 
 def test_a_share_that_is_the_threshold_reaches_it():
     accuracy = jnp.mean(jnp.arange(500) < 400)
-    state = convergence.watch(convergence.start_watch(), jnp.asarray(7), accuracy, jnp.asarray(True), 0.8)
+    state = convergence.update(convergence.init(), jnp.asarray(7), accuracy, jnp.asarray(True), 0.8)
     assert convergence.epochs_to_converge(state) == 7
 
 
 def test_a_run_that_diverges_never_converged_and_poisons_no_neighbour(small):
-    """One seed starts from weights that overflow; the others must not notice."""
+    """One seed starts from weights that overflow; the results of the other seeds do not change."""
     experiment = dataclasses.replace(small, mlp=vg.MLP(hidden=(4, 3), activation="relu"))
     keys = jax.random.split(jax.random.key(0), 4)
     params = jax.vmap(lambda key: vg.init_mlp(key, experiment.mlp, 2))(keys)
@@ -54,8 +54,8 @@ def test_a_run_that_diverges_never_converged_and_poisons_no_neighbour(small):
 
 
 def test_diverging_after_converging_is_diverged():
-    state = convergence.watch(convergence.start_watch(), jnp.asarray(3), jnp.asarray(0.9), jnp.asarray(True), 0.8)
-    state = convergence.watch(state, jnp.asarray(4), jnp.asarray(0.9), jnp.asarray(False), 0.8)
+    state = convergence.update(convergence.init(), jnp.asarray(3), jnp.asarray(0.9), jnp.asarray(True), 0.8)
+    state = convergence.update(state, jnp.asarray(4), jnp.asarray(0.9), jnp.asarray(False), 0.8)
     assert convergence.outcome(state) == vg.Outcome.DIVERGED
     assert jnp.isnan(convergence.epochs_to_converge(state))
 

@@ -18,8 +18,8 @@ def test_records_do_not_depend_on_the_blocks(norm, rows_at_once):
     mlp = dataclasses.replace(arm.mlp, norm=norm)
     dataset = vg.load_data(arm.data)
     params = initial_params(dataclasses.replace(arm, mlp=mlp), jax.random.key(0), dataset)
-    whole, gradient = measure(params, params, dataset, mlp, arm.training.loss)
+    reference, gradient = measure(params, params, dataset, mlp, arm.training.loss)
     record, blocked = measure(params, params, dataset, mlp, arm.training.loss, rows_at_once)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7), (record, blocked), (whole, gradient)
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7), (record, blocked), (reference, gradient)
     )

@@ -1,4 +1,4 @@
-"""The shuffle without a sort is a uniform one."""
+"""`shuffled`, which does not sort, draws uniform permutations."""
 
 import math
 
@@ -12,7 +12,7 @@ from vgrad_jax.training import shuffle
 from vgrad_jax.training.shuffle import shuffled
 
 SMALLEST_P_VALUE = 1e-4
-"""The seeds are fixed: a sound shuffle passes for ever."""
+"""Smallest p-value that passes. The seeds are fixed, so that a sound shuffle always passes."""
 
 
 def orders(seed: int, samples: int, rows: int) -> np.ndarray:
@@ -46,8 +46,8 @@ def test_the_test_tells_a_third_of_the_rounds_from_uniform(monkeypatch):
 def test_an_article_sized_order_is_uniform():
     rows, samples = 500, 4000
     drawn = orders(1, samples, rows)
-    for place in (0, 1, 249, 498, 499):
-        counts = np.bincount(drawn[:, place], minlength=rows)
+    for position in (0, 1, 249, 498, 499):
+        counts = np.bincount(drawn[:, position], minlength=rows)
         assert scipy.stats.chisquare(counts).pvalue > SMALLEST_P_VALUE
     steps = np.bincount(((drawn[:, 1:] - drawn[:, :-1]) % rows).ravel(), minlength=rows)[1:]
     assert scipy.stats.chisquare(steps).pvalue > SMALLEST_P_VALUE
@@ -61,7 +61,7 @@ def test_an_article_sized_order_is_uniform():
 
 def test_two_epochs_of_a_run_are_independent():
     keys = jax.random.split(jax.random.key(2), 2000)
-    both = jax.vmap(lambda key: jnp.stack([shuffled(jax.random.fold_in(key, epoch), 60) for epoch in (1, 2)]))(keys)
-    first, second = np.asarray(both).transpose(1, 0, 2)
-    # The second order, in terms of the first, is a uniform permutation again: one fixed point on average.
+    pairs = jax.vmap(lambda key: jnp.stack([shuffled(jax.random.fold_in(key, epoch), 60) for epoch in (1, 2)]))(keys)
+    first, second = np.asarray(pairs).transpose(1, 0, 2)
+    # The second order relative to the first is again a uniform permutation: one fixed point on average.
     assert abs((first == second).sum(1).mean() - 1) < 4 / math.sqrt(len(keys))

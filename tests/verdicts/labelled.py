@@ -1,8 +1,8 @@
-"""Models whose truth is known by construction and by what becomes of them.
+"""Models whose truth is known by construction and by the outcome of their training.
 
-A family is one small architecture; all its cases run in one compiled program, and differ in numbers only: the gain of
-the kernels, a shift of the biases, the learning rate, the data. Each case is trained for a while with a recorder, and
-its truth is checked against what happened to it, and to the same model with the cause taken away.
+A family is one small architecture, whose cases run in one compiled program. They differ in numbers only: gain of the
+kernels, shift of the biases, learning rate, data. Each case is trained for 200 steps with a recorder. Its
+truth is checked against its outcome, and against the outcome of the same model without the cause.
 """
 
 import itertools
@@ -20,14 +20,14 @@ from flax import linen, nnx
 
 import vgrad_jax as vg
 from vgrad_jax.gradients.layers import Grouping
-from vgrad_jax.gradients.look import Look, look
+from vgrad_jax.gradients.look import Look, look_at
 
 STEPS, EVERY = 200, 10
 ROWS, FEATURES, WIDTH = 32, 4, 10
 
 
 class Knobs(NamedTuple):
-    """What is done to a model of a family."""
+    """Changes to a model of a family."""
 
     gain: float = 1.0
     """Factor of every kernel's initial values."""
@@ -47,11 +47,11 @@ class Family(NamedTuple):
     """One architecture."""
 
     shapes: Any
-    """Of its parameters, as a pytree of the framework."""
+    """Shapes of the parameters, as a pytree of the framework."""
     apply: Callable[[Any, jax.Array], jax.Array]
     """Logits `(rows,)` of inputs `(rows, FEATURES)`."""
     variance: float = 2.0
-    """Of a kernel at the start, times its fan-in."""
+    """Variance of an initial kernel, times its fan-in."""
     dtype: Any = jnp.float32
     stacked: str | None = None
 
@@ -65,7 +65,7 @@ class Case(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a case."""
+    """Outcome of a case's training."""
 
     record: vg.Record
     look: Look
@@ -78,7 +78,7 @@ def struct(*shape):
 
 
 def bare(activation, depth, variance, norm=lambda h: h):
-    """A list of layers, each a dictionary."""
+    """Make a family of plain layers, each a dictionary."""
     widths = [FEATURES, *[WIDTH] * depth, 1]
     shapes = [{"kernel": struct(*pair), "bias": struct(pair[1])} for pair in itertools.pairwise(widths)]
 
@@ -91,7 +91,7 @@ def bare(activation, depth, variance, norm=lambda h: h):
 
 
 def deep(activation, depth, variance, branch=None):
-    """Hidden layers stacked for a scan; with residual branches of a factor."""
+    """Make a family of hidden layers stacked for a scan; with residual branches of a factor."""
     shapes = {
         "a_input": {"kernel": struct(FEATURES, WIDTH), "bias": struct(WIDTH)},
         "hidden": {"kernel": struct(depth, WIDTH, WIDTH), "bias": struct(depth, WIDTH)},
@@ -177,7 +177,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def initial_params(family: Family, knobs: Knobs):
-    """Normal kernels and zero biases, turned by the knobs; by NumPy, whose random numbers need no compiling."""
+    """Draw normal kernels and zero biases, changed by the knobs; by NumPy, whose random numbers need no compiling."""
     rng = np.random.default_rng(knobs.seed)
     paths, structure = jax.tree_util.tree_flatten_with_path(family.shapes)
 
@@ -206,7 +206,7 @@ def initial_params(family: Family, knobs: Knobs):
 
 
 def data(knobs: Knobs):
-    """Two classes about opposite corners of a cube."""
+    """Draw two classes about opposite corners of a cube."""
     rng = np.random.default_rng(1000 + knobs.seed)
     y = (rng.permutation(ROWS) % 2).astype(np.float32)
     corner = np.array([1.0, -1.0, 1.0, -1.0])
@@ -229,7 +229,7 @@ def run_one(family: Family, knobs: Knobs, params, batch):
         return ((value + root) * knobs.loss).astype(value.dtype)
 
     grouping = Grouping(stacked=family.stacked)
-    first = look(loss, params, batch, grouping)
+    first = look_at(loss, params, batch, grouping)
     optimizer = vg.record(
         EVERY,
         STEPS // EVERY,
@@ -254,7 +254,7 @@ def run(cases: list[Case]) -> list[Outcome]:
     for name in dict.fromkeys(case.family for case in cases):
         family, members = FAMILIES[name], [case.knobs for case in cases if case.family == name]
         knobs = Knobs(*(np.array(values, np.float32) for values in zip(*members, strict=True)))
-        starts = [(initial_params(family, one), data(one)) for one in members]
+        starts = [(initial_params(family, own), data(own)) for own in members]
         params, batch = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
         with jax.numpy_rank_promotion("allow"):  # The frameworks' own layers need it.
             program = jax.jit(jax.vmap(partial(run_one, family))).lower(knobs, params, batch)
@@ -262,9 +262,9 @@ def run(cases: list[Case]) -> list[Outcome]:
         state, first, losses = program.compile({"xla_backend_optimization_level": 0})(knobs, params, batch)
         record, first, losses = vg.get_record(state), jax.tree.map(np.asarray, first), np.asarray(losses, np.float64)
         for number, case in enumerate(case for case in cases if case.family == name):
-            one = lambda array, n=number: array[n]  # noqa: E731
+            pick = lambda array, n=number: array[n]  # noqa: E731
             outcomes[case] = Outcome(
-                jax.tree.map(one, record), jax.tree.map(one, first), losses[number, 0], losses[number, -1]
+                jax.tree.map(pick, record), jax.tree.map(pick, first), losses[number, 0], losses[number, -1]
             )
     return [outcomes[case] for case in cases]
 
@@ -274,11 +274,11 @@ GOOD = {name: Knobs(rate=0.1) for name in FAMILIES} | {"deep sigmoid": Knobs(gai
 
 
 def all_cases(*, held: bool) -> list[Case]:
-    """One half of the labelled set: several families for each status, causes of several sizes.
+    """Return one half of the labelled set: several families for each status, causes of several sizes.
 
     Args:
-        held: the half that was not looked at while thresholds were chosen: other sizes of the causes and other seeds,
-            and so other weights and data.
+        held: the half that was not looked at while thresholds were chosen. Its causes have other sizes, and its
+            weights and data other seeds.
     """
     made: list[Case] = []
 
@@ -334,12 +334,12 @@ def all_cases(*, held: bool) -> list[Case]:
 
 
 def controls(cases: list[Case]) -> list[Case]:
-    """For each case the same architecture and data with every cause taken away."""
+    """Return, for each case, the same architecture and data without any cause."""
     return [Case(case.family, "control", GOOD[case.family]._replace(seed=case.knobs.seed)) for case in cases]
 
 
 def agrees(case: Case, outcome: Outcome) -> bool:
-    """Whether what happened to a case is what its truth says, judged by the loss alone."""
+    """Return whether the outcome of a case is what its truth says, judged by the loss alone."""
     first, last = outcome.first_loss / case.knobs.loss, outcome.last_loss / case.knobs.loss
     ratio = last / first
     if case.truth in ("healthy", "solved", "control"):

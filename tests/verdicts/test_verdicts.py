@@ -4,7 +4,7 @@ import re
 
 import pytest
 from labelled import all_cases
-from verdict_table import DOCUMENT, ROADS, absolute, accuracy, labelled_set, ratio, scores, verdict
+from verdict_table import DOCUMENT, METHODS, absolute, accuracy, labelled_set, ratio, scores, verdict
 
 LEAST = 0.95
 
@@ -22,9 +22,11 @@ def test_the_set_is_large_and_its_halves_are_apart(labelled):
 
 
 def test_precision_and_recall_of_every_status(labelled):
-    found = scores(labelled, verdict)
-    assert set(found) == {case.truth for case in all_cases(held=True)}
-    wrong = {truth: score for truth, score in found.items() if not (score.precision >= LEAST and score.recall >= LEAST)}
+    by_status = scores(labelled, verdict)
+    assert set(by_status) == {case.truth for case in all_cases(held=True)}
+    wrong = {
+        truth: score for truth, score in by_status.items() if not (score.precision >= LEAST and score.recall >= LEAST)
+    }
     assert not wrong
 
 
@@ -36,9 +38,9 @@ def test_well_above_the_rules_that_people_use(labelled):
 
 def test_the_document_has_this_table(labelled):
     rows = re.findall(r"^\| (\w+) \| (\d+) \| ([\d.]+) / ([\d.]+) \|", DOCUMENT.read_text(), re.MULTILINE)
-    found = scores(labelled, ROADS["diagnose"])
-    assert [row[0] for row in rows] == list(found)
+    by_status = scores(labelled, METHODS["diagnose"])
+    assert [row[0] for row in rows] == list(by_status)
     for truth, n, precision, recall in rows:
         # Another processor may round one model to the other side.
-        assert abs(int(n) - found[truth].n) <= 1
-        assert (float(precision), float(recall)) == pytest.approx(found[truth][1:], abs=1.5 / int(n))
+        assert abs(int(n) - by_status[truth].n) <= 1
+        assert (float(precision), float(recall)) == pytest.approx(by_status[truth][1:], abs=1.5 / int(n))

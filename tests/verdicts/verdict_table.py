@@ -35,17 +35,17 @@ def labelled_set(*, held: bool) -> Labelled:
 
 
 def verdict(outcome: Outcome) -> str:
-    """The library's."""
+    """Return the library's verdict."""
     return vg.diagnose(outcome.record, check=outcome.look).status
 
 
 def verdict_without_check(outcome: Outcome) -> str:
-    """The library's, from the record alone."""
+    """Return the library's verdict from the record alone."""
     return vg.diagnose(outcome.record).status
 
 
 def absolute(outcome: Outcome) -> str:
-    """Absolute sizes at the end, as debuggers have them: mean |g| < 1e-7, > 1e3, all zero, NaN."""
+    """Judge by absolute sizes at the end, as debuggers do: mean |g| < 1e-7, > 1e3, all zero, NaN."""
     last, zeros, broken = (np.asarray(getattr(outcome.record, name))[-1] for name in FIELDS)
     if (broken > 0).any():
         return "non_finite"
@@ -55,7 +55,7 @@ def absolute(outcome: Outcome) -> str:
 
 
 def ratio(outcome: Outcome) -> str:
-    """First layer over last layer at the end: < 1e-3, > 1e3, NaN."""
+    """Judge by first layer over last layer at the end: < 1e-3, > 1e3, NaN."""
     last, _, broken = (np.asarray(getattr(outcome.record, name))[-1] for name in FIELDS)
     if (broken > 0).any():
         return "non_finite"
@@ -65,7 +65,7 @@ def ratio(outcome: Outcome) -> str:
 
 
 FIELDS = ("log10_rms", "zero_fraction", "nonfinite_fraction")
-ROADS: dict[str, Callable[[Outcome], str]] = {
+METHODS: dict[str, Callable[[Outcome], str]] = {
     "diagnose": verdict,
     "diagnose, record alone": verdict_without_check,
     "mean size < 1e-7": absolute,
@@ -74,36 +74,36 @@ ROADS: dict[str, Callable[[Outcome], str]] = {
 
 
 class Score(NamedTuple):
-    """Of one status."""
+    """Scores of one status."""
 
     n: int
     precision: float
-    """Of those with this verdict, the share with this truth; NaN where there are none."""
+    """Share of this truth among the cases with this verdict; NaN where there are none."""
     recall: float
-    """Of those with this truth, the share with this verdict."""
+    """Share of this verdict among the cases with this truth."""
 
 
-def scores(labelled: Labelled, road: Callable[[Outcome], str]) -> dict[str, Score]:
-    """Of every status."""
+def scores(labelled: Labelled, method: Callable[[Outcome], str]) -> dict[str, Score]:
+    """Return the scores of every status."""
     chosen = list(zip(labelled.cases, labelled.outcomes, strict=True))
-    pairs = Counter((case.truth, road(outcome)) for case, outcome in chosen)
-    found = {}
+    pairs = Counter((case.truth, method(outcome)) for case, outcome in chosen)
+    by_status = {}
     for truth in sorted({case.truth for case, _ in chosen}):
         n = sum(count for (a, _), count in pairs.items() if a == truth)
         named = sum(count for (_, b), count in pairs.items() if b == truth)
         right = pairs[truth, truth]
-        found[truth] = Score(n, right / named if named else float("nan"), right / n)
-    return found
+        by_status[truth] = Score(n, right / named if named else float("nan"), right / n)
+    return by_status
 
 
-def accuracy(found: dict[str, Score]) -> float:
-    """Share of right verdicts."""
-    return sum(score.n * score.recall for score in found.values()) / sum(score.n for score in found.values())
+def accuracy(by_status: dict[str, Score]) -> float:
+    """Return the share of right verdicts."""
+    return sum(score.n * score.recall for score in by_status.values()) / sum(score.n for score in by_status.values())
 
 
 def table(labelled: Labelled) -> str:
-    """As Markdown, precision / recall."""
-    columns = {name: scores(labelled, road) for name, road in ROADS.items()}
+    """Return a Markdown table of precision / recall."""
+    columns = {name: scores(labelled, method) for name, method in METHODS.items()}
     lines = [
         f"| truth | n | {' | '.join(columns)} |",
         f"|---|---|{'---|' * len(columns)}",

@@ -25,15 +25,15 @@ def diagnose(
     Example: vgrad diagnose record.npz --fail-on vanishing --fail-on dead
     """
 
-    from vgrad_jax.gradients.diagnose import STATUSES
-    from vgrad_jax.gradients.diagnose import diagnose as find
-    from vgrad_jax.gradients.recording import Record
+    from vgrad_jax.diagnosis import STATUSES
+    from vgrad_jax.diagnosis import diagnose as judge
+    from vgrad_jax.gradients import Record
     from vgrad_jax.report.verdict import layer_table
 
     for status in fail_on or ():
         if status not in STATUSES:
             raise unknown_name("status", status, STATUSES)
-    diagnosis = find(Record.load(file))
+    diagnosis = judge(Record.load(file))
     if as_json:
         print(json.dumps(diagnosis.to_dict(), indent=2, allow_nan=False))
     else:

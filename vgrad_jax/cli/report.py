@@ -1,4 +1,4 @@
-"""`vgrad report`, and how a sweep's findings are shown."""
+"""`vgrad report`, and the report of a sweep on the terminal."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from vgrad_jax.cli.shared import AsJson, terminal
 from vgrad_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from vgrad_jax.report.findings import Findings
+    from vgrad_jax.report import Report
 
 __all__ = ["report", "show"]
 
@@ -24,38 +24,32 @@ def report(
 
     Example: vgrad report runs/article
     """
-    from vgrad_jax.report.page import write_report
-    from vgrad_jax.sweeps.store import open_results
+    from vgrad_jax.report import write_report
+    from vgrad_jax.results.store import open_results
 
     if (folder / "zarr.json").exists():
         raise InputError(f"{str(folder)!r} is the store itself; give the folder that holds it: {folder.parent}")
     results = open_results(folder)
     try:
-        findings = write_report(results, folder)
+        made = write_report(results, folder)
     except (RuntimeError, ValueError) as error:
         # What Zarr's codecs raise; a checksum that differs is a ValueError.
         if isinstance(error, ValueError) and "checksum" not in str(error):
             raise
         raise InputError(f"the results in {str(folder)!r} are damaged: {error}") from None
-    show(findings, folder, str(folder), as_json=as_json)
+    show(made, folder, str(folder), as_json=as_json)
 
 
-def show(findings: "Findings", folder: Path, title: str, *, as_json: bool) -> None:
-    """Print a sweep's findings: as tables and sentences, or as JSON."""
-    from vgrad_jax.report import tables
+def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:
+    """Print a sweep's report: as a table and sentences, or as JSON."""
+    from vgrad_jax.report.tables import terminal_table
 
     if as_json:
-        print(json.dumps({**tables.as_dict(findings), "folder": str(folder)}, indent=2))
+        print(json.dumps({**report.numbers(), "folder": str(folder)}, indent=2, allow_nan=False))
         return
     console = terminal(width=max(terminal().width, 160) if not sys.stdout.isatty() else None)
-    console.print(tables.terminal_table(findings.summaries, title, console.width))
-    for line in (
-        findings.answer,
-        *findings.sentences,
-        *findings.predictor_sentences,
-        *findings.remarks,
-        *findings.placement_sentences,
-    ):
+    console.print(terminal_table(report.study.summaries, title, console.width))
+    for line in report.lines:
         console.print(line)
     console.print(
         f"\npage: {folder / 'index.html'}   results: {folder / 'results.zarr'}   figures: {folder / 'figures'}"

@@ -25,8 +25,8 @@ def run(
 
     Example: vgrad run --arm tanh_uniform --seed 0
     """
+    from vgrad_jax.keys import run_key
     from vgrad_jax.report import live
-    from vgrad_jax.sweeps.engine import run_key
 
     whole_number("--seed", seed, maximum=MAX_SEED)
     whole_number("--study-seed", study_seed, maximum=MAX_SEED)

@@ -8,6 +8,7 @@ import typer
 from vgrad_jax.cli.shared import AsJson
 from vgrad_jax.descriptions import number, whole_number
 from vgrad_jax.errors import InputError
+from vgrad_jax.wording import counted
 
 __all__ = ["seeds"]
 
@@ -52,13 +53,14 @@ def seeds(
         at = "whatever the share is" if baseline is None else f"at a share of {100 * baseline:g} %"
         question = f"to know an arm's share of converged runs within {100 * half_width:g} points, {at}"
         risks = "with 95 % confidence"
-    lines = [f"{needed} seeds an arm, {question}, {risks}."]
+    lines = [f"{counted(needed, 'seed')} an arm, {question}, {risks}."]
     numbers: dict[str, float | int] = {"seeds": needed}
     if runs_per_second is not None:
         rate = number("--runs-per-second", runs_per_second, above=0.0)
         seconds = arms * needed / rate
         numbers |= {"arms": arms, "seconds": seconds}
-        lines.append(f"{arms} arms are {arms * needed} trainings: {_duration(seconds)} at {rate:g} a second.")
+        trainings = counted(arms * needed, "training")
+        lines.append(f"{counted(arms, 'arm is', 'arms are')} {trainings}: {_duration(seconds)} at {rate:g} a second.")
     print(json.dumps({**numbers, "answer": " ".join(lines)}, indent=2) if as_json else "\n".join(lines))
 
 
@@ -66,4 +68,4 @@ def _duration(seconds: float) -> str:
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return counted(seconds, "second", form=".0f")

@@ -38,7 +38,7 @@ def sweep(
 
     Example: vgrad sweep --arm tanh_uniform --arm relu_he --seeds 64 --out runs/pair
     """
-    from vgrad_jax.report.page import write_report
+    from vgrad_jax.report import write_report
     from vgrad_jax.sweeps.sweep import SweepInterrupted
     from vgrad_jax.sweeps.sweep import sweep as run_sweep
 
@@ -74,8 +74,11 @@ def sweep(
 
 
 def _resumable(folder: Path) -> bool:
-    """Whether a sweep began here, be it that it was killed before its store was made."""
+    """Return whether a sweep began in a folder; it may have been killed before its store was complete."""
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return "results.zarr" in names or names <= {"results.zarr.incomplete", "results.zarr.lock"}
+    return "results.zarr" in names or all(
+        name == "results.zarr.lock" or (name.startswith(".results.zarr.") and name.endswith(".incomplete"))
+        for name in names
+    )

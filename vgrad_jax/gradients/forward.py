@@ -1,9 +1,13 @@
-"""What a loss does on the way forward, read from its jaxpr: any framework, and no change to the model.
+"""Walk through the forward pass of a loss, read from its jaxpr: any framework, and no change to the model.
 
-The loss is traced as JAX traces it for `grad`, and its operations are carried out one by one with a look at each. A
-value that does not depend on the batch is made of parameters; where one meets the data, those parameters are used. The
-order of first use is the order of depth, a product is a layer's preactivation, and tanh, the logistic function and
-max(0, x) are activations.
+    x ──► x @ kernel_0 ──► + bias_0 ──► tanh ──► @ kernel_1 ──► loss
+          product, leaf 0  use, leaf 1  site     product, leaf 2
+
+The loss is traced as JAX traces it for `grad`, and its operations are carried out one by one. Every value has an
+origin: the data, or the set of leaves of the parameters that it is made of. Where a value made of leaves meets the
+data, these leaves are used, and the order of first use is the order of depth. A product of leaves and data is a layer's
+preactivation. tanh, the logistic function and max(0, x) are activations. A `lax.scan` is run as a scan, and the numbers
+of its sites are stacked by the scan itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,79 +20,49 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from vgrad_jax.gradients.stats import size_scale
+from vgrad_jax.gradients.sites import ForwardStats, Site, measured, stats_of_sites
 from vgrad_jax.jaxprs import ClosedJaxpr, called, carry_out, evaluate, is_literal, literal_value, scan_of, trace
 
 __all__ = ["ForwardStats", "Use", "forward_pass"]
 
 PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot")
-SATURATED = 0.02
-"""An activation is saturated where its slope is less than this share of its steepest."""
 
 
 class Use(NamedTuple):
-    """Where a leaf of the parameters first meets the data."""
+    """First use of a leaf of the parameters with the data."""
 
     before: tuple[int, ...]
-    """Order of the `lax.scan` in which layers are stacked; empty outside of one."""
+    """Step of each scan over layers around the use, outermost first; empty outside of such a scan."""
     inside: tuple[int, ...]
+    """Step of the use; it is counted from the start of the innermost such scan."""
     stacked: bool
-    """Whether the leaf is what the scan goes over: its first axis is that of layers."""
+    """True for a leaf that the scan goes over: its first axis is the layers' axis."""
 
-    def place(self, index: int | None) -> tuple[int, ...]:
-        """Sorts slices of stacked leaves and whole leaves in the order of depth."""
+    def position(self, index: int | None) -> tuple[int, ...]:
+        """Return a key that sorts slices of stacked leaves and undivided leaves by depth."""
         return (*self.before, *(() if index is None else (index,)), *self.inside)
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["log10_rms", "off_fraction", "stuck_fraction"],
-    meta_fields=["kinds", "leaves"],
-)
-@dataclass(frozen=True)
-class ForwardStats:
-    """Sizes of preactivations and states of activations in the order in which they are computed, `(..., site)`."""
-
-    kinds: tuple[str, ...]
-    """"product", "tanh", "logistic" or "relu"."""
-    leaves: tuple[tuple[int, int | None], ...]
-    """Number of the leaf whose product this is or comes last before it, with the slice of a stacked one; -1: none."""
-    log10_rms: Any
-    """Of a product's output; NaN for an activation."""
-    off_fraction: Any
-    """Share of outputs with (almost) no slope: saturated for tanh and the logistic function, zero for ReLU."""
-    stuck_fraction: Any
-    """Share of units that are off for every example; NaN for a product."""
-
-
-class _Site(NamedTuple):
-    kind: str
-    leaf: int
-    axis: int | None
-    """That of stacked layers in `numbers`; None where there is none."""
-    numbers: Any
-    """The output with units last; once measured `(..., 2)`, scale and mean square or shares of off and stuck, with an
-    axis in front for each scan."""
-    measured: bool = False
-
-
 DATA = None
-"""Depends on the batch; any other value is known by the set of leaves that it is made of."""
+"""Origin of a value that depends on the batch."""
 Origin = frozenset[int] | None
-NOTHING: frozenset[int] = frozenset()
-"""The origin of a constant."""
+"""Set of the leaves that a value is made of, or `DATA`."""
+CONSTANT: frozenset[int] = frozenset()
+"""Origin of a number in the program."""
 
 
 @dataclass
 class _Walk:
-    """What has been seen so far."""
+    """State of the walk."""
 
-    sites: list[_Site] = field(default_factory=list)
+    sites: list[Site] = field(default_factory=list)
     uses: dict[int, Use] = field(default_factory=dict)
     steps: int = 0
+    """Number of steps so far: uses and scans."""
     current: int = -1
+    """Leaf of the last product; -1 before the first."""
     units: int = 0
-    """Of the last product."""
+    """Number of units of the last product."""
     scan: tuple[int, ...] = ()
     stacked: frozenset[int] = frozenset()
 
@@ -96,7 +70,7 @@ class _Walk:
 def forward_pass(
     function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree
 ) -> tuple[ForwardStats, dict[int, Use]]:
-    """Carry out `function(leaves, batch)` and look at what happens on the way.
+    """Carry out `function(leaves, batch)`, and measure its products and activations.
 
     Args:
         function: the loss of a list of parameter leaves and a batch.
@@ -104,12 +78,12 @@ def forward_pass(
         batch: whatever the loss takes.
 
     Returns:
-        The states of preactivations and activations, and where each leaf is first used.
+        The states of preactivations and activations, and the first use of each leaf.
 
     >>> def loss(leaves, x):
     ...     return jnp.mean(jnp.tanh(x @ leaves[1]) @ leaves[0])
     >>> stats, uses = forward_pass(loss, [jnp.ones((4, 1)), jnp.full((2, 4), 9.0)], jnp.ones((3, 2)))
-    >>> stats.kinds, sorted(uses, key=lambda leaf: uses[leaf].place(None))
+    >>> stats.kinds, sorted(uses, key=lambda leaf: uses[leaf].position(None))
     (('product', 'tanh', 'product'), [1, 0])
     >>> stats.off_fraction.tolist()
     [nan, 1.0, nan]
@@ -120,45 +94,16 @@ def forward_pass(
     origins: list[Origin] = [frozenset([number]) if number < len(leaves) else DATA for number in range(len(flat))]
     walk = _Walk()
     _run(walk, closed, list(zip(flat, origins, strict=True)))
-    kinds, owners, columns = [], [], []
-    for site in _measured(walk.sites):
-        numbers = site.numbers
-        slices: list[int | None] = [None]
-        if site.axis is not None:
-            numbers = jnp.moveaxis(numbers, site.axis, 0)
-            slices = list(range(numbers.shape[0]))
-        for index in slices:
-            one = numbers if index is None else numbers[index]
-            kinds.append(site.kind)
-            owners.append((site.leaf, index))
-            columns.append(jnp.mean(one.reshape(-1, 2), axis=0))  # Over the steps of a recurrent network.
-    order = _interleaved(owners, walk)
-    table = jnp.stack([columns[n] for n in order]) if order else jnp.zeros((0, 2))
-    product = np.array([kinds[n] == "product" for n in order], bool)
-    stats = ForwardStats(
-        kinds=tuple(kinds[n] for n in order),
-        leaves=tuple(owners[n] for n in order),
-        log10_rms=jnp.where(product, jnp.log10(table[:, 0]) + 0.5 * jnp.log10(table[:, 1]), jnp.nan),
-        off_fraction=jnp.where(product, jnp.nan, table[:, 0]),
-        stuck_fraction=jnp.where(product, jnp.nan, table[:, 1]),
-    )
-    return stats, walk.uses
-
-
-def _interleaved(owners: list[tuple[int, int | None]], walk: _Walk) -> list[int]:
-    """Sites in the order of depth: all of the first stacked layer, then all of the second."""
-    scans = [walk.uses[leaf].before if leaf in walk.uses and index is not None else None for leaf, index in owners]
-    keys = []
-    for number, ((_, index), scan) in enumerate(zip(owners, scans, strict=True)):
-        first = scans.index(scan) if scan is not None else number
-        keys.append((first, index or 0, number))
-    return sorted(range(len(owners)), key=lambda number: keys[number])
+    scan_of_leaf = {leaf: use.before for leaf, use in walk.uses.items()}
+    return stats_of_sites(measured(walk.sites), scan_of_leaf), walk.uses
 
 
 def _run(walk: _Walk, closed: ClosedJaxpr, arguments: Sequence[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:
     """Evaluate a jaxpr on arrays and the leaves that they are made of."""
     # An array that the loss was closed over is data as well; a number is not.
-    return evaluate(closed, arguments, partial(_step, walk), lambda value: (value, DATA if np.ndim(value) else NOTHING))
+    return evaluate(
+        closed, arguments, partial(_step, walk), lambda value: (value, DATA if np.ndim(value) else CONSTANT)
+    )
 
 
 def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:
@@ -186,7 +131,7 @@ def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> li
 
 
 def _units(equation: Any, origins: list[Origin]) -> int:
-    """How many units a product's output has."""
+    """Return the number of units of a product's output."""
     weight = next(number for number, origin in enumerate(origins) if origin is not DATA)
     shape = equation.invars[weight].aval.shape
     if equation.primitive.name == "conv_general_dilated":
@@ -214,32 +159,7 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
         # A vmap may put the examples last.
         elsewhere = walk.units in output.shape[:-1] and output.shape[-1] != walk.units
         output = jnp.moveaxis(output, output.shape.index(walk.units), -1) if elsewhere else output
-        walk.sites.append(_Site(kind, walk.current, None, output))
-
-
-def _measured(sites: list[_Site]) -> list[_Site]:
-    """Sites with numbers in place of outputs; all of one kind and shape are measured together, to compile fast."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for number, site in enumerate(sites):
-        if site.axis is None and not site.measured:
-            groups.setdefault((site.kind, site.numbers.shape, str(site.numbers.dtype)), []).append(number)
-    done = list(sites)
-    for (kind, *_), members in groups.items():
-        outputs = jnp.stack([sites[number].numbers for number in members])
-        for number, numbers in zip(members, jax.vmap(partial(_numbers, kind))(outputs), strict=True):
-            done[number] = sites[number]._replace(numbers=numbers, measured=True)
-    return done
-
-
-def _numbers(kind: str, output: Any) -> Any:
-    value = output.astype(jnp.promote_types(output.dtype, jnp.float32))
-    if kind == "product":
-        scale = size_scale(jnp.max(jnp.abs(value)))
-        return jnp.stack([scale, jnp.mean((value / scale) ** 2)]).astype(jnp.float32)
-    slope = {"tanh": 1 - value**2, "logistic": 4 * value * (1 - value), "relu": value}[kind]
-    is_off = (slope <= 0 if kind == "relu" else slope < SATURATED).astype(value.dtype)
-    shares = jnp.mean(is_off, axis=tuple(range(is_off.ndim - 1)))
-    return jnp.stack([jnp.mean(shares), jnp.mean((shares == 1).astype(value.dtype))]).astype(jnp.float32)
+        walk.sites.append(Site(kind, walk.current, None, output))
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
@@ -253,14 +173,14 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     inner = _Walk(current=walk.current, units=walk.units, stacked=walk.stacked | over)
     inner.scan = (*walk.scan, walk.steps) if over else walk.scan
     inner.steps = 0 if over else walk.steps
-    kept: list[_Site] = []
+    kept: list[Site] = []
 
     def step(carry: list[Any], x: list[Any]) -> Any:
         walk_inside = _Walk(
             current=inner.current, units=inner.units, scan=inner.scan, stacked=inner.stacked, steps=inner.steps
         )
         results = _run(walk_inside, scan.body, list(zip([*values[:consts], *carry, *x], inside, strict=True)))
-        kept[:] = _measured(walk_inside.sites)
+        kept[:] = measured(walk_inside.sites)
         inner.uses, inner.current, inner.steps = walk_inside.uses, walk_inside.current, walk_inside.steps
         inner.units = walk_inside.units
         outputs = [value for value, _ in results]
@@ -285,5 +205,5 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     walk.current, walk.units = inner.current, inner.units
     for site, numbers in zip(kept, seen, strict=True):
         axis = site.axis + 1 if site.axis is not None else 0 if site.leaf in over else None
-        walk.sites.append(_Site(site.kind, site.leaf, axis, numbers, measured=True))
+        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True))
     return [(value, DATA) for value in (*final, *stacked)]

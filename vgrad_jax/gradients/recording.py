@@ -1,4 +1,4 @@
-"""What a recorder saw: a labelled pytree, and its ways out to tables, files, dashboards and a picture."""
+"""Record of a recorder: a labelled pytree, and its conversions to tables, files, dashboards and a figure."""
 
 import json
 import re
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.gradients.stats import AnyArray, LayerStats
+from vgrad_jax.numerics import lower_median
 
 if TYPE_CHECKING:
     import pandas
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Record"]
 
-DESCRIPTIONS = {
+LONG_NAMES = {
     "log10_rms": "log10 of the root mean square of the layer's elements",
     "log10_max": "log10 of the largest magnitude",
     "zero_fraction": "share of elements that are exactly zero",
@@ -32,15 +34,10 @@ DESCRIPTIONS = {
 }
 BY_STEP = ("step", "loss")
 BY_LAYER = ("mean_log10_rms", "std_log10_rms")
-BY_STEP_AND_LAYER = (
-    "log10_rms",
-    "log10_max",
-    "zero_fraction",
-    "nonfinite_fraction",
-    "params_log10_rms",
-    "updates_log10_rms",
-)
-LABELS = ("name", "paths", "counts", "has_matrix", "dtypes")
+SIZES = ("log10_rms", "log10_max", "zero_fraction", "nonfinite_fraction")
+BY_STEP_AND_LAYER = (*SIZES, "params_log10_rms", "updates_log10_rms")
+LAYER_LABELS = ("paths", "counts", "has_matrix", "dtypes")
+LABELS = ("name", *LAYER_LABELS)
 FORMAT = "vgrad_jax record 1"
 
 
@@ -49,31 +46,32 @@ FORMAT = "vgrad_jax record 1"
 )
 @dataclass(frozen=True, repr=False)
 class Record:
-    """Sizes of each layer over time; a pytree, whose arrays are `(..., record, layer)` with batch axes in front.
+    """Sizes of each layer over time; a pytree whose arrays may have batch axes in front.
 
-    Layer 0 is on the input side. One seed of many is `jax.tree.map(lambda array: array[k], record)`.
+    Layer 0 is on the input side. The record of seed k alone is `jax.tree.map(lambda array: array[k], record)`.
     """
 
     paths: tuple[str, ...]
     """Names of the layers."""
-    step: Any
-    """`(..., record)`: updates done before the record was taken; -1 where nothing was recorded yet."""
-    log10_rms: Any
+    step: Int[AnyArray, "*batch record"]
+    """Updates done before the record was taken; -1 where nothing was recorded yet."""
+    log10_rms: Float[AnyArray, "*batch record layer"]
     """log10 of the root mean square; -inf where every element is zero."""
-    log10_max: Any
-    zero_fraction: Any
-    nonfinite_fraction: Any
-    loss: Any
-    """`(..., record)`; NaN where it was not given."""
-    params_log10_rms: Any
-    """Of the parameters before the update; None where not recorded, as the next."""
-    updates_log10_rms: Any
-    mean_log10_rms: Any
-    """`(..., layer)`: over all records since the start, those that are no longer kept as well."""
-    std_log10_rms: Any
+    log10_max: Float[AnyArray, "*batch record layer"]
+    zero_fraction: Float[AnyArray, "*batch record layer"]
+    nonfinite_fraction: Float[AnyArray, "*batch record layer"]
+    loss: Float[AnyArray, "*batch record"]
+    """Loss as given to the optimiser; NaN where it was not given."""
+    params_log10_rms: Float[AnyArray, "*batch record layer"] | None
+    """Sizes of the parameters before the update; None where they were not recorded."""
+    updates_log10_rms: Float[AnyArray, "*batch record layer"] | None
+    """Sizes of the update; None where they were not recorded."""
+    mean_log10_rms: Float[AnyArray, "*batch layer"]
+    """Mean over all records since the start, also over those that are no longer kept."""
+    std_log10_rms: Float[AnyArray, "*batch layer"]
     name: str = "gradients"
     counts: tuple[int, ...] = ()
-    """Elements of each layer."""
+    """Number of elements of each layer."""
     has_matrix: tuple[bool, ...] = ()
     dtypes: tuple[str, ...] = ()
 
@@ -85,44 +83,41 @@ class Record:
         return f"Record {self.name!r}: {batch}{number} records x {len(self.paths)} layers{span}"
 
     @property
-    def update_ratio_log10(self) -> Any:
-        """log10 of update over parameters, `(..., record, layer)`; None where the two were not recorded."""
-        if self.updates_log10_rms is None or self.params_log10_rms is None:
-            return None
-        return self.updates_log10_rms - self.params_log10_rms
+    def update_ratio_log10(self) -> Float[AnyArray, "*batch record layer"] | None:
+        """log10 of update over parameters; None where the two were not recorded."""
+        updates: Any = self.updates_log10_rms
+        return None if updates is None or self.params_log10_rms is None else updates - self.params_log10_rms
 
     def stats(self, index: int = -1) -> LayerStats:
-        """One record alone, by default the last."""
-        chosen = {field: getattr(self, field)[..., index, :] for field in BY_STEP_AND_LAYER[:4]}
-        count = np.broadcast_to(np.asarray(self.counts), chosen["log10_rms"].shape)
-        return LayerStats(paths=self.paths, **chosen, count=count, has_matrix=self.has_matrix, dtypes=self.dtypes)
+        """Return the sizes of one record, by default the last."""
+        sizes = {field: getattr(self, field)[..., index, :] for field in SIZES}
+        count = np.broadcast_to(np.asarray(self.counts), sizes["log10_rms"].shape)
+        return LayerStats(paths=self.paths, **sizes, count=count, has_matrix=self.has_matrix, dtypes=self.dtypes)
 
     def select(self, pattern: str) -> "Record":
-        """Only the layers whose path a regular expression matches.
+        """Keep only the layers whose path a regular expression matches.
 
         Raises:
-            InputError: it matches none.
+            InputError: it matches no layer.
         """
-        kept = [n for n, path in enumerate(self.paths) if re.search(pattern, path)]
+        kept = [layer for layer, path in enumerate(self.paths) if re.search(pattern, path)]
         if not kept:
             raise InputError(f"no layer matches {pattern!r}; there are: {', '.join(self.paths)}")
         arrays: dict[str, Any] = {
             field: None if (array := getattr(self, field)) is None else array[..., np.asarray(kept)]
             for field in (*BY_STEP_AND_LAYER, *BY_LAYER)
         }
-        labels: dict[str, Any] = {label: tuple(getattr(self, label)[n] for n in kept) for label in LABELS[1:]}
+        labels: dict[str, Any] = {label: tuple(getattr(self, label)[layer] for layer in kept) for label in LAYER_LABELS}
         return replace(self, **arrays, **labels)
 
     def to_dataset(self) -> "xarray.Dataset":
-        """As an `xarray.Dataset` with the dimensions `record` and `layer`, and `seed` (or `batch_0`, ...) in front."""
+        """Return a dataset with the dimensions `record` and `layer`, and `seed` (or `batch_0`, ...) in front."""
         import xarray
 
         batch = _batch_names(np.ndim(self.step) - 1)
         variables: dict[str, Any] = {"loss": ((*batch, "record"), np.asarray(self.loss))}
-        arrays = {field: getattr(self, field) for field in BY_STEP_AND_LAYER}
-        for field, array in {**arrays, "update_ratio_log10": self.update_ratio_log10}.items():
-            if array is not None:
-                variables[field] = ((*batch, "record", "layer"), np.asarray(array))
+        for field, array in self._by_step_and_layer().items():
+            variables[field] = ((*batch, "record", "layer"), np.asarray(array))
         for field in BY_LAYER:
             variables[field] = ((*batch, "layer"), np.asarray(getattr(self, field)))
         dataset = xarray.Dataset(
@@ -134,37 +129,34 @@ class Record:
             },
             attrs={"name": self.name},
         )
-        for field, description in DESCRIPTIONS.items():
+        for field, description in LONG_NAMES.items():
             if field in dataset:
                 dataset[field].attrs["long_name"] = description
         return dataset
 
     def to_frame(self) -> "pandas.DataFrame":
-        """As a tidy `pandas.DataFrame`: one row for each layer of each record (of each seed)."""
+        """Return a tidy `pandas.DataFrame`: a row for each layer of each record (of each seed)."""
         dataset = self.to_dataset().drop_vars([*BY_LAYER])
         return dataset.to_dataframe().reset_index()
 
     def to_scalars(self, index: int = -1) -> dict[str, float]:
-        """One record as the flat dictionary that W&B's `log` takes, and TensorBoard's `add_scalar` one by one.
-
-        Raises:
-            InputError: there are several seeds; a dashboard has one line a name.
+        """Return a record as the flat dictionary that W&B's `log` takes, and TensorBoard's `add_scalar` item by item.
 
         Returns:
             Names such as `gradients/Dense_0/log10_rms`, and numbers; with `gradients/loss` where it was recorded.
+
+        Raises:
+            InputError: there are several seeds; a dashboard has one line a name.
         """
         if np.ndim(self.step) > 1:
             raise InputError(
                 f"this record has batch axes of the sizes {np.shape(self.step)[:-1]}, a dashboard one line a name; "
                 "give one of them: jax.tree.map(lambda array: array[0], record).to_scalars()"
             )
-        names = {field: getattr(self, field) for field in BY_STEP_AND_LAYER}
-        names["update_ratio_log10"] = self.update_ratio_log10
         scalars = {
-            f"{self.name}/{path}/{field}": float(array[index, number])
-            for number, path in enumerate(self.paths)
-            for field, array in names.items()
-            if array is not None
+            f"{self.name}/{path}/{field}": float(array[index, layer])
+            for layer, path in enumerate(self.paths)
+            for field, array in self._by_step_and_layer().items()
         }
         loss = float(self.loss[index])
         return scalars if np.isnan(loss) else {f"{self.name}/loss": loss, **scalars}
@@ -189,7 +181,7 @@ class Record:
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
-        """A record that `save` wrote. Nothing in the file is executed.
+        """Read a record that `save` wrote. Nothing in the file is executed.
 
         Raises:
             InputError: there is no such file, or it holds no record.
@@ -205,15 +197,29 @@ class Record:
             return cls(**{**missing, **arrays, **labels})
         except FileNotFoundError:
             raise InputError(f"there is no file {str(path)!r}; expected a record that Record.save wrote") from None
-        except Exception as error:  # NumPy and zipfile raise many kinds for a file that is not theirs.
+        except Exception as error:  # NumPy and zipfile raise many kinds of errors for other files.
             raise InputError(f"{str(path)!r} holds no record that Record.save wrote: {error}") from None
 
     def plot(self) -> "Figure":
-        """One picture: layers against steps, in a log scale, with the layers that stand out most on top."""
+        """Draw layers against steps in a log scale, the worst layers on top; seeds by their median."""
         from vgrad_jax.gradients.figures import record_heatmap
 
-        return record_heatmap(self)
+        sizes = np.asarray(self.log10_rms, np.float64)
+        loss = np.asarray(self.loss, np.float64)
+        return record_heatmap(
+            self.name,
+            self.paths,
+            np.asarray(self.step)[(0,) * (np.ndim(self.step) - 1)],
+            lower_median(sizes.reshape(-1, *sizes.shape[-2:])) if sizes.size else sizes.reshape(0, len(self.paths)),
+            lower_median(loss.reshape(-1, loss.shape[-1])) if loss.size else loss.reshape(0),
+        )
+
+    def _by_step_and_layer(self) -> dict[str, Any]:
+        """Return what was recorded of each layer at each step, by name."""
+        arrays = {field: getattr(self, field) for field in BY_STEP_AND_LAYER}
+        arrays["update_ratio_log10"] = self.update_ratio_log10
+        return {field: array for field, array in arrays.items() if array is not None}
 
 
 def _batch_names(axes: int) -> tuple[str, ...]:
-    return ("seed",) if axes == 1 else tuple(f"batch_{n}" for n in range(axes))
+    return ("seed",) if axes == 1 else tuple(f"batch_{axis}" for axis in range(axes))

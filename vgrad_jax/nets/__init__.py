@@ -1,1 +1,1 @@
-"""Networks as pure functions: init and apply, activations, initialisers."""
+"""Networks as pure functions: descriptions, initialisation, and application to one example."""

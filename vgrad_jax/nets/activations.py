@@ -1,55 +1,69 @@
-"""Activations by name: every elementwise one of `jax.nn`, and the identity."""
+"""Activations by name: all elementwise functions of `jax.nn`, and the identity."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
+from vgrad_jax.descriptions import NamedFunction, canonical_call, hand_over, parse_call
 from vgrad_jax.errors import InputError
 
-__all__ = ["ACTIVATIONS", "activation_function", "canonical_activation"]
+__all__ = ["ACTIVATIONS", "Activation", "activation_function", "canonical_activation", "slope_from_value"]
 
 
 def identity(x: jax.Array) -> jax.Array:
-    """The linear network's activation."""
+    """Return `x`: the activation of a linear network."""
     return x
 
 
-ACTIVATIONS: dict[str, tuple[Callable[..., jax.Array], tuple[str, ...]]] = {
-    "celu": (jax.nn.celu, ("alpha",)),
-    "elu": (jax.nn.elu, ("alpha",)),
-    "gelu": (jax.nn.gelu, ()),
-    "hard_sigmoid": (jax.nn.hard_sigmoid, ()),
-    "hard_silu": (jax.nn.hard_silu, ()),
-    "hard_swish": (jax.nn.hard_swish, ()),
-    "hard_tanh": (jax.nn.hard_tanh, ()),
-    "identity": (identity, ()),
-    "leaky_relu": (jax.nn.leaky_relu, ("negative_slope",)),
-    "log_sigmoid": (jax.nn.log_sigmoid, ()),
-    "mish": (jax.nn.mish, ()),
-    "relu": (jax.nn.relu, ()),
-    "relu6": (jax.nn.relu6, ()),
-    "selu": (jax.nn.selu, ()),
-    "sigmoid": (jax.nn.sigmoid, ()),
-    "silu": (jax.nn.silu, ()),
-    "soft_sign": (jax.nn.soft_sign, ()),
-    "softplus": (jax.nn.softplus, ()),
-    "sparse_plus": (jax.nn.sparse_plus, ()),
-    "sparse_sigmoid": (jax.nn.sparse_sigmoid, ()),
-    "squareplus": (jax.nn.squareplus, ("b",)),
-    "swish": (jax.nn.swish, ()),
-    "tanh": (jnp.tanh, ()),
-}
-"""Name to function and the names of the numbers it may take in brackets, as in "leaky_relu(0.2)"."""
+class Activation(NamedTuple):
+    """An elementwise activation."""
 
-_PARAMETERS = {name: (0, len(parameters)) for name, (_, parameters) in ACTIVATIONS.items()}
+    function: Callable[..., jax.Array]
+    parameters: tuple[str, ...] = ()
+    """Names of the numbers that it takes in brackets, as in "leaky_relu(0.2)"."""
+    slope_from_value: bool = False
+    """Whether its slope is a function of its value, so that a gradient stores one number less for each unit."""
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "celu": Activation(jax.nn.celu, ("alpha",)),
+    "elu": Activation(jax.nn.elu, ("alpha",)),
+    "gelu": Activation(jax.nn.gelu),
+    "hard_sigmoid": Activation(jax.nn.hard_sigmoid),
+    "hard_silu": Activation(jax.nn.hard_silu),
+    "hard_swish": Activation(jax.nn.hard_swish),
+    "hard_tanh": Activation(jax.nn.hard_tanh),
+    "identity": Activation(identity, slope_from_value=True),
+    "leaky_relu": Activation(jax.nn.leaky_relu, ("negative_slope",), slope_from_value=True),
+    "log_sigmoid": Activation(jax.nn.log_sigmoid),
+    "mish": Activation(jax.nn.mish),
+    "relu": Activation(jax.nn.relu, slope_from_value=True),
+    "relu6": Activation(jax.nn.relu6, slope_from_value=True),
+    "selu": Activation(jax.nn.selu),
+    "sigmoid": Activation(jax.nn.sigmoid, slope_from_value=True),
+    "silu": Activation(jax.nn.silu),
+    "soft_sign": Activation(jax.nn.soft_sign),
+    "softplus": Activation(jax.nn.softplus),
+    "sparse_plus": Activation(jax.nn.sparse_plus),
+    "sparse_sigmoid": Activation(jax.nn.sparse_sigmoid),
+    "squareplus": Activation(jax.nn.squareplus, ("b",)),
+    "swish": Activation(jax.nn.swish),
+    "tanh": Activation(jnp.tanh, slope_from_value=True),
+}
+"""Activations by name: an entry is all that a new activation needs."""
+
+_PARAMETERS = {name: (0, len(activation.parameters)) for name, activation in ACTIVATIONS.items()}
 
 
 def canonical_activation(field: str, activation: Any) -> NamedFunction:
-    """The activation in its one spelling.
+    """Return an activation in its canonical spelling.
+
+    Args:
+        field: the description's field, for the error message.
+        activation: a name from `ACTIVATIONS`, with its numbers in brackets if it takes any, or a function.
 
     Raises:
         InputError: neither a known name nor a function.
@@ -61,11 +75,12 @@ def canonical_activation(field: str, activation: Any) -> NamedFunction:
         return canonical_call(*parse_call(field, activation, _PARAMETERS))
     if not callable(activation):
         raise InputError(f"{field} must be a name, such as 'tanh', or a function of an array; got {activation!r}")
+    hand_over(activation)
     return activation
 
 
 def activation_function(activation: NamedFunction) -> Callable[[jax.Array], jax.Array]:
-    """The elementwise function for a name or a function.
+    """Return the elementwise function for a name; a function is returned as it is.
 
     >>> float(activation_function("leaky_relu(0.5)")(jnp.array(-2.0)))
     -1.0
@@ -73,5 +88,14 @@ def activation_function(activation: NamedFunction) -> Callable[[jax.Array], jax.
     if callable(activation):
         return activation
     name, values = parse_call("activation", activation, _PARAMETERS)
-    function, parameters = ACTIVATIONS[name]
+    function, parameters, _ = ACTIVATIONS[name]
     return partial(function, **dict(zip(parameters, values, strict=False))) if values else function
+
+
+def slope_from_value(activation: NamedFunction) -> bool:
+    """Return whether an activation's slope is known to be a function of its value; unknown functions are not.
+
+    >>> slope_from_value("leaky_relu(0.2)"), slope_from_value("gelu"), slope_from_value(jnp.tanh)
+    (True, False, False)
+    """
+    return isinstance(activation, str) and ACTIVATIONS[activation.partition("(")[0]].slope_from_value

@@ -1,4 +1,4 @@
-"""Initialisers by name; each is `f(key, shape, dtype)`, as in `jax.nn.initializers`."""
+"""Initialisers by name: functions `f(key, shape, dtype)`, as in `jax.nn.initializers`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers as jax_initializers
 
-from vgrad_jax.descriptions import NamedFunction, canonical_call, parse_call
+from vgrad_jax.descriptions import NamedFunction, canonical_call, hand_over, parse_call
 from vgrad_jax.errors import InputError
 
 __all__ = [
@@ -24,7 +24,7 @@ Initializer = Callable[..., jax.Array]
 
 
 def uniform(low: float | jax.Array, high: float | jax.Array) -> Initializer:
-    """Uniform on [low, high): mean (low + high) / 2, variance (high - low)^2 / 12."""
+    """Return an initialiser that is uniform on [low, high): mean (low + high) / 2, variance (high - low)^2 / 12."""
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, minval=low, maxval=high)
@@ -35,12 +35,12 @@ def uniform(low: float | jax.Array, high: float | jax.Array) -> Initializer:
 def scaled(
     mode: Literal["fan_in", "fan_avg"], distribution: Literal["normal", "uniform"]
 ) -> Callable[[float], Initializer]:
-    """Variance v / fan, for each v."""
+    """Return a function of v that makes an initialiser of variance v / fan."""
     return lambda variance: jax_initializers.variance_scaling(variance, mode, distribution)
 
 
 CRITICAL = "critical"
-"""On the edge of chaos of the network's own activations and biases; `MLP` makes it."""
+"""Name of the initialiser on the edge of chaos of the network's activations and biases; `MLP` resolves it."""
 
 _constructors: dict[str, tuple[Callable[..., Initializer], int, int]] = {
     "constant": (jax_initializers.constant, 1, 1),
@@ -63,15 +63,16 @@ _constructors: dict[str, tuple[Callable[..., Initializer], int, int]] = {
 }
 
 INITIALIZERS: dict[str, tuple[int, int]] = {name: (least, most) for name, (_, least, most) in _constructors.items()}
-INITIALIZERS[CRITICAL] = (0, 0)
-"""Name to the least and the most numbers it takes in brackets, as in "uniform(0, 1)".
+"""Smallest and largest number of values in brackets by name, as in "uniform(0, 1)".
 
-`he_normal`, `glorot_normal` and `lecun_normal` draw from a normal truncated at two standard deviations and
-corrected for it, as in `jax.nn.initializers`; `truncated_normal(s)` is not corrected. `fan_in_normal(v)` is a normal
-that is not truncated, of variance v / fan_in (He is v = 2, LeCun v = 1); `fan_avg_normal(v)` has v / the mean of both
-fans (Glorot is v = 1); `fan_in_uniform` and `fan_avg_uniform` are the same for a uniform. `pytorch` is what PyTorch's
-linear layer does, uniform within 1 / sqrt(fan_in), for kernels and for biases alike.
+`he_normal`, `glorot_normal` and `lecun_normal` draw from a normal that is truncated at two standard deviations. They
+are corrected for the truncation, as in `jax.nn.initializers`; `truncated_normal(s)` is not corrected.
+`fan_in_normal(v)` is a normal that is not truncated, of variance v / fan_in (He is v = 2, LeCun v = 1).
+`fan_avg_normal(v)` has the variance v over the mean of both fans (Glorot is v = 1). `fan_in_uniform` and
+`fan_avg_uniform` are uniform, with the same variances. `pytorch` draws kernels and biases as PyTorch's linear layer
+does: uniform within 1 / sqrt(fan_in).
 """
+INITIALIZERS[CRITICAL] = (0, 0)
 
 _FOR_BIASES = {
     name: INITIALIZERS[name] for name in ("constant", "normal", "pytorch", "truncated_normal", "uniform", "zeros")
@@ -79,12 +80,12 @@ _FOR_BIASES = {
 
 
 def canonical_initializer(field: str, initializer: Any, *, for_bias: bool = False) -> NamedFunction:
-    """The initialiser in its one spelling.
+    """Return an initialiser in its canonical spelling.
 
     Args:
-        field: the description's field, for the error.
-        initializer: a name, with its numbers in brackets where it takes any, or a function.
-        for_bias: only those that need no fan-in.
+        field: the description's field, for the error message.
+        initializer: a name, with its numbers in brackets if it takes any, or a function.
+        for_bias: accept only initialisers of biases.
 
     Raises:
         InputError: neither a known name nor a function, or numbers that make no distribution.
@@ -105,11 +106,12 @@ def canonical_initializer(field: str, initializer: Any, *, for_bias: bool = Fals
         raise InputError(
             f"{field} must be a name, such as 'he_uniform', or a function f(key, shape, dtype); got {initializer!r}"
         )
+    hand_over(initializer)
     return initializer
 
 
 def initializer_function(initializer: NamedFunction) -> Initializer:
-    """The function `f(key, shape, dtype)` for a name or a function.
+    """Return the function `f(key, shape, dtype)` for a name; a function is returned as it is.
 
     >>> initializer_function("constant(2)")(jax.random.key(0), (2,), jnp.float32).tolist()
     [2.0, 2.0]
@@ -118,7 +120,7 @@ def initializer_function(initializer: NamedFunction) -> Initializer:
 
 
 def initializer_parts(initializer: NamedFunction) -> tuple[NamedFunction, tuple[float, ...]]:
-    """A name and its numbers; a function has none.
+    """Split a name into its kind and its numbers; a function has no numbers.
 
     >>> initializer_parts("uniform(0, 1)")
     ('uniform', (0.0, 1.0))
@@ -129,5 +131,5 @@ def initializer_parts(initializer: NamedFunction) -> tuple[NamedFunction, tuple[
 
 
 def initializer_from(kind: NamedFunction, numbers: Sequence[Any]) -> Initializer:
-    """The function of `initializer_parts`; the numbers may be traced."""
+    """Return the initialiser for a kind and its numbers, as `initializer_parts` splits them; numbers may be traced."""
     return kind if callable(kind) else _constructors[kind][0](*numbers)

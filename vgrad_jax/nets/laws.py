@@ -1,4 +1,4 @@
-"""What is known of an initialiser: the mean and the variance of what it draws."""
+"""Laws of the initialisers: mean and variance of the elements that each draws."""
 
 import math
 from typing import NamedTuple
@@ -9,26 +9,26 @@ from vgrad_jax.nets.initializers import INITIALIZERS
 __all__ = ["TRUNCATED_VARIANCE", "Law", "bias_law", "kernel_law"]
 
 TRUNCATED_VARIANCE = 0.8796256610342398**2
-"""Of a standard normal truncated at two standard deviations."""
+"""Variance of a standard normal that is truncated at two standard deviations."""
 
 
 class Law(NamedTuple):
-    """Of one element."""
+    """Mean and variance of one element."""
 
     mean: float
     variance: float
 
 
 def kernel_law(initializer: NamedFunction, fan_in: int, fan_out: int) -> Law | None:
-    """Mean and variance of a kernel's elements.
+    """Return the mean and variance of a kernel's elements.
 
     Args:
-        initializer: a name from `INITIALIZERS`, "critical" excepted, or a function.
-        fan_in: rows of the kernel.
-        fan_out: columns of the kernel.
+        initializer: a name from `INITIALIZERS`, except "critical", or a function.
+        fan_in: number of rows of the kernel.
+        fan_out: number of columns of the kernel.
 
     Returns:
-        The law; None for a function, of which nothing is known.
+        The law; None for a function, whose law is unknown.
 
     >>> kernel_law("he_uniform", 5, 3).variance, kernel_law("uniform(0, 1)", 5, 3).mean
     (0.4, 0.5)
@@ -46,7 +46,7 @@ def kernel_law(initializer: NamedFunction, fan_in: int, fan_out: int) -> Law | N
         "glorot": 2 / (fan_in + fan_out),
         "he": 2 / fan_in,
         "lecun": 1 / fan_in,
-        # Columns of length one, or rows where the kernel is wider than high.
+        # Columns have the length `scale`; rows do if the kernel is wider than high.
         "orthogonal": scale**2 / max(fan_in, fan_out),
         "pytorch": 1 / (3 * fan_in),
     }
@@ -55,7 +55,7 @@ def kernel_law(initializer: NamedFunction, fan_in: int, fan_out: int) -> Law | N
 
 
 def bias_law(initializer: NamedFunction, fan_in: int) -> Law | None:
-    """Mean and variance of a bias in a layer of this fan-in; None for a function.
+    """Return the mean and variance of a bias in a layer of this fan-in; None for a function.
 
     >>> bias_law("normal(0.5)", fan_in=3)
     Law(mean=0.0, variance=0.25)
@@ -67,7 +67,7 @@ def bias_law(initializer: NamedFunction, fan_in: int) -> Law | None:
 
 
 def _simple(name: str, values: tuple[float, ...]) -> Law | None:
-    """Of those that do not look at the shape."""
+    """Return the law of an initialiser that does not depend on the shape; None for any other."""
     if name == "zeros":
         return Law(0.0, 0.0)
     if name == "constant":

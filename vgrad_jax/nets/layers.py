@@ -1,4 +1,4 @@
-"""Which initialiser each layer of a network has, with "critical" worked out for its activations."""
+"""Initialisers of each layer, with "critical" resolved for the layer's activation and biases."""
 
 from vgrad_jax.descriptions import NamedFunction, canonical_call
 from vgrad_jax.errors import InputError
@@ -11,29 +11,29 @@ __all__ = ["layer_initializer", "resolved_bias_initializer"]
 def layer_initializer(
     initializer: NamedFunction, activation: NamedFunction, bias_init: NamedFunction, fan_in: int
 ) -> NamedFunction:
-    """The initialiser itself, or what "critical" is for an activation with these biases: a normal of that variance.
+    """Return the initialiser of a layer; "critical" becomes a normal of the critical variance.
 
     Args:
         initializer: a name or a function.
         activation: the activation whose values the layer reads.
-        bias_init: the network's biases.
+        bias_init: the initialiser of the network's biases.
         fan_in: number of values that the layer reads.
 
     Raises:
-        InputError: "critical" where there is no edge of chaos to be on, or biases whose variance nobody knows.
+        InputError: "critical" for an activation without a stable edge of chaos, or with biases of unknown variance.
 
     >>> layer_initializer("critical", "relu", "zeros", 5)
     'fan_in_normal(2.0)'
     """
     if initializer != CRITICAL:
         return initializer
-    # Here, and not above: the theory knows networks, and only this one initialiser asks the theory.
+    # Imported at this call: `theory` imports `nets`, and only this initialiser needs `theory`.
     from vgrad_jax.theory.mean_field import critical_point
 
     law = bias_law(bias_init, fan_in)
     if law is None or law.mean != 0:
         raise InputError(
-            "kernel_init 'critical' needs biases of mean zero and a variance that is known, such as 'zeros' or "
+            "kernel_init 'critical' needs biases with mean zero and a variance that is known, such as 'zeros' or "
             f"'normal(0.2)'; got bias_init {bias_init!r}"
         )
     point = critical_point(activation, law.variance)
@@ -46,7 +46,7 @@ def layer_initializer(
 
 
 def resolved_bias_initializer(initializer: NamedFunction, fan_in: int) -> NamedFunction:
-    """The initialiser of a layer's biases; PyTorch's depends on the fan-in.
+    """Return the initialiser of a layer's biases; "pytorch" becomes the uniform of this fan-in.
 
     >>> resolved_bias_initializer("pytorch", 4)
     'uniform(-0.5, 0.5)'

@@ -1,4 +1,4 @@
-"""The multilayer perceptron: its description, its parameters, and its value for one example."""
+"""The multilayer perceptron: its description, its parameters, and its logits for one example."""
 
 import itertools
 from dataclasses import dataclass
@@ -6,45 +6,45 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, UInt
+from jaxtyping import Array, Float
 
 from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.keys import PRNGKey, layer_key
 from vgrad_jax.nets.activations import activation_function, canonical_activation
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
-__all__ = ["MLP", "Layer", "PRNGKey", "Params", "apply_mlp", "init_layer", "init_mlp"]
-
-PRNGKey = Key[Array, ""] | UInt[Array, "2"]
-"""A `jax.random.key`, or the older kind, `jax.random.PRNGKey`."""
+__all__ = ["MLP", "Layer", "Params", "apply_mlp", "init_layer", "init_mlp"]
 
 NORMS = ("layer", "batch")
+"""Names of the norms."""
 NORM_EPSILON = 1e-5
+"""Number that is added to a variance before its square root divides."""
 
 
 @dataclass(frozen=True)
 class MLP(Description):
-    """A multilayer perceptron, described.
+    """Description of a multilayer perceptron.
 
-    With `z_0` the input and `h_l = activation(z_l)`, layer l computes `norm(h_{l-1} W_l) + b_l`; the output
-    layer has neither norm nor activation.
+    With `z_0` the input and `h_l = activation(z_l)`, layer l computes `norm(h_{l-1} W_l) + b_l`. The output layer has
+    neither norm nor activation.
 
     Args:
-        hidden: width of each hidden layer, input side first; unequal widths are fine, none at all is a linear model.
-        activation: a name from `ACTIVATIONS`, a function of an array, or a tuple with one for each hidden layer.
-        kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`;
-            "critical" is the edge of chaos of the activation at hand.
-        bias_init: the same, for the biases.
-        output_init: the output layer's kernel; None is as `kernel_init`.
-        norm: None; "layer", each example's preactivations normalised over the layer's units; or "batch", each unit's
-            normalised over the axis named "batch" of the caller's `vmap`. The bias is the norm's shift; it has no gain.
-        residual: None, or the branch factor a of `z_l = z_{l-1} + a (norm(h_{l-1} W_l) + b_l)` between hidden layers
-            of equal width (the identity is never activated: pre-activation residual blocks, He et al. 2016,
-            arXiv:1603.05027).
+        hidden: width of each hidden layer, input side first; widths may differ, and an empty tuple is a linear model.
+        activation: a name from `ACTIVATIONS`, a function of an array, or a tuple with one of these per hidden layer.
+        kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`.
+            "critical" is the edge of chaos of the layer's activation.
+        bias_init: initialiser of the biases, in the same form.
+        output_init: initialiser of the output layer's kernel; None is `kernel_init`.
+        norm: None, "layer" or "batch". "layer" normalises each example over the layer's units. "batch" normalises each
+            unit over the axis named "batch" of the caller's `vmap`. The bias is the norm's shift; the norm has no gain.
+        residual: None, or the branch factor a of `z_l = z_{l-1} + a (norm(h_{l-1} W_l) + b_l)`. It applies between
+            hidden layers of equal width. The skipped stream is never activated: these are pre-activation residual
+            blocks (He et al. 2016, arXiv:1603.05027).
 
     Raises:
-        InputError: an unknown name, an impossible size.
+        InputError: an unknown name, or an impossible size.
 
     >>> MLP(hidden=(8, 4), activation="relu", kernel_init="uniform(0, 1)").widths(in_features=2, out_features=1)
     (2, 8, 4, 1)
@@ -65,7 +65,7 @@ class MLP(Description):
         if isinstance(self.activation, tuple | list):
             if len(self.activation) != len(self.hidden):
                 raise InputError(
-                    f"a tuple of activations needs one for each hidden layer: {len(self.hidden)} layers, "
+                    f"a tuple of activations needs an activation for each hidden layer: {len(self.hidden)} layers, "
                     f"{len(self.activation)} activations"
                 )
             _set(self, "activation", tuple(canonical_activation("activation", item) for item in self.activation))
@@ -82,28 +82,32 @@ class MLP(Description):
 
     @property
     def num_layers(self) -> int:
-        """Number of layers with a kernel: the hidden ones and the output."""
+        """Number of layers with a kernel: the hidden layers and the output layer."""
         return len(self.hidden) + 1
 
     def widths(self, in_features: int, out_features: int = 1) -> tuple[int, ...]:
-        """Sizes from the input to the output: `num_layers + 1` of them."""
+        """Return the `num_layers + 1` sizes from the input to the output."""
         return (in_features, *self.hidden, out_features)
 
     def activations(self) -> tuple[NamedFunction, ...]:
-        """One activation for each hidden layer."""
+        """Return the activation of each hidden layer."""
         if isinstance(self.activation, tuple):
             return self.activation
         return (self.activation,) * len(self.hidden)
 
     def kernel_initializer(self, layer: int, fan_in: int) -> NamedFunction:
-        """The initialiser of a layer's kernel, with "critical" worked out for the activation that the layer reads.
+        """Return the initialiser of a layer's kernel, with "critical" resolved for the activation that the layer reads.
+
+        Args:
+            layer: number of the layer, from 0 on the input side.
+            fan_in: number of values that the layer reads.
 
         Raises:
-            InputError: "critical" where there is no edge of chaos to be on.
+            InputError: "critical" for an activation or biases without a stable edge of chaos.
         """
         is_output = layer == len(self.hidden)
         init = self.output_init if is_output and self.output_init is not None else self.kernel_init
-        # The first layer reads the input itself: there it is the activation that it feeds.
+        # The first layer reads the input, which has no activation: its own activation stands in.
         activation = self.activations()[max(layer - 1, 0)] if self.hidden else "identity"
         return layer_initializer(init, activation, self.bias_init, fan_in)
 
@@ -113,20 +117,20 @@ def _set(description: Any, field: str, value: Any) -> None:
 
 
 class Layer(NamedTuple):
-    """One layer's parameters (or anything of their shape: a gradient, an update)."""
+    """Parameters of one layer, or another quantity of the same shapes: a gradient, an update."""
 
     kernel: Float[Array, "fan_in fan_out"]
     bias: Float[Array, " fan_out"]
 
 
 Params = tuple[Layer, ...]
-"""A network's layers, input side first."""
+"""Layers of a network, input side first."""
 
 
 def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) -> Params:
     """Draw a network's parameters.
 
-    Layer l draws from `fold_in(key, l)`, so that a layer's draw does not depend on how many follow it.
+    Layer l draws from `layer_key(key, l)`, so that a layer's draw does not depend on the number of layers after it.
 
     Args:
         key: a PRNG key.
@@ -147,7 +151,7 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(mlp.widths(in_features, out_features))):
         kernel_init = initializer_function(mlp.kernel_initializer(index, fan_in))
         bias_init = initializer_function(resolved_bias_initializer(mlp.bias_init, fan_in))
-        layers.append(init_layer(jax.random.fold_in(key, index), kernel_init, bias_init, fan_in, fan_out))
+        layers.append(init_layer(layer_key(key, index), kernel_init, bias_init, fan_in, fan_out))
     return tuple(layers)
 
 
@@ -159,18 +163,18 @@ def init_layer(key: PRNGKey, kernel_init: Initializer, bias_init: Initializer, f
 
 
 def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Float[Array, " out_features"]:
-    """The network's logits for ONE example; batches and seeds are the caller's `vmap`.
+    """Compute the network's logits for ONE example; batches and seeds are the caller's `vmap`.
 
     Args:
-        params: as `init_mlp` gives them.
+        params: parameters, as `init_mlp` returns them.
         x: one example.
-        mlp: the network. With `norm="batch"` call this under `jax.vmap(..., axis_name="batch")`.
+        mlp: the network. With `norm="batch"` call this function under `jax.vmap(..., axis_name="batch")`.
 
     Returns:
         Logits, before any sigmoid or softmax.
 
     Raises:
-        InputError: `params` are not this network's, or `x` is not one example of its input's size.
+        InputError: `params` are not this network's, or `x` is not one example of the input's size.
 
     >>> mlp = MLP(hidden=(8, 4), activation="relu")
     >>> params = init_mlp(jax.random.key(0), mlp, in_features=2)
@@ -180,7 +184,9 @@ def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Floa
     (32, 1)
     """
     if len(params) != mlp.num_layers:
-        raise InputError(f"the network has {mlp.num_layers} layers, the parameters {len(params)}")
+        raise InputError(
+            f"the network has {mlp.num_layers} layers, the parameters {len(params)}; draw them with init_mlp"
+        )
     if x.shape != params[0].kernel.shape[:1]:
         raise InputError(
             f"one example has the shape {params[0].kernel.shape[:1]}; got {x.shape}; for a batch use jax.vmap"

@@ -65,7 +65,7 @@
 
   // A band for each stretch of epochs in which its upper edge is a number and its lower one a number or zero, the floor.
   const bands = (scale, lowest, high) => {
-    const low = lowest.map((value) => (value === "zero" ? scale.low : value));
+    const low = lowest.map((value) => (value === "-inf" ? scale.low : value));
     const found = [];
     let start = null;
     for (let index = 0; index <= epochs.length; index += 1) {
@@ -82,7 +82,7 @@
     return found.join("");
   };
 
-  const say = (value) => (value === "zero" ? "exactly zero" : value === null ? "not finite" : value.toFixed(3));
+  const say = (value) => (value === "-inf" ? "exactly zero" : isNumber(value) ? value.toFixed(3) : "not finite");
   const draw = () => {
     const lines = shown();
     const scale = scales(lines);

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import gradients_of
-from vgrad_jax.statistics.outcomes import completed_seeds
+from vgrad_jax.numerics import json_value
+from vgrad_jax.results.reading import arm_names, completed_seeds
+from vgrad_jax.statistics.bands import gradients_of
 from vgrad_jax.statistics.streaming import seed_quantiles
-from vgrad_jax.sweeps.study import arm_names
 
 if TYPE_CHECKING:
     import xarray
@@ -23,8 +23,8 @@ def explorer_data(results: "xarray.Dataset") -> dict[str, Any]:
 
     Returns:
         `epochs`, and for each of `arms` its name, its `n` and its `series`: a label, a unit and
-        `values[quantile][epoch]` for the 10 %, 50 % and 90 % quantile, "zero" where it is exactly zero and None where
-        it is not finite.
+        `values[quantile][epoch]` for the 10 %, 50 % and 90 % quantile, rounded; numbers that are not finite are the
+        texts of `json_value`, "-inf" for a gradient of exactly zero.
     """
     total = results.sizes["record"]
     kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
@@ -50,10 +50,5 @@ def _series(results: "xarray.Dataset", arm: str, kept: np.ndarray) -> list[dict[
 
 
 def _one(quantiles: np.ndarray, label: str, unit: str) -> dict[str, Any]:
-    return {"label": label, "unit": unit, "values": [[_plain(value) for value in line] for line in quantiles]}
-
-
-def _plain(value: float) -> float | str | None:
-    if np.isneginf(value):
-        return "zero"
-    return round(float(value), 3) if np.isfinite(value) else None
+    rounded = [[round(value, 3) for value in line] for line in quantiles.astype(float).tolist()]
+    return {"label": label, "unit": unit, "values": json_value(rounded)}

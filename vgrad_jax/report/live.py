@@ -12,18 +12,22 @@ import numpy as np
 from vgrad_jax.data import load_data
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.report.figures import accuracy_curves
+from vgrad_jax.numerics import json_value
+from vgrad_jax.report.figures.accuracy import accuracy_curves
+from vgrad_jax.report.sparkline import sparkline
 from vgrad_jax.training.convergence import Outcome, epochs_to_converge, outcome
-from vgrad_jax.training.records import Record
-from vgrad_jax.training.run import Run, advance, initial_params, look, start
+from vgrad_jax.training.records import EpochRecord
+from vgrad_jax.training.run import Run, advance, initial_params, measure_record, start
+from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["LiveRun", "as_dict", "ending", "run_live", "sparkline", "write_accuracy_curves"]
+__all__ = ["LiveRun", "as_dict", "ending", "run_live", "write_accuracy_curves"]
 
-BARS = "▁▂▃▄▅▆▇█"
+COURSE = 36
+"""Most characters of a course."""
 
 
 class LiveRun:
@@ -31,7 +35,7 @@ class LiveRun:
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
-        self.records: list[Record] = []
+        self.records: list[EpochRecord] = []
         self.run: Run | None = None
         self.interrupted = False
 
@@ -43,7 +47,7 @@ class LiveRun:
     def outcome(self) -> str:
         """How it ended, in a word."""
         assert self.run is not None
-        return Outcome(int(outcome(self.run.watch))).name.lower()
+        return Outcome(int(outcome(self.run.convergence))).name.lower()
 
 
 def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: str) -> LiveRun:
@@ -57,8 +61,10 @@ def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: 
     dataset = load_data(experiment.data)
     watched = LiveRun()
     total = experiment.training.epochs
-    look_once = jax.jit(partial(look, experiment, dataset))
-    one_epoch = jax.jit(lambda run, epoch: look(experiment, dataset, advance(experiment, dataset, run, epoch), epoch))
+    look_once = jax.jit(partial(measure_record, experiment, dataset))
+    one_epoch = jax.jit(
+        lambda run, epoch: measure_record(experiment, dataset, advance(experiment, dataset, run, epoch), epoch)
+    )
     run = start(experiment, initial_params(experiment, key, dataset), key)
     with Live(console=console, refresh_per_second=8, transient=True) as live:
         try:
@@ -90,29 +96,22 @@ def live_table(watched: LiveRun, total: int, title: str) -> "Table":
     table.add_column("course since initialisation", no_wrap=True)
     for name in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
         values = watched.values(name)
-        table.add_row(name.replace("_", " "), f"{values[-1]:.3f}", sparkline(values))
+        table.add_row(name.replace("_", " "), f"{values[-1]:.3f}", _course(values))
     gradients = np.stack([record.gradient_log10_rms for record in watched.records])
     for layer, values in enumerate(gradients.T):
         side = " (input side)" if layer == 0 else " (output)" if layer == gradients.shape[1] - 1 else ""
         label = f"gradient {layer}{side}"
         now = "zero" if np.isneginf(values[-1]) else f"{values[-1]:.2f}"
-        table.add_row(label, now, sparkline(values.tolist()))
+        table.add_row(label, now, _course(values.tolist()))
     return table
 
 
-def sparkline(values: list[float], width: int = 36) -> str:
-    """A course of values in one line of text; what is not finite is a blank.
-
-    >>> sparkline([0.0, 1.0, 2.0, float("-inf")])
-    '▁▅█ '
-    """
-    chosen = np.asarray(values)[np.unique(np.linspace(0, len(values) - 1, width).astype(int))]
+def _course(values: list[float]) -> str:
+    """Return values over time as blocks between their extremes; a value that is not finite is a blank."""
+    chosen = np.asarray(values)[np.unique(np.linspace(0, len(values) - 1, COURSE).astype(int))]
     finite = chosen[np.isfinite(chosen)]
-    if not len(finite):
-        return " " * len(chosen)
-    low, span = finite.min(), np.ptp(finite)
-    scaled = (chosen - low) / (span or 1.0) * (len(BARS) - 1)
-    return "".join(BARS[round(float(value))] if np.isfinite(value) else " " for value in scaled)
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    return sparkline(chosen.tolist(), low, high, zero=" ", broken=" ")
 
 
 def ending(experiment: Experiment, watched: LiveRun) -> str:
@@ -120,12 +119,12 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
     assert watched.run is not None
     lines = []
     if watched.outcome == "converged":
-        epochs = int(epochs_to_converge(watched.run.watch))
-        lines.append(f"converged after {epochs} epochs (training accuracy {experiment.training.threshold:.0%} or more)")
+        epochs = counted(int(epochs_to_converge(watched.run.convergence)), "epoch")
+        lines.append(f"converged after {epochs} (training accuracy {experiment.training.threshold:.0%} or more)")
     elif watched.outcome == "diverged":
         lines.append("diverged: a loss was not finite")
     else:
-        lines.append(f"did not converge within {watched.epoch[-1]} epochs")
+        lines.append(f"did not converge within {counted(watched.epoch[-1], 'epoch')}")
     final = watched.records[-1]
     lines.append(f"train accuracy {float(final.train_accuracy):.3f}, test accuracy {float(final.test_accuracy):.3f}")
     kept = [epoch for epoch in experiment.recording.parameters_at if epoch <= watched.epoch[-1]]
@@ -144,8 +143,8 @@ def as_dict(watched: LiveRun) -> dict[str, Any]:
     return {
         "outcome": watched.outcome,
         "epoch": watched.epoch,
-        **{name: [_json_number(value) for value in watched.values(name)] for name in scalars},
-        "gradient_log10_rms": [[_json_number(value) for value in record] for record in gradients.tolist()],
+        **{name: json_value(watched.values(name)) for name in scalars},
+        "gradient_log10_rms": json_value(gradients),
     }
 
 
@@ -162,7 +161,3 @@ def write_accuracy_curves(watched: LiveRun, folder: Path, title: str) -> Path:
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     return path
-
-
-def _json_number(value: float) -> float | str:
-    return value if np.isfinite(value) else str(value)

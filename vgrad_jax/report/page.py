@@ -3,22 +3,21 @@
 import base64
 import io
 import json
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.gradients.diagnose import Diagnosis
 from vgrad_jax.presets import STUDIES
 from vgrad_jax.report.explorer import explorer_data
-from vgrad_jax.report.exports import write_tables
-from vgrad_jax.report.figures import DRAWN, all_figures
-from vgrad_jax.report.findings import Findings, find
-from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, pair_rows, rows
-from vgrad_jax.report.verdict import MOST_SEEDS
-from vgrad_jax.statistics.sequential import missing_runs, precision_of
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.report.exports import table_files
+from vgrad_jax.report.files import write_files
+from vgrad_jax.report.report import Report
+from vgrad_jax.report.section import Chart
+from vgrad_jax.statistics.early_stopping import missing_runs, precision_of
+from vgrad_jax.statistics.summary import ArmSummary
+from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     import xarray
@@ -26,65 +25,61 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
-MOST_PAIRS = 66
-"""On the page, those of twelve arms; more are in `tables/pairs.csv` only."""
 TALLEST = 1200
-"""Pixels of a figure that is shown without being asked for: those of many arms are taller."""
+"""Height in pixels up to which a figure is shown unfolded; figures of many arms are taller."""
 
 
-def write_report(results: "xarray.Dataset", folder: str | Path) -> Findings:
+def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
     """Write `index.html`, `figures/*.png` and `tables/` (CSV, JSON, LaTeX) into a folder, in place of earlier ones.
+
+    The report is computed and drawn as a whole before any file is written.
 
     Args:
         results: from `vgrad_jax.sweep` or `vgrad_jax.open_results`.
         folder: made where it is missing.
 
     Returns:
-        What was found, as on the page.
+        The report, as on the page.
 
     Raises:
-        InputError: the folder cannot be written, or an arm has no finished run.
+        InputError: the folder cannot be written, a file there is a symbolic link or not a report's, or an arm has no
+            finished run.
     """
-    findings = find(results)
-    folder = Path(folder)
-    try:
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-        figures = []
-        for name, caption, figure in all_figures(results, findings):
-            image = _png(figure)
-            (folder / "figures" / f"{name}.png").write_bytes(image)
-            figures.append(_for_page(name, caption, image))
-        write_tables(findings, folder / "tables")
-        (folder / "index.html").write_text(_page(results, findings, figures), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write the report into {str(folder)!r}: {error.strerror or error}") from None
-    return findings
+    report = Report(results)
+    figures, files = [], {}
+    for chart in report.charts():
+        image = _png(chart.figure)
+        figures.append(_figure(chart, image))
+        files[f"figures/{chart.name}.png"] = image
+    tables = table_files(report)
+    files |= {f"tables/{name}": content for name, content in tables.items()}
+    files["index.html"] = _page(report, figures, list(tables)).encode()
+    write_files(Path(folder), files)
+    return report
 
 
-def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str, Any]]) -> str:
+def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
+    results, arms = report.study.results, report.study.arms
     study = json.loads(results.attrs["study"])
-    arms = arms_of(results)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_text("page.html"))
     num_seeds = results.sizes["seed"]
     missing = missing_runs(results)
     return template.render(
-        title=_title(findings),
+        title=_title(report.study.summaries),
         question=(
             "Which of these networks learns, how often, how fast, and what does its gradient look like on the way? "
             "Every number below is over seeds: each has its own initial weights and its own order of the data."
         ),
-        findings=findings,
-        incomplete=f"{missing} of {results['completed'].size} runs are still missing." if missing else "",
-        columns=COLUMNS,
-        rows=rows(findings.summaries),
-        pair_columns=PAIR_COLUMNS,
-        pairs=pair_rows(findings.pairs) if len(findings.pairs) <= MOST_PAIRS else [],
-        verdict_seeds=MOST_SEEDS,
-        verdicts=[_verdict(arm, diagnosis) for arm, diagnosis in findings.verdicts.items()],
+        report=report,
+        tables=tables,
+        incomplete=f"{missing} of {counted(results['completed'].size, 'run')} {'is' if missing == 1 else 'are'} still "
+        "missing."
+        if missing
+        else "",
         figures=figures,
         # "<" could end the element that holds them.
         explorer=Markup(json.dumps(explorer_data(results), separators=(",", ":")).replace("<", "\\u003c")),
@@ -96,30 +91,23 @@ def _page(results: "xarray.Dataset", findings: Findings, figures: list[dict[str,
     )
 
 
-def _title(findings: Findings) -> str:
-    counts = [summary.n for summary in findings.summaries]
-    seeds = f"{counts[0]} seeds each" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds each"
-    return f"{len(counts)} networks, {seeds}"
+def _title(summaries: list[ArmSummary]) -> str:
+    counts = [summary.n for summary in summaries]
+    seeds = counted(counts[0], "seed") if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds"
+    return f"{counted(len(counts), 'network')}, {seeds}{' each' if len(counts) > 1 else ''}"
 
 
 def _text(name: str) -> str:
     return files("vgrad_jax.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _verdict(arm: str, diagnosis: Diagnosis) -> dict[str, Any]:
-    seeds = ", ".join(f"{status} {count}" for status, count in diagnosis.seeds.items())
-    own = [finding for finding in diagnosis.findings if finding.status == diagnosis.status]
-    unclear = "The gradient shows no fault, and the loss does not fall: the reason is not in what was recorded."
-    nothing = unclear if diagnosis.status == "unclear" else "Nothing speaks against it."
-    return {"arm": arm, "status": diagnosis.status, "seeds": f"seeds: {seeds}", "findings": own, "nothing": nothing}
-
-
 def _how(arms: dict[str, Experiment], num_seeds: int, precision: float | None) -> str:
     first = next(iter(arms.values()))
     training = first.training
     early = "" if precision is None else f", or fewer where a share is known to {100 * precision:g} points before"
+    seeds = f"Seeds 0 to {num_seeds - 1}" if num_seeds > 1 else "Seed 0"
     return (
-        f"Seeds 0 to {num_seeds - 1} of each arm{early}; {training.epochs} epochs, recorded at initialisation and then "
+        f"{seeds} of each arm{early}; {counted(training.epochs, 'epoch')}, recorded at initialisation and then "
         f"every {'epoch' if first.recording.every == 1 else f'{first.recording.every} epochs'}. Losses, accuracies and "
         f"gradients are those of the full training and test sets with the parameters at that moment. A run converges "
         f"when its accuracy on all training rows reaches {training.threshold:.0%}; one that does not within the budget "
@@ -145,17 +133,21 @@ def _command(arms: dict[str, Experiment], num_seeds: int, seed: int, precision: 
 
 def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
+    with warnings.catch_warnings():
+        # A name may hold signs that Matplotlib's font lacks, such as an emoji; the figure has a box in their place.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", bbox_inches="tight")
     return buffer.getvalue()
 
 
-def _for_page(name: str, caption: str, image: bytes) -> dict[str, Any]:
+def _figure(chart: Chart, image: bytes) -> dict[str, Any]:
+    """Return a figure for the template: its words, its image as text, and its size in pixels."""
     # A PNG's width and height stand at bytes 16 to 24.
     width, height = (int.from_bytes(image[start : start + 4], "big") for start in (16, 20))
     return {
-        "name": name,
-        "caption": caption,
-        "drawn": DRAWN[name],
+        "name": chart.name,
+        "caption": chart.caption,
+        "alt": chart.alt,
         "png": base64.b64encode(image).decode(),
         "width": width,
         "height": height,

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from vgrad_jax.data import Data, data_fingerprint, load_data
 from vgrad_jax.nets.mlp import MLP
+from vgrad_jax.results.reading import arms_of, completed_seeds, data_of, study_seed
 from vgrad_jax.statistics.depth import Family
-from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
 from vgrad_jax.theory.comparison import mean_field_of, trainable_depth
 from vgrad_jax.theory.prediction import MOST_ROWS, Prediction, predict
 from vgrad_jax.theory.seed_law import SeedLaw, seed_law, why_no_law

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgrad_jax.report.figures import speed_bars
+from vgrad_jax.report.figures.speed import speed_bars
+from vgrad_jax.results.versions import versions
 from vgrad_jax.sweeps.speed import Speed
-from vgrad_jax.sweeps.study import versions
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,6 +14,7 @@ from vgrad_jax.report.figures.theory import phase_diagram, profile_beside_predic
 from vgrad_jax.theory.comparison import Comparison, MeanFieldOf, trainable_depth
 from vgrad_jax.theory.jacobians import JacobianSpectrum
 from vgrad_jax.theory.seed_law import SeedLaw
+from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -114,7 +115,7 @@ def _mean_field(of: MeanFieldOf) -> str:
     if found is None:
         return of.why_not
     reach = trainable_depth(found)
-    depth = "any depth can be trained" if math.isinf(reach) else f"about {reach:.0f} hidden layers can be trained"
+    depth = "any depth can be trained" if math.isinf(reach) else f"about {_layers(reach)} can be trained"
     note = f"; {found.note}" if found.note else ""
     return (
         f"weight variance times fan-in {of.weight_variance:.4g}, bias variance {of.bias_variance:.4g}: {found.phase}, "
@@ -153,6 +154,10 @@ def _jacobian_numbers(spectrum: JacobianSpectrum) -> dict[str, Any] | None:
         "predicted_largest_square": _plain(spectrum.density.largest),
         "predicted_share_zero": spectrum.density.zero,
     }
+
+
+def _layers(reach: float) -> str:
+    return counted(reach, "hidden layer", form=".0f")
 
 
 def _log10(value: float) -> str:

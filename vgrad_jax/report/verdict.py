@@ -1,20 +1,27 @@
 """Verdicts on gradients: of a sweep's arms, and how one is shown in the terminal."""
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vgrad_jax.diagnosis import Diagnosis, Finding, diagnose
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.gradients.diagnose import Diagnosis, diagnose
-from vgrad_jax.gradients.recording import Record
-from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arms_of
+from vgrad_jax.gradients import Record
+from vgrad_jax.results.reading import arms_of, completed_seeds
 
 if TYPE_CHECKING:
     import xarray
     from rich.table import Table
 
-__all__ = ["MOST_SEEDS", "arm_verdicts", "layer_table"]
+__all__ = ["MOST_SEEDS", "NOT_LEARNED", "arm_verdicts", "layer_table", "with_outcomes"]
+
+NOT_LEARNED = "runs_do_not_learn"
+"""Code of the finding of an arm that mostly fails and whose gradients show no fault."""
+
+FAULTLESS = ("healthy", "solved", "unclear")
+"""Statuses that name no fault of the gradients."""
 
 MOST_SEEDS, MOST_RECORDS = 64, 64
 """That are looked at: a verdict is the majority's, and is judged over windows of the training."""
@@ -26,10 +33,61 @@ def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
     Judged by the layers' gradients and the training loss. A learning rate that does not fit is not told: that takes the
     sizes of weights and updates, of which a sweep keeps only the ratio.
     """
-    return {
-        arm: diagnose(_record(completed_seeds(results, arm).isel(seed=slice(MOST_SEEDS)), experiment))
-        for arm, experiment in arms_of(results).items()
-    }
+    verdicts = {}
+    for arm, experiment in arms_of(results).items():
+        runs = completed_seeds(results, arm)
+        converged = runs["converged"].values
+        verdict = diagnose(_record(runs.isel(seed=slice(MOST_SEEDS)), experiment))
+        verdicts[arm] = with_outcomes(verdict, int(converged.sum()), len(converged))
+    return verdicts
+
+
+def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
+    """Return the verdict with regard to how the runs ended: an arm that mostly fails is neither healthy nor solved.
+
+    Where most runs did not converge, seeds without a fault count as "unclear". A verdict that names no fault becomes
+    "unclear" too, with the finding `NOT_LEARNED`: the rules judge ratios between layers, which do not say why the runs
+    failed.
+
+    Args:
+        verdict: on the gradients alone.
+        converged: runs of the arm that converged.
+        n: finished runs of the arm.
+    """
+    if 2 * converged >= n:
+        return verdict
+    seeds: Counter[str] = Counter()
+    for status, count in verdict.seeds.items():
+        seeds[_of_failed(status)] += count
+    findings = [finding for finding in verdict.findings if finding.status not in FAULTLESS]
+    layers = verdict.layers
+    if verdict.status in FAULTLESS:
+        findings.insert(0, _not_learned(converged, n))
+        layers = tuple(replace(layer, status=_of_failed(layer.status)) for layer in layers)
+    return replace(
+        verdict,
+        status=_of_failed(verdict.status),
+        findings=tuple(findings),
+        layers=layers,
+        seeds=dict(seeds.most_common()),
+    )
+
+
+def _of_failed(status: str) -> str:
+    return "unclear" if status in FAULTLESS else status
+
+
+def _not_learned(converged: int, n: int) -> Finding:
+    return Finding(
+        code=NOT_LEARNED,
+        status="unclear",
+        layer=None,
+        value=converged / n,
+        threshold=0.5,
+        sentence=f"Most runs did not learn: {n - converged} of {n} did not converge within the budget. The ratios "
+        "between layers do not say why.",
+        advice="Look at the loss and the accuracy over the epochs; a longer budget or another learning rate may tell.",
+    )
 
 
 def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgrad_jax.statistics.intervals import Estimate, difference, share
-from vgrad_jax.statistics.outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
 from vgrad_jax.statistics.survival import SurvivalCurve, check_times, median_time, restricted_mean, survival_curve
 
 if TYPE_CHECKING:

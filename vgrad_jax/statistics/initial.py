@@ -18,8 +18,7 @@ from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
-from vgrad_jax.statistics.outcomes import completed_seeds
-from vgrad_jax.sweeps.study import arms_of, data_of, study_seed
+from vgrad_jax.results.reading import arms_of, completed_seeds, data_of, study_seed
 from vgrad_jax.theory.draws import networks_of_seeds
 from vgrad_jax.theory.spectra import input_jacobian
 

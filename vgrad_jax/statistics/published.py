@@ -11,9 +11,8 @@ import numpy as np
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
-from vgrad_jax.statistics.outcomes import completed_seeds
+from vgrad_jax.results.reading import arms_of, completed_seeds, data_of
 from vgrad_jax.statistics.streaming import record_slices
-from vgrad_jax.sweeps.study import arms_of, data_of
 
 if TYPE_CHECKING:
     import xarray

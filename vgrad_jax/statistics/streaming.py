@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vgrad_jax.numerics import lower_quantile
+
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["quantile", "record_slices", "seed_quantiles"]
+__all__ = ["record_slices", "seed_quantiles"]
 
 SLICE_BYTES = 128 * 2**20
 
@@ -35,12 +37,5 @@ def record_slices(values: "xarray.DataArray") -> Iterator[np.ndarray]:
 
 def seed_quantiles(values: "xarray.DataArray", shares: Sequence[float]) -> np.ndarray:
     """Quantiles over seeds, `(share, record, ...)`, of values with the dims `seed, record` and perhaps others."""
-    parts = [[quantile(part, share) for share in shares] for part in record_slices(values)]
+    parts = [[lower_quantile(part, share, skip_nan=True) for share in shares] for part in record_slices(values)]
     return np.concatenate([np.stack(part) for part in parts], axis=1)
-
-
-def quantile(values: np.ndarray, share: float) -> np.ndarray:
-    """Quantile over the seeds with a number: one of their values, since -inf cannot be averaged."""
-    ordered = np.sort(values, axis=0)  # NaN is last
-    index = (share * (np.sum(~np.isnan(values), axis=0) - 1)).astype(int)
-    return np.take_along_axis(ordered, np.maximum(index, 0)[None], axis=0)[0]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import numpy as np
 
+from vgrad_jax.results.reading import arms_of, completed_seeds
 from vgrad_jax.statistics.bootstrap import Distribution, distribution
 from vgrad_jax.statistics.intervals import Estimate, share
-from vgrad_jax.statistics.outcomes import Outcomes, completed_seeds, outcomes
+from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
 from vgrad_jax.statistics.survival import median_time, restricted_mean, survival_curve
-from vgrad_jax.sweeps.study import arms_of
 
 if TYPE_CHECKING:
     import xarray

@@ -2,9 +2,9 @@
 
 from collections import deque
 
+from vgrad_jax.results.target import Target
+from vgrad_jax.statistics.time_uniform import look_points, stopping_point
 from vgrad_jax.sweeps.plan import Block, Plan
-from vgrad_jax.sweeps.sequential import look_points, stopping_point
-from vgrad_jax.sweeps.target import Target
 
 __all__ = ["Agenda"]
 

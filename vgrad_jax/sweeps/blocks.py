@@ -2,55 +2,61 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vgrad_jax.experiment import Experiment
-from vgrad_jax.sweeps.devices import devices_for
-from vgrad_jax.sweeps.engine import ENGINES, train_seeds
+from vgrad_jax.errors import InputError
+from vgrad_jax.results.schema import variables_of
+from vgrad_jax.results.target import Target
+from vgrad_jax.sweeps.arms import Arm
+from vgrad_jax.sweeps.engine import train_seeds
 from vgrad_jax.sweeps.plan import Block
-from vgrad_jax.sweeps.results import parameter_names, variables_of
-from vgrad_jax.sweeps.target import Target
+from vgrad_jax.sweeps.policy import Execution, Platform, execution_of
 
-__all__ = ["Training", "fill"]
+__all__ = ["Job", "fill"]
 
 SECONDS_UNWRITTEN = 10.0
-"""Finished runs are written after this time at the latest: what being killed costs, beside the chunk in training."""
+"""Seconds after which finished runs are written at the latest: the cost of being killed, beside the current chunk."""
 
 
 @dataclass(frozen=True)
-class Training:
-    """What is trained and how, the same for every block."""
+class Job:
+    """Everything that a worker has to know to train any block of a sweep."""
 
-    arms: Mapping[str, Experiment]
+    arms: Mapping[str, Arm]
+    """Arm name to arm, in the order of the rows of the results."""
     fingerprints: Mapping[str, str]
-    """Arm name to the fingerprint of its data."""
+    """Arm name to the fingerprint of its data when the sweep began."""
     seed: int
-    """Of the whole study."""
-    engines: Mapping[str, str]
-    """Arm name to the name of its engine."""
-    chunk: int
-    widths: Mapping[str, tuple[int, ...]]
-    """Arm name to the sizes from its input to its output."""
-    parameters: tuple[str, ...] | None
-    """The names of all arms' parameters, where any are kept."""
+    """Seed of the whole study."""
+    executions: Mapping[str, Execution]
+    """Arm name to the way in which it is trained."""
+    parameters: tuple[str, ...] = ()
+    """Names of all arms' parameters, where any are kept."""
 
-    def together(self, arm: str) -> int:
-        """Seeds of an arm that are trained at the same time: a chunk on each device."""
-        return self.chunk * devices_for(self.engines[arm])
+    def on(self, platform: Platform) -> "Job":
+        """Return the job for a worker on another machine, whose number of devices may differ."""
+        executions = {
+            name: execution_of(execution.engine, execution.chunk, platform)
+            for name, execution in self.executions.items()
+        }
+        return replace(self, executions=executions)
 
     def runs_from(self, arm: str, start: int) -> dict[str, np.ndarray]:
-        """Train `together` runs of an arm: variable name to its values, with the seed axis first."""
-        engine, experiment = self.engines[arm], self.arms[arm]
-        size, devices = self.together(arm), devices_for(engine)
-        history = train_seeds(ENGINES[engine], experiment, self.fingerprints[arm], self.seed, start, size, devices)
-        names = parameter_names(self.widths[arm]) if self.parameters else None
-        return dict(variables_of(history, names, self.parameters))
+        """Train a call's worth of runs of an arm: variable name to values, with the seed axis first.
+
+        Raises:
+            InputError: the data are not those with which the sweep began.
+        """
+        if self.arms[arm].fingerprint() != self.fingerprints[arm]:
+            raise InputError(f"the data of arm {arm!r} have changed since the sweep began; restore them and resume")
+        history = train_seeds(self.arms[arm], self.seed, start, self.executions[arm])
+        return dict(variables_of(history, self.arms[arm].layout.parameters, self.parameters))
 
 
 def fill(
-    training: Training,
+    job: Job,
     target: Target,
     block: Block,
     *,
@@ -61,7 +67,7 @@ def fill(
     """Train what is missing in a block, and write it.
 
     Args:
-        training: what is trained.
+        job: the arms and how they are trained.
         target: where it goes; nobody else may write this block at the same time.
         block: seeds of one arm.
         stopped: asked before each chunk whether to stop early.
@@ -72,12 +78,12 @@ def fill(
     Raises:
         InputError: the results cannot be written.
     """
-    arm = list(training.arms).index(block.arm)
+    arm = list(job.arms).index(block.arm)
     missing = ~target.completed(block.start, block.stop)[arm]
     if not in_parts:
         missing[:] = missing.any()
     held = _Held(target, arm, block)
-    together = training.together(block.arm)
+    together = job.executions[block.arm].together
     for start in range(block.start, block.stop, together):
         stop = min(start + together, block.stop)
         new = int(missing[start - block.start : stop - block.start].sum())
@@ -89,7 +95,7 @@ def fill(
                 held.write()
             return
         try:
-            held.add(start, stop, training.runs_from(block.arm, start))
+            held.add(start, stop, job.runs_from(block.arm, start))
         except BaseException:
             if in_parts:
                 held.write()

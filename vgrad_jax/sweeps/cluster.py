@@ -12,12 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vgrad_jax.data import data_fingerprint, load_data
 from vgrad_jax.errors import InputError
-from vgrad_jax.sweeps.blocks import Training, fill
+from vgrad_jax.results.store import Store
+from vgrad_jax.results.versions import check_versions, versions
+from vgrad_jax.sweeps.blocks import Job, fill
 from vgrad_jax.sweeps.plan import Block
-from vgrad_jax.sweeps.store import Store
-from vgrad_jax.sweeps.study import check_versions, versions
+from vgrad_jax.sweeps.policy import local_platform
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -66,13 +66,13 @@ def num_threads(client: "Client") -> int:
 
 
 def train_blocks(
-    client: "Client", training: Training, path: Path, blocks: Mapping[Block, int], report: Callable[[int], None]
+    client: "Client", job: Job, path: Path, blocks: Mapping[Block, int], report: Callable[[int], None]
 ) -> None:
     """Train blocks on the workers; each is written before it is reported.
 
     Args:
         client: from `connected`.
-        training: what is trained.
+        job: the arms and how they are trained.
         path: of the store; the same place on every machine.
         blocks: those that are not whole, and how many of their runs are missing.
         report: called with the number of new runs.
@@ -86,7 +86,7 @@ def train_blocks(
     store = Store.open(path)
     store.set_token(token)
     here = tuple(versions().items())
-    arguments = (training, str(path.resolve()), token, here)
+    arguments = (job, str(path.resolve()), token, here)
     futures = {client.submit(_fill, block, *arguments, pure=False): block for block in blocks}
     try:
         for future in as_completed(list(futures)):
@@ -103,12 +103,12 @@ def train_blocks(
             wait(list(futures), timeout=SECONDS_TO_STOP)
         client.cancel(list(futures), force=True)
     completed = store.completed()
-    names = list(training.arms)
+    names = list(job.arms)
     if not all(completed[names.index(block.arm), block.start : block.stop].all() for block in blocks):
         raise InputError(f"the workers wrote elsewhere than {str(path)!r}: {SHARED}")
 
 
-def _fill(block: Block, training: Training, path: str, token: str, here: tuple[tuple[str, str], ...]) -> None:
+def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, str], ...]) -> None:
     """What a worker does with a block."""
     _match(here)
     store = Store.open(path)
@@ -119,10 +119,9 @@ def _fill(block: Block, training: Training, path: str, token: str, here: tuple[t
         raise InputError(
             f"a worker sees another store at {path!r}; it must be in a file system that all machines share"
         )
-    experiment = training.arms[block.arm]
-    if data_fingerprint(load_data(experiment.data)) != training.fingerprints[block.arm]:
+    if job.arms[block.arm].fingerprint() != job.fingerprints[block.arm]:
         raise InputError(f"a worker finds other data for arm {block.arm!r} than there are here")
-    fill(training, store, block, stopped=lambda: store.token() != token, in_parts=False)
+    fill(job.on(local_platform()), store, block, stopped=lambda: store.token() != token, in_parts=False)
 
 
 @lru_cache

@@ -10,12 +10,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-__all__ = ["devices_for", "over_devices", "spread"]
-
-
-def devices_for(engine: str) -> int:
-    """How many devices an engine uses: `plain` all local ones; the others are one core's work, or one GPU's."""
-    return jax.local_device_count() if engine == "plain" else 1
+__all__ = ["over_devices", "spread"]
 
 
 def spread(keys: jax.Array, devices: int) -> jax.Array:

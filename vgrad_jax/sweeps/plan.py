@@ -1,52 +1,21 @@
-"""How a sweep is cut into chunks and blocks, and what memory that takes."""
+"""Plans of a sweep: its chunks and blocks, and an estimate of its memory."""
 
-import itertools
-import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import jax
 import psutil
 
-from vgrad_jax.data import Dataset
-from vgrad_jax.experiment import Experiment
-from vgrad_jax.sweeps.devices import devices_for
-from vgrad_jax.sweeps.engine import ACCELERATOR_CHUNK, FEWEST_ON_GPU, LANES, ROWS_AT_ONCE, choose_engine
-from vgrad_jax.sweeps.sequential import most_seeds_needed
-from vgrad_jax.training.run import train
-from vgrad_jax.training.settings import structure_of
+from vgrad_jax.sweeps.arms import Arm
+from vgrad_jax.sweeps.policy import Execution, Platform, decide, execution_of, local_platform
 
-__all__ = ["Block", "Plan", "bytes_per_seed", "make_plan", "working_bytes_per_seed"]
-
-CHUNK_MEMORY = 512 * 2**20
-
-THREADS_CHUNK = 32768
-"""Seeds in a GPU's lanes at the most: about as many threads as an H200 runs at a time."""
-
-BLOCK_SEEDS = 1024
-BLOCK_MEMORY = 32 * 2**20
-"""Of a block's results, which a worker holds until it writes them."""
-
-TIME_WITH_TWICE_AS_MANY = 0.96
-"""Time of a seed in a program of `2 * LANES`, by that in one of `LANES`: what XLA does around the loops is shared."""
-
-BLOCKS_OF_AN_ARM = 8
-BLOCKS_OF_A_WORKER = 16
-"""At least so many, or the last ones would keep a few workers busy and the others waiting."""
-
-BLOCKS_TO_A_DECISION = 64
-"""About as many at the most, where a sweep may stop early: small ones, so that stopping saves something."""
-
-SLOPE_FROM_VALUE = {"identity", "leaky_relu", "relu", "relu6", "sigmoid", "tanh"}
+__all__ = ["Block", "Plan", "make_plan"]
 
 LIBRARIES = 300 * 2**20
-"""Compiling, the compiled programs, and what is imported to write results: measured, much the same for all networks."""
+"""Bytes of compiling, of compiled programs and of what writes results: measured, much the same for all networks."""
 
 
 class Block(NamedTuple):
-    """Seeds `start` to `stop` of one arm: trained by one worker, in one file for each variable."""
+    """Seeds `start` up to `stop` of one arm: trained by one worker, in one file for each variable."""
 
     arm: str
     start: int
@@ -56,13 +25,11 @@ class Block(NamedTuple):
 class Plan(NamedTuple):
     """A sweep before it runs."""
 
-    engines: Mapping[str, str]
-    """Arm name to the name of the engine that trains it."""
+    executions: Mapping[str, Execution]
+    """Arm name to the way in which it is trained."""
     num_seeds: int
-    chunk: int
-    """Seeds trained together; the last chunk is filled up to this size, so that one program serves all."""
     block: int
-    """Seeds written together: a number of chunks."""
+    """Seeds written together: a number of chunks. The last chunk is filled up, so that one program serves all."""
     workers: int
     """Blocks trained at the same time."""
     chunk_bytes: int
@@ -74,20 +41,30 @@ class Plan(NamedTuple):
     resident_bytes: int = 0
     """Memory of the process when the plan was made."""
     in_memory: bool = False
-    """The results are not stored in a folder."""
+    """Whether the results are not stored in a folder."""
     on_cluster: bool = False
-    """The workers are threads of other processes."""
+    """Whether the workers are threads of other processes."""
     precision: float | None = None
-    """An arm stops when its share converged is known to plus or minus this; None trains all seeds."""
+    """Half the width of an arm's interval at which it stops; None trains all seeds."""
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms' names."""
-        return tuple(self.engines)
+        """Names of the arms."""
+        return tuple(self.executions)
+
+    @property
+    def chunk(self) -> int:
+        """Seeds trained together: the same for all arms."""
+        return next(iter(self.executions.values())).chunk
+
+    @property
+    def engines(self) -> dict[str, str]:
+        """Arm name to the name of its engine."""
+        return {arm: execution.engine for arm, execution in self.executions.items()}
 
     @property
     def training_bytes(self) -> int:
-        """What all workers' chunks take at the same time, on the device that trains them."""
+        """Memory of all workers' chunks at the same time, on the device that trains them."""
         return self.workers * self.chunk_bytes
 
     @property
@@ -99,21 +76,20 @@ class Plan(NamedTuple):
         if self.in_memory:
             held = self.workers * self.block_bytes + self.result_bytes
         else:
-            held = 2 * self.workers * self.block_bytes  # Packed beside what is packed.
+            held = 2 * self.workers * self.block_bytes  # A block is held while its packed copy is made.
         return self.resident_bytes + LIBRARIES + self.training_bytes + held
 
-    def stored_as(self, chunk: int, block: int, engines: Mapping[str, str]) -> "Plan":
-        """The plan for a store that was laid out before."""
+    def stored_as(self, chunk: int, block: int, engines: Mapping[str, str], platform: Platform) -> "Plan":
+        """Return the plan for a store that was laid out before: its arms in their order, its chunk and its block."""
         return self._replace(
-            chunk=chunk,
+            executions={arm: execution_of(engine, chunk, platform) for arm, engine in engines.items()},
             block=block,
-            engines=engines,
             chunk_bytes=self.chunk_bytes * chunk // self.chunk,
             block_bytes=self.block_bytes * min(block, self.num_seeds) // min(self.block, self.num_seeds),
         )
 
     def blocks(self) -> Iterator[Block]:
-        """Every block; all arms advance together, so that what is there after an interruption can be compared."""
+        """Yield every block; all arms advance together, so that an interrupted sweep can compare them."""
         for start in range(0, self.num_seeds, self.block):
             for arm in self.arms:
                 yield Block(arm, start, min(start + self.block, self.num_seeds))
@@ -139,8 +115,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    arms: Mapping[str, Experiment],
-    datasets: Mapping[str, Dataset],
+    arms: Mapping[str, Arm],
     num_seeds: int,
     *,
     chunk: int | None = None,
@@ -149,154 +124,40 @@ def make_plan(
     in_memory: bool = False,
     on_cluster: bool = False,
     precision: float | None = None,
+    platform: Platform | None = None,
 ) -> Plan:
-    """Choose the chunk, the block and each arm's engine.
-
-    The chunk depends on the platform and on the largest arm (512 MiB a chunk at the most, where one seed is smaller),
-    not on the number of seeds, arms or workers, unless all arms are in lanes, whose numbers do not depend on how many
-    are trained together: XLA rounds reductions differently in programs of different shapes, so that a chunk of its own
-    size for every sweep would change the last digits of every run of `plain`. The block changes no number.
+    """Plan a sweep.
 
     Args:
-        arms: arm name to experiment.
-        datasets: arm name to its data.
+        arms: arm name to arm.
         num_seeds: seeds of each arm.
         chunk: seeds trained together; None chooses.
-        workers: blocks trained at the same time; None is one for each core on CPU (shared among its devices, where it
-            has several), one on accelerators.
-        engine: a name from `ENGINES` for all arms; "auto" chooses for each.
-        in_memory: the results are not stored in a folder.
-        on_cluster: the workers are threads of other processes.
+        workers: blocks trained at the same time; None chooses.
+        engine: "plain" or "lanes" for all arms; "auto" chooses for each.
+        in_memory: whether the results are not stored in a folder.
+        on_cluster: whether the workers are threads of other processes.
         precision: half the width of an arm's interval at which it stops, where it may stop early.
+        platform: where the sweep runs; None is this process.
     """
-    sizes = [bytes_per_seed(arms[name], datasets[name]) for name in arms]
-    outputs = [output for output, _ in sizes]
-    if chunk is None:
-        chunk = _chunk(arms, datasets, num_seeds, engine, sizes, (workers or _cores()) if precision is None else None)
-    engines = _engines(arms, num_seeds, engine, chunk)
-    devices = max(devices_for(name) for name in engines.values())
-    workers = workers or (max(_cores() // devices, 1) if jax.default_backend() == "cpu" else 1)
-    trained = max(
-        output + working_bytes_per_seed(arms[name], datasets[name], engines[name])
-        for name, output in zip(arms, outputs, strict=True)
-    )
-    # With a precision, looks are taken after whole blocks, whatever the number of workers and of seeds is.
-    most = [num_seeds // BLOCKS_OF_AN_ARM, num_seeds * len(arms) // (BLOCKS_OF_A_WORKER * workers)]
-    if precision is not None:
-        most = [most_seeds_needed(precision) // BLOCKS_TO_A_DECISION]
-    block = _block(chunk * devices, max(outputs), *most)
+    platform = platform or local_platform()
+    sizes = {name: arm.size for name, arm in arms.items()}
+    decision = decide(sizes, num_seeds, platform, engine=engine, chunk=chunk, workers=workers, precision=precision)
+    together = max(execution.together for execution in decision.executions.values())
+    trained = max(size.results + size.working(decision.executions[name].engine) for name, size in sizes.items())
+    results = [size.results for size in sizes.values()]
     return Plan(
-        engines=engines,
+        executions=decision.executions,
         num_seeds=num_seeds,
-        chunk=chunk,
-        block=block,
-        workers=workers,
-        chunk_bytes=chunk * devices * trained,
-        block_bytes=min(block, num_seeds) * max(outputs),
-        result_bytes=(len(arms) * max(outputs) if in_memory else sum(outputs)) * num_seeds,
+        block=decision.block,
+        workers=decision.workers,
+        chunk_bytes=together * trained,
+        block_bytes=min(decision.block, num_seeds) * max(results),
+        result_bytes=(len(arms) * max(results) if in_memory else sum(results)) * num_seeds,
         resident_bytes=psutil.Process().memory_info().rss,
         in_memory=in_memory,
         on_cluster=on_cluster,
         precision=precision,
     )
-
-
-def bytes_per_seed(experiment: Experiment, dataset: Dataset) -> tuple[int, int]:
-    """Memory of one seed: its results, and its share of the working memory of the `plain` engine.
-
-    >>> from vgrad_jax.data import load_data
-    >>> output, working = bytes_per_seed(Experiment(), load_data(Experiment().data))
-    >>> output < 50_000, 100_000 < working < 300_000
-    (True, True)
-    """
-    output = _output_bytes(structure_of(experiment), dataset.train_x.shape[1])
-    return output, working_bytes_per_seed(experiment, dataset, "plain")
-
-
-def working_bytes_per_seed(experiment: Experiment, dataset: Dataset, engine: str) -> int:
-    """A seed's share of an engine's working memory.
-
-    It is that of the gradient with the most rows, which needs 1.8 numbers for every unit and row, and 2.9 where an
-    activation's slope is not a function of its value: all rows at once for `plain`, a batch or a part of the rows for
-    `lanes`. Both are means of what XLA's CPU compiler reports. The rest is small beside it.
-    """
-    rows, features = dataset.train_x.shape
-    if engine != "plain":
-        rows = min(rows, max(ROWS_AT_ONCE, experiment.training.batch_size))
-    units = features + sum(experiment.mlp.hidden) + 1
-    parameters = sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(experiment.mlp.widths(features)))
-    activation = experiment.mlp.activation
-    names = {str(one).partition("(")[0] for one in (activation if isinstance(activation, tuple) else (activation,))}
-    numbers = 1.8 if names <= SLOPE_FROM_VALUE else 2.9
-    return round(4 * (numbers * rows * units + 8 * parameters))
-
-
-@lru_cache(maxsize=256)
-def _output_bytes(structure: Experiment, features: int) -> int:
-    del features  # of a file that has changed
-    history = jax.eval_shape(partial(train, structure), jax.random.key(0))
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))
-
-
-def _engines(arms: Mapping[str, Experiment], num_seeds: int, engine: str, chunk: int | None = None) -> dict[str, str]:
-    """Each arm's, where "auto" chooses."""
-    return {name: choose_engine(arm, num_seeds, chunk) if engine == "auto" else engine for name, arm in arms.items()}
-
-
-def _chunk(
-    arms: Mapping[str, Experiment],
-    datasets: Mapping[str, Dataset],
-    num_seeds: int,
-    engine: str,
-    sizes: Sequence[tuple[int, int]],
-    workers: int | None,
-) -> int:
-    """Seeds trained together where the user has no wish.
-
-    Args:
-        sizes: each arm's `bytes_per_seed`.
-        workers: of a processor, which should end at the same time; None where the chunk must not depend on that.
-    """
-    largest = max(output + work for output, work in sizes)
-    working = (working_bytes_per_seed(arms[name], datasets[name], "lanes") for name in arms)
-    of_lanes = max(output + work for (output, _), work in zip(sizes, working, strict=True))
-    if jax.default_backend() == "cpu":
-        chunk = _power_of_two(min(LANES, CHUNK_MEMORY // largest))
-        in_lanes = "plain" not in _engines(arms, num_seeds, engine, chunk).values()
-        if in_lanes and workers and 2 * LANES * of_lanes <= CHUNK_MEMORY:
-            return _lanes_together(len(arms), num_seeds, workers)
-        return chunk
-    # Not one size for all sweeps: no lane's numbers depend on how many there are.
-    chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // of_lanes))
-    if "plain" in _engines(arms, num_seeds, engine).values() or (engine == "auto" and chunk < FEWEST_ON_GPU):
-        return _power_of_two(min(ACCELERATOR_CHUNK, CHUNK_MEMORY // largest))
-    return chunk
-
-
-def _lanes_together(num_arms: int, num_seeds: int, workers: int) -> int:
-    """`LANES`, or twice as many where that is faster: in larger chunks, more of the workers wait at the end."""
-
-    def time(lanes: int) -> int:  # Seeds that the busiest worker trains, one after the other.
-        chunks = num_arms * math.ceil(num_seeds / lanes)
-        return math.ceil(chunks / workers) * lanes
-
-    return 2 * LANES if time(2 * LANES) * TIME_WITH_TWICE_AS_MANY < time(LANES) else LANES
-
-
-def _block(least: int, output: int, *most: int) -> int:
-    """As large as may be, since every block is a file for each variable."""
-    block = least
-    while 2 * block <= min(BLOCK_SEEDS, BLOCK_MEMORY // output, *most):
-        block *= 2
-    return block
-
-
-def _power_of_two(most: int) -> int:
-    return 2 ** (max(most, 1).bit_length() - 1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _megabytes(size: int) -> str:

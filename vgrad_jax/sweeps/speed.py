@@ -10,10 +10,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vgrad_jax.data import data_fingerprint, load_data
+from vgrad_jax.data import load_data
 from vgrad_jax.experiment import Experiment, Recording
-from vgrad_jax.sweeps.engine import ENGINES, run_keys
+from vgrad_jax.keys import run_keys
+from vgrad_jax.sweeps.engine import ENGINES
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import make_plan
+from vgrad_jax.sweeps.policy import execution_of, local_platform
 
 __all__ = ["Speed", "measure_speed"]
 
@@ -62,7 +65,7 @@ def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda
     """
     short = replace(experiment, training=replace(experiment.training, epochs=EPOCHS), recording=Recording(every=1))
     dataset = load_data(short.data)
-    plan = make_plan({"arm": short}, {"arm": dataset}, 10**9)
+    plan = make_plan({"arm": ExperimentArm(short)}, 10**9)
     many = f"{plan.chunk} seeds x {plan.workers} at a time"
     ways = [("one seed", "plain", 1, 1), (f"plain, {many}", "plain", plan.chunk, plan.workers)]
     if plan.engines["arm"] != "plain":
@@ -90,11 +93,11 @@ def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda
 
 def _seconds(experiment: Experiment, engine: str, together: int, workers: int) -> Iterator[float]:
     """Wall time of calls of all workers together; the first compiles."""
-    fingerprint = data_fingerprint(load_data(experiment.data))
+    arm, execution = ExperimentArm(experiment), execution_of(engine, together, local_platform())._replace(devices=1)
     keys = [run_keys(0, jnp.arange(start, start + together)) for start in range(0, workers * together, together)]
 
     def call(worker: int) -> None:
-        jax.block_until_ready(ENGINES[engine](experiment, fingerprint, keys[worker]))
+        jax.block_until_ready(ENGINES[engine](arm, keys[worker], execution))
 
     began = time.perf_counter()
     call(0)

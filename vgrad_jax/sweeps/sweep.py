@@ -4,32 +4,31 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
-from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.sweeps import study as studies
+from vgrad_jax.results.description import describe, undescribed
+from vgrad_jax.results.lock import only_writer
+from vgrad_jax.results.memory import Memory
+from vgrad_jax.results.schema import Layout, coordinates
+from vgrad_jax.results.store import Store
+from vgrad_jax.results.target import Target
+from vgrad_jax.results.versions import versions
 from vgrad_jax.sweeps.agenda import Agenda
-from vgrad_jax.sweeps.blocks import Training, fill
+from vgrad_jax.sweeps.arms import Arm, check_arms
+from vgrad_jax.sweeps.blocks import Job, fill
 from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
-from vgrad_jax.sweeps.engine import ENGINES
-from vgrad_jax.sweeps.lock import only_writer
-from vgrad_jax.sweeps.memory import Memory
+from vgrad_jax.sweeps.engine import PROGRAMS
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
+from vgrad_jax.sweeps.policy import local_platform
 from vgrad_jax.sweeps.progress import progress_bar
-from vgrad_jax.sweeps.results import coordinates
-from vgrad_jax.sweeps.store import Store
-from vgrad_jax.sweeps.target import Target
-from vgrad_jax.training.run import initial_params
 
 if TYPE_CHECKING:
     import xarray
@@ -38,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["SweepInterrupted", "sweep"]
 
 Progress = Callable[[int, int], None]
+
+CHOICES = ("auto", "plain", "lanes")
+"""Engines that a user may ask for."""
 
 SECONDS_BETWEEN_REPORTS = 0.2
 
@@ -51,7 +53,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 def sweep(
-    arms: Mapping[str, Experiment],
+    arms: Mapping[str, Experiment | Arm],
     num_seeds: int,
     *,
     seed: int = 0,
@@ -84,7 +86,7 @@ def sweep(
         precision: stop an arm early, once its share of converged runs is known to plus or minus this (0.05: 5 points),
             by a confidence sequence, which holds however often one looks. It is looked at after fixed numbers of
             seeds, so that the same call always trains the same seeds; those that are left out stay not `completed`,
-            and `num_seeds` is the most. `vgrad_jax.statistics.sequential` gives the intervals. Not with a scheduler.
+            and `num_seeds` is the most. `vgrad_jax.statistics.early_stops` gives the intervals. Not with a scheduler.
         progress: print the plan with its memory estimate, and a progress bar; or a function called with the seeds
             done and their total.
 
@@ -103,19 +105,21 @@ def sweep(
     >>> dict(results.sizes)["seed"], results.gradient_log10_rms.dims
     (2, ('arm', 'seed', 'record', 'layer'))
     """
-    arms = studies.check_arms(arms)
+    arms = check_arms(arms)
     num_seeds = whole_number("num_seeds", num_seeds, minimum=1)
     seed = whole_number("seed", seed, maximum=MAX_SEED)
     _check_options(chunk, workers, engine, store, scheduler, precision)
-    datasets = {name: load_data(experiment.data) for name, experiment in arms.items()}
-    study = studies.describe(arms, datasets, seed, stored=store is not None)
-    widths = {name: _widths(arms[name], datasets[name]) for name in arms}
-    labels = coordinates(arms, num_seeds, widths)
+    study = describe(
+        {name: _described(arm, stored=store is not None) for name, arm in arms.items()},
+        {name: arm.fingerprint() for name, arm in arms.items()},
+        seed,
+    )
+    layouts = {name: arm.layout for name, arm in arms.items()}
+    labels = coordinates(layouts, num_seeds)
     with ExitStack() as stack:
         client = stack.enter_context(connected(scheduler)) if scheduler is not None else None
         plan = make_plan(
             arms,
-            datasets,
             num_seeds,
             chunk=chunk,
             workers=workers or (num_threads(client) if client else None),
@@ -126,22 +130,22 @@ def sweep(
         )
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
-        target, plan = _target(store, resume, labels, study, plan)
-        training = Training(
+        attributes = _attributes(study, plan, layouts)
+        target, plan = _target(store, resume, labels, study, attributes, plan)
+        job = Job(
             arms={name: arms[name] for name in plan.arms},  # In the order of the store's rows.
             fingerprints=study["data"],
             seed=seed,
-            engines=plan.engines,
-            chunk=plan.chunk,
-            widths=widths,
-            parameters=tuple(labels["parameter"][1].tolist()) if "parameter" in labels else None,
+            executions=plan.executions,
+            parameters=tuple(labels["parameter"][1].tolist()) if "parameter" in labels else (),
         )
+        stack.enter_context(PROGRAMS.room_for(2 * len(arms)))  # A refused arm has a program of `plain` beside.
         report = stack.enter_context(_reporting(progress, plan))
         try:
             if client is not None and store is not None:
-                _run_on_cluster(client, training, plan, target, Path(store), report)
+                _run_on_cluster(client, job, plan, target, Path(store), report)
             else:
-                _run(training, plan, target, report)
+                _run(job, plan, target, report)
         except KeyboardInterrupt:
             completed = target.completed()
             message = f"interrupted; {int(completed.sum())} of {completed.size} trainings are finished and kept"
@@ -160,8 +164,8 @@ def _check_options(
     for name, value in (("chunk", chunk), ("workers", workers)):
         if value is not None:
             whole_number(name, value, minimum=1)
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
+    if engine not in CHOICES:
+        raise unknown_name("engine", engine, CHOICES)
     if precision is not None:
         number("precision", precision, above=0.0, below=0.5)
         if scheduler is not None:
@@ -170,12 +174,23 @@ def _check_options(
         raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
 
 
-def _attributes(study: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+def _described(arm: Arm, *, stored: bool) -> dict[str, Any]:
+    """Return an arm's description; without a store, an arm that holds a function without a name needs none."""
+    try:
+        return arm.describe()
+    except InputError:
+        if stored:
+            raise
+        return undescribed(arm)
+
+
+def _attributes(study: Mapping[str, Any], plan: Plan, layouts: Mapping[str, Layout]) -> dict[str, Any]:
     return {
         "title": "per-layer gradients and outcomes of seeds",
         "study": json.dumps(study),
-        "versions": json.dumps(studies.versions()),
+        "versions": json.dumps(versions()),
         "engines": json.dumps(plan.engines),
+        "layers": json.dumps({name: layout.num_layers for name, layout in layouts.items()}),
         "chunk": plan.chunk,
         "precision": plan.precision,
     }
@@ -186,16 +201,17 @@ def _target(
     resume: bool,
     labels: dict[str, tuple[str, np.ndarray]],
     study: Mapping[str, Any],
+    attributes: Mapping[str, Any],
     plan: Plan,
 ) -> tuple[Target, Plan]:
     """Where the results go, and the plan: a store that was laid out before keeps its own."""
     if store is None:
-        return Memory(labels, _attributes(study, plan), plan.block), plan
+        return Memory(labels, attributes, plan.block), plan
     if not resume or not Path(store).exists():
-        return Store.create(store, labels, _attributes(study, plan), plan.block), plan
+        return Store.create(store, labels, attributes, plan.block), plan
     held = Store.resume(store, study, plan.num_seeds)
     held.set_precision(plan.precision)
-    return held, plan.stored_as(held.chunk, held.block, held.engines)
+    return held, plan.stored_as(held.chunk, held.block, held.engines, local_platform())
 
 
 def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
@@ -205,7 +221,7 @@ def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
     return {block: runs for block, runs in missing.items() if runs}
 
 
-def _run(training: Training, plan: Plan, target: Target, report: Progress) -> None:
+def _run(job: Job, plan: Plan, target: Target, report: Progress) -> None:
     """Train what is missing, in threads of this process."""
     agenda = Agenda(plan, target)
     done, total = agenda.done, agenda.total
@@ -218,7 +234,7 @@ def _run(training: Training, plan: Plan, target: Target, report: Progress) -> No
         try:
             while True:
                 for block in agenda.take(2 * plan.workers - len(pending)):
-                    future = executor.submit(fill, training, target, block, stopped=stop.is_set, report=new_runs.put)
+                    future = executor.submit(fill, job, target, block, stopped=stop.is_set, report=new_runs.put)
                     blocks[future] = block
                     pending.add(future)
                 if not pending:
@@ -239,9 +255,7 @@ def _run(training: Training, plan: Plan, target: Target, report: Progress) -> No
             raise
 
 
-def _run_on_cluster(
-    client: "Client", training: Training, plan: Plan, target: Target, path: Path, report: Progress
-) -> None:
+def _run_on_cluster(client: "Client", job: Job, plan: Plan, target: Target, path: Path, report: Progress) -> None:
     completed = target.completed()
     done, total = int(completed.sum()), completed.size
     report(done, total)
@@ -251,7 +265,7 @@ def _run_on_cluster(
         done += runs
         report(done, total)
 
-    train_blocks(client, training, path, _missing(plan, completed), add)
+    train_blocks(client, job, path, _missing(plan, completed), add)
 
 
 @contextmanager
@@ -261,8 +275,3 @@ def _reporting(progress: bool | Progress, plan: Plan) -> Iterator[Progress]:
             yield report
     else:
         yield progress or (lambda done, total: None)
-
-
-def _widths(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
-    params = jax.eval_shape(partial(initial_params, experiment, dataset=dataset), jax.random.key(0))
-    return (dataset.train_x.shape[1], *(layer.bias.shape[0] for layer in params))

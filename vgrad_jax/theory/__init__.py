@@ -1,4 +1,4 @@
-"""What a measurement should have been: mean-field theory, exact finite-width laws, spectra, predictions."""
+"""Theory of a network at initialisation: mean fields, finite-width laws, spectra, and predicted gradients."""
 
 from vgrad_jax.theory.comparison import Comparison as Comparison
 from vgrad_jax.theory.comparison import compare as compare

@@ -1,4 +1,4 @@
-"""A network's gradients at initialisation, measured over seeds, beside everything that theory says of them."""
+"""Compare a network's gradients at initialisation, measured over seeds, with all predictions of theory."""
 
 import math
 from functools import partial
@@ -16,6 +16,7 @@ from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.laws import bias_law, kernel_law
 from vgrad_jax.nets.mlp import MLP, Params
+from vgrad_jax.numerics import rms_over_seeds
 from vgrad_jax.theory.draws import over_seeds
 from vgrad_jax.theory.jacobians import JacobianSpectrum, jacobian_spectrum
 from vgrad_jax.theory.mean_field import MeanField, mean_field
@@ -23,51 +24,54 @@ from vgrad_jax.theory.prediction import Prediction, predict
 from vgrad_jax.theory.seed_law import SeedLaw, seed_law
 from vgrad_jax.training.records import batch_loss
 
-__all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "rms_over_seeds", "trainable_depth"]
+__all__ = ["Comparison", "MeanFieldOf", "compare", "mean_field_of", "trainable_depth"]
 
 TRAINABLE = 6.0
-"""Depth scales of the correlation that training reaches: Schoenholz et al. 2017, an observation, not a theorem."""
+"""Depth that training reaches, in depth scales of the correlation: observed by Schoenholz et al. 2017, not proved."""
 
 
 class MeanFieldOf(NamedTuple):
-    """The mean-field numbers of a network's hidden layers, or why there are none."""
+    """Mean-field numbers of a network's hidden layers, or the reason why it has none."""
 
     found: MeanField | None
+    """Numbers of the mean-field theory; None if the theory does not apply."""
     weight_variance: float
-    """Fan-in times the variance of a weight; NaN where there is none."""
+    """Fan-in times the variance of a weight; NaN if the theory does not apply."""
     bias_variance: float
+    """Variance of a bias; NaN if the theory does not apply."""
     why_not: str
+    """Reason in words: "does not apply because ..."; empty if the theory applies."""
 
 
 class Comparison(NamedTuple):
-    """Measured and predicted."""
+    """Measured gradients of a network at initialisation, and the predictions for them."""
 
-    measured: np.ndarray
-    """`(seed, layer)`: log10 of the root mean square of the full training loss's gradient, input side first."""
+    measured: Float[np.ndarray, "seed layer"]
+    """log10 of the root mean square of the full training loss's gradient, input side first."""
     prediction: Prediction
     mean_field: MeanFieldOf
     seed_law: SeedLaw
     jacobian: JacobianSpectrum
 
     @property
-    def measured_log10_rms(self) -> np.ndarray:
-        """`(layer,)`: log10 of the root mean square over seeds too, which is what is predicted."""
+    def measured_log10_rms(self) -> Float[np.ndarray, " layer"]:
+        """log10 of the root mean square over seeds as well, the quantity that is predicted."""
         return rms_over_seeds(self.measured)
 
 
 def compare(experiment: Experiment, num_seeds: int = 128, *, seed: int = 0) -> Comparison:
-    """Draw a network many times, look at its gradients, and ask the theory.
+    """Draw a network many times, measure its gradients, and compute every prediction of theory.
 
     Args:
         experiment: the network, its data and its loss; nothing is trained.
-        num_seeds: seed k is seed k of a sweep with the same `seed`.
-        seed: of the study.
+        num_seeds: number of draws; draw k is run k of a sweep with the same `seed`.
+        seed: seed of the study.
 
     Returns:
         The `Comparison`.
 
-    >>> found = compare(Experiment(mlp=MLP(hidden=(20, 20), kernel_init="lecun_normal")), num_seeds=16)
-    >>> found.measured.shape, found.prediction.log10_rms.shape, found.mean_field.found.phase
+    >>> result = compare(Experiment(mlp=MLP(hidden=(20, 20), kernel_init="lecun_normal")), num_seeds=16)
+    >>> result.measured.shape, result.prediction.log10_rms.shape, result.mean_field.found.phase
     ((16, 3), (3,), 'critical')
     """
     num_seeds = whole_number("num_seeds", num_seeds, minimum=2)
@@ -83,7 +87,7 @@ def compare(experiment: Experiment, num_seeds: int = 128, *, seed: int = 0) -> C
 
 
 def mean_field_of(mlp: MLP) -> MeanFieldOf:
-    """The mean-field numbers of a plain network whose hidden layers are alike, or why there are none.
+    """Compute the mean-field numbers of a plain network whose hidden layers are alike, or say why it has none.
 
     >>> mean_field_of(MLP(activation="tanh", kernel_init="uniform(0, 1)")).why_not
     'does not apply because the weights have a mean, 0.5'
@@ -104,21 +108,9 @@ def mean_field_of(mlp: MLP) -> MeanFieldOf:
     return MeanFieldOf(mean_field(mlp.activations()[0], weight, bias.variance), weight, bias.variance, "")
 
 
-def trainable_depth(found: MeanField) -> float:
-    """Hidden layers that training should reach, about six depth scales of the correlation; inf at criticality."""
-    return math.inf if math.isinf(found.xi_c) or found.xi_c < 0 else TRAINABLE * found.xi_c
-
-
-def rms_over_seeds(log10_sizes: Float[np.ndarray, "seed layer"]) -> Float[np.ndarray, " layer"]:
-    """log10 of the root mean square over seeds, of sizes given as log10; squares that underflow do not become zero.
-
-    >>> rms_over_seeds(np.array([[-200.0, 0.0, -np.inf], [-200.0, -np.inf, -np.inf]])).round(2).tolist()
-    [-200.0, -0.15, -inf]
-    """
-    largest = log10_sizes.max(axis=0)
-    shift = np.where(np.isfinite(largest), largest, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(shift + 0.5 * np.log10(np.mean(10.0 ** (2 * (log10_sizes - shift)), axis=0)))
+def trainable_depth(numbers: MeanField) -> float:
+    """Estimate how many hidden layers can be trained: six depth scales of the correlation; inf at criticality."""
+    return math.inf if math.isinf(numbers.xi_c) or numbers.xi_c < 0 else TRAINABLE * numbers.xi_c
 
 
 def _no_mean_field(reason: str) -> MeanFieldOf:
@@ -126,6 +118,7 @@ def _no_mean_field(reason: str) -> MeanFieldOf:
 
 
 def _profile(experiment: Experiment, dataset: Dataset, params: Params) -> Float[Array, " layer"]:
+    """Return log10 of the root mean square of each layer's gradient, of the full training loss."""
     rows = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
     gradient = jax.grad(batch_loss)(params, rows, experiment.mlp, LOSSES[experiment.training.loss])
     return layer_log10_rms(gradient)

@@ -1,4 +1,4 @@
-"""Initial networks of chosen seeds: those that a sweep starts from."""
+"""Draw the initial networks of chosen seeds again: the networks that a sweep starts from."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -10,19 +10,20 @@ from jaxtyping import Array, Int, PyTree
 from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.keys import run_keys
 from vgrad_jax.nets.mlp import Params
-from vgrad_jax.sweeps.engine import run_keys
 from vgrad_jax.training.initial import initial_networks
 
 __all__ = ["networks_of_seeds", "over_seeds"]
 
 SEEDS_AT_ONCE = 16
+"""Number of networks that one call of a compiled program takes."""
 
 
 def networks_of_seeds(
     experiment: Experiment, dataset: Dataset, study_seed: int, runs: Int[Array | np.ndarray, " seed"]
 ) -> Params:
-    """The parameters that runs of a sweep start from, on a leading axis."""
+    """Draw the parameters that runs of a sweep start from, with a leading `seed` axis."""
     return initial_networks(experiment, dataset, _keys(study_seed)(np.asarray(runs)))
 
 
@@ -38,14 +39,14 @@ def over_seeds(
     seeds: Sequence[int],
     study_seed: int,
 ) -> PyTree:
-    """A function of a network's parameters, for each of many draws.
+    """Compute a function of a network's parameters for each of many draws.
 
     Args:
-        function: of the parameters of ONE network.
-        experiment: whose network is drawn; nothing is trained.
+        function: function of the parameters of ONE network.
+        experiment: the arm whose network is drawn; nothing is trained.
         dataset: its data.
-        seeds: seed k is seed k of a sweep.
-        study_seed: of the sweep.
+        seeds: numbers of the draws; draw k is run k of a sweep.
+        study_seed: seed of the sweep.
 
     Returns:
         The function's values in float64 on the host, with a leading `seed` axis.
@@ -61,7 +62,7 @@ def over_seeds(
     size = min(SEEDS_AT_ONCE, len(numbers))
     parts = []
     for start in range(0, len(numbers), size):
-        # The last ones are filled up, so that one program serves all.
+        # The last group repeats its last seed up to the full size, so that one compiled program serves all groups.
         chosen = numbers[np.minimum(np.arange(start, start + size), len(numbers) - 1)]
         parts.append(apply(networks_of_seeds(experiment, dataset, study_seed, chosen)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(numbers)].astype(np.float64), *parts)

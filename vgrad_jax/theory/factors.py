@@ -1,7 +1,7 @@
-"""By what factor each layer of a normalised or residual network changes squared gradients at initialisation.
+"""Compute the factor by which a normalised or residual layer changes squared gradients at initialisation.
 
-Each is E|delta_l|^2 / E|delta_(l+1)|^2 in wide layers, as chi_1 is for a plain network: above one gradients explode
-towards the input, and of L layers the factor is the L-th power.
+Each factor is E|delta_l|^2 / E|delta_(l+1)|^2 in wide layers, as chi_1 is for a plain network. Above one, gradients
+explode towards the input. L layers multiply squared gradients by the L-th power of the factor.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = ["batch_norm_factor", "layer_norm_factor", "residual_factor"]
 
 
 def layer_norm_factor(activation: Any) -> float:
-    """Layer norm on preactivations: E phi'^2 / E phi^2 at variance one, whatever the weights' variance.
+    """Compute the factor of layer norm on preactivations: E phi'^2 / E phi^2 at variance one, for any weight variance.
 
     >>> round(layer_norm_factor("relu"), 8), round(layer_norm_factor("tanh"), 8)
     (1.0, 1.17780723)
@@ -27,16 +27,20 @@ def layer_norm_factor(activation: Any) -> float:
 
 
 def batch_norm_factor(activation: Any, batch_size: int | None = None) -> float:
-    """Batch norm on preactivations: E phi'^2 / Var phi at variance one; above one unless the activation is linear.
+    """Compute the factor of batch norm on preactivations: E phi'^2 / Var phi at variance one.
 
-    Yang et al. 2019 (arXiv:1902.08129), theorems 8 and 9.
+    The factor is above one unless the activation is linear (Yang et al. 2019, arXiv:1902.08129, theorems 8 and 9).
 
     Args:
         activation: a name from `ACTIVATIONS` or an elementwise function.
-        batch_size: None is an infinite batch; a finite one is known for "identity" alone: (B - 2) / (B - 3).
+        batch_size: rows B in a batch; None is an infinite batch. A finite batch is solved for "identity" alone:
+            (B - 2) / (B - 3).
+
+    Returns:
+        The factor of squared gradients per layer.
 
     Raises:
-        InputError: a finite batch with another activation, or one of 3 or less.
+        InputError: a finite batch with another activation, or with 3 rows or fewer.
 
     >>> round(batch_norm_factor("relu"), 8), batch_norm_factor("identity", 5)
     (1.46694221, 1.5)
@@ -56,13 +60,16 @@ def batch_norm_factor(activation: Any, batch_size: int | None = None) -> float:
 
 
 def residual_factor(activation: Any, branch: float, weight_variance: float, variance: float = 1.0) -> float:
-    """A branch a in `z_l = z_(l-1) + a W phi(z_(l-1))`: 1 + a^2 weight_variance E phi'^2.
+    """Compute the factor of a branch a in `z_l = z_(l-1) + a W phi(z_(l-1))`: 1 + a^2 weight_variance E phi'^2.
 
     Args:
         activation: a name from `ACTIVATIONS` or an elementwise function.
-        branch: the factor a.
+        branch: the branch factor a.
         weight_variance: fan-in times the variance of a weight.
-        variance: of the preactivations, which grows with depth; ReLU does not care.
+        variance: variance of the preactivations, which grows with depth; ReLU's factor does not depend on it.
+
+    Returns:
+        The factor of squared gradients per layer.
 
     >>> residual_factor("relu", 0.5, 2.0)
     1.25

@@ -1,10 +1,14 @@
-"""ReLU networks with He initialisation at finite width: the law over seeds, exactly, not only its mean.
+"""Compute the exact law over seeds of the gradient in ReLU networks with He initialisation, at finite width.
 
-Zero biases, Gaussian weights of variance 2 / fan_in ("fan_in_normal(2)"), one input. A layer's signs can be flipped row
-by row without changing the weights' law, so that the Jacobian is in law a product of independent Gaussian matrices and
-independent masks that keep a unit with probability 1/2 (this extends Hanin 2018, arXiv:1801.03744, and Hanin and
-Rolnick 2018, arXiv:1803.01719). With Q_n a sum of squares of a random half of n standard normals, the squared length of
-the activations changes by (2 / n_before) Q_n in a layer of n units, that of the gradient by (2 / n) Q_n, independently.
+The network has zero biases, normal weights of variance 2 / fan_in ("fan_in_normal(2)"), and one input. Flipping the
+signs of a layer's rows leaves the weights' law unchanged. The Jacobian is therefore, in law, a product of independent
+normal matrices and independent masks that keep a unit with probability 1/2. This extends Hanin 2018 (arXiv:1801.03744)
+and Hanin and Rolnick 2018 (arXiv:1803.01719).
+
+Let Q_n be the sum of squares of a random half of n standard normals. A layer of n units multiplies the activations'
+squared length by (2 / n_before) Q_n. It multiplies the gradient's squared length by (2 / n) Q_n on the way back. Layers
+are independent, so ln of a kernel's squared gradient is a sum over layers. Its characteristic function is the product
+of those of ln Q_n.
 """
 
 import math
@@ -24,27 +28,31 @@ __all__ = [
 
 
 class LogGradientLaw(NamedTuple):
-    """Natural logarithm of a kernel's squared gradient norm over seeds, given that the network is alive."""
+    """Law over seeds of ln of a kernel's squared gradient norm, given that the network is alive."""
 
     mean: float
+    """Mean of the logarithm."""
     variance: float
+    """Variance of the logarithm."""
     widths: tuple[int, ...]
+    """Number of units in each hidden layer."""
     shift: float
-    """What is added to the sum over layers of ln Q."""
+    """Constant that is added to the sum over layers of ln Q."""
 
     def cumulative(self, values: np.ndarray) -> np.ndarray:
-        """The distribution function, by inverting the characteristic function (Gil-Pelaez)."""
+        """Return the distribution function, by inverting the characteristic function (Gil-Pelaez)."""
         t, phi = self._characteristic()
         wave = phi * np.exp(-1j * np.multiply.outer(np.asarray(values, np.float64) - self.shift, t))
         return np.clip(0.5 - np.sum(wave.imag / t, axis=-1) * (t[1] - t[0]) / np.pi, 0.0, 1.0)
 
     def density(self, values: np.ndarray) -> np.ndarray:
-        """The density of the logarithm."""
+        """Return the density of the logarithm."""
         t, phi = self._characteristic()
         wave = phi * np.exp(-1j * np.multiply.outer(np.asarray(values, np.float64) - self.shift, t))
         return np.maximum(np.sum(wave.real, axis=-1) * (t[1] - t[0]) / np.pi, 0.0)
 
     def _characteristic(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return a grid of t and the characteristic function of the sum of ln Q at it, `(t,)` each."""
         step = 0.05 / math.sqrt(self.variance)
         t = (np.arange(1200) + 0.5) * step
         phi = np.ones_like(t, complex)
@@ -54,9 +62,12 @@ class LogGradientLaw(NamedTuple):
 
 
 def log_increment(width: int) -> tuple[float, float]:
-    """Mean and variance of ln((2 / n) Q_n) of a layer of n units, given that one unit is alive at least.
+    """Return the mean and variance of ln((2 / n) Q_n) of a layer of n units, given that at least one unit is alive.
 
-    About -5 / (2 n) and 5 / n: a typical network's gradient is smaller than the mean square says.
+    They are about -5 / (2 n) and 5 / n: a typical network's gradient is smaller than the mean square.
+
+    Args:
+        width: number of units n.
 
     >>> [round(value, 8) for value in log_increment(10)]
     [-0.30746101, 0.86673425]
@@ -66,7 +77,7 @@ def log_increment(width: int) -> tuple[float, float]:
 
 
 def second_moment_ratio(widths: Sequence[int]) -> float:
-    """E[M^2] / E[M]^2 of M, the last layer's mean square: the product of 1 + 5 / n over hidden layers.
+    """Compute E[M^2] / E[M]^2 of M, the last layer's mean square: the product of 1 + 5 / n over hidden layers.
 
     >>> second_moment_ratio((5, 10))
     3.0
@@ -75,9 +86,9 @@ def second_moment_ratio(widths: Sequence[int]) -> float:
 
 
 def probability_dead(widths: Sequence[int]) -> float:
-    """That no gradient at all passes for one input: 1 - prod (1 - 2^-n), for any symmetric weights and no biases.
+    """Compute the probability that no gradient passes for one input: 1 - prod (1 - 2^-n).
 
-    For a data set it is an upper bound.
+    It holds for any symmetric weights without biases. For a data set it is an upper bound.
 
     >>> round(probability_dead((2,) * 10), 3)
     0.944
@@ -88,14 +99,17 @@ def probability_dead(widths: Sequence[int]) -> float:
 def log_gradient_law(
     widths: Sequence[int], in_features: int, output_variance: float, norm_of_x: float, layer: int
 ) -> LogGradientLaw:
-    """The law of ln ||dlogit / dW_l||^2 of one hidden kernel, over seeds that are alive.
+    """Return the law of ln ||dlogit / dW_l||^2 of one kernel, over seeds that are alive.
 
     Args:
-        widths: of the hidden layers, input side first.
+        widths: number of units in each hidden layer, input side first.
         in_features: size of the input.
-        output_variance: of one weight of the output layer.
+        output_variance: variance of one weight of the output layer.
         norm_of_x: length of the input.
-        layer: which kernel, from 0 on the input side; the output layer is len(widths) and has a factor less.
+        layer: number of the kernel, from 0 on the input side; len(widths) is the output layer.
+
+    Returns:
+        The `LogGradientLaw`.
 
     >>> law = log_gradient_law((10,) * 4, 10, 0.1, 1.0, layer=2)
     >>> round(law.mean - 4 * log_increment(10)[0] + math.log(2), 12)
@@ -103,6 +117,7 @@ def log_gradient_law(
     """
     before = (in_features, *widths)
     hidden = len(widths)
+    # The output kernel's gradient is the last activations alone, without a backward part.
     if layer == hidden:
         shift = sum(math.log(2 / before[k]) for k in range(hidden))
     else:
@@ -116,11 +131,14 @@ def log_gradient_law(
 
 
 def goodness_of_fit(values: np.ndarray, law: LogGradientLaw) -> float:
-    """The Kolmogorov-Smirnov p-value of measured logarithms, over independent seeds that are alive.
+    """Compute the Kolmogorov-Smirnov p-value of measured logarithms, over independent seeds that are alive.
 
     Args:
-        values: ln of the squared norm, `(seed,)`; what is not finite is left out.
-        law: what they should follow.
+        values: ln of the squared norm, `(seed,)`; values that are not finite are left out.
+        law: the law to test them against.
+
+    Returns:
+        The p-value; NaN if no value is finite.
     """
     from scipy import stats
 
@@ -130,7 +148,7 @@ def goodness_of_fit(values: np.ndarray, law: LogGradientLaw) -> float:
 
 
 def _halves(width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of units alive and their probabilities, given one at least."""
+    """Return the possible numbers of units alive and their probabilities, given at least one."""
     from scipy import stats
 
     alive = np.arange(1, width + 1)
@@ -139,6 +157,7 @@ def _halves(width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _log_q(width: int) -> tuple[float, float]:
+    """Return the mean and variance of ln Q, given that at least one unit is alive."""
     from scipy import special
 
     alive, probability = _halves(width)
@@ -148,6 +167,7 @@ def _log_q(width: int) -> tuple[float, float]:
 
 
 def _characteristic_of_log_q(width: int, t: np.ndarray) -> np.ndarray:
+    """Return the characteristic function of ln Q at `t`, given that at least one unit is alive."""
     from scipy import special
 
     alive, probability = _halves(width)

@@ -1,4 +1,4 @@
-"""Singular values of a network's Jacobian over seeds, beside their predicted density."""
+"""Compare the singular values of a network's Jacobian over seeds with their predicted density."""
 
 import math
 from collections.abc import Sequence
@@ -23,52 +23,59 @@ from vgrad_jax.theory.spectra import input_jacobian
 __all__ = ["JacobianSpectrum", "jacobian_layers", "jacobian_spectrum"]
 
 MOST_VALUES = 8192
-"""Singular values that are computed: a histogram needs no more."""
+"""Largest number of singular values that are computed: a histogram needs no more."""
 
 
 class JacobianSpectrum(NamedTuple):
-    """Squared singular values from the first to the last hidden layer's activations, measured and predicted."""
+    """Squared singular values of the Jacobian from the first to the last hidden layer's activations."""
 
-    squares: np.ndarray | None
-    """`(seed, unit)`, for the first training row; None where the theory does not apply."""
+    squares: Float[np.ndarray, "seed unit"] | None
+    """Measured values at the first training row; None if the theory does not apply."""
     density: SpectralDensity | None
+    """Predicted density; None if the theory does not apply."""
     why_not: str
-    """"does not apply because ..."; empty where it applies."""
+    """Reason in words: "does not apply because ..."; empty if the theory applies."""
 
 
 def jacobian_spectrum(
     experiment: Experiment, dataset: Dataset, seeds: Sequence[int], study_seed: int = 0
 ) -> JacobianSpectrum:
-    """Draw networks, look at their Jacobians for the first training row, and ask the theory.
+    """Draw networks, measure their Jacobians at the first training row, and compute the predicted density.
 
     Args:
         experiment: the network and its data; nothing is trained.
         dataset: its data.
-        seeds: seed k is seed k of a sweep; of wide networks the first ones are enough.
-        study_seed: of the sweep.
+        seeds: numbers of the draws; draw k is run k of a sweep. Of wide networks the first draws are enough.
+        study_seed: seed of the sweep.
+
+    Returns:
+        The `JacobianSpectrum`.
 
     >>> from vgrad_jax.data import load_data
     >>> experiment = Experiment(mlp=MLP(hidden=(16,) * 3, activation="relu"))
-    >>> found = jacobian_spectrum(experiment, load_data(experiment.data), range(4))
-    >>> found.squares.shape, found.density.zero
+    >>> spectrum = jacobian_spectrum(experiment, load_data(experiment.data), range(4))
+    >>> spectrum.squares.shape, spectrum.density.zero
     ((4, 16), 0.5)
     """
     mlp, x = experiment.mlp, np.asarray(dataset.train_x[0], np.float64)
     layers = jacobian_layers(mlp, x)
     if isinstance(layers, str):
         return JacobianSpectrum(None, None, f"does not apply because {layers}")
-    few = list(seeds)[: max(2, math.ceil(MOST_VALUES / mlp.hidden[0]))]
+    chosen = list(seeds)[: max(2, math.ceil(MOST_VALUES / mlp.hidden[0]))]
     between = partial(_between_hidden, mlp, jnp.asarray(dataset.train_x[0]))
-    jacobians = over_seeds(between, experiment, dataset, few, study_seed)
+    jacobians = over_seeds(between, experiment, dataset, chosen, study_seed)
     return JacobianSpectrum(np.linalg.svd(jacobians, compute_uv=False) ** 2, spectral_density(layers), "")
 
 
 def jacobian_layers(mlp: MLP, x: np.ndarray) -> list[JacobianLayer] | str:
-    """The factors of the Jacobian from the first to the last hidden layer's activations, or why there are none.
+    """Return the factors of the Jacobian between the first and the last hidden layer, or why it has no density.
 
     Args:
         mlp: the network.
         x: one example, `(features,)`.
+
+    Returns:
+        A `JacobianLayer` for each hidden layer but the first, or the reason in words.
 
     >>> [round(layer.variance, 3) for layer in jacobian_layers(MLP(kernel_init="lecun_normal"), np.ones(2))]
     [0.394, 0.236, 0.167, 0.128]
@@ -94,6 +101,7 @@ def jacobian_layers(mlp: MLP, x: np.ndarray) -> list[JacobianLayer] | str:
         if index:
             weights = "orthogonal" if str(name).startswith("orthogonal") else "normal"
             layers.append(JacobianLayer(activation, variance, fan_in * kernel.variance, weights))
+        # `read` is the expected squared length of the values that the next layer reads.
         read = width * float(moments(activation, variance)[0])
     if len(layers) == 1 and layers[0].weights == "orthogonal":
         return "a single orthogonal layer has its squared slopes as squared singular values, without a density"
@@ -103,5 +111,5 @@ def jacobian_layers(mlp: MLP, x: np.ndarray) -> list[JacobianLayer] | str:
 def _between_hidden(mlp: MLP, x: Float[Array, " features"], params: Params) -> Float[Array, "width width"]:
     first, *after = mlp.activations()
     hidden = activation_function(first)(x @ params[0].kernel + params[0].bias)
-    rest = replace(mlp, hidden=mlp.hidden[1:], activation=tuple(after))
-    return input_jacobian(params[1:], hidden, rest, to="hidden")
+    later = replace(mlp, hidden=mlp.hidden[1:], activation=tuple(after))
+    return input_jacobian(params[1:], hidden, later, to="hidden")

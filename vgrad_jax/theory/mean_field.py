@@ -1,7 +1,14 @@
-"""Mean-field theory of wide random networks: fixed points, depth scales, and the maps from layer to layer.
+"""Compute mean-field theory of wide random networks: fixed points, depth scales, and the maps from layer to layer.
 
-Poole et al. 2016 (arXiv:1606.05340) and Schoenholz et al. 2017 (arXiv:1611.01232). Weights are independent with mean
-zero and variance `weight_variance / fan_in`, biases with `bias_variance`, and widths go to infinity.
+In wide layers, preactivations are normal with a variance q_l, and two inputs have a correlation c_l. Both follow maps:
+
+    q_(l+1) = weight_variance E[phi(z)^2] + bias_variance,                                 z of variance q_l
+    c_(l+1) = (weight_variance E[phi(z_1) phi(z_2)] + bias_variance) / q_(l+1),     z_1, z_2 of correlation c_l
+    chi     = weight_variance E[phi'(z)^2]                   squared gradients' factor per layer towards the input
+
+`mean_field` solves for the fixed points q_star and c_star. The maps' slopes there give the depth scales. The edge of
+chaos, chi = 1 at q_star, is `critical_point`. Sources: Poole et al. 2016 (arXiv:1606.05340) and Schoenholz et al. 2017
+(arXiv:1611.01232). Weights are independent with mean zero and variance `weight_variance / fan_in`.
 """
 
 import math
@@ -9,6 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.descriptions import number
 from vgrad_jax.nets.activations import canonical_activation
@@ -27,64 +35,65 @@ __all__ = [
 ]
 
 SMALLEST, LARGEST = 1e-14, 1e8
-"""Variances that are looked at; beyond them the variance counts as vanishing or as growing without bound."""
+"""Range of variances that is searched; outside the variance counts as vanishing or as growing without bound."""
 AT_ZERO = 1e-30
-"""A variance that stands for zero: small enough that a kink's side, but nothing else, matters."""
+"""Variance that stands for zero: so small that only the slopes on both sides of zero matter."""
 EXACT = 1e-9
-"""Numbers closer than this to one are one: the quadrature is good to 1e-8 at least."""
+"""Distance to one, or to an integer, within which a number counts as exactly equal."""
 
 
 class MeanField(NamedTuple):
-    """Where a deep random network ends, and how fast it gets there. All numbers are floats, none is NaN."""
+    """Fixed point of a deep random network, and the depth scales on the way. All numbers are floats; none is NaN."""
 
     q_star: float
-    """The variance of a preactivation that is reached from 1: 0 where it dies out, inf where it grows without bound, 1
-    where every variance stays as it is."""
+    """Variance of a preactivation that is reached from 1. It is 0 if the variance dies out, and inf if it grows without
+    bound. It is 1 if every variance stays as it is."""
     chi_1: float
-    """E|delta_l|^2 / E|delta_(l+1)|^2: the factor by which squared gradients change per layer towards the input."""
+    """E|delta_l|^2 / E|delta_(l+1)|^2: factor of the squared gradient per layer, towards the input."""
     c_star: float
-    """The correlation of two inputs that is reached; 1 where q_star is 0 or inf."""
+    """Correlation of two inputs that is reached; 1 if q_star is 0 or inf."""
     chi_c: float
-    """`weight_variance E[phi'(u_1) phi'(u_2)]` at c_star: how differences from c_star change per layer."""
+    """`weight_variance E[phi'(u_1) phi'(u_2)]` at c_star: factor per layer of differences from c_star."""
     xi_q: float
-    """Depth scale of the variance, in layers; inf where it never settles exponentially, 0 where it settles at once,
-    negative where it grows."""
+    """Depth scale of the variance, in layers. It is inf if the variance never settles exponentially, 0 if it settles at
+    once, and negative if it grows."""
     xi_c: float
-    """Depth scale of the correlation, in layers; inf at criticality. Training reaches about 6 of them."""
+    """Depth scale of the correlation, in layers; inf at criticality. Training reaches about 6 depth scales."""
     xi_grad: float
-    """Depth scale of the gradient, `-1 / ln chi_1`, in layers: positive where gradients vanish towards the input,
-    negative where they explode, inf at criticality."""
+    """Depth scale of the gradient, `-1 / ln chi_1`, in layers. It is positive if gradients vanish towards the input,
+    negative if they explode, and inf at criticality."""
     phase: str
-    """"ordered" (gradients vanish), "chaotic" (they explode) or "critical"."""
+    """Phase: "ordered" (gradients vanish), "chaotic" (gradients explode) or "critical"."""
     note: str
-    """What is degenerate here, in words; empty where nothing is."""
+    """Degenerate properties in words; empty if the network has none."""
 
 
 class Critical(NamedTuple):
-    """The edge of chaos for a bias variance."""
+    """Edge of chaos for a bias variance."""
 
     weight_variance: float
-    """Fan-in times the weight's variance; NaN where no weight variance is critical, and then `note` says why."""
+    """Fan-in times the weight's variance; NaN if no weight variance is critical, and `note` then says why."""
     q_star: float
-    """Variance of a preactivation there."""
+    """Variance of a preactivation on the edge."""
     stable: bool
-    """Whether a variance nearby comes to q_star, or at least stays where it is."""
+    """True if a variance nearby converges to q_star, or at least stays where it is."""
     note: str
+    """Special properties of the edge in words; empty if it has none."""
 
 
 class LayerMaps(NamedTuple):
-    """A wide network layer by layer, `(layer,)` each; layer 0 is the first one given."""
+    """Numbers of a wide network layer by layer; layer 0 is the first layer given."""
 
-    variance: np.ndarray
-    """q_l, of a preactivation."""
-    chi: np.ndarray
+    variance: Float[np.ndarray, " layer"]
+    """Variance q_l of a preactivation."""
+    chi: Float[np.ndarray, " layer"]
     """`weight_variance E[phi'^2]` at q_l: E|delta_l|^2 / E|delta_(l+1)|^2."""
-    correlation: np.ndarray
-    """c_l of two inputs of equal variance."""
+    correlation: Float[np.ndarray, " layer"]
+    """Correlation c_l of two inputs of equal variance."""
 
 
 def moments(activation: Any, variance: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E[phi^2], E[phi'^2] and d E[phi^2] / dq for a preactivation of variance q.
+    """Return E[phi^2], E[phi'^2] and d E[phi^2] / dq for a preactivation of variance q.
 
     Args:
         activation: a name from `ACTIVATIONS` or an elementwise function.
@@ -97,7 +106,7 @@ def moments(activation: Any, variance: Any) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def mean_field(activation: Any, weight_variance: float, bias_variance: float) -> MeanField:
-    """The fixed point of a deep random network and its depth scales.
+    """Compute the fixed point of a deep random network and its depth scales.
 
     Args:
         activation: a name from `ACTIVATIONS` or any elementwise JAX function.
@@ -108,14 +117,13 @@ def mean_field(activation: Any, weight_variance: float, bias_variance: float) ->
         A `MeanField`; relative errors are below 1e-8 for smooth activations and for piecewise smooth ones.
 
     Raises:
-        InputError: a negative variance, or something else than an activation.
+        InputError: a negative variance, or an `activation` that is neither a known name nor a function.
 
-    >>> found = mean_field("tanh", 1.5, 0.05)
-    >>> round(found.q_star, 6), round(found.chi_1, 6), round(found.xi_grad, 6), found.phase
+    >>> ordered = mean_field("tanh", 1.5, 0.05)
+    >>> round(ordered.q_star, 6), round(ordered.chi_1, 6), round(ordered.xi_grad, 6), ordered.phase
     (0.418037, 0.938636, 15.790994, 'ordered')
-    >>> mean_field("relu", 2.0, 0.0).note
-    'every variance stays as it is, so there is no single fixed point and 1 stands for all; critical: gradients keep \
-their size at any depth'
+    >>> mean_field("relu", 2.0, 0.0).note.split("; ")[1]
+    'critical: gradients keep their size at any depth'
     """
     function = elementwise(canonical_activation("activation", activation))
     weight = number("weight_variance", weight_variance, at_least=0.0)
@@ -138,14 +146,14 @@ their size at any depth'
 
 
 def critical_weight_variance(activation: Any, bias_variance: float = 0.0) -> float:
-    """The weight variance (fan-in times a weight's variance) on the edge of chaos, where chi_1 is 1.
+    """Compute the weight variance (fan-in times a weight's variance) on the edge of chaos, where chi_1 is 1.
 
     Args:
         activation: a name from `ACTIVATIONS` or any elementwise JAX function.
         bias_variance: variance of a bias.
 
     Returns:
-        The variance; NaN where none is critical, and `critical_point` says why. The one of the smallest q, if several.
+        The variance, at the smallest q if several are critical. NaN if none is; `critical_point` says why.
 
     >>> round(critical_weight_variance("tanh", 0.05), 8), critical_weight_variance("relu", 0.0)
     (1.76095464, 2.0)
@@ -154,9 +162,16 @@ def critical_weight_variance(activation: Any, bias_variance: float = 0.0) -> flo
 
 
 def critical_point(activation: Any, bias_variance: float = 0.0) -> Critical:
-    """As `critical_weight_variance`, with the variance q of the preactivations there and what is special about it.
+    """Compute the edge of chaos: the weight variance, the preactivations' variance q, and what is special there.
 
     The critical line is followed by q: `weight_variance = 1 / E[phi'^2]`, `bias_variance = q - E[phi^2] / E[phi'^2]`.
+
+    Args:
+        activation: a name from `ACTIVATIONS` or any elementwise JAX function.
+        bias_variance: variance of a bias.
+
+    Returns:
+        The `Critical` point of the smallest q.
     """
     name = canonical_activation("activation", activation)
     return _critical_point(name, number("bias_variance", bias_variance, at_least=0.0))
@@ -177,18 +192,20 @@ def _critical_point(activation: Any, bias: float) -> Critical:
     grid = np.log(np.geomspace(1e-10, LARGEST, 181))
     values = excess(grid)
     scale_free = np.abs(values + bias / (np.exp(grid) + bias)) < EXACT
+    # Scale-free activations, such as ReLU: the critical weight variance is the same at every q.
     if scale_free.all():
         weight = _snapped(1 / float(_moments(function, np.asarray(1.0))[1]))
         if bias == 0:
             return Critical(weight, 1.0, True, "every variance stays as it is, and 1 stands for all")
         return Critical(weight, math.inf, False, "gradients keep their size; the variance grows with every layer")
     if bias == 0 and abs(values[0]) < 1e-6:
-        # phi(0) = 0: the line ends at q = 0, where the network is linear.
+        # If phi(0) = 0, the critical line ends at q = 0, where the network is linear.
         gradient = float(_moments(function, np.asarray(AT_ZERO))[1])
         weight = _snapped(1 / gradient)
         if weight * float(_moments(function, np.asarray(0.01))[0]) > 0.01 * (1 + EXACT):
             return Critical(weight, 0.0, False, "every variance above 0 grows, away from this fixed point")
         return Critical(weight, 0.0, True, "the variance dies out, as a power of the depth")
+    # Otherwise the smallest q at which the line crosses the bias variance from below.
     for low, high in zip(range(len(grid) - 1), range(1, len(grid)), strict=True):
         if np.isfinite(values[[low, high]]).all() and values[low] < 0 <= values[high]:
             q = math.exp(brentq(excess, grid[low], grid[high], xtol=1e-14, rtol=1e-14))
@@ -209,15 +226,18 @@ def layer_maps(
     variance: float = 1.0,
     correlation: float = 0.0,
 ) -> LayerMaps:
-    """The variance, the gradient's factor and the correlation of two inputs, layer by layer.
+    """Compute the variance, the gradient's factor, and the correlation of two inputs, layer by layer.
 
     Args:
         activation: a name from `ACTIVATIONS` or any elementwise JAX function.
         weight_variance: fan-in times the variance of a weight.
         bias_variance: variance of a bias.
         depth: number of layers.
-        variance: of the first layer's preactivations.
-        correlation: of the first layer's preactivations for two inputs, in [-1, 1].
+        variance: variance of the first layer's preactivations.
+        correlation: correlation of the first layer's preactivations at two inputs, in [-1, 1].
+
+    Returns:
+        `LayerMaps` of `depth` layers.
 
     >>> layer_maps("relu", 2.0, 0.0, depth=3).correlation.round(8).tolist()
     [0.0, 0.31830989, 0.49373109]
@@ -236,9 +256,20 @@ def layer_maps(
 
 
 def correlation_step(function: Elementwise, weight: float, bias: float, q: float, c: float) -> tuple[float, float]:
-    """The next layer's covariance over q, and its slope, for preactivations of variance q and correlation c.
+    """Compute the next layer's covariance over q, and its slope, for preactivations of variance q and correlation c.
 
-    Given what both have in common, the two are independent: a square of one-dimensional averages, exact at kinks.
+    The two preactivations share a part of variance |c| q and are independent given this part. The average is therefore
+    a square of one-dimensional averages, which are exact at kinks.
+
+    Args:
+        function: the activation.
+        weight: fan-in times the variance of a weight.
+        bias: variance of a bias.
+        q: variance of the preactivations.
+        c: correlation of the preactivations, in [-1, 1].
+
+    Returns:
+        The covariance over q, and the derivative of the covariance over q with respect to c.
     """
     shared = math.sqrt(min(abs(c), 1.0))
     alone = math.sqrt(max(1 - shared**2, 0.0))
@@ -253,7 +284,8 @@ def correlation_step(function: Elementwise, weight: float, bias: float, q: float
         at = function.at(mean[:, None] + deviation * alone * y)
         value, first = (np.sum(inner * part, axis=-1) for part in (at.value, at.first))
     if c < 0:
-        # The nodes need not be symmetric, so the mirrored half is averaged anew.
+        # For c < 0 the second preactivation has the shared part with the opposite sign. Nodes need not be symmetric:
+        # its averages have nodes of their own.
         y, inner = nodes(function, -deviation * shared * x, np.full_like(x, deviation * alone))
         at = function.at(-deviation * shared * x[:, None] + deviation * alone * y)
         other_value, other_first = (np.sum(inner * part, axis=-1) for part in (at.value, at.first))
@@ -268,8 +300,8 @@ def _moments(function: Elementwise, q: Any) -> tuple[np.ndarray, np.ndarray, np.
     z, weights = nodes(function, np.zeros_like(q), deviation)
     value, first = function.at(deviation[..., None] * z)
     value_at_zero, first_at_zero = function.at(np.zeros(1))
-    # d E[phi^2] / dq = E[phi phi' z] / sqrt(q): unlike E[phi'^2 + phi phi''] it is right at kinks. What averages to
-    # zero is taken off first, or it would drown the rest at small q.
+    # d E[phi^2] / dq = E[phi phi' z] / sqrt(q) is right at kinks, unlike E[phi'^2 + phi phi'']. Terms that average to
+    # zero are taken off first: at small q they would drown the rest.
     product = (value - value_at_zero) * first + value_at_zero * (first - first_at_zero)
     slope = np.sum(weights * product * z, axis=-1) / deviation
     square, gradient = np.sum(weights * value**2, axis=-1), np.sum(weights * first**2, axis=-1)
@@ -277,7 +309,7 @@ def _moments(function: Elementwise, q: Any) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _fixed_point(function: Elementwise, weight: float, bias: float) -> tuple[float, float, str]:
-    """The variance reached from 1, the map's slope there, and a note."""
+    """Return the variance reached from 1, the variance map's slope there, and a note."""
     from scipy.optimize import brentq
 
     def growth(log_q: Any) -> Any:
@@ -295,10 +327,10 @@ def _fixed_point(function: Elementwise, weight: float, bias: float) -> tuple[flo
         return 1.0, 1.0, "every variance stays as it is, so there is no single fixed point and 1 stands for all"
     if abs(start) < 1e-14:
         return 1.0, slope(1.0), ""
-    crossed = np.flatnonzero(np.sign(values) != np.sign(start))
-    if len(crossed):
-        place = crossed[0]
-        q = math.exp(brentq(growth, *sorted((grid[place - 1], grid[place])), xtol=1e-15, rtol=1e-14))
+    crossings = np.flatnonzero(np.sign(values) != np.sign(start))
+    if len(crossings):
+        index = crossings[0]
+        q = math.exp(brentq(growth, *sorted((grid[index - 1], grid[index])), xtol=1e-15, rtol=1e-14))
         return q, slope(q), ""
     if start > 0:
         return math.inf, slope(LARGEST), "the variance grows without bound; the other numbers are their limits"
@@ -313,18 +345,18 @@ def _fixed_correlation(function: Elementwise, weight: float, bias: float, q: flo
 
     if excess(0.0) <= EXACT:
         return 0.0
-    # The map is convex on [0, 1] with a slope above one at 1: one fixed point lies below.
+    # The map is convex on [0, 1] with a slope above 1 at c = 1: exactly one fixed point lies below 1.
     below = next((1 - gap for gap in (0.3, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6) if excess(1 - gap) < 0), None)
     return 1.0 if below is None else float(brentq(excess, 0.0, below, xtol=1e-13, rtol=1e-13))
 
 
 def _scale(factor: float) -> float:
-    """`-1 / ln factor`, in layers."""
+    """Return `-1 / ln factor`, in layers."""
     if factor <= 0:
         return 0.0
     return math.inf if abs(factor - 1) < EXACT else -1 / math.log(factor)
 
 
 def _snapped(value: float) -> float:
-    """A whole number where it is one to within the quadrature's error."""
+    """Return the nearest integer if `value` is within `EXACT` of it, and else `value`."""
     return float(round(value)) if abs(value - round(value)) < EXACT else value

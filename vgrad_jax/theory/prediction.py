@@ -1,8 +1,20 @@
-"""The gradient profile that a network should start with."""
+"""Predict a network's gradient profile at initialisation, from second moments over draws of the parameters.
+
+The measured gradient is that of a mean loss, in which examples cancel. The prediction therefore follows a matrix over
+pairs of rows through the layers, with the steps of `nonzero_mean` (`moments` forwards, `delta` backwards):
+
+    rows ---> moments of layer 1 ---> ... ---> moments of layer L ---> logits
+                  |  E h_i h_j                     |                     |
+    squares <-- delta <---------- ... <-------- delta <----------- E delta_i delta_j
+
+A kernel's squared gradient is the mean over pairs (i, j) of `E delta_i delta_j` times `E h_i . h_j`. A layer norm
+divides by the deviations of both rows, and a residual branch adds the stream that skips it.
+"""
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vgrad_jax.descriptions import MAX_SEED
 from vgrad_jax.errors import InputError
@@ -22,59 +34,63 @@ from vgrad_jax.theory.nonzero_mean import (
 __all__ = ["Prediction", "predict"]
 
 MOST_ROWS = 512
+"""Largest number of rows that a prediction takes."""
 MOST_ROWS_TIMES_LAYERS = 4096
-"""What a second or two are enough for."""
+"""Largest number of rows times layers, so that a prediction takes a second or two."""
 NARROW = 32
+"""Width of a layer, in units, below which a remark gives the size of the theory's corrections."""
 
 
 class Prediction(NamedTuple):
-    """What theory says of a network at initialisation."""
+    """Prediction of theory for a network at initialisation."""
 
-    log10_rms: np.ndarray | None
-    """`(layer,)`, input side first: log10 of the root mean square, over draws and over a layer's kernel and bias, of
-    the mean loss's gradient. None where no theory applies."""
+    log10_rms: Float[np.ndarray, " layer"] | None
+    """log10 of the root mean square of the mean loss's gradient, input side first. The mean square is over draws and
+    over a layer's kernel and bias. None if no theory applies."""
     why_not: str
-    """"does not apply because ..."; empty where it applies."""
+    """Reason in words: "does not apply because ..."; empty if a theory applies."""
     remarks: tuple[str, ...]
-    """How far it can be trusted."""
+    """Limits of the prediction, a sentence each."""
 
     @property
-    def relative(self) -> np.ndarray | None:
-        """The profile relative to the output layer: zero there."""
+    def relative(self) -> Float[np.ndarray, " layer"] | None:
+        """Profile relative to the output layer, which is zero; None if no theory applies."""
         return None if self.log10_rms is None else self.log10_rms - self.log10_rms[-1]
 
 
 def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Prediction:
-    """The gradient of the mean loss in each layer, at initialisation, over all draws of the parameters.
+    """Predict the gradient of the mean loss in each layer, at initialisation, over all draws of the parameters.
 
-    Moments of second order, layer by layer and for every pair of inputs: cancellation between examples is part of it,
-    and so are weights that have a mean. Of more than 512 rows, and in networks of more than 8 layers of fewer, some are
-    taken by chance.
+    The prediction follows second moments, layer by layer and for every pair of inputs. It includes the cancellation
+    between examples, and weights that have a mean. It takes at most 512 rows, and at most 4096 rows times layers; of
+    more rows, a random choice.
 
     Args:
-        mlp: the network, a `vg.MLP`. A model of another kind is a function that theory cannot read: there is no
-            prediction then, and a reason.
+        mlp: the network, a `vg.MLP`. For a model of another kind the result has no profile and a reason: theory cannot
+            read a function.
         x: examples, `(rows, features)`.
-        y: their classes, `(rows,)`: two give binary cross-entropy with one logit, more a softmax of small logits.
-        most_rows: how many rows are looked at, at the most; the time grows faster than their number.
+        y: classes of the examples, `(rows,)`. Two classes give binary cross-entropy with one logit; more give a softmax
+            of small logits.
+        most_rows: largest number of rows to use; the time grows faster than this number.
 
     Returns:
         The `Prediction`.
 
     Raises:
-        InputError: x and y do not fit.
+        InputError: x and y do not fit each other.
 
     >>> from vgrad_jax.data import Data, load_data
     >>> data = load_data(Data())
-    >>> found = predict(MLP(hidden=(100,) * 3, activation="relu", kernel_init="he_normal"), data.train_x, data.train_y)
-    >>> found.relative.shape
+    >>> mlp = MLP(hidden=(100,) * 3, activation="relu", kernel_init="he_normal")
+    >>> predict(mlp, data.train_x, data.train_y).relative.shape
     (4,)
     """
     x, y = np.asarray(x, np.float64), np.asarray(y)
     if x.ndim != 2 or y.shape != x.shape[:1] or len(x) < 1:
         raise InputError(f"x must be (rows, features) and y (rows,); got {x.shape} and {y.shape}")
     if not isinstance(mlp, MLP):
-        reason = f"theory reads a vg.MLP, and this is a {type(mlp).__name__}: describe it as one, if it is one"
+        kind = type(mlp).__name__
+        reason = f"theory reads a vg.MLP, and this is a {kind}: describe a perceptron as a vg.MLP"
         return Prediction(None, f"does not apply because {reason}", ())
     classes = int(y.max()) + 1
     out_features = 1 if classes <= 2 else classes
@@ -86,7 +102,7 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
     rows = len(x)
     most = max(2, min(most_rows, MOST_ROWS_TIMES_LAYERS // mlp.num_layers))
     if rows > most:
-        # Not every k-th: rows may come in an order.
+        # A random choice, and not every k-th row: rows may be sorted, or may alternate.
         chosen = np.random.default_rng(rows % MAX_SEED).permutation(rows)[:most]
         x, y = x[chosen], y[chosen]
     profile = _profile(mlp, x, y, rows, widths, [law for law in laws if law is not None])
@@ -94,16 +110,18 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
 
 
 def _laws(mlp: MLP, widths: tuple[int, ...]) -> list[tuple[Law, Law] | None]:
-    found: list[tuple[Law, Law] | None] = []
+    """Return the laws of kernel and bias, for each layer; None for a layer with an unknown law."""
+    laws: list[tuple[Law, Law] | None] = []
     for layer in range(mlp.num_layers):
         fan_in, fan_out = widths[layer : layer + 2]
         kernel = kernel_law(mlp.kernel_initializer(layer, fan_in), fan_in, fan_out)
         bias = bias_law(mlp.bias_init, fan_in)
-        found.append(None if kernel is None or bias is None else (kernel, bias))
-    return found
+        laws.append(None if kernel is None or bias is None else (kernel, bias))
+    return laws
 
 
 def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
+    """Return the reason why no theory applies; empty if a theory does."""
     if mlp.norm == "batch":
         return "batch norm ties every example's gradient to the others'; its factor per layer is in `theory.factors`"
     if any(law is None for law in laws):
@@ -114,11 +132,11 @@ def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
 
 
 def _remarks(mlp: MLP, out_features: int) -> tuple[str, ...]:
-    remarks = ["it is the root mean square over seeds; a typical seed is below it, the more so the deeper and narrower"]
+    remarks = ["the root mean square over seeds; a typical seed is below it, by more in deep and in narrow networks"]
     if mlp.hidden and min(mlp.hidden) < NARROW:
         remarks.append(
-            f"the theory is one of wide layers, the narrowest here has {min(mlp.hidden)} units: corrections of about "
-            f"depth / width = {len(mlp.hidden) / min(mlp.hidden):.2g} in the logarithm are left out"
+            f"the theory is for wide layers, and the narrowest layer here has {min(mlp.hidden)} units: corrections of "
+            f"about depth / width = {len(mlp.hidden) / min(mlp.hidden):.2g} in the logarithm are left out"
         )
     if out_features > 1:
         remarks.append("the softmax is taken at logits of zero; large ones lift the whole profile")
@@ -128,6 +146,7 @@ def _remarks(mlp: MLP, out_features: int) -> tuple[str, ...]:
 def _profile(
     mlp: MLP, x: np.ndarray, y: np.ndarray, rows: int, widths: tuple[int, ...], laws: list[tuple[Law, Law]]
 ) -> np.ndarray:
+    """Compute log10 of the root mean square gradient of each layer, `(layer,)`."""
     hidden = [elementwise(activation) for activation in mlp.activations()]
     reads = [np.einsum("ik,jk->ij", x, x)]
     activated: list[Activated] = []
@@ -147,6 +166,7 @@ def _profile(
         if mlp.norm == "layer":
             branch, divisor = _layer_norm(branch, bias)
         divisors.append(divisor)
+        # A branch's weights are new and have no mean: it is uncorrelated with its stream, and their moments add.
         if skips[layer] and moments is not None and mlp.residual is not None:
             branch = Moments(*(old + mlp.residual**2 * new for old, new in zip(moments, branch, strict=True)))
         moments = branch
@@ -158,7 +178,8 @@ def _profile(
     squares = [_mean_over_pairs(delta[0] * (reads[-1] + 1), rows) * widths[-1]]
     stream: tuple[np.ndarray, np.ndarray] | None = None
     for layer in range(len(hidden) - 1, -1, -1):
-        # `delta` belongs to the product h W of the layer after, `stream` to its preactivation where a branch skips it.
+        # `delta` is the gradient at the product h W, before norm and branch factor. `stream` is the gradient at the
+        # preactivation, which a skip hands on unchanged.
         after = backward(delta, activated[layer], widths[layer + 2], laws[layer + 1][0])
         if stream is not None and skips[layer + 1]:
             after = (after[0] + stream[0], after[1] + stream[1])
@@ -166,6 +187,7 @@ def _profile(
         factor = mlp.residual**2 if skips[layer] and mlp.residual is not None else 1.0
         bias_part = factor * after[0]
         delta = (bias_part / divisors[layer], factor * after[1] / divisors[layer])
+        # The bias is added after the norm: its gradient lacks the norm's divisor.
         squares.insert(0, _mean_over_pairs(delta[0] * reads[layer] + bias_part, rows) * widths[layer + 1])
     sizes = [(widths[layer] + 1) * widths[layer + 1] for layer in range(len(widths) - 1)]
     with np.errstate(divide="ignore"):
@@ -173,7 +195,7 @@ def _profile(
 
 
 def _layer_norm(branch: Moments, bias: Law) -> tuple[Moments, np.ndarray]:
-    """Centred and scaled over the layer's units: what they share goes, and every input has variance one."""
+    """Centre and scale over the layer's units: the units' shared part cancels, and every input has variance one."""
     own = branch.same - branch.cross
     deviation = np.sqrt(np.diag(own) + NORM_EPSILON)
     same = own / np.outer(deviation, deviation) + bias.variance
@@ -181,7 +203,7 @@ def _layer_norm(branch: Moments, bias: Law) -> tuple[Moments, np.ndarray]:
 
 
 def _output_gradients(last: Moments, y: np.ndarray, out_features: int) -> tuple[np.ndarray, np.ndarray]:
-    """E delta delta at the logits, for one logit and for two."""
+    """Compute E delta delta at the logits, for one logit and for two different logits."""
     if out_features > 1:
         error = np.eye(out_features)[y] - 1 / out_features
         same = error @ error.T / out_features
@@ -198,7 +220,7 @@ def _output_gradients(last: Moments, y: np.ndarray, out_features: int) -> tuple[
 
 
 def _mean_over_pairs(pairs: np.ndarray, rows: int) -> float:
-    """The mean over all pairs of `rows` inputs, from those of some of them."""
+    """Estimate the mean over all pairs of `rows` inputs from the pairs of a sample of them."""
     n = len(pairs)
     diagonal = float(np.trace(pairs)) / n
     if n == 1:

@@ -1,7 +1,7 @@
-"""Singular values of input-output Jacobians: measured, and as random-matrix theory has them.
+"""Compute Jacobians of a network, and the closed forms of their spectra in random-matrix theory.
 
-Pennington, Schoenholz and Ganguli 2017 (arXiv:1711.04735) and 2018 (arXiv:1802.09979): free products of the weights'
-and the activations' spectra, in wide layers at criticality, where the mean squared singular value is one.
+In wide layers at criticality the mean squared singular value is one. The spectrum is then a free product of the spectra
+of weights and activations (Pennington, Schoenholz and Ganguli 2017, arXiv:1711.04735, and 2018, arXiv:1802.09979).
 """
 
 import math
@@ -22,26 +22,27 @@ class Spectrum(NamedTuple):
     """Squared singular values of a Jacobian, normalised to a mean of one."""
 
     variance: float
+    """Variance of a squared singular value."""
     largest: float
-    """Where the spectrum of an infinitely wide network ends; a finite one stays some percent below."""
+    """Upper end of the spectrum at infinite width; a finite network's largest value is some percent smaller."""
 
 
 def input_jacobian(
     params: Params, x: Float[Array, " in_features"], mlp: MLP, *, to: str = "logits"
 ) -> Float[Array, "outputs in_features"]:
-    """The Jacobian of a network with respect to ONE input; seeds and examples are the caller's `vmap`.
+    """Compute the Jacobian of a network with respect to ONE input; seeds and examples are the caller's `vmap`.
 
     Args:
-        params: as `init_mlp` gives them.
+        params: parameters, as `init_mlp` returns them.
         x: one example.
         mlp: the network.
-        to: of the "logits", or of the last "hidden" layer's activations.
+        to: the output to differentiate: "logits", or "hidden" for the last hidden layer's activations.
 
     Returns:
         d output / d input.
 
     Raises:
-        InputError: another `to`, or parameters that are not this network's.
+        InputError: an unknown `to`, or parameters that are not this network's.
 
     >>> mlp = MLP(hidden=(4,), activation="identity", kernel_init="orthogonal")
     >>> from vgrad_jax.nets.mlp import init_mlp
@@ -58,10 +59,21 @@ def input_jacobian(
 
 
 def spectrum(activation: str, weights: str, depth: int) -> Spectrum:
-    """What `depth` layers should show, at criticality: variance 1 / fan_in for "identity", 2 / fan_in for "relu".
+    """Return the spectrum of `depth` layers at criticality: variance 1 / fan_in for "identity", 2 / fan_in for "relu".
 
-    The moments' generating function is the inverse of `(1 + z) / z S(z)^-depth`, with one layer's S-transform, and
-    the spectrum ends where that has its smallest value.
+    The moments' generating function is the inverse of `(1 + z) / z S(z)^-depth`, where S is one layer's S-transform.
+    The spectrum ends at the smallest value of this function.
+
+    Args:
+        activation: "identity" or "relu".
+        weights: "normal" or "orthogonal".
+        depth: number of layers.
+
+    Returns:
+        The `Spectrum`.
+
+    Raises:
+        InputError: another activation or ensemble of weights.
 
     >>> [round(value, 8) for value in spectrum("relu", "normal", 2)]
     [4.0, 11.09016994]
@@ -75,7 +87,7 @@ def spectrum(activation: str, weights: str, depth: int) -> Spectrum:
     if key == ("identity", "normal"):
         return Spectrum(float(depth), math.exp((depth + 1) * math.log(depth + 1) - depth * math.log(depth)))
     if key == ("relu", "orthogonal"):
-        # A mask of ones and zeros, doubled, for one layer.
+        # One layer's squared singular values are a mask of zeros and twos: the spectrum ends at 2.
         largest = 2.0 if depth == 1 else math.exp(depth * math.log(depth) - (depth - 1) * math.log(depth - 1))
         return Spectrum(float(depth), largest)
     z = (-(depth - 1) + math.sqrt((depth - 1) ** 2 + 2 * depth)) / (2 * depth)

@@ -1,36 +1,41 @@
-"""The networks that many runs start from."""
+"""Draw the initial networks of many runs.
+
+Each layer is drawn by a program of its own, and layers of one shape share it. The initialisers' numbers are arguments
+of the program, so that a grid over scales compiles it once.
+"""
 
 import itertools
 from collections.abc import Callable
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int
 
-from vgrad_jax.compiling import compiled_quickly
+from vgrad_jax.compiling import ProgramCache, compiled_quickly
 from vgrad_jax.data import Dataset
 from vgrad_jax.descriptions import NamedFunction
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.keys import PRNGKey, layer_key, network_key
 from vgrad_jax.nets.initializers import initializer_from, initializer_parts
 from vgrad_jax.nets.layers import resolved_bias_initializer
-from vgrad_jax.nets.mlp import Layer, Params, PRNGKey, init_layer
-from vgrad_jax.training.run import network_key, num_logits
+from vgrad_jax.nets.mlp import Layer, Params, init_layer
+from vgrad_jax.training.run import num_logits
 
 __all__ = ["initial_networks"]
 
 
 def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) -> Params:
-    """The parameters that the runs of many keys start from, on a leading axis: those of `initial_params` for each.
-
-    Layer by layer, so that layers of one shape share a program: a deep network's would take long to compile. The
-    initialisers' numbers are arguments of it, so that a grid over scales compiles nothing new.
+    """Draw the parameters that the runs of many keys start from: those of `initial_params` for each key.
 
     Args:
-        experiment: whose network is drawn.
+        experiment: the arm whose network is drawn.
         dataset: its data.
-        keys: of the runs, `(seed,)`.
+        keys: keys of the runs, `(seed,)`.
+
+    Returns:
+        Parameters with a leading `seed` axis.
 
     >>> from vgrad_jax.data import load_data
     >>> experiment = Experiment()
@@ -44,16 +49,18 @@ def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) 
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         kernel, kernel_numbers = initializer_parts(mlp.kernel_initializer(index, fan_in))
         bias, bias_numbers = initializer_parts(resolved_bias_initializer(mlp.bias_init, fan_in))
-        draw = _layers(kernel, bias, fan_in, fan_out)
+        draw = _programs.get((kernel, bias, fan_in, fan_out), partial(_draw_layers, kernel, bias, fan_in, fan_out))
         layers.append(draw(keys, np.int32(index), kernel_numbers, bias_numbers))
     return tuple(layers)
 
 
-@lru_cache(maxsize=256)
-def _layers(kernel: NamedFunction, bias: NamedFunction, fan_in: int, fan_out: int) -> Callable[..., Layer]:
+_programs: ProgramCache[Callable[..., Layer]] = ProgramCache(most=64)
+
+
+def _draw_layers(kernel: NamedFunction, bias: NamedFunction, fan_in: int, fan_out: int) -> Callable[..., Layer]:
     def layer(key: PRNGKey, index: Int[Array, ""], kernel_numbers: Any, bias_numbers: Any) -> Layer:
         return init_layer(
-            jax.random.fold_in(network_key(key), index),
+            layer_key(network_key(key), index),
             initializer_from(kernel, kernel_numbers),
             initializer_from(bias, bias_numbers),
             fan_in,

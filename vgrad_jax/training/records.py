@@ -1,4 +1,8 @@
-"""One look at a network in training: losses, accuracies and each layer's gradient, on the full sets."""
+"""Measure a network in training: losses, accuracies and each layer's gradient, on the full sets.
+
+Rows can be taken in equal blocks, so that a block's activations stay in the processor's cache. A mean over all rows is
+then the mean of the blocks' means.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,34 +18,36 @@ from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES, Loss
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 
-__all__ = ["Record", "batch_loss", "evaluate", "measure"]
+__all__ = ["EpochRecord", "batch_loss", "evaluate", "measure"]
 
 
-class Record(NamedTuple):
-    """What is seen at one moment, with the parameters at that moment."""
+class EpochRecord(NamedTuple):
+    """Measurements of a network at one recorded epoch, with the parameters of this epoch."""
 
     train_loss: Float[Array, ""]
-    """Mean over all training rows, in nats."""
+    """Mean loss over all training rows, in nats."""
     test_loss: Float[Array, ""]
-    """Mean over all test rows, in nats."""
+    """Mean loss over all test rows, in nats."""
     train_accuracy: Float[Array, ""]
+    """Share of the training rows with a correct prediction."""
     test_accuracy: Float[Array, ""]
+    """Share of the test rows with a correct prediction."""
     gradient_log10_rms: Float[Array, " layer"]
-    """log10 of the root mean square of the full training loss's gradient; -inf where it is exactly zero."""
+    """log10 of the root mean square of the full training loss's gradient; -inf if it is exactly zero."""
     update_ratio_log10: Float[Array, " layer"]
-    """log10 of the last step's update over the parameters, both as root mean square; NaN before the first step."""
+    """log10 of the last update over the parameters, both as root mean square; NaN before the first step."""
 
 
 def batch_loss(
     params: Params, batch: tuple[Float[Array, "batch features"], Int[Array, " batch"]], mlp: MLP, loss: Loss
 ) -> Float[Array, ""]:
-    """Mean loss over a batch.
+    """Compute the mean loss over a batch.
 
     Args:
         params: the network's parameters.
         batch: examples and their classes.
         mlp: the network.
-        loss: from `LOSSES`.
+        loss: a loss from `LOSSES`.
     """
     return _loss_and_accuracy(params, batch, mlp, loss)[0]
 
@@ -54,9 +60,18 @@ def evaluate(
     loss_name: str,
     rows_at_once: int | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Mean loss and accuracy over rows."""
-    whole = partial(_loss_and_accuracy, params, mlp=mlp, loss=LOSSES[loss_name])
-    return _mean_over_blocks(whole, (x, y), _block_size(len(x), mlp, rows_at_once))
+    """Compute the mean loss and the accuracy over rows.
+
+    Args:
+        params: the network's parameters.
+        x: examples.
+        y: their classes.
+        mlp: the network.
+        loss_name: a name from `LOSSES`.
+        rows_at_once: largest size of a block of rows, see `measure`.
+    """
+    loss_and_accuracy = partial(_loss_and_accuracy, params, mlp=mlp, loss=LOSSES[loss_name])
+    return _mean_over_blocks(loss_and_accuracy, (x, y), _block_size(len(x), mlp, rows_at_once))
 
 
 def measure(
@@ -66,20 +81,20 @@ def measure(
     mlp: MLP,
     loss_name: str,
     rows_at_once: int | None = None,
-) -> tuple[Record, Params]:
-    """Look at a network.
+) -> tuple[EpochRecord, Params]:
+    """Measure losses, accuracies and gradients of a network on both sets.
 
     Args:
         params: its parameters.
-        updates: the last step's update; NaN before the first step.
-        dataset: both sets.
+        updates: the update of the last step; NaN before the first step.
+        dataset: training rows and test rows.
         mlp: the network.
         loss_name: a name from `LOSSES`.
-        rows_at_once: go through the rows in equal blocks of at most as many, so that a block's activations stay in
-            the processor's cache; None is all at once. Changes only the order in which the rows are added up.
+        rows_at_once: largest size of a block of rows; None takes all rows at once, as batch norm always does. Blocks
+            change only the order of the sums over rows.
 
     Returns:
-        The record, and the full training loss's gradient that it was made from.
+        The record, and the full training loss's gradient.
     """
     train = (jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y))
     test_x, test_y = jnp.asarray(dataset.test_x), jnp.asarray(dataset.test_y)
@@ -90,7 +105,7 @@ def measure(
         _block_size(len(train[0]), mlp, rows_at_once),
     )
     test_loss, test_accuracy = evaluate(params, test_x, test_y, mlp, loss_name, rows_at_once)
-    record = Record(
+    record = EpochRecord(
         train_loss=train_loss,
         test_loss=test_loss,
         train_accuracy=train_accuracy,
@@ -110,14 +125,14 @@ def _loss_and_accuracy(
 
 
 def _block_size(rows: int, mlp: MLP, rows_at_once: int | None) -> int:
-    """The largest size that divides the rows evenly: blocks of one size have the rows' mean as their mean."""
-    if rows_at_once is None or mlp.norm == "batch":  # A batch norm's value depends on which rows are together.
+    """Return the largest size of equal blocks: the mean of their means is the mean over rows."""
+    if rows_at_once is None or mlp.norm == "batch":  # Batch norm depends on the rows of a block.
         return rows
     return max(size for size in range(1, min(rows_at_once, rows) + 1) if rows % size == 0)
 
 
 def _mean_over_blocks(function: Callable[[PyTree], PyTree], batch: PyTree, size: int) -> PyTree:
-    """`function(batch)`, a tree of means over the batch's rows, from its values for blocks of them."""
+    """Compute `function(batch)`, a tree of means over the batch's rows, from its values for blocks of rows."""
     rows = len(jax.tree.leaves(batch)[0])
     if size == rows:
         return function(batch)

@@ -1,4 +1,13 @@
-"""A whole training as one pure function of a description and a key."""
+"""Train a network as one pure function of a description and a key, in one nested scan:
+
+    scan over records
+        scan over the epochs since the last record
+            scan over batches: `step`
+            update of the convergence, after every epoch
+        `measure_record`: losses, accuracies, gradients; parameters and gradients that are kept
+
+Everything random comes from the key: the initial network, and the order of the rows in each epoch.
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -12,12 +21,14 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.keys import PRNGKey, epoch_key, network_key, order_key
 from vgrad_jax.losses import LOSSES
-from vgrad_jax.nets.mlp import Params, PRNGKey, init_mlp
+from vgrad_jax.nets.mlp import Params, init_mlp
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.training import convergence
 from vgrad_jax.training import step as training_step
-from vgrad_jax.training.records import Record, batch_loss, evaluate, measure
+from vgrad_jax.training.convergence import ConvergenceState
+from vgrad_jax.training.records import EpochRecord, batch_loss, evaluate, measure
 from vgrad_jax.training.settings import Settings, settings_of
 from vgrad_jax.training.shuffle import shuffled
 
@@ -27,8 +38,7 @@ __all__ = [
     "advance",
     "epoch_order",
     "initial_params",
-    "look",
-    "network_key",
+    "measure_record",
     "num_logits",
     "start",
     "train",
@@ -37,16 +47,16 @@ __all__ = [
 
 
 class History(NamedTuple):
-    """One run: its records, and how it ended."""
+    """History of one run: its records, and its outcome."""
 
-    records: Record
-    """Every field with a leading `record` axis; record 0 is initialisation."""
+    records: EpochRecord
+    """Records, every field with a leading `record` axis; record 0 is initialisation."""
     epoch: Int[Array, " record"]
     """Completed epochs at each record."""
     outcome: Int[Array, ""]
-    """A `vgrad_jax.Outcome`, as a number."""
+    """`vgrad_jax.Outcome` as a number."""
     epochs_to_converge: Float[Array, ""]
-    """Completed epochs until the threshold; NaN when never. Exact whatever is recorded."""
+    """Completed epochs until the threshold; NaN if the run did not converge. Exact for any recording."""
     parameters: Params
     """Parameters after each epoch of `recording.parameters_at`, on a leading axis."""
     gradients: Params
@@ -54,26 +64,29 @@ class History(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What the next epoch needs, and what the records are made of."""
+    """State of a run between two epochs."""
 
     state: training_step.TrainState
     updates: Params
-    """The last step's update; NaN before the first step."""
-    watch: convergence.Watch
+    """Update of the last step; NaN before the first step."""
+    convergence: ConvergenceState
     order_key: PRNGKey
+    """Key of the order of the rows."""
     parameters: Params
+    """Parameters that were kept so far, on a leading axis; NaN at epochs to come."""
     gradients: Params
+    """Gradients that were kept so far, on a leading axis; NaN at epochs to come."""
 
 
 def train(experiment: Experiment, key: PRNGKey, *, dataset: Dataset | None = None) -> History:
     """Train one network.
 
-    Pure: `jax.jit(partial(train, experiment))` and `jax.vmap(partial(train, experiment))` over keys do what
-    they say, and neither the records nor their number change the training.
+    The function is pure: `jax.jit(partial(train, experiment))` and `jax.vmap(partial(train, experiment))` over keys
+    work. The recording never changes the training.
 
     Args:
-        experiment: what to train, on what, for how long.
-        key: everything random in this run: initial weights and the order of the rows.
+        experiment: the network, its data, its optimiser, and the length of the training.
+        key: key of everything random in this run: initial weights and the order of the rows.
         dataset: data to use instead of `experiment.data`.
 
     Returns:
@@ -102,73 +115,73 @@ def train_from(
 ) -> History:
     """Train from given parameters; `key` orders the rows.
 
-    Differentiable in `params` and `settings`.
+    The function is differentiable in `params` and `settings`.
 
     Args:
-        experiment: what to train; its initialisers are not used.
-        params: where to start.
-        key: as in `train`.
+        experiment: the arm to train; its initialisers are not used.
+        params: parameters to start from.
+        key: key of the run, as in `train`.
         dataset: data to use instead of `experiment.data`.
-        settings: numbers to use instead of the experiment's own, as `settings_of` gives them.
-        rows_at_once: how the records are computed, see `measure`.
+        settings: numbers to use instead of the experiment's own, as `settings_of` returns them.
+        rows_at_once: largest size of a block of rows in the records, see `measure`.
+
+    Returns:
+        The run's `History`.
     """
     settings = settings_of(experiment) if settings is None else settings
     dataset = load_data(experiment.data) if dataset is None else dataset
     recording = experiment.recording
-    total = experiment.training.epochs
-    every = min(recording.every, total)
+    num_epochs = experiment.training.epochs
+    every = min(recording.every, num_epochs)
 
-    def one_epoch(run: Run, epoch: Int[Array, ""]) -> Run:
+    def train_epoch(run: Run, epoch: Int[Array, ""]) -> Run:
         run = advance(experiment, dataset, run, epoch, settings)
-        return run if every == 1 else _follow(experiment, dataset, run, epoch, settings, rows_at_once)
+        return run if every == 1 else _check_convergence(experiment, dataset, run, epoch, settings, rows_at_once)
 
-    def one_record(run: Run, epochs: Int[Array, " epochs"]) -> tuple[Run, Record]:
-        def unless_none(run: Run, epoch: Int[Array, ""]) -> tuple[Run, None]:
-            return lax.cond(epoch > 0, one_epoch, lambda run, _: run, run, epoch), None
+    def train_to_record(run: Run, epochs: Int[Array, " epochs"]) -> tuple[Run, EpochRecord]:
+        def train_unless_padded(run: Run, epoch: Int[Array, ""]) -> tuple[Run, None]:
+            return lax.cond(epoch > 0, train_epoch, lambda run, _: run, run, epoch), None
 
-        run, _ = lax.scan(unless_none, run, epochs)
-        return look(experiment, dataset, run, jnp.max(epochs), settings, rows_at_once)
+        run, _ = lax.scan(train_unless_padded, run, epochs)
+        return measure_record(experiment, dataset, run, jnp.max(epochs), settings, rows_at_once)
 
-    # The epochs that lead to each record, and zeros where there are fewer: none lead to the first. One loop for all
-    # of them has everything once in the program, which halves the time to compile it.
-    recorded = np.asarray(recording.epochs(total))
-    leading = recorded[:, None] - np.arange(every)[::-1]
-    leading[1:] *= leading[1:] > recorded[:-1, None]
-    run, records = lax.scan(one_record, start(experiment, params, key), jnp.asarray(np.maximum(leading, 0)))
+    # Row r holds the epochs after record r - 1 up to record r, with zeros in front as padding; row 0 is padding alone.
+    # A single scan over rows of one length has each epoch's code once, which halves the time to compile.
+    recorded = np.asarray(recording.epochs(num_epochs))
+    epochs_to_record = recorded[:, None] - np.arange(every)[::-1]
+    epochs_to_record[1:] *= epochs_to_record[1:] > recorded[:-1, None]
+    run, records = lax.scan(
+        train_to_record, start(experiment, params, key), jnp.asarray(np.maximum(epochs_to_record, 0))
+    )
     return History(
         records=records,
         epoch=jnp.asarray(recorded),
-        outcome=convergence.outcome(run.watch),
-        epochs_to_converge=convergence.epochs_to_converge(run.watch),
+        outcome=convergence.outcome(run.convergence),
+        epochs_to_converge=convergence.epochs_to_converge(run.convergence),
         parameters=run.parameters,
         gradients=run.gradients,
     )
 
 
 def initial_params(experiment: Experiment, key: PRNGKey, dataset: Dataset) -> Params:
-    """The parameters that the run of `key` starts from."""
+    """Draw the parameters that the run of `key` starts from."""
     return init_mlp(network_key(key), experiment.mlp, dataset.train_x.shape[1], num_logits(experiment, dataset))
 
 
-def network_key(key: PRNGKey) -> PRNGKey:
-    """The key that the network of the run of `key` is drawn from."""
-    return jax.random.fold_in(key, 0)
-
-
 def num_logits(experiment: Experiment, dataset: Dataset) -> int:
-    """How many outputs the network of an experiment has."""
+    """Return the number of outputs of an experiment's network."""
     classes = int(max(dataset.train_y.max(), dataset.test_y.max())) + 1
     return LOSSES[experiment.training.loss].out_features(classes)
 
 
 def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
-    """A run before its first epoch."""
+    """Return the state of a run before its first epoch."""
     recording = experiment.recording
     return Run(
         state=training_step.init(params, make_optimizer(experiment.optimizer)),
         updates=_filled(params, ()),
-        watch=convergence.start_watch(),
-        order_key=jax.random.fold_in(key, 1),
+        convergence=convergence.init(),
+        order_key=order_key(key),
         parameters=_filled(params, (len(recording.parameters_at),)),
         gradients=_filled(params, (len(recording.gradients_at),)),
     )
@@ -177,60 +190,61 @@ def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
 def advance(
     experiment: Experiment, dataset: Dataset, run: Run, epoch: Int[Array, ""], settings: Settings | None = None
 ) -> Run:
-    """One pass over the training rows: the one that completes `epoch`, counted from 1."""
+    """Train for one pass over the training rows: the pass that completes `epoch`, counted from 1."""
     rows = dataset.train_x.shape[0]
     size = experiment.training.batch_size
     if size > rows:
-        raise InputError(f"a batch of {size} needs as many training rows; there are {rows}")
+        raise InputError(f"a batch of {size} needs at least {size} training rows; the data has {rows}")
     order = epoch_order(run.order_key, epoch, rows)
     x, y = jnp.asarray(dataset.train_x)[order], jnp.asarray(dataset.train_y)[order]
-    one_step = partial(
+    take_step = partial(
         training_step.step,
         loss_function=partial(batch_loss, mlp=experiment.mlp, loss=LOSSES[experiment.training.loss]),
         optimizer=make_optimizer(experiment.optimizer, settings),
     )
-    scanned, rest = divmod(rows, size)
-    split = rows - rest
+    scanned, remainder = divmod(rows, size)
+    split = rows - remainder
 
     def scan_step(
         carry: tuple[training_step.TrainState, Params], batch: tuple[jax.Array, jax.Array]
     ) -> tuple[tuple[training_step.TrainState, Params], jax.Array]:
-        state, info = one_step(carry[0], batch)
+        state, info = take_step(carry[0], batch)
         return (state, info.updates), info.loss
 
     batches = (x[:split].reshape(scanned, size, -1), y[:split].reshape(scanned, size))
     (state, updates), losses = lax.scan(scan_step, (run.state, run.updates), batches)
-    finite = run.watch.finite & jnp.all(jnp.isfinite(losses))
-    if rest:
-        state, info = one_step(state, (x[split:], y[split:]))
+    finite = run.convergence.finite & jnp.all(jnp.isfinite(losses))
+    # The last, smaller batch has another shape, so that the scan cannot take it.
+    if remainder:
+        state, info = take_step(state, (x[split:], y[split:]))
         updates, finite = info.updates, finite & jnp.isfinite(info.loss)
-    return run._replace(state=state, updates=updates, watch=run.watch._replace(finite=finite))
+    return run._replace(state=state, updates=updates, convergence=run.convergence._replace(finite=finite))
 
 
-def look(
+def measure_record(
     experiment: Experiment,
     dataset: Dataset,
     run: Run,
     epoch: Int[Array, ""],
     settings: Settings | None = None,
     rows_at_once: int | None = None,
-) -> tuple[Run, Record]:
-    """The record after `epoch` completed epochs; the run keeps what it was asked to keep of it."""
+) -> tuple[Run, EpochRecord]:
+    """Measure the record after `epoch` completed epochs; the run keeps parameters and gradients if asked to."""
     recording, loss_name = experiment.recording, experiment.training.loss
     record, gradient = measure(run.state.params, run.updates, dataset, experiment.mlp, loss_name, rows_at_once)
-    run = _watched(experiment, run, epoch, record.train_loss, record.train_accuracy, settings)
+    run = _with_convergence(experiment, run, epoch, record.train_loss, record.train_accuracy, settings)
     return run._replace(
         parameters=_keep(run.parameters, run.state.params, recording.parameters_at, epoch),
         gradients=_keep(run.gradients, gradient, recording.gradients_at, epoch),
     ), record
 
 
-def epoch_order(order_key: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Array, " rows"]:
-    """The order in which an epoch takes the training rows: a fresh permutation for every epoch."""
-    return shuffled(jax.random.fold_in(order_key, epoch), rows)
+def epoch_order(order: PRNGKey, epoch: Int[Array, ""], rows: int) -> Int[Array, " rows"]:
+    """Return the order in which an epoch takes the training rows: a new permutation for every epoch."""
+    return shuffled(epoch_key(order, epoch), rows)
 
 
-def _follow(
+def _check_convergence(
     experiment: Experiment,
     dataset: Dataset,
     run: Run,
@@ -238,13 +252,13 @@ def _follow(
     settings: Settings,
     rows_at_once: int | None,
 ) -> Run:
-    """Looks at convergence alone, after every epoch, so that it does not depend on what is recorded."""
+    """Update the convergence alone, after every epoch, so that it does not depend on the recorded epochs."""
     x, y = jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y)
     loss, accuracy = evaluate(run.state.params, x, y, experiment.mlp, experiment.training.loss, rows_at_once)
-    return _watched(experiment, run, epoch, loss, accuracy, settings)
+    return _with_convergence(experiment, run, epoch, loss, accuracy, settings)
 
 
-def _watched(
+def _with_convergence(
     experiment: Experiment,
     run: Run,
     epoch: Int[Array, ""],
@@ -253,7 +267,7 @@ def _watched(
     settings: Settings | None,
 ) -> Run:
     threshold = experiment.training.threshold if settings is None else settings["threshold"]
-    return run._replace(watch=convergence.watch(run.watch, epoch, accuracy, jnp.isfinite(loss), threshold))
+    return run._replace(convergence=convergence.update(run.convergence, epoch, accuracy, jnp.isfinite(loss), threshold))
 
 
 def _filled(params: Params, leading: tuple[int, ...]) -> Params:
@@ -263,5 +277,7 @@ def _filled(params: Params, leading: tuple[int, ...]) -> Params:
 def _keep(kept: PyTree, value: PyTree, at: tuple[int, ...], epoch: Int[Array, ""]) -> PyTree:
     if not at:
         return kept
-    hit: Bool[Array, " kept"] = jnp.asarray(at) == epoch
-    return jax.tree.map(lambda leaf, new: jnp.where(hit.reshape(-1, *(1,) * new.ndim), new[None], leaf), kept, value)
+    is_epoch: Bool[Array, " kept"] = jnp.asarray(at) == epoch
+    return jax.tree.map(
+        lambda leaf, new: jnp.where(is_epoch.reshape(-1, *(1,) * new.ndim), new[None], leaf), kept, value
+    )

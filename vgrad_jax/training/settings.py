@@ -1,7 +1,7 @@
-"""The numbers of an experiment that one compiled program can take as arguments.
+"""Split an experiment into numbers, which a compiled program takes as arguments, and its structure.
 
-Arms that differ only in these, or only in how the initial parameters are drawn, are the same program: a grid over
-learning rates is compiled once.
+Arms with the same structure share a program. They may differ in these numbers, and in the draw of the initial
+parameters. A grid over learning rates therefore compiles once.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from vgrad_jax.optimizers import NUMBERS
 __all__ = ["Settings", "settings_of", "structure_of"]
 
 Settings = Mapping[str, Float[Array, "..."]]
-"""The optimiser's numbers (`optimizers.NUMBERS`) and the threshold of convergence, by name."""
+"""Numbers of the optimiser (`optimizers.NUMBERS`) and the threshold of convergence, by name."""
 
 
 def settings_of(experiment: Experiment) -> dict[str, jax.Array]:
-    """The experiment's own numbers.
+    """Return the experiment's own numbers.
 
     >>> {name: round(float(value), 3) for name, value in settings_of(Experiment()).items()}
     {'learning_rate': 0.01, 'momentum': 0.9, 'threshold': 0.8}
@@ -35,7 +35,7 @@ def settings_of(experiment: Experiment) -> dict[str, jax.Array]:
 
 
 def structure_of(experiment: Experiment) -> Experiment:
-    """The experiment without its numbers and initialisers: equal for two that can share a program.
+    """Return the experiment without its numbers and initialisers: two experiments with equal results share a program.
 
     >>> from vgrad_jax.optimizers import Optimizer
     >>> slow, fast = (Experiment(optimizer=Optimizer("adam", learning_rate=rate)) for rate in (1e-4, 1e-2))

@@ -1,4 +1,4 @@
-"""One training step of any model with an optax optimiser: an `init`/`step` pair."""
+"""Train any model with an optax optimiser for one step: an `init`/`step` pair."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,22 +11,25 @@ __all__ = ["StepInfo", "TrainState", "init", "step"]
 
 
 class TrainState(NamedTuple):
-    """What the next step needs."""
+    """Parameters and optimiser state, which the next step needs."""
 
     params: PyTree
-    opt_state: Any
+    opt_state: optax.OptState
 
 
 class StepInfo(NamedTuple):
-    """What people look at: the batch's loss and gradient before the step, and the update that it made."""
+    """Numbers of one step for people to read."""
 
     loss: Float[Array, ""]
+    """Loss of the batch before the step."""
     gradients: PyTree
+    """Gradient of this loss."""
     updates: PyTree
+    """Update that the step added to the parameters."""
 
 
 def init(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
+    """Return the state before the first step."""
     return TrainState(params, optimizer.init(params))
 
 
@@ -36,16 +39,16 @@ def step(
     loss_function: Callable[[PyTree, Any], jax.Array],
     optimizer: optax.GradientTransformation,
 ) -> tuple[TrainState, StepInfo]:
-    """One step down the gradient of `loss_function(params, batch)`.
+    """Take one step down the gradient of `loss_function(params, batch)`.
 
     Args:
-        state: from `init` or the step before.
-        batch: whatever the loss takes.
+        state: state from `init` or from the step before.
+        batch: second argument of the loss.
         loss_function: `f(params, batch)` to a scalar.
         optimizer: any optax transformation.
 
     Returns:
-        The next state, and what happened.
+        The next state, and the step's numbers.
 
     >>> optimizer = optax.sgd(0.1)
     >>> state = init(jax.numpy.array(2.0), optimizer)

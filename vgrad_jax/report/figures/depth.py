@@ -1,23 +1,24 @@
-"""Families of arms that differ only in depth: who still learns, and with what gradient they start."""
+"""Families of arms that differ only in depth: shares that converge, and gradients at the start."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from vgrad_jax.report.figures.style import gradients_of, new_figure, one_legend, panels_of
-from vgrad_jax.report.predictions import predictions
+from vgrad_jax.report.figures.style import new_figure, one_legend, panels_of
 from vgrad_jax.statistics.depth import Family
+from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.statistics.summary import ArmSummary
-from vgrad_jax.sweeps.study import arm_names
-from vgrad_jax.theory.comparison import rms_over_seeds
+from vgrad_jax.theory.prediction import Prediction
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
-    import xarray
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["profiles_by_depth", "share_against_depth"]
+__all__ = ["FamilyProfiles", "profiles_by_depth", "share_against_depth"]
 
 # Okabe and Ito's palette, the yellow left out; marks and dashes differ too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
@@ -25,12 +26,12 @@ MARKS, DASHES = "osD^vP<>X*", ("-", "--", "-.", ":")
 
 
 def share_against_depth(
-    found: Sequence[Family], summaries: Sequence[ArmSummary], trainable: Mapping[str, float | None]
+    families: Sequence[Family], summaries: Sequence[ArmSummary], trainable: Mapping[str, float | None]
 ) -> "Figure":
-    """Share of runs that converge against the number of hidden layers: a line for each family, with 95 % intervals.
+    """Draw the share of runs that converge against the number of hidden layers: a line for each family.
 
     Args:
-        found: the families.
+        families: arms that differ in depth alone.
         summaries: of all arms.
         trainable: family name to theory's trainable depth, marked by a vertical line where it is on the axis; inf is
             any depth, None is where theory says nothing.
@@ -38,30 +39,15 @@ def share_against_depth(
     shares = {summary.arm: summary.converged for summary in summaries}
     figure = new_figure(9, 4.2)
     axes = figure.subplots()
-    depths = sorted({depth for family in found for depth in family.arms})
+    depths = sorted({depth for family in families for depth in family.arms})
     low, high = depths[0] / 1.15, depths[-1] * 1.15
-    for index, family in enumerate(found):
-        colour = COLOURS[index % len(COLOURS)]
-        points = [shares[arm] for arm in family.arms.values()]
+    for index, family in enumerate(families):
         # Beside each other, so that intervals at one depth can be told apart.
-        x = np.asarray(list(family.arms)) * 1.02 ** (index - (len(found) - 1) / 2)
-        value, below, above = (np.array([point[part] for point in points]) for part in range(3))
-        numbers = sorted({point.n for point in points})
-        n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
-        axes.errorbar(
-            x,
-            value,
-            yerr=[np.maximum(value - below, 0), np.maximum(above - value, 0)],
-            fmt=MARKS[index % len(MARKS)] + DASHES[index % len(DASHES)],
-            color=colour,
-            markersize=5,
-            linewidth=1.3,
-            elinewidth=0.9,
-            capsize=2,
-            label=f"{family.name}, {n}; theory: {_depth(trainable.get(family.name))}",
-        )
+        x = np.asarray(list(family.arms)) * 1.02 ** (index - (len(families) - 1) / 2)
         reach = trainable.get(family.name)
+        _draw_family(axes, x, family, [shares[arm] for arm in family.arms.values()], reach, index)
         if reach is not None and low < reach < high:
+            colour = COLOURS[index % len(COLOURS)]
             axes.axvline(reach, color=colour, linestyle=":", linewidth=1.2)
             axes.plot(reach, 1.06, "v", color=colour, markersize=7)
     axes.set_xscale("log")
@@ -77,40 +63,66 @@ def share_against_depth(
     return figure
 
 
-def profiles_by_depth(results: "xarray.Dataset", found: Sequence[Family]) -> "Figure":
-    """Each layer's gradient at initialisation, root mean square over seeds, by depth, and the same as predicted."""
+def _draw_family(
+    axes: "Axes", x: np.ndarray, family: Family, shares: Sequence[Estimate], reach: float | None, index: int
+) -> None:
+    value, below, above = (np.array([share[field] for share in shares]) for field in range(3))
+    numbers = sorted({share.n for share in shares})
+    n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
+    axes.errorbar(
+        x,
+        value,
+        yerr=[np.maximum(value - below, 0), np.maximum(above - value, 0)],
+        fmt=MARKS[index % len(MARKS)] + DASHES[index % len(DASHES)],
+        color=COLOURS[index % len(COLOURS)],
+        markersize=5,
+        linewidth=1.3,
+        elinewidth=0.9,
+        capsize=2,
+        label=f"{literal(family.name)}, {n}; theory: {_depth(reach)}",
+    )
+
+
+class FamilyProfiles(NamedTuple):
+    """First gradients of a family's arms by layer, log10 root mean square over seeds."""
+
+    name: str
+    measured: Mapping[int, Float[np.ndarray, " layer"]]
+    """Number of hidden layers to sizes; -inf is a gradient of exactly zero."""
+    predicted: Mapping[int, Prediction]
+    """Number of hidden layers to theory's prediction of the same sizes."""
+
+
+def profiles_by_depth(families: Sequence[FamilyProfiles]) -> "Figure":
+    """Draw first gradients by layer and their predictions: a panel for each family, a line for each depth."""
     from matplotlib import colormaps
 
-    predicted = predictions(results)
-    names = [family.name for family in found]
-    depths = sorted({depth for family in found for depth in family.arms})
+    depths = sorted({depth for family in families for depth in family.measured})
     colours = dict(zip(depths, colormaps["viridis"](np.linspace(0, 0.9, len(depths))), strict=True))
     figure, panels = panels_of(
-        names, "gradient at initialisation,\nlog10 RMS over seeds", "layer (0 is the input side)"
+        [family.name for family in families],
+        "gradient at initialisation,\nlog10 RMS over seeds",
+        "layer (0 is the input side)",
     )
     figure.set_size_inches(max(figure.get_size_inches()[0], 8), figure.get_size_inches()[1] + 0.8)
-    there = set(arm_names(results))
-    for family, axes in zip(found, panels, strict=True):
-        reasons = set()
-        for depth, arm in family.arms.items():
-            if arm not in there:
-                continue
-            values = gradients_of(results, arm).isel(record=0).values.astype(np.float64)
-            finite = np.where(np.isnan(values), -np.inf, values)
-            measured = rms_over_seeds(finite)
-            axes.plot(np.where(np.isfinite(measured), measured, np.nan), color=colours[depth], label=f"{depth} layers")
-            profile = predicted[arm].log10_rms
-            if profile is None:
-                reasons.add(predicted[arm].why_not)
-            else:
-                axes.plot(np.where(np.isfinite(profile), profile, np.nan), "--", color="black", linewidth=0.9)
-        for place, reason in enumerate(sorted(reasons)):
-            text = f"theory {reason}"
-            axes.text(0.03, 0.94 - 0.1 * place, text, transform=axes.transAxes, fontsize=6, wrap=True)
+    for family, axes in zip(families, panels, strict=True):
+        for depth, sizes in family.measured.items():
+            axes.plot(_finite(sizes), color=colours[depth], label=f"{depth} layers")
+            profile = family.predicted[depth].log10_rms
+            if profile is not None:
+                axes.plot(_finite(profile), "--", color="black", linewidth=0.9)
+        reasons = {prediction.why_not for prediction in family.predicted.values() if prediction.log10_rms is None}
+        for index, reason in enumerate(sorted(reasons)):
+            text = literal(f"theory {reason}", longest=None)
+            axes.text(0.03, 0.94 - 0.1 * index, text, transform=axes.transAxes, fontsize=6, wrap=True)
         axes.locator_params(axis="x", integer=True)
     panels[0].plot([], [], "--", color="black", linewidth=0.9, label="predicted")
     one_legend(figure, panels)
     return figure
+
+
+def _finite(sizes: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(sizes), sizes, np.nan)
 
 
 def _depth(reach: float | None) -> str:

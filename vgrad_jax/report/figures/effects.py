@@ -1,11 +1,12 @@
-"""Crossed designs: does one change depend on the other?"""
+"""Crossed designs: two changes, alone and together."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.style import BLUE, ORANGE, new_figure
-from vgrad_jax.statistics.crossed import Crossed
+from vgrad_jax.statistics.factorial import Crossed
 from vgrad_jax.statistics.summary import ArmSummary
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ __all__ = ["interaction_plot"]
 
 
 def interaction_plot(design: Crossed, summaries: Sequence[ArmSummary]) -> "Figure":
-    """The four cells of a crossed design, on both scales, and its effects; parallel lines mean no interaction."""
+    """Draw the four arms of a crossed design on two scales, and the effects; parallel lines mean no interaction."""
     figure = new_figure(11, 3.4)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
     by_name = {summary.arm: summary for summary in summaries}
@@ -29,7 +30,7 @@ def _draw_cells(axes: "Axes", design: Crossed, by_name: dict[str, ArmSummary], f
     lines = ((design.start, design.second_only), (design.first_only, design.both))
     for shift, colour, style, arms in zip((-0.03, 0.03), (BLUE, ORANGE), ("o-", "s--"), lines, strict=True):
         estimates = [getattr(by_name[arm], field) for arm in arms]
-        places = [0 + shift, 1 + shift]
+        positions = [0 + shift, 1 + shift]
         values = [estimate.value for estimate in estimates]
         errors = [
             [max(estimate.value - estimate.low, 0) for estimate in estimates],
@@ -37,12 +38,12 @@ def _draw_cells(axes: "Axes", design: Crossed, by_name: dict[str, ArmSummary], f
         ]
         changed = arms[0] == design.first_only
         name = f"{design.first}: {'changed' if changed else 'as it was'}"
-        axes.errorbar(places, values, errors, fmt=style, color=colour, capsize=3, label=name)
-        for place, value, arm in zip(places, values, arms, strict=True):
-            where = (5, -11) if changed else (5, 5)
-            note = f"{arm} (n={by_name[arm].n})"
-            side = "left" if place < 0.5 else "right"
-            axes.annotate(note, (place, value), where, textcoords="offset points", size=6, ha=side)
+        axes.errorbar(positions, values, errors, fmt=style, color=colour, capsize=3, label=name)
+        for position, value, arm in zip(positions, values, arms, strict=True):
+            offset = (5, -11) if changed else (5, 5)
+            note = f"{literal(arm)} (n={by_name[arm].n})"
+            side = "left" if position < 0.5 else "right"
+            axes.annotate(note, (position, value), offset, textcoords="offset points", size=6, ha=side)
     axes.set_xticks([0, 1], ["as it was", "changed"])
     axes.set_xlim(-0.25, 1.25)
     axes.margins(y=0.15)
@@ -52,19 +53,19 @@ def _draw_cells(axes: "Axes", design: Crossed, by_name: dict[str, ArmSummary], f
 
 
 def _draw_effects(axes: "Axes", design: Crossed) -> None:
-    """Main effects and interaction on the share converged, in points."""
+    """Draw main effects and interaction on the share that converges, in points."""
     effects = {
         f"{design.second},\naveraged": design.second_main,
         f"{design.first},\naveraged": design.first_main,
         "interaction": design.interaction,
     }
-    for place, effect in enumerate(effects.values()):
+    for row, effect in enumerate(effects.values()):
         value, low, high = (100 * number for number in effect.share[:3])
-        axes.plot([low, high], [place, place], color="black", linewidth=2)
-        axes.plot(value, place, "o", color="black")
+        axes.plot([low, high], [row, row], color="black", linewidth=2)
+        axes.plot(value, row, "o", color="black")
         axes.annotate(
             f"{value:+.0f} [{low:+.0f}, {high:+.0f}]",
-            (value, place),
+            (value, row),
             (0, 8),
             textcoords="offset points",
             ha="center",

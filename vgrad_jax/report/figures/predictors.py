@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.style import BLUE, GREY, ORANGE, new_figure
-from vgrad_jax.statistics.predictors import ALL_ARMS, Predictor, label_of
+from vgrad_jax.statistics.failure import ALL_ARMS, Predictor, label_of
+from vgrad_jax.wording import counted, literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
     unless there are no others.
 
     Args:
-        found: as `vgrad_jax.statistics.predictors.predictors` gives it.
+        found: as `vgrad_jax.statistics.failure.predictors` gives it.
     """
     scopes = list(dict.fromkeys(one.scope for one in found if one.area is not None))
     scopes = scopes or list(dict.fromkeys(one.scope for one in found))
@@ -65,18 +66,24 @@ def predictors_caption(found: Sequence[Predictor]) -> str:
     untold = {one.scope for one in found} - {one.scope for one in found if one.area is not None}
     strongest = f" Shown are {shown} of {measurements} measurements, the best of each panel among them."
     strongest = strongest if shown < measurements else ""
-    without = f" {len(untold)} arms of which nothing can be told have no panel." if told and untold else ""
+    arms = counted(len(untold), "arm of which nothing can be told has", "arms of which nothing can be told have")
+    without = f" {arms} no panel." if told and untold else ""
     pooled = (
         f" In the panel of {ALL_ARMS} a measurement also knows which arm a run belongs to: what is strong there and "
         "weak in each arm tells networks apart, not seeds."
         if any(one.scope == ALL_ARMS for one in found)
         else ""
     )
+    filled = (
+        f"Filled marks stand out of the {told} that were tried (false discovery rate 5 %); the best of many still "
+        "looks better than it is."
+        if told
+        else "Here nothing can be told."
+    )
     return (
         "What a network's start says about its end: the chance that of a failed and a converged run the failed one has "
         "the larger value. Look for intervals that stay clear of the line at 0.5, where a measurement says nothing. "
-        f"Filled marks stand out of the {told} that were tried (false discovery rate 5 %); the best of many still "
-        f"looks better than it is.{strongest}{without}{pooled}"
+        f"{filled}{strongest}{without}{pooled}"
     )
 
 
@@ -112,7 +119,7 @@ def _draw(axes: "Axes", ranked: list[Predictor], names: list[str]) -> None:
     axes.grid(axis="y", alpha=0.25)
     axes.tick_params(labelsize=8, labelbottom=True)
     converged, failed = ranked[0].converged, ranked[0].failed
-    axes.set_title(f"{ranked[0].scope}\n{converged} converged, {failed} failed", fontsize=8)
+    axes.set_title(f"{literal(ranked[0].scope)}\n{converged} converged, {failed} failed", fontsize=8)
     if all(one.area is None for one in ranked):
         axes.text(
             0.5, 0.5, "cannot be told", transform=axes.transAxes, ha="center", fontsize=8, backgroundcolor="white"

@@ -6,6 +6,7 @@ import numpy as np
 
 from vgrad_jax.report.figures.style import BLUE, ORANGE, new_figure
 from vgrad_jax.theory.jacobians import JacobianSpectrum
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +55,7 @@ def spectrum_beside_prediction(found: JacobianSpectrum, title: str) -> "Figure":
     axes.set(
         xlabel="log10 of the squared singular value, last by first hidden layer",
         ylabel="share of singular values\nper decade",
-        title=f"{title}, {len(found.squares)} networks",
+        title=f"{literal(title)}, {len(found.squares)} networks",
         xlim=(low, high),
     )
     axes.set_ylim(bottom=0)

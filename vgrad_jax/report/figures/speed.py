@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.style import BLUE, new_figure
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,10 +25,10 @@ def speed_bars(speeds: "Sequence[Speed]", title: str) -> "Figure":
         faster = values[0] / speed.run_milliseconds
         note = f"{speed.run_milliseconds:,.0f} ms" + (f", {faster:.2g} times as fast" if place else "")
         axes.annotate(note, (speed.run_milliseconds, place), (5, 0), textcoords="offset points", va="center", size=9)
-    axes.set_yticks(range(len(speeds)), [speed.name for speed in speeds])
+    axes.set_yticks(range(len(speeds)), [literal(speed.name) for speed in speeds])
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlim(min(values) / 3, max(values) * 20)
     axes.set_xlabel("wall time of one training, ms")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(literal(title), fontsize=10)
     return figure

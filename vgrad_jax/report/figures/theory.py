@@ -9,6 +9,7 @@ from vgrad_jax.report.figures.style import BAND, BLUE, GREY, ORANGE, new_figure,
 from vgrad_jax.theory.comparison import Comparison
 from vgrad_jax.theory.mean_field import moments
 from vgrad_jax.theory.seed_law import SeedLaw
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +67,7 @@ def phase_diagram(
     axes.set(
         xlabel="weight variance times fan-in",
         ylabel="bias variance",
-        title=f"{activation}: blue vanishes, red explodes",
+        title=f"{literal(str(activation))}: blue vanishes, red explodes",
     )
     return figure
 
@@ -86,8 +87,19 @@ def profile_beside_prediction(found: Comparison, title: str) -> "Figure":
     if found.prediction.log10_rms is not None:
         axes.plot(layers, found.prediction.log10_rms, "D--", color=ORANGE, markersize=4, label="the same, predicted")
     else:
-        axes.text(0.02, 0.02, f"theory {found.prediction.why_not}", transform=axes.transAxes, fontsize=7, color=ORANGE)
-    axes.set(xlabel="layer (0 is the input side)", ylabel="gradient, log10 RMS", title=f"{title}, n = {len(measured)}")
+        axes.text(
+            0.02,
+            0.02,
+            literal(f"theory {found.prediction.why_not}", longest=None),
+            transform=axes.transAxes,
+            fontsize=7,
+            color=ORANGE,
+        )
+    axes.set(
+        xlabel="layer (0 is the input side)",
+        ylabel="gradient, log10 RMS",
+        title=f"{literal(title)}, n = {len(measured)}",
+    )
     axes.locator_params(axis="x", integer=True)
     axes.legend(fontsize=8, frameon=False)
     return figure
@@ -98,7 +110,7 @@ def seed_histogram(found: SeedLaw, title: str) -> "Figure":
     figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     counts = _draw_seed_law(axes, found)
-    axes.set(xlabel=SQUARED_GRADIENT, ylabel="density", title=f"{title}: {counts} on this input")
+    axes.set(xlabel=SQUARED_GRADIENT, ylabel="density", title=f"{literal(title)}: {counts} on this input")
     axes.legend(fontsize=8, frameon=False)
     return figure
 
@@ -109,7 +121,7 @@ def seed_histograms(laws: Mapping[str, SeedLaw]) -> "Figure":
     figure.set_size_inches(max(figure.get_size_inches()[0], 6.4), figure.get_size_inches()[1] + 0.4)
     for (arm, found), axes in zip(laws.items(), panels, strict=True):
         counts = _draw_seed_law(axes, found)
-        axes.set_title(f"{arm}: {counts}", fontsize=8)
+        axes.set_title(f"{literal(arm)}: {counts}", fontsize=8)
         axes.text(0.03, 0.97, f"p = {found.p_value:.2g}", transform=axes.transAxes, fontsize=8, va="top")
         for handle in axes.lines:
             handle.set_label("exact law")

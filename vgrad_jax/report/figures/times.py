@@ -1,15 +1,15 @@
-"""Times to converge: who is still on the way, epoch by epoch."""
+"""Times to converge: runs that have not converged yet, epoch by epoch."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import arm_colours, arm_style, new_figure
-from vgrad_jax.statistics.outcomes import outcomes
-from vgrad_jax.statistics.survival import SurvivalCurve, survival_curve
+from vgrad_jax.report.figures.style import arm_style, new_figure
+from vgrad_jax.statistics.survival import SurvivalCurve
+from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
-    import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -17,23 +17,22 @@ __all__ = ["MOST_BANDS", "survival_curves"]
 
 TICKS = 6
 MOST_BANDS = 10
-"""Arms; more bands hide each other."""
+"""Most arms whose intervals are drawn; more bands hide each other."""
 
 
-def survival_curves(results: "xarray.Dataset") -> "Figure":
-    """Share of runs that have not converged yet, and how many those are, under the curves.
+def survival_curves(curves: Mapping[str, SurvivalCurve], colours: Mapping[str, str], budget: float) -> "Figure":
+    """Draw the share of runs that have not converged yet, and under the curves their number.
 
-    With 95 % intervals, unless there are more than `MOST_BANDS` arms.
+    Args:
+        curves: arm name to curve; up to `MOST_BANDS` have their 95 % intervals.
+        colours: arm name to colour.
+        budget: epochs of training.
     """
-    ends = outcomes(results)
-    colours = arm_colours(results)
-    curves = {arm: survival_curve(end.times, end.converged) for arm, end in ends.items()}
-    budget = next(iter(ends.values())).budget
     rows = 0.19 * len(curves) + 0.3
     figure = new_figure(7.5, 3.2 + rows)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, rows])
-    for place, (arm, curve) in enumerate(curves.items()):
-        style = arm_style(colours[arm], place)
+    for row, (arm, curve) in enumerate(curves.items()):
+        style = arm_style(colours[arm], row)
         _draw_curve(upper, curve, arm, style, budget, band=len(curves) <= MOST_BANDS)
     upper.set_ylim(-0.02, 1.02)
     upper.set_ylabel("share of runs that have\nnot converged yet")
@@ -57,17 +56,19 @@ def _draw_curve(
         axes.fill_between(times, low, high, step="post", color=colour, alpha=0.12, linewidth=0)
 
 
-def _write_at_risk(axes: "Axes", curves: dict[str, SurvivalCurve], colours: dict[str, str], ticks: np.ndarray) -> None:
-    """The runs that are still on the way at each tick; the arm's line stands before its name."""
-    for place, (arm, curve) in enumerate(curves.items()):
-        colour, dash, mark = arm_style(colours[arm], place)
+def _write_at_risk(
+    axes: "Axes", curves: Mapping[str, SurvivalCurve], colours: Mapping[str, str], ticks: np.ndarray
+) -> None:
+    """Write the number of runs that have not converged at each tick; a sample of the arm's line precedes its name."""
+    for row, (arm, curve) in enumerate(curves.items()):
+        colour, dash, mark = arm_style(colours[arm], row)
         along = axes.get_yaxis_transform()
-        axes.plot([-0.3, -0.25], [place, place], color=colour, linestyle=dash, transform=along, clip_on=False)
-        axes.plot(-0.275, place, mark, color=colour, markersize=4, transform=along, clip_on=False)
-        axes.text(-0.24, place, arm, transform=along, va="center", fontsize=8)
+        axes.plot([-0.3, -0.25], [row, row], color=colour, linestyle=dash, transform=along, clip_on=False)
+        axes.plot(-0.275, row, mark, color=colour, markersize=4, transform=along, clip_on=False)
+        axes.text(-0.24, row, literal(arm), transform=along, va="center", fontsize=8)
         for tick in ticks:
             count = round(float(curve.at(np.asarray([tick]))[0]) * curve.n)
-            axes.text(tick, place, str(count), ha="center", va="center", fontsize=8)
+            axes.text(tick, row, str(count), ha="center", va="center", fontsize=8)
     axes.set_ylim(len(curves) - 0.4, -0.6)
     axes.set_yticks([])
     axes.set_xticks(ticks)

@@ -1,0 +1,323 @@
+"""Each rule on both sides of each of its thresholds, on evidence that is made up number by number."""
+
+import math
+
+import numpy as np
+import pytest
+
+import vgrad_jax as vg
+from vgrad_jax.diagnosis.evidence import Evidence
+from vgrad_jax.diagnosis.statuses import TABLE
+from vgrad_jax.diagnosis.symptoms import faded, harmed, largest, learns, lost, overgrown, stalled
+
+LAYERS, RECORDS = 6, 20
+FLOAT32, FLOAT16, BFLOAT16 = -37.9, -4.2, -37.9
+STUCK = np.full(RECORDS, 0.7)
+
+
+def evidence(profile=-2.0, *, shrinks=0.0, loss=STUCK, updates=-2.0, weights=0.0, records=RECORDS, **changes):
+    """Make evidence of a profile over the layers, all of which shrink by so many decades in the late window."""
+    sizes = np.broadcast_to(np.asarray(profile, float), (records, LAYERS)).copy()
+    sizes[records - max(1, records // 4) :] -= shrinks
+    fields = {
+        "counts": np.full(LAYERS, 100.0),
+        "smallest": np.full(LAYERS, FLOAT32),
+        "log10_rms": sizes,
+        "log10_max": sizes + 0.5,
+        "zero_fraction": np.isneginf(sizes).astype(float),
+        "nonfinite_fraction": np.isnan(sizes).astype(float),
+        "params_log10_rms": np.full_like(sizes, weights),
+        "update_ratio_log10": np.broadcast_to(np.asarray(updates, float), sizes.shape),
+        "loss": None if loss is None else np.asarray(loss, float)[:records],
+    }
+    return Evidence(tuple(f"layer_{n}" for n in range(LAYERS)), **(fields | changes))
+
+
+def steep(drop):
+    """Return a profile with this drop: of six layers the first and the last but one count."""
+    return [-2 - drop, -2 - drop + 0.1, -3.0, -2.5, -2.0, -9.0]
+
+
+def course(*, early=1.0, late=1.0, first=1.0):
+    """Return a loss: its first value, its value up to the late window, its value in the late window."""
+    return np.array([first, *[early] * (RECORDS - 1 - RECORDS // 4), *[late] * (RECORDS // 4)])
+
+
+def products(growth):
+    return np.array([0.0, 0.5, growth, math.nan, 0.2, 0.1])
+
+
+def with_number(record, layer, number):
+    """Return zeros with a number at one place."""
+    array = np.zeros((RECORDS, LAYERS))
+    array[record, layer] = number
+    return array
+
+
+HALF = np.where(np.arange(LAYERS) < 3, 1.0, 0.0)
+SHORT = {"smallest": np.full(LAYERS, FLOAT16)}
+ZEROS = np.where(np.arange(LAYERS) < 2, -np.inf, -2.0)
+
+# Finding, evidence just short of it, evidence just beyond.
+BOUNDARIES = {
+    "attenuation over time": ("gradient_shrinks", evidence(steep(2.45)), evidence(steep(2.55))),
+    "attenuation at one moment": (
+        "gradient_shrinks",
+        evidence(steep(2.95), loss=None, params_log10_rms=None),
+        evidence(steep(3.05), loss=None, params_log10_rms=None),
+    ),
+    "attenuation, but it learns": (
+        "gradient_shrinks",
+        evidence(steep(4), loss=course(late=0.96)),
+        evidence(steep(4), loss=course(late=0.98)),
+    ),
+    "insensitive": ("loss_insensitive", evidence(-4.95, loss=np.ones(RECORDS)), evidence(-5.05, loss=np.ones(RECORDS))),
+    "insensitive to small weights": (
+        "loss_insensitive",
+        evidence(-2.0, weights=-2.95, loss=np.ones(RECORDS)),
+        evidence(-2.0, weights=-3.05, loss=np.ones(RECORDS)),
+    ),
+    "preactivations": (
+        "preactivations_grow",
+        evidence(product_log10_rms=products(1.45)),
+        evidence(product_log10_rms=products(1.55)),
+    ),
+    "first step": ("preactivations_grow", evidence(updates=1.95), evidence(updates=2.05)),
+    "growth, but it learns": (
+        "preactivations_grow",
+        evidence(product_log10_rms=products(3), loss=course(late=0.96)),
+        evidence(product_log10_rms=products(3), loss=course(late=0.98)),
+    ),
+    "larger on the input side": ("gradient_grows", evidence(steep(-2.95)), evidence(steep(-3.05))),
+    "larger, but it learns": (
+        "gradient_grows",
+        evidence(steep(-4), loss=course(late=0.96)),
+        evidence(steep(-4), loss=course(late=0.98)),
+    ),
+    "worse": ("training_diverges", evidence(loss=course(late=1.45)), evidence(loss=course(late=1.55))),
+    "layers killed by a large step": (
+        "training_diverges",
+        evidence(shrinks=np.where(np.arange(LAYERS) == 1, np.inf, 0), updates=-1.05),
+        evidence(shrinks=np.where(np.arange(LAYERS) == 1, np.inf, 0), updates=-0.95),
+    ),
+    "short dtype": (
+        "gradient_underflows",
+        evidence(-4.2, smallest=np.full(LAYERS, BFLOAT16)),
+        evidence(-4.3, **SHORT),
+    ),
+    "largest element": (
+        "gradient_underflows",
+        evidence(-2, log10_max=np.full((RECORDS, LAYERS), FLOAT16 + 0.55), **SHORT),
+        evidence(-2, log10_max=np.full((RECORDS, LAYERS), FLOAT16 + 0.45), **SHORT),
+    ),
+    "largest element beside zeros": (
+        "gradient_underflows",
+        evidence(-3.15, zero_fraction=np.full((RECORDS, LAYERS), 0.11), **SHORT),
+        evidence(-3.25, zero_fraction=np.full((RECORDS, LAYERS), 0.11), **SHORT),
+    ),
+    "zeros beside a small element": (
+        "gradient_underflows",
+        evidence(-3.5, zero_fraction=np.full((RECORDS, LAYERS), 0.09), **SHORT),
+        evidence(-3.5, zero_fraction=np.full((RECORDS, LAYERS), 0.11), **SHORT),
+    ),
+    "half of the layers underflow": (
+        "gradient_underflows",
+        evidence(np.where(np.arange(LAYERS) < 2, -5.0, -2.0), **SHORT),
+        evidence(np.where(np.arange(LAYERS) < 3, -5.0, -2.0), **SHORT),
+    ),
+    "underflow, but it learns": (
+        "gradient_underflows",
+        evidence(-5.0, loss=course(late=0.96), **SHORT),
+        evidence(-5.0, loss=course(late=0.98), **SHORT),
+    ),
+    "learned": (
+        "nothing_left_to_learn",
+        evidence(loss=course(early=0.5, late=0.021)),
+        evidence(loss=course(early=0.5, late=0.019)),
+    ),
+    "shrunk": ("nothing_left_to_learn", evidence(shrinks=1.95, loss=None), evidence(shrinks=2.05, loss=None)),
+    "shrunk alike": (
+        "nothing_left_to_learn",
+        evidence(shrinks=np.linspace(3, 5.05, LAYERS), loss=None),
+        evidence(shrinks=np.linspace(3, 4.95, LAYERS), loss=None),
+    ),
+    "shrunk over enough records": (
+        "nothing_left_to_learn",
+        evidence(shrinks=4, loss=None, records=4),
+        evidence(shrinks=4, loss=None, records=5),
+    ),
+    "shrunk, not attenuated": (
+        "nothing_left_to_learn",
+        evidence(steep(2.55), shrinks=4, loss=None),
+        evidence(steep(2.45), shrinks=4, loss=None),
+    ),
+    "dead": ("gradient_is_zero", evidence(ZEROS, loss=course(late=0.96)), evidence(ZEROS, loss=course(late=0.98))),
+    "dead over the whole window": (
+        "gradient_is_zero",
+        evidence(log10_rms=np.where(np.arange(RECORDS)[:, None] == 16, -2.0, ZEROS)),
+        evidence(log10_rms=np.where(np.arange(RECORDS)[:, None] == 14, -2.0, ZEROS)),
+    ),
+    "dead, not faded": (
+        "gradient_is_zero",
+        evidence([-np.inf, -np.inf, -25.1, -14.0, -5.0, -2.0]),
+        evidence([-np.inf, -np.inf, -24.9, -14.0, -5.0, -2.0]),
+    ),
+    "saturated": (
+        "activations_saturated",
+        evidence(steep(4), saturated_fraction=0.49 * HALF),
+        evidence(steep(4), saturated_fraction=0.51 * HALF),
+    ),
+    "saturated, but the gradient passes": (
+        "activations_saturated",
+        evidence(steep(2), saturated_fraction=HALF),
+        evidence(steep(4), saturated_fraction=HALF),
+    ),
+    "small updates": ("updates_small", evidence(updates=-3.25), evidence(updates=-3.35)),
+    "small updates and a falling loss": (
+        "updates_small",
+        evidence(updates=-6, loss=course(early=0.89, late=0.89)),
+        evidence(updates=-6, loss=course(early=0.91, late=0.91)),
+    ),
+    "small updates and a lost gradient": ("updates_small", evidence(steep(3), updates=-6), evidence(updates=-6)),
+    "not finite from the start": (
+        "non_finite_gradient",
+        evidence(nonfinite_fraction=with_number(1, 3, 0.25)),
+        evidence(nonfinite_fraction=with_number(0, 3, 0.25)),
+    ),
+    "not finite later": (
+        "training_diverges",
+        evidence(nonfinite_fraction=with_number(0, 3, 0.25)),
+        evidence(nonfinite_fraction=with_number(1, 3, 0.25)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDARIES)
+def test_on_both_sides_of_a_threshold(name):
+    code, short, beyond = BOUNDARIES[name]
+    findings = [{f.code for rule in vg.RULES.values() for f in rule.find(side)} for side in (short, beyond)]
+    assert code not in findings[0]
+    assert code in findings[1]
+
+
+KILLED = np.where(np.arange(LAYERS) == 1, np.inf, 0)
+FINDINGS = {
+    "non_finite_gradient": (evidence(nonfinite_fraction=with_number(0, 3, 0.25)), "layer_3", 0.25, 0.0, "25%"),
+    "preactivations_grow": (evidence(product_log10_rms=products(2.5)), "layer_2", 2.5, 1.5, "10^2.5"),
+    "gradient_grows": (evidence(steep(-4)), "layer_0", 4.0, 3.0, "10^4.0 times larger"),
+    "training_diverges": (evidence(loss=course(late=4.0), updates=-1.5), None, 4.0, 1.5, "4 times"),
+    "gradient_underflows": (
+        evidence([-4.5, -4.5, -5.0, -4.5, -4.5, -2.0], **SHORT),
+        "layer_2",
+        -4.5,
+        FLOAT16,
+        "10^-4.5, and the smallest normal number of its dtype 10^-4.2; 0% of it",
+    ),
+    "nothing_left_to_learn": (evidence(loss=course(early=0.5, late=0.01)), None, 0.01, 0.02, "0.01 of"),
+    "gradient_is_zero": (evidence(ZEROS), "layer_1", 1 / 3, 0.0, "2 of 6 layers"),
+    "activations_saturated": (evidence(steep(4), saturated_fraction=0.7 * HALF), "layer_0", 0.7, 0.5, "70%"),
+    "gradient_shrinks": (evidence(steep(4)), "layer_5", 4.0, 2.5, "10^4.0 times smaller"),
+    "loss_insensitive": (evidence([-6.0, -7, -6, -6, -6, -6], loss=np.ones(RECORDS)), "layer_1", -5.0, -3.0, "10^-5.0"),
+    "updates_small": (evidence(updates=[-6, -5, -4.5, -5, np.inf, np.nan]), None, -4.5, -3.3, "10^-4.5 of"),
+}
+
+
+@pytest.mark.parametrize("code", FINDINGS)
+def test_a_finding_names_its_layer_and_numbers(code):
+    made, layer, value, threshold, words = FINDINGS[code]
+    (finding,) = [f for rule in vg.RULES.values() for f in rule.find(made) if f.code == code]
+    assert (finding.layer, finding.value, finding.threshold) == (layer, pytest.approx(value), threshold)
+    assert words in finding.sentence
+    assert len(finding.advice) > 40
+
+
+def test_every_code_has_an_example_here():
+    assert set(FINDINGS) == {code for row in TABLE.values() for code in row.advice}
+
+
+def test_words_of_a_training_that_diverges():
+    def sentence(**changes):
+        return vg.RULES["learning_rate_large"].find(evidence(**changes))[0].sentence
+
+    assert "is no longer finite." in sentence(nonfinite_fraction=with_number(9, 0, 1.0), loss=course(late=np.nan))
+    assert "have none any more" in sentence(shrinks=KILLED, updates=0.0)
+    assert "have none any more" not in sentence(shrinks=KILLED, updates=0.0, loss=course(late=2.0))
+    assert "The first update is 10^-1.5" in sentence(loss=course(late=4.0), updates=-1.5)
+    assert "first update" not in sentence(loss=course(late=4.0), update_ratio_log10=None)
+
+
+def test_without_a_loss_nothing_is_learned_or_harmed():
+    alone = evidence(loss=None)
+    assert (alone.loss_ratio, alone.late_fall, alone.sensitivity) == (None, None, None)
+    assert not any(symptom(alone) for symptom in (learns, stalled, harmed, lost, overgrown, faded))
+
+
+# What the rules read from the evidence.
+
+
+def test_the_drop_is_between_medians_of_thirds():
+    def drop(*profile):
+        sizes = np.array([profile])
+        return Evidence(tuple(map(str, profile)), *[np.ones(len(profile))] * 2, *[sizes] * 4).drop
+
+    # Six layers before the output: two at either end, of which the lower one counts.
+    assert drop(-8.0, -9.0, -5.0, -4.0, -3.0, -2.5, 7.0) == 6.0
+    assert drop(-8.0, -9.0, -5.0, -4.0, -3.5, -3.0, 7.0) == 5.5
+    assert drop(-6.0, -4.0, -1.0) == 5.0  # Too few layers to leave one out.
+    assert drop(-6.0, -4.0, -1.0, 9.0) == 5.0
+    assert drop(-np.inf, -4.0, -1.0) == np.inf
+    assert drop(-4.0, -4.0, -np.inf) == 0.0
+    assert drop(np.nan, -4.0, -1.0) == 0.0
+
+
+def test_the_window_is_the_latest_quarter_and_a_record_at_the_least():
+    assert [evidence(records=n).late.start for n in (1, 3, 4, 8, 20)] == [0, 2, 3, 6, 15]
+    assert evidence(shrinks=1.0).late_profile.tolist() == [-3.0] * LAYERS
+    assert evidence(shrinks=1.0).shrinkage.tolist() == [1.0] * LAYERS
+
+
+def test_the_course_of_the_loss():
+    made = evidence(loss=np.linspace(2.0, 0.1, RECORDS))
+    assert made.loss_ratio == pytest.approx(0.3 / 2)  # The median of the last five.
+    assert made.late_fall == pytest.approx((1.6 - 0.3) / 1.6)  # From the fifth record on.
+    assert evidence(loss=course(late=np.inf)).loss_ratio == math.inf
+    assert evidence(loss=course(late=np.inf)).late_fall is None
+    assert evidence(loss=course(first=0.0)).loss_ratio is None
+    assert evidence(loss=course(first=-1.0)).loss_ratio is None
+    assert evidence(loss=course(early=0.0)).late_fall is None
+    assert evidence(records=1).loss_ratio is None
+    assert evidence(records=2).loss_ratio == 1.0
+    assert evidence(records=4).late_fall is None
+    assert evidence(records=5).late_fall == 0.0
+
+
+def test_the_first_record_that_is_not_finite():
+    assert evidence().first_broken is None
+    assert evidence(nonfinite_fraction=with_number(7, 3, 0.1)).first_broken == 7
+    assert evidence(loss=np.where(np.arange(RECORDS) == 5, np.nan, 0.7)).first_broken == 5
+    assert evidence(loss=np.full(RECORDS, np.nan)).first_broken is None  # The loss was not recorded.
+
+
+def test_growth_is_from_the_first_product_to_the_largest():
+    assert evidence(product_log10_rms=np.array([np.nan, -1.0, 0.5, 3.0, 2.0, -4.0])).growth == 4.0
+    assert evidence(product_log10_rms=np.full(LAYERS, np.nan)).growth is None
+    assert evidence().growth is None
+
+
+def test_sensitivity_is_of_euclidean_norms():
+    made = evidence(-3.0, weights=-1.0, loss=np.full(RECORDS, 0.01), counts=np.full(LAYERS, 1000.0))
+    np.testing.assert_allclose(made.sensitivity, -3 - 1 + 3 + 2)
+
+
+def test_the_largest_number():
+    assert largest(np.array([-3.0, np.inf, -1.0, np.nan])) == -1.0
+    assert math.isnan(largest(np.array([np.nan, np.inf])))
+    assert largest(np.array([-np.inf])) == -np.inf
+
+
+def test_zeros_after_a_steady_decay_are_no_dead_units():
+    assert faded(evidence([-np.inf, -25.1, -20.0, -10.0, -5.0, -2.0]))
+    assert not faded(evidence([-np.inf, -24.9, -20.0, -10.0, -5.0, -2.0]))
+    assert not faded(evidence([-np.inf, -26.0, -25.0, -24.0, -20.0, -16.1]))
+    assert faded(evidence([-np.inf, -26.0, -25.0, -24.0, -20.0, -15.9]))
+    assert not faded(evidence([-np.inf, -np.inf, -np.inf, -np.inf, -26.0, -2.0]))

@@ -1,0 +1,133 @@
+"""The table of statuses: what it holds decides the verdict, the layers and the advice."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from made_records import FLAT, LAYERS, RECORDS, STUCK, record
+
+import vgrad_jax as vg
+from vgrad_jax.diagnosis.statuses import PRIORITY, STATUSES, TABLE, Spread, rank, spread_of, status_of
+
+
+def finds(*codes, layer=None):
+    """Return a table of one rule that finds these codes, or statuses of a user's own."""
+
+    def find(evidence):
+        known = {code: status_of(code) for code in codes if any(code in row.advice for row in TABLE.values())}
+        return [vg.Finding(code, known.get(code, (code, ""))[0], layer, 1.0, 0.0, "Found.", "Wait.") for code in codes]
+
+    return {"these": vg.Rule(find, "made up")}
+
+
+CODE = {status: next(iter(TABLE[status].advice)) for status in PRIORITY}
+
+
+def test_every_status_has_a_rule_and_every_code_one_status():
+    assert set(vg.RULES) == set(PRIORITY)
+    assert sorted(STATUSES) == sorted(TABLE)
+    codes = [code for row in TABLE.values() for code in row.advice]
+    assert len(codes) == len(set(codes)) >= len(PRIORITY)
+    assert all(row.meaning.endswith(".") for row in TABLE.values())
+
+
+def test_causes_go_before_their_consequences():
+    """Infinite numbers explain everything; a dead layer or a saturated one explains an attenuated gradient."""
+    assert PRIORITY == (
+        "non_finite",
+        "exploding",
+        "learning_rate_large",
+        "underflow",
+        "solved",
+        "dead",
+        "saturated",
+        "vanishing",
+        "learning_rate_small",
+    )
+    made = record(FLAT, loss=STUCK)
+    for n, status in enumerate(PRIORITY):
+        later = [CODE[other] for other in reversed(PRIORITY[n:])]
+        diagnosis = vg.diagnose(made, rules=finds(*later))
+        assert diagnosis.status == status
+        assert diagnosis.findings[0].status == status
+        assert len(diagnosis.findings) == len(later)
+
+
+def test_statuses_of_ones_own_go_first_and_in_the_order_of_the_alphabet():
+    diagnosis = vg.diagnose(record(FLAT, loss=STUCK), rules=finds("zigzag", CODE["non_finite"], "slow"))
+    assert diagnosis.status == "slow"
+    assert rank("slow") < rank("non_finite") == 0
+
+
+@pytest.mark.parametrize(("first", "second"), [("vanishing", "solved"), ("unclear", "healthy"), ("dead", "unclear")])
+def test_of_two_statuses_with_as_many_seeds_the_worse_one_is_the_verdict(first, second):
+    worse = min((first, second), key=[*PRIORITY, "unclear", "healthy"].index)
+
+    def find(evidence):
+        status = first if evidence.first_profile[0] < -2 else second
+        if status in ("healthy", "unclear"):
+            return []
+        return [vg.Finding(CODE[status], status, None, 1.0, 0.0, "Found.", "Wait.")]
+
+    losses = {"healthy": np.linspace(0.7, 0.3, RECORDS)}
+    seeds = [record(FLAT + shift, loss=losses.get(s, STUCK)) for shift, s in ((-0.5, first), (0.5, second))]
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *seeds)
+    diagnosis = vg.diagnose(stacked, rules={"these": vg.Rule(find, "made up")})
+    assert diagnosis.seeds == {first: 1, second: 1}
+    assert diagnosis.status == worse
+
+
+# Layer 0 is zero, layers 1 and 2 are more than three decades below the largest, layer 3 is just not.
+PROFILE = np.array([-np.inf, -6.0, -5.1, -4.9, -2.0, -2.0])
+EXPECTED = {
+    Spread.ALL: ["own"] * 6,
+    Spread.ACTIVE: ["dead", "own", "own", "own", "own", "own"],
+    Spread.ATTENUATED: ["dead", "own", "own", "healthy", "own", "healthy"],
+    Spread.ZERO: ["dead", "healthy", "healthy", "healthy", "healthy", "healthy"],
+}
+
+
+@pytest.mark.parametrize("status", PRIORITY)
+def test_the_layers_that_take_a_status(status):
+    rules = finds(CODE[status], layer="layer_4")
+    layers = vg.diagnose(record(PROFILE, loss=STUCK), rules=rules).layers
+    assert [layer.status for layer in layers] == [
+        status if expected == "own" else expected for expected in EXPECTED[TABLE[status].spread]
+    ]
+    assert [layer.relative_log10 for layer in layers] == pytest.approx(PROFILE + 2)
+
+
+def test_a_layer_that_is_not_finite_says_so_whatever_the_verdict():
+    broken = np.where(np.arange(LAYERS) == 2, np.nan, FLAT)
+    for code in (CODE["solved"], "slow"):
+        layers = vg.diagnose(record(broken, loss=STUCK), rules=finds(code)).layers
+        assert layers[2].status == "non_finite"
+        assert layers[1].status != "non_finite"
+
+
+def test_the_spread_of_each_status():
+    spreads = {
+        spread: {status for status in (*STATUSES, "of_my_own") if spread_of(status) is spread} for spread in Spread
+    }
+    assert spreads == {
+        Spread.ALL: {"learning_rate_large", "learning_rate_small", "underflow", "solved", "unclear", "healthy"},
+        Spread.ACTIVE: {"non_finite", "exploding", "of_my_own"},
+        Spread.ATTENUATED: {"saturated", "vanishing"},
+        Spread.ZERO: {"dead"},
+    }
+
+
+def test_half_of_the_seeds_do_not_make_a_layer_broken():
+    sound, broken = record(FLAT, loss=STUCK), record(np.where(np.arange(LAYERS) == 2, np.nan, FLAT), loss=STUCK)
+    for seeds, expected in (((sound, broken), "slow"), ((sound, broken, broken), "non_finite")):
+        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *seeds)
+        assert vg.diagnose(stacked, rules=finds("slow")).layers[2].status == expected
+
+
+def test_json_tells_a_layer_of_zeros_from_one_without_a_number():
+    made = dataclasses.replace(record(PROFILE, loss=STUCK), updates_log10_rms=None)
+    layers = vg.diagnose(made).to_dict()["layers"]
+    assert layers[0]["log10_rms"] == "-inf"
+    assert layers[0]["update_ratio_log10"] == "nan"
+    assert layers[1]["log10_rms"] == -6.0

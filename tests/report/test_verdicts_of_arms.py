@@ -1,0 +1,77 @@
+"""Verdicts on arms go with how the runs ended."""
+
+import html
+import json
+
+import numpy as np
+import pytest
+
+from tests.made import made_results
+from vgrad_jax.cli.report import show
+from vgrad_jax.report import page
+from vgrad_jax.report.page import write_report
+from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, with_outcomes
+
+SEEDS = 20
+
+
+def study(shares):
+    """Arms of which so many converge; nothing is wrong with their gradients."""
+    return made_results({arm: np.where(np.arange(SEEDS) < k, 40.0, np.nan) for arm, k in shares.items()})
+
+
+@pytest.mark.parametrize(("converged", "status"), [(0, "unclear"), (9, "unclear"), (10, "healthy"), (20, "healthy")])
+def test_an_arm_is_healthy_where_at_least_half_of_its_runs_converge(converged, status):
+    verdict = arm_verdicts(study({"tanh_he": converged}))["tanh_he"]
+    assert verdict.status == status
+    assert sum(verdict.seeds.values()) == SEEDS
+    found = {finding.code: finding for finding in verdict.findings}
+    assert (NOT_LEARNED in found) == (status == "unclear")
+    if status == "unclear":
+        assert found[NOT_LEARNED].value == converged / SEEDS
+        assert found[NOT_LEARNED].status == "unclear"
+        assert verdict.seeds == {"unclear": SEEDS}
+        assert {layer.status for layer in verdict.layers} == {"unclear"}
+
+
+def test_a_loss_that_is_gone_in_runs_that_fail_is_not_called_solved():
+    made = study({"tanh_he": 1})
+    made["train_loss"][:] = np.geomspace(1, 1e-6, made.sizes["record"])
+    before = arm_verdicts(study({"tanh_he": SEEDS}).assign(train_loss=made["train_loss"]))["tanh_he"]
+    assert before.status == "solved"
+    after = arm_verdicts(made)["tanh_he"]
+    assert after.status == "unclear"
+    assert {"healthy", "solved"}.isdisjoint([*after.seeds, *(finding.status for finding in after.findings)])
+
+
+def test_a_fault_stays_the_verdict_and_no_seed_of_a_failing_arm_is_healthy():
+    made = study({"tanh_he": 1})
+    made["gradient_log10_rms"][0, :15] = np.linspace(-9, -1, made.sizes["layer"])
+    made["train_loss"][:] = 0.7
+    made["train_loss"][0, 15:] = np.linspace(0.7, 0.3, made.sizes["record"])
+    verdict = arm_verdicts(made)["tanh_he"]
+    assert verdict.status == "vanishing"
+    assert verdict.seeds == {"vanishing": 15, "unclear": 5}
+    assert NOT_LEARNED not in {finding.code for finding in verdict.findings}
+    assert with_outcomes(verdict, SEEDS, SEEDS) == verdict
+
+
+def test_page_terminal_and_json_say_that_the_runs_did_not_learn(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(page, "all_figures", lambda *arguments: ())
+    report = write_report(study({"tanh_he": 1, "relu_he": SEEDS}), tmp_path)
+    show(report, tmp_path, "title", as_json=False)
+    text = html.unescape((tmp_path / "index.html").read_text())
+    summary = json.loads((tmp_path / "tables" / "summary.json").read_text())
+    terminal = " ".join(capsys.readouterr().out.split())
+    start = text.index("<strong>tanh_he</strong>")
+    of_arm = text[start : text.index("</details>", start)]
+    for shown in (of_arm, json.dumps(summary["verdicts"]["tanh_he"])):
+        assert "healthy" not in shown
+        assert "solved" not in shown
+        assert "did not learn" in shown
+        assert "ratios between layers do not say why" in shown
+    (remark,) = (remark for remark in summary["remarks"] if "ratios between layers do not say why" in remark)
+    assert "tanh_he (5.0% [" in remark
+    assert "relu_he" not in remark
+    assert remark in terminal
+    assert "<strong>relu_he</strong>: healthy" in text

@@ -1,0 +1,176 @@
+"""A store whose files are lost is refused with the block's name, or trained again; nothing else is removed."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+
+import vgrad_jax as vg
+from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN
+from vgrad_jax.results.schema import VARIABLES
+
+SEEDS = 6
+STORED = [name for name in VARIABLES if name not in ("parameters", "gradients")]
+
+
+@pytest.fixture(scope="module")
+def arms():
+    """One arm that converges, and one that never does, so that its outcomes are fill values but for the word."""
+    rest = {
+        "data": vg.Data("moons", samples=16, random_state=2),
+        "training": vg.Training(epochs=12, batch_size=4, threshold=0.75),
+    }
+    return {
+        "learns": vg.Experiment(mlp=vg.MLP(hidden=(4,)), optimizer=vg.Optimizer("adam", learning_rate=0.1), **rest),
+        "stays": vg.Experiment(
+            mlp=vg.MLP(hidden=(4,), kernel_init="zeros"), optimizer=vg.Optimizer("sgd", learning_rate=1e-9), **rest
+        ),
+    }
+
+
+def train(arms, path, **options):
+    return vg.sweep(arms, SEEDS, chunk=2, engine="plain", store=path, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def original(arms, tmp_path_factory):
+    path = tmp_path_factory.mktemp("original") / "results.zarr"
+    return path, train(arms, path).load()
+
+
+@pytest.fixture
+def copy(original, tmp_path):
+    path = tmp_path / "results.zarr"
+    shutil.copytree(original[0], path)
+    return path
+
+
+def block_files(path, name, arm=0):
+    return sorted(file for file in (path / name / "c" / str(arm)).rglob("*") if file.is_file())
+
+
+def test_every_file_of_every_block_is_written(original):
+    path, results = original
+    assert results["converged"].sel(arm="learns").values.all()
+    assert not results["converged"].sel(arm="stays").values.any()
+    assert zarr.open_group(str(path), mode="r").attrs[EVERY_FILE_WRITTEN] is True
+    for arm in range(2):
+        assert {len(block_files(path, name, arm)) for name in STORED} == {3}
+
+
+@pytest.mark.parametrize("name", [name for name in STORED if name != "completed"])
+@pytest.mark.parametrize("arm", ["learns", "stays"])
+@pytest.mark.parametrize("damage", ["missing", "empty"])
+def test_a_lost_file_is_refused_by_name_and_trained_again(arms, original, copy, name, arm, damage):
+    row = list(arms).index(arm)
+    file = block_files(copy, name, row)[1]
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(b"")
+    with pytest.raises(vg.InputError, match=rf"{name}/c/{row}/1.* is {damage} \(arm '{arm}', seeds 2 to 3\)"):
+        vg.open_results(copy)
+    with pytest.warns(UserWarning, match=rf"{name}/c/{row}/1.* trained again"):
+        resumed = train(arms, copy, resume=True)
+    assert resumed.load().equals(original[1])
+    assert vg.open_results(copy).load().equals(original[1])
+
+
+def test_only_the_damaged_block_is_trained_again(arms, copy):
+    block_files(copy, "train_loss")[1].unlink()
+    seen = []
+    with pytest.warns(UserWarning, match="trained again"):
+        vg.sweep(
+            arms,
+            SEEDS,
+            chunk=2,
+            engine="plain",
+            store=copy,
+            resume=True,
+            progress=lambda done, total: seen.append((done, total)),
+        )
+    assert seen[0] == (10, 12)
+    assert seen[-1] == (12, 12)
+
+
+@pytest.mark.parametrize("name", ["outcome", "converged", "epochs_to_converge"])
+def test_a_file_of_another_time_is_noticed(arms, original, copy, name):
+    """A copy that mixed two states of a store: the file is whole, and its values are those of a fresh one."""
+    group = zarr.open_group(str(copy), mode="r+")
+    group[name].with_config({"write_empty_chunks": True})[0, 2:4] = VARIABLES[name].fill
+    with pytest.raises(vg.InputError, match=r"disagree \(arm 'learns', seeds 2 to 3\)"):
+        vg.open_results(copy)
+    with pytest.warns(UserWarning, match="trained again"):
+        assert train(arms, copy, resume=True).load().equals(original[1])
+
+
+@pytest.mark.parametrize(
+    ("coordinate", "message"),
+    [("seed", "does not count from 0"), ("record", "does not count"), ("epoch", "does not increase"), ("arm", "lost")],
+)
+def test_a_lost_coordinate_is_refused(copy, coordinate, message):
+    shutil.rmtree(copy / coordinate / "c")
+    with pytest.raises(
+        vg.InputError, match=f"damaged results .*'{coordinate}' .*{message}|'{coordinate}' are {message}"
+    ):
+        vg.open_results(copy)
+
+
+def test_a_store_of_before_may_lack_files_that_hold_nothing(arms, original, copy):
+    """Files of fill values alone were not written by earlier versions."""
+    group = zarr.open_group(str(copy), mode="r+")
+    del group.attrs[EVERY_FILE_WRITTEN]
+    for name in ("converged", "epochs_to_converge"):
+        for file in block_files(copy, name, arm=1):
+            file.unlink()
+    assert vg.open_results(copy).load().equals(original[1])
+    block_files(copy, "epochs_to_converge", arm=0)[0].unlink()
+    with pytest.raises(vg.InputError, match=r"epochs_to_converge/c/0/0 is missing \(arm 'learns', seeds 0 to 1\)"):
+        vg.open_results(copy)
+
+
+def test_nothing_of_the_users_is_removed(arms, tmp_path):
+    notes = tmp_path / "results.zarr.incomplete" / "notes.txt"
+    lookalike = tmp_path / ".results.zarr.mine.incomplete" / "notes.txt"
+    for file in (notes, lookalike):
+        file.parent.mkdir()
+        file.write_text("a year of work")
+    path = tmp_path / "results.zarr"
+    train(arms, path)
+    partial = path / "train_loss" / "c" / "mine.partial"
+    partial.write_text("mine")
+    train(arms, path, resume=True)
+    assert notes.read_text() == lookalike.read_text() == "a year of work"
+    assert partial.read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_a_file_in_the_place_of_the_lock_is_refused(arms, tmp_path, kind):
+    lock, target = tmp_path / "results.zarr.lock", tmp_path / "thesis.tex"
+    target.write_text("a year of work")
+    if kind == "file":
+        lock.write_text("a year of work")
+    elif kind == "link":
+        lock.symlink_to(target)
+    else:
+        lock.mkdir()
+    with pytest.raises(vg.InputError, match="is not a lock of a sweep"):
+        train(arms, tmp_path / "results.zarr")
+    assert target.read_text() == "a year of work"
+    assert os.path.lexists(lock)
+
+
+def test_a_layout_that_was_killed_is_removed_by_the_next(arms, tmp_path, monkeypatch):
+    from vgrad_jax.results import store
+
+    path = tmp_path / "results.zarr"
+    monkeypatch.setattr(store, "_lay_out", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(arms, path)
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.undo()
+    results = train(arms, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["results.zarr"]
+    assert np.asarray(results["completed"]).all()

@@ -1,0 +1,12 @@
+"""Judging: a verdict on measured gradients, with its evidence and advice."""
+
+from vgrad_jax.diagnosis.check import InitCheck as InitCheck
+from vgrad_jax.diagnosis.check import check_init as check_init
+from vgrad_jax.diagnosis.rules import RULES as RULES
+from vgrad_jax.diagnosis.rules import Finding as Finding
+from vgrad_jax.diagnosis.rules import Rule as Rule
+from vgrad_jax.diagnosis.statuses import STATUSES as STATUSES
+from vgrad_jax.diagnosis.statuses import Status as Status
+from vgrad_jax.diagnosis.verdict import Diagnosis as Diagnosis
+from vgrad_jax.diagnosis.verdict import LayerStatus as LayerStatus
+from vgrad_jax.diagnosis.verdict import diagnose as diagnose

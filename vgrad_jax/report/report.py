@@ -1,0 +1,104 @@
+"""The report on a sweep: all sections, each computed when one of its forms is asked for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vgrad_jax.numerics import json_value
+from vgrad_jax.report.section import Block, Chart, Section
+from vgrad_jax.report.sections import ANSWERS, SECTIONS
+from vgrad_jax.report.study import Study
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["Report"]
+
+Form = TypeVar("Form")
+
+
+class Report:
+    """Everything that is said about a sweep's results.
+
+    Args:
+        results: from `vgrad_jax.sweep` or `vgrad_jax.open_results`.
+        sections: in the order of the page.
+    """
+
+    def __init__(self, results: "xarray.Dataset", sections: Sequence[Section[Any]] = SECTIONS) -> None:
+        self.study = Study(results)
+        self.sections = {section.name: section for section in sections}
+        self._values: dict[str, Any] = {}
+
+    def value(self, name: str) -> Any:
+        """Return the value of a section, None where its question does not arise."""
+        if name not in self._values:
+            self._values[name] = self.sections[name].compute(self.study)
+        return self._values[name]
+
+    @property
+    def answer(self) -> str:
+        """The headline: a sentence with its numbers."""
+        sections = (self.sections[name] for name in ANSWERS if name in self.sections)
+        return next(filter(None, self._forms(lambda section: section.answer, sections)), "")
+
+    @property
+    def sentences(self) -> list[str]:
+        """Sentences under the headline."""
+        return [*chain(*self._forms(lambda section: section.sentences))]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Runs or arms that stand out: gradients of exactly zero, runs that diverged."""
+        return [*chain(*self._forms(lambda section: section.remarks))]
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Headings of the page with their content."""
+        return [*filter(None, self._forms(lambda section: section.block))]
+
+    @property
+    def lines(self) -> list[str]:
+        """Sentences for the terminal, in the order in which they are printed."""
+        blocks = self.blocks
+        before, after = ([*chain(*(b.items for b in blocks if b.after_remarks is late))] for late in (False, True))
+        return [self.answer, *self.sentences, *before, *self.remarks, *after]
+
+    @property
+    def tables(self) -> Mapping[str, Sequence[Any]]:
+        """Name to rows of each table, without the empty tables."""
+        tables: dict[str, Sequence[Any]] = {}
+        for named in self._forms(lambda section: section.tables):
+            tables |= {name: rows for name, rows in named.items() if rows}
+        return tables
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Name to content of the other files in tables/."""
+        texts: dict[str, str] = {}
+        for named in self._forms(lambda section: section.texts):
+            texts |= named
+        return texts
+
+    def charts(self) -> Iterator[Chart]:
+        """Yield the figures, each drawn when it is asked for."""
+        yield from chain.from_iterable(self._forms(lambda section: section.charts))
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the same for scripts, as values that JSON can hold (see `vgrad_jax.numerics.json_value`)."""
+        numbers = {"answer": self.answer, "sentences": self.sentences, "remarks": self.remarks}
+        for named in self._forms(lambda section: section.numbers):
+            numbers |= named
+        return {name: json_value(value) for name, value in numbers.items()}
+
+    def _forms(
+        self,
+        form: Callable[[Section[Any]], Callable[[Any], Form] | None],
+        sections: Iterator[Section[Any]] | None = None,
+    ) -> Iterator[Form]:
+        """Yield a form of every section that has the form and a value."""
+        for section in sections or self.sections.values():
+            function = form(section)
+            value = None if function is None else self.value(section.name)
+            if function is not None and value is not None:
+                yield function(value)

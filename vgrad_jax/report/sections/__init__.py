@@ -1,0 +1,35 @@
+"""The sections of a report, in the order of the page.
+
+A new section is a file in this folder with a `SECTION`, and its name in `NAMES`.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from vgrad_jax.report.section import Section
+
+__all__ = ["ANSWERS", "NAMES", "SECTIONS"]
+
+NAMES = (
+    "depth",
+    "arms",
+    "seed_law",
+    "survival",
+    "crossed",
+    "accuracy",
+    "gradients",
+    "final_accuracy",
+    "weights",
+    "verdicts",
+    "predictors",
+    "pairs",
+    "article",
+    "precision",
+    "early_stops",
+)
+"""Modules of this folder; sentences, figures and headings appear in this order."""
+
+ANSWERS = ("crossed", "depth", "pairs")
+"""Sections that may have the headline; the first that has an answer gives it."""
+
+SECTIONS: tuple[Section[Any], ...] = tuple(import_module(f"{__name__}.{name}").SECTION for name in NAMES)

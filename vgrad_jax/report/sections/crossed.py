@@ -1,0 +1,122 @@
+"""Crossed designs: two changes taken apart."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from vgrad_jax.report.figures.effects import interaction_plot
+from vgrad_jax.report.section import Chart, Section
+from vgrad_jax.report.study import Study
+from vgrad_jax.report.words import epochs, points
+from vgrad_jax.statistics.factorial import Crossed, Effect, crossed, crossed_designs
+from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM
+from vgrad_jax.statistics.summary import ArmSummary
+
+__all__ = ["SECTION"]
+
+FACTORS_AND_ARMS = ("first", "second", "start", "first_only", "second_only", "both")
+"""Fields of a design that are labels; the others are effects."""
+
+
+class Designs(NamedTuple):
+    """The crossed designs among the arms."""
+
+    article: Crossed | None
+    """The article's two changes."""
+    shown: Crossed | None
+    """The design of the sentences and the figure."""
+    every: list[Crossed]
+    """Every set of four arms that cross two factors."""
+    summaries: list[ArmSummary]
+
+
+def _compute(study: Study) -> Designs:
+    has_article = {TANH_ARM, RELU_ARM} <= set(study.arms)
+    article = crossed(study.results, TANH_ARM, RELU_ARM) if has_article else None
+    every = crossed_designs(study.results)
+    shown = article
+    if article is None and not study.families:  # Where arms differ in depth, depth is the question.
+        shown = max(every, key=lambda design: abs(design.together.share.value), default=None)
+    return Designs(article, shown, every, study.summaries)
+
+
+def _answer(designs: Designs) -> str | None:
+    design = designs.article
+    if design is None:
+        return None
+    return (
+        f"{design.conclusion}: against {design.start}, changing only the {design.second} "
+        f"({design.second_only}) changes the share of runs that converge by "
+        f"{points(design.second_alone.share)}, changing only the {design.first} ({design.first_only}) by "
+        f"{points(design.first_alone.share)}, and both ({design.both}) by {points(design.together.share)}."
+    )
+
+
+def _sentences(designs: Designs) -> list[str]:
+    design = designs.shown
+    if design is None:
+        return []
+    second, first = (
+        _main_effect(name, effect)
+        for name, effect in ((design.second, design.second_main), (design.first, design.first_main))
+    )
+    interaction = design.interaction.share
+    if interaction.low > 0 or interaction.high < 0:
+        dependence = (
+            f"the two depend on each other: where the {design.second} is changed as well, the effect of changing the "
+            f"{design.first} differs by {points(interaction)}"
+        )
+    else:
+        dependence = f"that the two depend on each other is not seen (interaction {points(interaction)})"
+    return [f"Averaged over both settings of the other, {second}, and {first}; {dependence}."]
+
+
+def _main_effect(factor: str, effect: Effect) -> str:
+    return (
+        f"changing the {factor} changes the share that converges by {points(effect.share)} and the mean time within "
+        f"the budget by {epochs(effect.restricted_mean)}"
+    )
+
+
+def _charts(designs: Designs) -> Iterator[Chart]:
+    design = designs.shown
+    if design is not None:
+        yield Chart(
+            "interaction",
+            "Interaction plot: the four arms on two scales, and the effects with their intervals",
+            f"The two changes taken apart: {design.first} and {design.second}, with 95 % intervals. Parallel lines "
+            "mean that each does the same whatever the other is; lines that cross, that neither can be judged alone.",
+            interaction_plot(design, designs.summaries),
+        )
+
+
+def _tables(designs: Designs) -> dict[str, list[dict[str, Any]]]:
+    return {"effects": [row for design in designs.every for row in _effects(design)]}
+
+
+def _effects(design: Crossed) -> Iterator[dict[str, Any]]:
+    fields = design._asdict()
+    labels = {name: fields.pop(name) for name in FACTORS_AND_ARMS}
+    for name, effect in fields.items():
+        yield {**labels, "effect": name, **effect._asdict()}
+
+
+def _numbers(designs: Designs) -> dict[str, Any]:
+    return {
+        "crossed": None if designs.article is None else _plain(designs.article),
+        "designs": [_plain(design) for design in designs.every],
+    }
+
+
+def _plain(design: Crossed) -> dict[str, Any]:
+    return {**design._asdict(), "cause": design.cause, "conclusion": design.conclusion}
+
+
+SECTION = Section(
+    "crossed",
+    _compute,
+    answer=_answer,
+    sentences=_sentences,
+    charts=_charts,
+    tables=_tables,
+    numbers=_numbers,
+)

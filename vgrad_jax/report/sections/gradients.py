@@ -1,0 +1,42 @@
+"""Gradients by layer: at both ends of the training, and over all of it."""
+
+from collections.abc import Iterator
+
+from vgrad_jax.report.figures.gradients import gradient_heatmap, gradient_profiles
+from vgrad_jax.report.section import Chart, Section
+from vgrad_jax.report.sections.arms import MOST_ARMS_IN_ONE
+from vgrad_jax.report.study import Study
+from vgrad_jax.statistics.bands import gradient_profile, gradient_quantiles
+
+__all__ = ["SECTION"]
+
+
+def _compute(study: Study) -> Study:
+    return study
+
+
+def _charts(study: Study) -> Iterator[Chart]:
+    results, arms = study.results, list(study.arms)
+    # Arms that are all in families have their profiles by depth.
+    if len(arms) <= MOST_ARMS_IN_ONE or sum(len(family.arms) for family in study.families) < len(arms):
+        ends = {arm: (gradient_profile(results, arm, 0), gradient_profile(results, arm, -1)) for arm in arms}
+        yield Chart(
+            "gradient_profiles",
+            "Bands: gradient by layer, at initialisation and after the last epoch, a panel for each arm",
+            "Size of each layer's gradient, median and central 90 % of seeds. A line that falls towards layer 0 "
+            "vanishes towards the input; a band down to the floor has seeds whose layer is dead, a gradient of exactly "
+            "zero. Dashed: the root mean square over seeds that theory predicts at initialisation; it lies above the "
+            "median.",
+            gradient_profiles(ends, study.predictions),
+        )
+    yield Chart(
+        "gradient_heatmap",
+        "Heat maps: gradient by layer and epoch at three quantiles over seeds, a column for each arm",
+        "Depth against time, for the lower tenth of seeds, the median one and the upper tenth. Darker is smaller. "
+        "Small everywhere late in training can simply mean solved; small from the first epoch with an accuracy that "
+        "stays flat cannot. Rows that differ mean that seeds do.",
+        gradient_heatmap({arm: gradient_quantiles(results, arm) for arm in arms}, results["epoch"].values),
+    )
+
+
+SECTION = Section("gradients", _compute, charts=_charts)

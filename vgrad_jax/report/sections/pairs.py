@@ -1,0 +1,145 @@
+"""Pairs of arms: which arm converges more often, and which converges sooner."""
+
+from typing import Any, NamedTuple
+
+from vgrad_jax.report.section import Block, Column, Section, Table
+from vgrad_jax.report.study import Study
+from vgrad_jax.report.words import mean_epochs, p_value, percent
+from vgrad_jax.statistics.comparison import Pair
+from vgrad_jax.statistics.intervals import Estimate
+from vgrad_jax.statistics.summary import ArmSummary
+from vgrad_jax.wording import counted
+
+__all__ = ["COLUMNS", "SECTION", "pair_rows"]
+
+MOST_PAIRS = 66
+"""Most pairs on the page, those of twelve arms; more are in `tables/pairs.csv` only."""
+
+SIGNIFICANT = 0.05
+"""Adjusted p-value below which two curves differ."""
+
+COLUMNS = tuple(map(Column, ("pair", "converged, points", "mean epochs", "first is the faster", "p")))
+
+NOTE = (
+    "Differences are the first arm minus the second, with 95 % intervals. p: log-rank test of equal curves, adjusted "
+    "for the number of pairs by Benjamini and Hochberg's false discovery rate. Arms are compared here as independent "
+    "groups; the effects above use that arms share their seeds, and are narrower where the same seed fares alike in "
+    "both."
+)
+
+
+class Arms(NamedTuple):
+    """The arms, and all pairs of them."""
+
+    summaries: list[ArmSummary]
+    pairs: list[Pair]
+
+
+def _compute(study: Study) -> Arms:
+    return Arms(study.summaries, study.pairs)
+
+
+def _answer(arms: Arms) -> str:
+    """Rank the arms by the share of runs that converge, as far as they can be told apart."""
+    ranked = sorted(arms.summaries, key=lambda summary: summary.converged.value, reverse=True)
+    best, worst = ranked[0], ranked[-1]
+    if len(ranked) == 1:
+        return f"{best.arm} converges in {percent(best.converged)} of {counted(best.n, 'run')}."
+    if best.converged.value == worst.converged.value:
+        return (
+            f"The arms cannot be told apart by the share of runs that converge: {percent(best.converged)} in each of "
+            f"the {len(ranked)}."
+        )
+    differ = {frozenset((pair.a, pair.b)) for pair in arms.pairs if _differs(pair.comparison.share_difference)}
+    if frozenset((best.arm, worst.arm)) not in differ:
+        return (
+            f"The arms cannot be told apart by the share of runs that converge: from {percent(worst.converged)} "
+            f"({worst.arm}) to {percent(best.converged)} ({best.arm})."
+        )
+    as_good, as_bad = (
+        [summary.arm for summary in ranked if summary is not end and frozenset((summary.arm, end.arm)) not in differ]
+        for end in (best, worst)
+    )
+    return (
+        f"{best.arm} converges most often, in {percent(best.converged)} of {best.n} runs{_not_told_apart(as_good)}; "
+        f"{worst.arm} least often, in {percent(worst.converged)} of {worst.n}{_not_told_apart(as_bad)}."
+    )
+
+
+def _differs(estimate: Estimate) -> bool:
+    return estimate.low > 0 or estimate.high < 0
+
+
+def _not_told_apart(arms: list[str]) -> str:
+    return f" (not told apart from {', '.join(arms)})" if arms else ""
+
+
+def _sentences(arms: Arms) -> list[str]:
+    """Compare the arm with the shortest mean time with the next arm."""
+    if len(arms.summaries) < 2:
+        return []
+    if not any(summary.converged.value for summary in arms.summaries):
+        return ["No run of any arm converges within the budget."]
+    ranked = sorted(
+        arms.summaries, key=lambda summary: (summary.restricted_mean_epochs.value, -summary.converged.value)
+    )
+    first, second = ranked[:2]
+    first_mean, second_mean = (mean_epochs(summary.restricted_mean_epochs) for summary in (first, second))
+    pair = next(pair for pair in arms.pairs if {pair.a, pair.b} == {first.arm, second.arm})
+    faster = pair.comparison.probability_a_faster
+    faster = faster if pair.a == first.arm else 1 - faster
+    adjusted = f" after adjusting for {len(arms.pairs)} pairs" if len(arms.pairs) > 1 else ""
+    test = f"log-rank test, p {p_value(pair.logrank_p_adjusted)}{adjusted}"
+    beats = f"two runs, one of each, the former is the faster in {faster:.0%} (ties count one half)"
+    if pair.logrank_p_adjusted >= SIGNIFICANT:
+        return [
+            f"Which arm converges soonest cannot be told: {first.arm} takes {first_mean}, {second.arm} {second_mean}, "
+            f"and the curves cannot be told apart ({test}). Of {beats}."
+        ]
+    if faster <= 0.5:
+        return [
+            f"{first.arm} takes the shortest time on average, {first_mean}; {second.arm} is next with {second_mean}. "
+            f"The curves differ ({test}), but not in favour of one arm alone: of {beats}."
+        ]
+    return [
+        f"{first.arm} converges soonest, after {first_mean}; {second.arm} is next with {second_mean}. Of {beats}; "
+        f"the curves differ ({test})."
+    ]
+
+
+def pair_rows(pairs: list[Pair]) -> list[tuple[str, ...]]:
+    """Return the cells of `COLUMNS`, as text."""
+    return [
+        (
+            f"{pair.a} and {pair.b}",
+            _difference(pair.comparison.share_difference, 100),
+            _difference(pair.comparison.restricted_mean_difference),
+            f"{pair.comparison.probability_a_faster:.0%}",
+            "< 0.001" if pair.logrank_p_adjusted < 0.001 else f"{pair.logrank_p_adjusted:.3f}",
+        )
+        for pair in pairs
+    ]
+
+
+def _difference(estimate: Estimate, scale: float = 1.0) -> str:
+    value, low, high = (scale * number for number in estimate[:3])
+    return f"{value:+.0f} [{low:+.0f}, {high:+.0f}]"
+
+
+def _block(arms: Arms) -> Block | None:
+    if not 0 < len(arms.pairs) <= MOST_PAIRS:
+        return None
+    return Block("Every pair of arms", table=Table("Table of pairs of arms", COLUMNS, pair_rows(arms.pairs)), note=NOTE)
+
+
+def _tables(arms: Arms) -> dict[str, list[Pair]]:
+    return {"pairs": arms.pairs}
+
+
+def _numbers(arms: Arms) -> dict[str, Any]:
+    return {"pairs": arms.pairs}
+
+
+SECTION = Section(
+    "pairs", _compute, answer=_answer, sentences=_sentences, block=_block, tables=_tables, numbers=_numbers
+)

@@ -1,0 +1,64 @@
+"""Verdicts on the gradients of each arm."""
+
+from typing import Any, NamedTuple
+
+from vgrad_jax.diagnosis import Diagnosis
+from vgrad_jax.report.section import Block, Fold, Section
+from vgrad_jax.report.study import Study
+from vgrad_jax.report.verdict import MOST_SEEDS, NOT_LEARNED, arm_verdicts
+from vgrad_jax.report.words import percent
+from vgrad_jax.statistics.summary import ArmSummary
+
+__all__ = ["SECTION"]
+
+UNCLEAR = "The gradient shows no fault, and the loss does not fall: the reason is not in what was recorded."
+FAULTLESS = "Nothing speaks against it."
+
+
+class Verdicts(NamedTuple):
+    """Verdicts, and the shares of runs that converge."""
+
+    verdicts: dict[str, Diagnosis]
+    summaries: list[ArmSummary]
+
+
+def _compute(study: Study) -> Verdicts:
+    return Verdicts(arm_verdicts(study.results), study.summaries)
+
+
+def _remarks(arms: Verdicts) -> list[str]:
+    """Name the arms that did not learn for a reason that the verdict does not tell."""
+    unexplained = [
+        f"{summary.arm} ({percent(summary.converged)} converge)"
+        for summary in arms.summaries
+        if any(finding.code == NOT_LEARNED for finding in arms.verdicts[summary.arm].findings)
+    ]
+    if not unexplained:
+        return []
+    return [f"Most runs did not learn, and the ratios between layers do not say why: {', '.join(unexplained)}."]
+
+
+def _block(arms: Verdicts) -> Block:
+    return Block(
+        "Verdicts on the gradients",
+        intro="By rules on ratios between layers and on the loss over the training, each seed for itself; the verdict "
+        f"is the one that most of the first {MOST_SEEDS} finished seeds have.",
+        folds=[_fold(arm, verdict) for arm, verdict in arms.verdicts.items()],
+    )
+
+
+def _fold(arm: str, verdict: Diagnosis) -> Fold:
+    seeds = ", ".join(f"{status} {count}" for status, count in verdict.seeds.items())
+    items = [
+        f"{f'{finding.layer}: ' if finding.layer else ''}{finding.sentence} {finding.advice}"
+        for finding in verdict.findings
+        if finding.status == verdict.status
+    ]
+    return Fold(arm, verdict.status, f"seeds: {seeds}", items, UNCLEAR if verdict.status == "unclear" else FAULTLESS)
+
+
+def _numbers(arms: Verdicts) -> dict[str, Any]:
+    return {"verdicts": {arm: verdict.to_dict() for arm, verdict in arms.verdicts.items()}}
+
+
+SECTION = Section("verdicts", _compute, remarks=_remarks, block=_block, numbers=_numbers)

@@ -1,0 +1,1 @@
+"""Results of a sweep: their schema, where they are held, what describes them, and how they are read."""

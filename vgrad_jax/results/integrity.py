@@ -1,0 +1,166 @@
+"""Checks that a store still holds every run that it marks as completed.
+
+    completed[arm, seed] ──► one file for each variable, arm and block ──► missing, empty or contradicted: `Damage`
+
+Zarr reads a file that is missing as an array of fill values, so that a lost file would look like runs in which
+nothing happened. A store that writes every file carries the attribute `EVERY_FILE_WRITTEN`. In an older store a file
+of fill values alone was left out; there a missing file is accepted only where the outcomes agree with it.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
+
+from vgrad_jax.errors import InputError
+from vgrad_jax.results.schema import VARIABLES
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["EVERY_FILE_WRITTEN", "Damage", "check_coordinates", "find_damage", "remove_block"]
+
+EVERY_FILE_WRITTEN = "every_file_written"
+"""Attribute of a store whose files are written even where they hold fill values alone."""
+
+COUNTED = ("seed", "record", "layer")
+"""Coordinates that count from zero."""
+
+_MAY_BE_FILL = ("converged", "epochs_to_converge")
+"""Variables that hold fill values alone in a block where no run converged."""
+
+
+class Damage(NamedTuple):
+    """A block of an arm whose results are not what the store marks as completed."""
+
+    arm: int
+    """Row of the arm in the store."""
+    start: int
+    stop: int
+    """Seeds of the block: `start` up to, but without, `stop`."""
+    reason: str
+    """What is wrong, for people: it names the file, the arm and the seeds."""
+
+
+def check_coordinates(group: "zarr.Group", path: Path) -> None:
+    """Refuse a store whose coordinates cannot be those that were written.
+
+    Args:
+        group: the store.
+        path: its folder, for the message.
+
+    Raises:
+        InputError: a coordinate has lost its values.
+    """
+    for name in COUNTED:
+        values = _values(group, name)
+        if not np.array_equal(values, np.arange(len(values))):
+            raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not count from 0")
+    for name in ("epoch", "parameters_epoch", "gradients_epoch"):
+        if name in group and (np.diff(_values(group, name)) <= 0).any():
+            raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not increase")
+    for name in ("arm", "parameter"):
+        if name in group:
+            labels = _values(group, name).tolist()
+            if "" in labels or len(set(labels)) < len(labels):
+                raise InputError(f"damaged results in {str(path)!r}: names in the coordinate {name!r} are lost")
+
+
+def find_damage(group: "zarr.Group", path: Path) -> list[Damage]:
+    """Return every block that holds completed runs and has lost some of their results.
+
+    Sizes of files are read, and the outcomes; the other values are not.
+
+    Args:
+        group: the store.
+        path: its folder.
+    """
+    completed = _values(group, "completed")
+    block = int(str(group.attrs["block"]))
+    files = {name: _file_sizes(path / name) for name in VARIABLES if name in group}
+    names = [str(name) for name in _values(group, "arm")]
+    damage = []
+    for arm, start in np.ndindex(len(names), -(-completed.shape[1] // block)):
+        seeds = slice(start * block, min((start + 1) * block, completed.shape[1]))
+        if not completed[arm, seeds].any():
+            continue
+        where = f"arm {names[arm]!r}, seeds {seeds.start} to {seeds.stop - 1}"
+        reason = _file_problem(group, files, arm, start, seeds) or _outcome_problem(group, arm, seeds, completed)
+        if reason is not None:
+            damage.append(Damage(arm, seeds.start, seeds.stop, f"{reason} ({where})"))
+    return damage
+
+
+def _file_problem(
+    group: "zarr.Group", files: dict[str, dict[str, int]], arm: int, block: int, seeds: slice
+) -> str | None:
+    """Name the first file of a block that is missing or empty."""
+    for name, sizes in files.items():
+        key = _key(group, name, arm, block)
+        if key in sizes:
+            if sizes[key] == 0:
+                return f"the file {name}/{key} is empty"
+        elif not (name in _MAY_BE_FILL and _may_be_left_out(group, arm, seeds)):
+            return f"the file {name}/{key} is missing"
+    return None
+
+
+def remove_block(group: "zarr.Group", path: Path, damage: Damage) -> None:
+    """Remove every file of a damaged block, its marks first, so that its runs count as not trained.
+
+    A file that cannot be read must go: a writer of a part of a block reads the rest of the file.
+    """
+    block = damage.start // int(str(group.attrs["block"]))
+    for name in reversed(VARIABLES):
+        if name in group:
+            (path / name / _key(group, name, damage.arm, block)).unlink(missing_ok=True)
+
+
+def _key(group: "zarr.Group", name: str, arm: int, block: int) -> str:
+    """Return the path of a block's file within the folder of its variable: a block is one file."""
+    array: Any = group[name]
+    return str(array.metadata.encode_chunk_key((arm, block) + (0,) * (array.ndim - 2)))
+
+
+def _may_be_left_out(group: "zarr.Group", arm: int, seeds: slice) -> bool:
+    if group.attrs.get(EVERY_FILE_WRITTEN):
+        return False
+    outcome: Any = group["outcome"]
+    return "converged" not in outcome[arm, seeds].tolist()
+
+
+def _outcome_problem(
+    group: "zarr.Group", arm: int, seeds: slice, completed: Bool[np.ndarray, "arm seed"]
+) -> str | None:
+    """Compare the three variables that say how a run ended."""
+    arrays: list[Any] = [group[name] for name in ("outcome", "converged", "epochs_to_converge")]
+    try:
+        outcome, converged, epochs = (np.asarray(array[arm, seeds]) for array in arrays)
+    except (OSError, RuntimeError, ValueError) as error:  # Zarr's codecs raise the last two.
+        return f"the outcomes cannot be read: {error}"
+    agree = (outcome != "") & (converged == (outcome == "converged")) & (converged == np.isfinite(epochs))
+    return None if agree[completed[arm, seeds]].all() else "outcomes, marks and times disagree"
+
+
+def _file_sizes(folder: Path) -> dict[str, int]:
+    """Map the key of every chunk of an array to the size of its file in bytes."""
+    return {str(Path(entry.path).relative_to(folder).as_posix()): entry.stat().st_size for entry in _walk(folder / "c")}
+
+
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(Path(entry.path))
+            elif not entry.name.endswith(".partial"):
+                yield entry
+
+
+def _values(group: "zarr.Group", name: str) -> np.ndarray:
+    array: Any = group[name]
+    return np.asarray(array[:])

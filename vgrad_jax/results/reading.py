@@ -1,0 +1,72 @@
+"""Descriptions read back from a sweep's results: arms, data, seed and finished runs."""
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vgrad_jax.data import Dataset, data_fingerprint, load_data
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.results.description import NOT_WRITTEN_DOWN
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["arm_names", "arms_of", "completed_seeds", "data_of", "num_layers", "study_seed"]
+
+
+def arm_names(results: "xarray.Dataset") -> list[str]:
+    """In the order of the results; also of arms that are not described."""
+    return [str(name) for name in results["arm"].values]
+
+
+def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
+    """The arms in a sweep's results, read from its description.
+
+    Raises:
+        InputError: an arm that holds a function without a name, so that it was not described.
+    """
+    described = json.loads(results.attrs["study"])["arms"]
+    for name in arm_names(results):
+        if NOT_WRITTEN_DOWN in described[name]:
+            raise InputError(
+                f"this needs the descriptions of all arms, and that of {name!r} was not stored because it holds a "
+                "function that cannot be found again by a name"
+            )
+    return {name: Experiment.from_dict(described[name]) for name in arm_names(results)}
+
+
+def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
+    """The data of an arm, where it is still what it was trained on; None where its file is gone or has changed."""
+    try:
+        dataset = load_data(arms_of(results)[arm].data)
+    except InputError:
+        return None
+    return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None
+
+
+def study_seed(results: "xarray.Dataset") -> int:
+    """The seed of the whole study, read from a sweep's results."""
+    return int(json.loads(results.attrs["study"])["seed"])
+
+
+def completed_seeds(results: "xarray.Dataset", arm: str) -> "xarray.Dataset":
+    """Return an arm's finished runs.
+
+    Raises:
+        InputError: no run of the arm is finished.
+    """
+    runs = results.sel(arm=arm)
+    finished = np.flatnonzero(runs["completed"].values)
+    if not len(finished):
+        raise InputError(f"no run of arm {arm!r} is finished; go on with the sweep first")
+    return runs if len(finished) == runs.sizes["seed"] else runs.isel(seed=finished)
+
+
+def num_layers(results: "xarray.Dataset") -> dict[str, int]:
+    """Return each arm's number of layers."""
+    if "layers" in results.attrs:
+        layers = json.loads(results.attrs["layers"])
+        return {arm: int(layers[arm]) for arm in arm_names(results)}
+    return {arm: experiment.mlp.num_layers for arm, experiment in arms_of(results).items()}

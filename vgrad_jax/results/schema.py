@@ -1,0 +1,211 @@
+"""What a sweep's results are called: dimensions, variables, units, and how a `History` becomes them."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from vgrad_jax.nets.mlp import Params
+from vgrad_jax.training.convergence import Outcome
+
+if TYPE_CHECKING:
+    from vgrad_jax.training.run import History
+
+__all__ = [
+    "OUTCOME_NAMES",
+    "VARIABLES",
+    "Layout",
+    "Variable",
+    "attributes_of",
+    "coordinates",
+    "own_layers",
+    "parameter_names",
+    "shapes",
+    "variables_of",
+]
+
+OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
+"""`Outcome` to the word in the results: "converged", "not_converged" or "diverged"."""
+
+
+class Variable(NamedTuple):
+    """One variable of the results."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    fill: Any
+    """What stands where nothing has been computed, or where an arm has no such layer."""
+    description: str
+    units: str
+
+
+_PER_RECORD = ("arm", "seed", "record")
+_PER_LAYER = ("arm", "seed", "record", "layer")
+
+VARIABLES: dict[str, Variable] = {
+    "train_loss": Variable(_PER_RECORD, "float32", np.nan, "mean loss over all training rows", "nats"),
+    "test_loss": Variable(_PER_RECORD, "float32", np.nan, "mean loss over all test rows", "nats"),
+    "train_accuracy": Variable(_PER_RECORD, "float32", np.nan, "share of training rows classified rightly", "1"),
+    "test_accuracy": Variable(_PER_RECORD, "float32", np.nan, "share of test rows classified rightly", "1"),
+    "gradient_log10_rms": Variable(
+        _PER_LAYER,
+        "float32",
+        np.nan,
+        "log10 of the root mean square of the full training loss's gradient over a layer's kernel and bias; "
+        "-inf where it is exactly zero, NaN where the arm has fewer layers; layer 0 is on the input side",
+        "log10(nats)",
+    ),
+    "update_ratio_log10": Variable(
+        _PER_LAYER,
+        "float32",
+        np.nan,
+        "log10 of the last step's update over the parameters, both as root mean square over a layer; "
+        "NaN before the first step and where the arm has fewer layers",
+        "log10(1)",
+    ),
+    "outcome": Variable(
+        ("arm", "seed"),
+        "str",
+        "",
+        "converged, not_converged (the budget ran out first: censored), or diverged (a loss was not finite); "
+        "empty where the run is not there yet",
+        "",
+    ),
+    "converged": Variable(("arm", "seed"), "bool", False, "the run reached the threshold and never diverged", ""),
+    "epochs_to_converge": Variable(
+        ("arm", "seed"),
+        "float32",
+        np.nan,
+        "completed epochs until the training accuracy was at least the threshold; NaN when never within the budget",
+        "epochs",
+    ),
+    "parameters": Variable(
+        ("arm", "seed", "parameters_epoch", "parameter"), "float32", np.nan, "parameters after chosen epochs", "1"
+    ),
+    "gradients": Variable(
+        ("arm", "seed", "gradients_epoch", "parameter"),
+        "float32",
+        np.nan,
+        "gradient of the full training loss after chosen epochs",
+        "nats",
+    ),
+    "completed": Variable(
+        ("arm", "seed"), "bool", False, "the run is here; written last, so that what is marked is whole", ""
+    ),
+}
+
+
+class Layout(NamedTuple):
+    """Axes of one arm's results."""
+
+    epochs: tuple[int, ...]
+    """Completed epochs at each record."""
+    num_layers: int
+    parameters_at: tuple[int, ...] = ()
+    """Epochs at which all parameters are kept."""
+    gradients_at: tuple[int, ...] = ()
+    """Epochs at which the whole gradient is kept."""
+    parameters: tuple[str, ...] = ()
+    """Names of the parameters, in the order of a flattened `Params`, where any are kept."""
+
+
+def coordinates(layouts: Mapping[str, Layout], num_seeds: int) -> dict[str, tuple[str, np.ndarray]]:
+    """Return the results' coordinates: name to dimension and values.
+
+    Args:
+        layouts: arm name to the axes of its results; all arms share their epochs.
+        num_seeds: seeds of each arm.
+    """
+    first = next(iter(layouts.values()))
+    labels: dict[str, tuple[str, np.ndarray]] = {
+        "arm": ("arm", np.asarray(list(layouts))),
+        "seed": ("seed", np.arange(num_seeds)),
+        "record": ("record", np.arange(len(first.epochs))),
+        "epoch": ("record", np.asarray(first.epochs)),
+        "layer": ("layer", np.arange(max(layout.num_layers for layout in layouts.values()))),
+    }
+    if first.parameters_at:
+        labels["parameters_epoch"] = ("parameters_epoch", np.asarray(first.parameters_at))
+    if first.gradients_at:
+        labels["gradients_epoch"] = ("gradients_epoch", np.asarray(first.gradients_at))
+    if first.parameters_at or first.gradients_at:
+        names = sorted({name for layout in layouts.values() for name in layout.parameters}, key=_natural)
+        labels["parameter"] = ("parameter", np.asarray(names))
+    return labels
+
+
+def shapes(labels: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, tuple[int, ...]]:
+    """The shape of each variable that there is with these coordinates."""
+    sizes = {dimension: len(values) for dimension, values in labels.values()}
+    return {
+        name: tuple(sizes[dimension] for dimension in variable.dims)
+        for name, variable in VARIABLES.items()
+        if all(dimension in sizes for dimension in variable.dims)
+    }
+
+
+def attributes_of(name: str) -> dict[str, Any]:
+    """What is written beside a variable."""
+    return {"description": VARIABLES[name].description, "units": VARIABLES[name].units}
+
+
+def own_layers(name: str, values: np.ndarray) -> tuple[slice, ...]:
+    """Where an arm's runs go within a variable, seeds first: an arm may have fewer layers than others."""
+    place = [slice(None)] * values.ndim
+    if VARIABLES[name].dims[-1] == "layer":
+        place[-1] = slice(values.shape[-1])
+    return tuple(place)
+
+
+def parameter_names(widths: Sequence[int]) -> list[str]:
+    """One name for every parameter, in the order of a flattened `Params`.
+
+    >>> parameter_names((2, 1))
+    ['0/kernel/0/0', '0/kernel/1/0', '0/bias/0']
+    """
+    return [
+        f"{layer}/{name}"
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths))
+        for name in (
+            *(f"kernel/{row}/{column}" for row in range(fan_in) for column in range(fan_out)),
+            *(f"bias/{column}" for column in range(fan_out)),
+        )
+    ]
+
+
+def variables_of(
+    history: "History", names: Sequence[str], all_names: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """A chunk's `History` as variables, with the seed axis first and without the arm axis.
+
+    Args:
+        history: with a leading `seed` axis, on the host.
+        names: this arm's parameters, in order, where any are kept.
+        all_names: those of all arms.
+    """
+    for name, values in history.records._asdict().items():
+        yield name, np.asarray(values)
+    longest = max(map(len, OUTCOME_NAMES.values()))
+    yield "outcome", np.asarray([OUTCOME_NAMES[Outcome(int(code))] for code in history.outcome], f"U{longest}")
+    yield "converged", np.asarray(history.outcome) == Outcome.CONVERGED
+    yield "epochs_to_converge", np.asarray(history.epochs_to_converge)
+    if names:
+        position = {name: index for index, name in enumerate(all_names)}
+        columns = [position[name] for name in names]
+        for variable, tree in (("parameters", history.parameters), ("gradients", history.gradients)):
+            if tree[0].bias.shape[1]:
+                flat = _flattened(tree)
+                wide = np.full((*flat.shape[:2], len(all_names)), np.nan, np.float32)
+                wide[..., columns] = flat
+                yield variable, wide
+
+
+def _flattened(tree: Params) -> np.ndarray:
+    pieces = [np.asarray(leaf) for layer in tree for leaf in layer]
+    return np.concatenate([piece.reshape(*piece.shape[:2], -1) for piece in pieces], axis=-1)
+
+
+def _natural(name: str) -> tuple[int, bool, list[int]]:
+    layer, kind, *indices = name.split("/")
+    return int(layer), kind == "bias", [int(index) for index in indices]

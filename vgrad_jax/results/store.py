@@ -1,0 +1,338 @@
+"""Results on disk (Zarr), written block by block as they are trained.
+
+A store is laid out under a temporary name and then renamed. A file is replaced whole, by renaming, and the marks of
+`completed` are written last. A process that is killed at any moment therefore leaves a store that can be resumed.
+"""
+
+import glob
+import json
+import math
+import os
+import re
+import shutil
+import uuid
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgrad_jax.errors import InputError
+from vgrad_jax.results.description import difference
+from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, check_coordinates, find_damage, remove_block
+from vgrad_jax.results.schema import VARIABLES, attributes_of, own_layers, shapes
+from vgrad_jax.results.versions import check_versions
+
+if TYPE_CHECKING:
+    import xarray
+    import zarr
+
+__all__ = ["Store", "open_results"]
+
+READ_BYTES = 2**20
+"""Size in bytes, before compression, of the pieces of a block's file: records that are read together."""
+
+COORDINATE_CHUNK = 2**16
+"""Number of values in a file of a coordinate."""
+
+MARKER = ".vgrad-incomplete"
+"""Name of the file by which a folder that is being laid out is known as this module's own."""
+
+_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")
+"""End of the name of a file that Zarr had not renamed when its writer was killed."""
+
+
+class Store:
+    """A Zarr group that fills with blocks of runs.
+
+    Every array is laid out beforehand and has one file for each block, so that writing one touches no other. A file is
+    replaced whole, by renaming, and `completed` comes last: what is marked is there.
+    """
+
+    def __init__(self, group: "zarr.Group") -> None:
+        self.group = group
+        self._arrays: dict[str, Any] = {}
+
+    @property
+    def chunk(self) -> int:
+        """Seeds trained together."""
+        return int(str(self.group.attrs["chunk"]))
+
+    @property
+    def block(self) -> int:
+        """Seeds in a file."""
+        return int(str(self.group.attrs["block"]))
+
+    @property
+    def engines(self) -> dict[str, str]:
+        """Arm name to engine: seeds that come later are trained as the first ones were."""
+        engines: dict[str, str] = json.loads(str(self.group.attrs["engines"]))
+        return {arm: "lanes_or_plain" if engine == "auto" else engine for arm, engine in engines.items()}
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        coordinates: Mapping[str, tuple[str, np.ndarray]],
+        attributes: Mapping[str, Any],
+        block: int,
+    ) -> "Store":
+        """Lay out an empty store.
+
+        Args:
+            path: a folder that does not exist or is empty.
+            coordinates: name to dimension and values.
+            attributes: of the whole.
+            block: seeds in a file.
+
+        Raises:
+            InputError: the folder is in use or cannot be written.
+        """
+        import zarr
+
+        path = Path(path)
+        _refuse_used(path)
+        fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}.incomplete")
+        try:
+            _remove_abandoned(path)
+            # Under another name until the layout is complete: a process killed here leaves no store.
+            fresh.mkdir(parents=True)
+            (fresh / MARKER).touch()
+            _lay_out(fresh, coordinates, {**attributes, "block": block, EVERY_FILE_WRITTEN: True})
+            if path.exists():
+                path.rmdir()
+            fresh.rename(path)
+            (path / MARKER).unlink()
+            group = zarr.open_group(str(path), mode="r+")
+        except OSError as error:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
+        return cls(group)
+
+    @classmethod
+    def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
+        """Open a store to go on with it, with room for more seeds where more are asked for.
+
+        Raises:
+            InputError: not a store, of another study, of more seeds, made by other versions, or read-only.
+        """
+        group = _open_group(path, mode="r+")
+        other = difference(json.loads(str(group.attrs["study"])), study)
+        if other:
+            raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
+        check_versions(json.loads(str(group.attrs["versions"])), f"{str(path)!r} was made elsewhere")
+        held = _array(group, "seed").shape[0]
+        if held > num_seeds:
+            raise InputError(
+                f"{str(path)!r} was laid out for {held} seeds, more than {num_seeds}; ask for {held} or more, "
+                "or choose another folder"
+            )
+        try:
+            for folder in (Path(path), *(Path(path) / name for name in VARIABLES if name in group)):
+                if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+                    raise PermissionError(f"{folder} is read-only")
+            for left_behind in Path(path).rglob("*.partial"):  # by a writer that was killed
+                if _PARTIAL.search(left_behind.name):
+                    left_behind.unlink(missing_ok=True)
+            (Path(path) / MARKER).unlink(missing_ok=True)
+            _unmark_damaged(group, Path(path))
+            _resize(group, num_seeds)
+        except OSError as error:
+            raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
+        return cls(group)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Store":
+        """Open a store that another process has laid out, to write blocks of it.
+
+        Raises:
+            InputError: not a store.
+        """
+        return cls(_open_group(path, mode="r+"))
+
+    def token(self) -> str:
+        """Which sweep the store's writers work for at this moment; empty where they shall stop."""
+        import zarr
+
+        return str(zarr.open_group(self.group.store, mode="r").attrs.get("token", ""))
+
+    def set_token(self, token: str) -> None:
+        """Name the sweep that writers work for: those of an earlier one stop."""
+        self.group.attrs["token"] = token
+
+    def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Whether each run is there: `(arm, seed)`, for the seeds `start` to `stop`."""
+        return np.asarray(self._array("completed")[:, start:stop])
+
+    def set_precision(self, precision: float | None) -> None:
+        """Write down that arms stop at this precision, or that none is asked for any more."""
+        if self.group.attrs.get("precision") != precision:
+            self.group.attrs["precision"] = precision
+
+    def converged(self, arm: int, stop: int) -> np.ndarray:
+        """Whether each of an arm's first runs converged: `(seed,)`, for those that are there."""
+        return np.asarray(self._array("converged")[arm, :stop])
+
+    def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
+        """Write runs `start` to `stop` of an arm.
+
+        Raises:
+            InputError: they cannot be written, as on a full disk. They are not marked then, and what was there before
+                is as it was.
+        """
+        try:
+            for name, values in variables.items():
+                self._array(name)[(arm, slice(start, stop), *own_layers(name, values)[1:])] = values
+            self._array("completed")[arm, start:stop] = True
+        except OSError as error:
+            raise InputError(
+                f"cannot write results to '{self.group.store}': {error.strerror or error}; what was written before is "
+                "kept, and resuming goes on with it"
+            ) from error
+
+    def dataset(self) -> "xarray.Dataset":
+        """The results, read when they are used."""
+        return _dataset(self.group)
+
+    def _array(self, name: str) -> Any:
+        # Zarr reads an array's description whenever the group is asked for it.
+        if name not in self._arrays:
+            # With every file written, a file that is missing is a file that was lost.
+            self._arrays[name] = _array(self.group, name).with_config({"write_empty_chunks": True})
+        return self._arrays[name]
+
+
+def open_results(path: str | Path) -> "xarray.Dataset":
+    """Open the results of a sweep; values are read when they are used.
+
+    Args:
+        path: the store (`results.zarr`) or the folder that `vgrad sweep` wrote it into.
+
+    Raises:
+        InputError: there are no results, or damaged ones.
+    """
+    inside = Path(path) / "results.zarr"
+    store = inside if inside.exists() else Path(path)
+    group = _open_group(store, mode="r")
+    damage = find_damage(group, store)
+    if damage:
+        others = f", and {len(damage) - 1} more blocks" if len(damage) > 1 else ""
+        raise InputError(
+            f"damaged results in {str(store)!r}: {damage[0].reason}{others}; resuming the sweep trains these runs again"
+        )
+    return _dataset(group)
+
+
+def _dataset(group: "zarr.Group") -> "xarray.Dataset":
+    import xarray
+
+    dataset = xarray.open_zarr(group.store, chunks=None, consolidated=False).set_coords("epoch")
+    dataset.attrs.pop(EVERY_FILE_WRITTEN, None)  # A property of the files and not of the results.
+    return dataset[[name for name in VARIABLES if name in dataset]]
+
+
+def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
+    import zarr
+
+    try:
+        group = zarr.open_group(str(path), mode=mode)
+        for name in ("study", "versions", "engines"):
+            json.loads(str(group.attrs[name]))
+        for name in ("chunk", "block"):
+            int(str(group.attrs[name]))
+        optional = ("parameters", "gradients")
+        for name in ("arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)):
+            group[name]
+        check_coordinates(group, Path(path))
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
+        raise InputError(f"no results of a sweep in {str(path)!r}, or damaged ones: {error}") from None
+    return group
+
+
+def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
+    """Take the marks from blocks that have lost results, so that their runs are trained again."""
+    damage = find_damage(group, path)
+    for block in damage:
+        warnings.warn(f"damaged results in {str(path)!r}: {block.reason}; trained again", stacklevel=4)
+        remove_block(group, path, block)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove layouts of this store that a killed process left behind; only folders with the marker are touched."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.incomplete"):
+        if (folder / MARKER).is_file() and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _array(group: "zarr.Group", name: str) -> Any:
+    # Zarr's own types leave open whether a member is an array or a group.
+    return group[name]
+
+
+def _lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> None:
+    import zarr
+
+    group = zarr.create_group(str(path), attributes=dict(attributes))
+    block = int(attributes["block"])
+    for name, (dimension, values) in coordinates.items():
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            # Not its own length: the seeds may become more.
+            chunks=(COORDINATE_CHUNK,),
+            dtype="str" if values.dtype.kind == "U" else values.dtype,
+            dimension_names=(dimension,),
+            config={"write_empty_chunks": True},
+        )
+        array[:] = values
+    for name, shape in shapes(coordinates).items():
+        chunks, shards = _pieces(shape, block)
+        group.create_array(
+            name,
+            shape=shape,
+            chunks=chunks,
+            shards=shards,
+            dtype=VARIABLES[name].dtype,
+            fill_value=VARIABLES[name].fill,
+            dimension_names=VARIABLES[name].dims,
+            attributes=attributes_of(name),
+        )
+
+
+def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """How an array is cut into pieces that are read alone, and into files, where a file has several pieces.
+
+    A file holds all records of a block, a piece a few records: who looks at one record of every seed does not unpack
+    the others.
+    """
+    if len(shape) == 2:
+        return (1, block), None
+    records, *rest = shape[2:]
+    together = max(READ_BYTES // (4 * block * math.prod(rest)), 1)
+    if together >= records:
+        return (1, block, records, *rest), None
+    return (1, block, together, *rest), (1, block, -(-records // together) * together, *rest)
+
+
+def _resize(group: "zarr.Group", num_seeds: int) -> None:
+    """Give every array this many seeds.
+
+    The coordinate comes last: it says how many seeds the store has, so that being killed on the way leaves arrays
+    that the next resumption sets right.
+    """
+    for name in VARIABLES:
+        if name in group and _array(group, name).shape[1] != num_seeds:
+            array = _array(group, name)
+            array.resize((array.shape[0], num_seeds, *array.shape[2:]))
+    seeds = _array(group, "seed")
+    if not np.array_equal(seeds[:], np.arange(num_seeds)):
+        seeds.resize((num_seeds,))
+        seeds[:] = np.arange(num_seeds)
+
+
+def _refuse_used(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{str(path)!r} is already in use; choose another folder, or go on with it by resuming")

@@ -1,0 +1,123 @@
+"""Arms: what a sweep trains, seen through everything that a sweep asks of it and nothing more.
+
+    Experiment ─► ExperimentArm ─┐
+                                 ├─► Arm ─► policy (engine, chunk, ...) ─► engine ─► results
+    an arm of another kind ──────┘
+
+A sweep, its engines and its store know this protocol alone. Another kind of training is swept by a class that has
+these members; nothing else in the package changes.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+from jaxtyping import PyTree
+
+from vgrad_jax.errors import InputError
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.results.schema import Layout
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
+from vgrad_jax.sweeps.size import ArmSize
+from vgrad_jax.training.run import History
+from vgrad_jax.training.settings import Settings
+
+__all__ = ["Arm", "check_arms"]
+
+
+@runtime_checkable
+class Arm(Protocol):
+    """An arm of a sweep: one pure training, and how it is identified, described and sized.
+
+    An arm is sent to workers in other processes, so that it has to be picklable there.
+    """
+
+    @property
+    def layout(self) -> Layout:
+        """Axes of the arm's results; all arms of a sweep share their epochs."""
+
+    @property
+    def size(self) -> ArmSize:
+        """Size of one training, from which the engine and the memory are decided."""
+
+    @property
+    def threshold(self) -> float:
+        """Accuracy at which a run counts as converged; all arms of a sweep share it."""
+
+    @property
+    def program_key(self) -> Hashable:
+        """Key that is equal for two arms that one compiled program trains."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values that identify the arm; raise `InputError` where that is impossible."""
+
+    def fingerprint(self) -> str:
+        """Return a digest of the data at this moment."""
+
+    def inputs(self, keys: jax.Array) -> PyTree:
+        """Return the program's inputs for many runs, such as initial parameters, with a leading `seed` axis."""
+
+    def settings(self) -> Settings:
+        """Return the numbers that the program takes for all runs, such as a learning rate."""
+
+    def trainer(self, rows_at_once: int | None) -> Callable[[PyTree, Any, Settings], History]:
+        """Return the pure training of one run, a function of its inputs, its key and the settings.
+
+        It depends on `program_key` and `rows_at_once` alone. `rows_at_once` is the largest block of rows in a record.
+        """
+
+
+def check_arms(arms: Any) -> dict[str, Arm]:
+    """Return the arms of a sweep, each behind the protocol, refused where one table cannot hold them.
+
+    Raises:
+        InputError: no arms, a value that is no arm, or arms that differ in epochs, recording or threshold.
+    """
+    if not isinstance(arms, Mapping) or not arms:
+        raise InputError(f"arms must be a mapping of names to Experiments, with one at least; got {arms!r}")
+    checked = {}
+    for name, value in arms.items():
+        if not isinstance(name, str) or not name:
+            raise InputError(f"an arm's name must be a text; got {name!r}")
+        checked[name] = _as_arm(name, value)
+    first_name, first = next(iter(checked.items()))
+    for name, arm in checked.items():
+        if arm.threshold != first.threshold:
+            raise InputError(
+                f"all arms of a sweep need the same threshold, or converging means different things; {first_name!r} "
+                f"has {first.threshold}, {name!r} {arm.threshold}"
+            )
+        if _recorded(arm) != _recorded(first):
+            raise InputError(
+                f"all arms of a sweep need the same epochs and recording; {first_name!r} has {_recorded(first)}, "
+                f"{name!r} has {_recorded(arm)}"
+            )
+    return checked
+
+
+class _Recorded(NamedTuple):
+    """Epochs and recording of an arm, for comparison."""
+
+    epochs: int
+    records: tuple[int, ...]
+    parameters_at: tuple[int, ...]
+    gradients_at: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.epochs} epochs and {len(self.records)} records, parameters at {list(self.parameters_at)} and "
+            f"gradients at {list(self.gradients_at)}"
+        )
+
+
+def _recorded(arm: Arm) -> _Recorded:
+    layout = arm.layout
+    return _Recorded(layout.epochs[-1], layout.epochs, layout.parameters_at, layout.gradients_at)
+
+
+def _as_arm(name: str, value: Any) -> Arm:
+    if isinstance(value, Experiment):
+        return ExperimentArm(value)
+    if isinstance(value, Arm) and not isinstance(value, type):
+        return value
+    raise InputError(f"arm {name!r} must be an Experiment; got {value!r}")
