@@ -38,7 +38,7 @@ from vgrad_jax.jaxprs import (
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.function import Argument, native_call
 from vgrad_jax.lanes.graph import inlined, varying_results
-from vgrad_jax.lanes.machine import Machine, local_machine
+from vgrad_jax.lanes.machine import Machine, required_machine
 from vgrad_jax.lanes.random_bits import draws_threefry, threefry_bits
 from vgrad_jax.lanes.support import is_native
 
@@ -101,9 +101,7 @@ def why_not_native(function: Callable[..., PyTree], *arguments: PyTree, machine:
 
 
 def _mapped(function: Callable[..., PyTree], machine: Machine | None, link: bool, *arguments: PyTree) -> PyTree:
-    machine = machine or local_machine()
-    if machine is None:
-        raise NotInLanesError(f"no native code for {jax.default_backend()}")
+    machine = machine or required_machine()
     leaves, structure = jax.tree.flatten(arguments)
     lanes = leaves[0].shape[-1]
     example = jax.tree.unflatten(structure, [jax.eval_shape(lambda leaf: leaf[..., 0], leaf) for leaf in leaves])

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import jax
 
+from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.toolchain import host_features
 
-__all__ = ["BLOCK", "THREADS", "Machine", "local_machine"]
+__all__ = ["BLOCK", "THREADS", "Machine", "local_machine", "required_machine"]
 
 BLOCK = 32
 """Threads of a GPU's block: few, so that a few seeds are spread over all of the GPU."""
@@ -46,17 +47,25 @@ THREADS = Machine("gpu", 1, sums=64, sums_beside=160, products_beside=True, long
 
 
 def local_machine() -> Machine | None:
-    """Return the machine that JAX computes on; None where native code cannot be written for it.
+    """Return the machine that JAX computes on; None where native code cannot be written for it."""
+    try:
+        return required_machine()
+    except NotInLanesError:
+        return None
+
+
+def required_machine() -> Machine:
+    """Return the machine that JAX computes on.
 
     Raises:
-        NotInLanesError: llvmlite, which knows the processor, cannot be imported.
+        NotInLanesError: there is no native code for it, or llvmlite, which knows the processor, cannot be imported.
     """
     match jax.default_backend():
         case "cpu":
             return _processor()
         case "gpu" if "nvidia" in jax.devices()[0].device_kind.lower():  # CUDA's names of devices have it.
             return THREADS
-    return None
+    raise NotInLanesError(f"no native code for {jax.default_backend()}")
 
 
 @lru_cache(maxsize=1)
