@@ -74,7 +74,10 @@ def sweep(
 
 
 def _resumable(folder: Path) -> bool:
-    """Return whether a sweep began in a folder; it may have been killed before its store was complete."""
+    """Return whether a sweep began in a folder.
+
+    A sweep that was killed early left no store, but only its lock or an incomplete layout of the store.
+    """
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}

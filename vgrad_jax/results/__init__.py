@@ -1,1 +1,1 @@
-"""Results of a sweep: their schema, where they are held, what describes them, and how they are read."""
+"""Results of a sweep: schema, description, versions, holding in memory or in a store, and reading."""

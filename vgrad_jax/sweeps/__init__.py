@@ -1,1 +1,1 @@
-"""Many seeds of many arms, in chunks, into labelled results."""
+"""Sweeps: many seeds of many arms are trained in chunks and written into labelled results."""
