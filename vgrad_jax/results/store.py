@@ -118,7 +118,7 @@ class Store:
         """Open a store to train its missing runs, and enlarge it where it has fewer seeds than `num_seeds`.
 
         Raises:
-            InputError: the folder is read-only; or it holds no store, or a store of another study, of more seeds or of
+            InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of
                 other versions.
         """
         group = _open_group(path, mode="r+")
