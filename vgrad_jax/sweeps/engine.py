@@ -136,6 +136,7 @@ def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
 
 
 def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+    """Compile the training of a group of seeds; the seed axis is last inside the program, and first outside."""
     train_one = arm.trainer(rows_at_once)
 
     def program(inputs: PyTree, keys: jax.Array, settings: Settings) -> History:
