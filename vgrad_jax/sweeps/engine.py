@@ -106,7 +106,7 @@ def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> Histor
 
     Args:
         arm: the arm.
-        seed: of the whole study.
+        seed: seed of the study.
         start: number of the first run.
         execution: the engine, and the number of runs.
 

@@ -205,7 +205,7 @@ def choose_engine(size: ArmSize, num_seeds: int, platform: Platform, chunk: int 
     """Return the name of the engine that trains an arm fastest, compilation included.
 
     Args:
-        size: of one training.
+        size: size of one training.
         num_seeds: runs of the arm.
         platform: devices and processor of the sweep.
         chunk: seeds trained together on a device; None where the number is not decided yet.
