@@ -1,17 +1,181 @@
-"""What the equation of a scan says of its arguments."""
+"""JAX's program form, the jaxpr: the parts of its equations, and interpreters that walk through it.
 
-from jax.extend.core import JaxprEqn
+A jaxpr is a list of equations between variables. An equation applies a primitive to atoms, which are variables or
+literals; primitives such as `scan` and `jit` hold inner jaxprs among their parameters:
 
-__all__ = ["scan_sizes"]
+    scan[jaxpr={ lambda ; c x. let y = add c x in (y, y) } length=4] 0.0 xs
+          inner jaxpr                                     parameters  atoms
+
+No other file of the library reads these parameters, so that a new form of jaxprs in JAX is met here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxprs_in_params
+
+__all__ = [
+    "ClosedJaxpr",
+    "Jaxpr",
+    "JaxprEqn",
+    "Scan",
+    "branches",
+    "called",
+    "carry_out",
+    "equations_inside",
+    "evaluate",
+    "is_literal",
+    "is_read",
+    "literal_value",
+    "scan_of",
+    "trace",
+    "variables",
+]
+
+Value = TypeVar("Value")
+"""An interpreter's value of an atom: an array, or a fact about one."""
+
+CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+"""Parameters that hold the jaxpr of a primitive that calls it once with the equation's atoms."""
+
+CONTROL_FLOW = ("scan", "while", "cond", "shard_map", "custom_root", "custom_linear_solve", "pallas_call")
+"""Primitives with inner jaxprs that they do not simply call."""
 
 
-def scan_sizes(equation: JaxprEqn) -> tuple[int, int]:
-    """How many of a scan's arguments are constants, and how many, after those, are carried from turn to turn.
+class Scan(NamedTuple):
+    """The parts of a scan equation, whose atoms are `[*consts, *carry, *sequences]`."""
 
-    JAX has said it with a tree of the arguments since 0.11, and with two numbers before.
+    body: ClosedJaxpr
+    """From `[*consts, *carry, *rows]` to `[*carry, *rows]`."""
+    num_consts: int
+    num_carry: int
+    length: int
+    """Number of iterations."""
+    reverse: bool
+    """Whether the last row comes first."""
+    unroll: int
+    """Number of iterations that XLA writes out one after the other."""
+
+
+def scan_of(equation: JaxprEqn) -> Scan:
+    """Return the parts of a scan equation.
+
+    JAX 0.11 describes the atoms by a tree; versions before hold two numbers.
+
+    >>> closed = trace(lambda w, xs: jax.lax.scan(lambda c, x: (c * w, x), w, xs), np.float32(1), np.zeros(4))
+    >>> scan_of(closed.jaxpr.eqns[-1])[1:]
+    (1, 1, 4, False, 1)
     """
     parameters = equation.params
     if "num_consts" in parameters:
-        return parameters["num_consts"], parameters["num_carry"]
-    consts, carry, _ = parameters["ft_in"].update(equation.invars).unpack()
-    return len(list(consts)), len(list(carry))
+        sizes = parameters["num_consts"], parameters["num_carry"]
+    else:
+        consts, carry, _ = parameters["ft_in"].update(equation.invars).unpack()
+        sizes = len(list(consts)), len(list(carry))
+    return Scan(parameters["jaxpr"], *sizes, parameters["length"], parameters["reverse"], parameters["unroll"])
+
+
+def branches(equation: JaxprEqn) -> Sequence[ClosedJaxpr]:
+    """Return the branches of a cond equation, whose first atom is the branch's index."""
+    return equation.params["branches"]
+
+
+def called(equation: JaxprEqn) -> ClosedJaxpr | None:
+    """Return the jaxpr that an equation calls once with its own atoms; None where it does anything else.
+
+    >>> closed = trace(lambda x: jax.jit(lambda y: y + 1)(x), 1.0)
+    >>> len(called(closed.jaxpr.eqns[0]).jaxpr.eqns)
+    1
+    """
+    inner = next((equation.params[name] for name in CALLED if name in equation.params), None)
+    if inner is None or equation.primitive.name in CONTROL_FLOW:
+        return None
+    closed = ClosedJaxpr(inner, ()) if isinstance(inner, Jaxpr) else inner
+    return closed if len(closed.jaxpr.invars) == len(equation.invars) else None
+
+
+def equations_inside(equation: JaxprEqn) -> Iterator[JaxprEqn]:
+    """Yield the equations of all jaxprs inside of an equation, at any depth."""
+    for jaxpr in jaxprs_in_params(equation.params):
+        for inner in jaxpr.eqns:
+            yield inner
+            yield from equations_inside(inner)
+
+
+def is_literal(atom: Any) -> bool:
+    """Return whether an atom is a constant that is written in the program."""
+    return isinstance(atom, Literal)
+
+
+def is_read(jaxpr: Jaxpr, variable: Any) -> bool:
+    """Return whether an equation of a jaxpr reads a variable, or it is a result."""
+    atoms = (atom for equation in jaxpr.eqns for atom in equation.invars)
+    return any(variable is atom for atom in (*atoms, *jaxpr.outvars))
+
+
+def literal_value(atom: Any) -> np.ndarray:
+    """Return a literal as an array of the atom's dtype."""
+    return np.asarray(atom.val, atom.aval.dtype)
+
+
+def variables(atoms: Iterable[Any]) -> list[Any]:
+    """Return the atoms that are no constants."""
+    return [atom for atom in atoms if not isinstance(atom, Literal)]
+
+
+def trace(function: Callable[..., Any], *arguments: Any) -> ClosedJaxpr:
+    """Return a function's jaxpr for arguments of these shapes and dtypes."""
+    return jax.make_jaxpr(function)(*arguments)
+
+
+def evaluate(
+    closed: ClosedJaxpr,
+    arguments: Sequence[Value],
+    rule: Callable[[JaxprEqn, list[Value]], Sequence[Value]],
+    constant: Callable[[Any], Value],
+) -> list[Value]:
+    """Interpret a jaxpr: compute the values of its results.
+
+    Args:
+        closed: the jaxpr and its constants.
+        arguments: the value of each of its inputs.
+        rule: computes the values of an equation's results from the values of its atoms.
+        constant: makes a value of a constant array or a literal.
+
+    Returns:
+        The value of each result.
+
+    >>> closed = trace(lambda x, y: (x * y + 1, y), 1.0, 2.0)
+    >>> evaluate(closed, ["x", "y"], lambda equation, atoms: [f"({' '.join(atoms)})"], str)
+    ['((x y) 1.0)', 'y']
+    """
+    jaxpr = closed.jaxpr
+    environment = dict(zip(jaxpr.constvars, map(constant, closed.consts), strict=True))
+    environment.update(zip(jaxpr.invars, arguments, strict=True))
+
+    def read(atom: Any) -> Value:
+        return constant(literal_value(atom)) if is_literal(atom) else environment[atom]
+
+    for equation in jaxpr.eqns:
+        environment.update(zip(equation.outvars, rule(equation, list(map(read, equation.invars))), strict=True))
+    return list(map(read, jaxpr.outvars))
+
+
+def carry_out(equation: JaxprEqn, arrays: Sequence[Any]) -> list[Any]:
+    """Return an equation's results for the arrays of its atoms.
+
+    >>> closed = trace(lambda x: x + 1, 1.0)
+    >>> float(carry_out(closed.jaxpr.eqns[0], [2.0, 1.0])[0])
+    3.0
+    """
+    inputs = {atom: array for atom, array in zip(equation.invars, arrays, strict=True) if isinstance(atom, Var)}
+    alone = _empty().replace(invars=list(inputs), outvars=list(equation.outvars), eqns=[equation])
+    return list(jax.core.eval_jaxpr(alone, (), *inputs.values()))
+
+
+@lru_cache(maxsize=1)
+def _empty() -> Jaxpr:
+    return trace(lambda: ()).jaxpr

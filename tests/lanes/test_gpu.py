@@ -1,4 +1,4 @@
-"""A GPU's code, without a GPU: it is compiled, it is what a processor computes too, and it is launched as it should."""
+"""A GPU's code, without a GPU: it becomes PTX, a processor computes the same, and a launch has the right arguments."""
 
 import ctypes
 import re
@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import pytest
 
 from tests.lanes.compared import LANES, assert_same, normal
-from vgrad_jax.lanes import gpu
-from vgrad_jax.lanes.calls import compiled
-from vgrad_jax.lanes.graph import NotNativeError
-from vgrad_jax.lanes.interpreter import NotInLanesError, over_lanes
-from vgrad_jax.lanes.machine import THREADS
+from vgrad_jax.lanes import NotInLanesError, gpu, over_lanes
+from vgrad_jax.lanes.ffi import CONSTANTS, OFFSETS
+from vgrad_jax.lanes.machine import BLOCK, THREADS
+from vgrad_jax.lanes.toolchain import compile_code
 
 BUFFER = ctypes.c_uint64 * 5
 LAUNCH = ctypes.CFUNCTYPE(
@@ -30,7 +29,7 @@ TABLE = jax.random.normal(jax.random.key(2), (7, 2))
 
 
 def network(x, kernel, rows):
-    """Everything that a training does: products, sums over a loop, rows of a table, a scan with a state."""
+    """Compute all that a training does: products, sums over a loop, rows of a table, a scan with a state."""
 
     def step(state, row):
         weights, count = state
@@ -61,25 +60,23 @@ def texts(monkeypatch):
         found.append((text, make.keywords["kernel"], make.keywords["blocks"]))
         return "not_made"
 
-    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS)
     monkeypatch.setattr(gpu, "register", register)
     return found
 
 
-def test_a_thread_computes_what_a_lane_does(monkeypatch):
+def test_a_thread_computes_what_a_lane_does():
     """The same code, a lane after the other, on a processor."""
-    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS._replace(platform="cpu"))
-    assert_same(network, *arguments())
+    assert_same(network, *arguments(), machine=THREADS._replace(platform="cpu"))
 
 
 def test_kernels_become_ptx(texts):
     """One load or store of each lane's number beside the next lane's."""
-    jax.make_jaxpr(over_lanes(network))(*(jnp.tile(one, 32) for one in arguments()))
+    jax.make_jaxpr(over_lanes(network, THREADS))(*(jnp.tile(one, 32) for one in arguments()))
     assert texts
     for text, kernel, blocks in texts:
         ptx = gpu.ptx_of(text, "9.0")
         assert f".visible .entry {kernel}(" in ptx
-        assert f".maxntid {gpu.THREADS}" in ptx
+        assert f".maxntid {BLOCK}" in ptx
         assert blocks == LANES
         assert "call" not in ptx, "a function that is not there"
 
@@ -94,7 +91,7 @@ def test_threads_share_nothing_that_they_read_again(texts):
 
         return jax.lax.scan(turn, (jnp.float32(1), jnp.zeros(3)), x)
 
-    jax.make_jaxpr(over_lanes(function))(normal(9, 3))
+    jax.make_jaxpr(over_lanes(function, THREADS))(normal(9, 3))
     (text, _, _) = texts[-1]
     steps = {name: rest for name, *rest in re.findall(r"(%\w+) = getelementptr \w+, ptr (%\w+), i64 (\S+)", text)}
 
@@ -114,21 +111,26 @@ def test_sums_of_a_few_numbers_leave_nothing_in_memory(texts):
     def function(x, kernel):
         return jax.lax.scan(lambda total, row: (total + jnp.tanh(row @ kernel).T @ row, None), jnp.zeros((3, 3)), x)[0]
 
-    jax.make_jaxpr(over_lanes(function))(normal(6, 40, 3), normal(3, 3))
+    jax.make_jaxpr(over_lanes(function, THREADS))(normal(6, 40, 3), normal(3, 3))
     loops = [loop for text, _, _ in texts for loop in text.split("\nloop") if "fdiv" in loop]
     assert len(loops) == 1, "computed twice"
     assert loops[0][: loops[0].index("br i1")].count("store float") == 0
 
 
 @pytest.mark.parametrize("function", [jnp.sin, jnp.exp2, lambda x: x**x])
-def test_what_a_gpu_only_approximates_is_refused(texts, function):
+def test_functions_that_a_gpu_only_approximates_are_refused(texts, function):
+    def in_a_loop(x):
+        return jax.lax.scan(lambda total, _: (function(total), None), x, length=2)[0]
+
     with pytest.raises(NotInLanesError, match="GPU"):
-        jax.make_jaxpr(over_lanes(function))(normal(3))
+        jax.make_jaxpr(over_lanes(in_a_loop, THREADS))(normal(3))
+    assert not texts
+    jax.make_jaxpr(over_lanes(function, THREADS))(normal(3))  # Outside of loops it is XLA's.
     assert not texts
 
 
 def called(launch_status=0, stream_error=None):
-    """What the launcher gave, the arguments of the launch, and the error that it made."""
+    """Return the launcher's result, the launches' arguments, the errors made, and the arrays' addresses."""
     launches, errors, frames = [], [], []
     arrays = [ctypes.c_float(number) for number in range(3)]
 
@@ -149,20 +151,26 @@ def called(launch_status=0, stream_error=None):
         errors.append((ctypes.string_at(given[0][2]), given[0][3]))
         return 99
 
-    engine = compiled(gpu.launcher(55, ctypes.cast(launch, ctypes.c_void_p).value, ["%in0", "%in1"], ["%out0"], 8))
+    launcher = compile_code(
+        gpu.launcher(55, ctypes.cast(launch, ctypes.c_void_p).value, ["%in0", "%in1"], ["%out0"], 8)
+    )
     buffers = [BUFFER(0, 0, 0, ctypes.addressof(array), 0) for array in arrays]
     lists = [
         (ctypes.c_void_p * len(some))(*(ctypes.addressof(buffer) for buffer in some))
         for some in (buffers[:2], buffers[2:])
     ]
-    api = (ctypes.c_void_p * 20)()
-    api[gpu.ERROR // 8], api[gpu.STREAM // 8] = (
-        ctypes.cast(f, ctypes.c_void_p).value for f in (error_create, stream_get)
-    )
-    frame = (ctypes.c_uint64 * 20)()
-    frame[gpu.API // 8], frame[gpu.CONTEXT // 8] = ctypes.addressof(api), 33
-    frame[(40 + 32) // 8], frame[(80 + 32) // 8] = map(ctypes.addressof, lists)
-    result = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(engine.get_function_address("handler"))(frame)
+    api, frame = (ctypes.c_uint64 * 20)(), (ctypes.c_uint64 * 20)()
+
+    def put(struct, name, value):
+        struct[OFFSETS[name] // 8] = value
+
+    put(api, "XLA_FFI_Api.XLA_FFI_Error_Create", ctypes.cast(error_create, ctypes.c_void_p).value)
+    put(api, "XLA_FFI_Api.XLA_FFI_Stream_Get", ctypes.cast(stream_get, ctypes.c_void_p).value)
+    put(frame, "XLA_FFI_CallFrame.api", ctypes.addressof(api))
+    put(frame, "XLA_FFI_CallFrame.ctx", 33)
+    for part, buffers_of, list_ in (("args", "XLA_FFI_Args.args", lists[0]), ("rets", "XLA_FFI_Rets.rets", lists[1])):
+        frame[(OFFSETS[f"XLA_FFI_CallFrame.{part}"] + OFFSETS[buffers_of]) // 8] = ctypes.addressof(list_)
+    result = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(launcher.address)(frame)
     assert frames == [33]
     return result, launches, errors, [ctypes.addressof(array) for array in arrays]
 
@@ -170,21 +178,21 @@ def called(launch_status=0, stream_error=None):
 def test_a_kernel_is_launched_on_the_stream_of_xla():
     result, launches, errors, pointers = called()
     assert (result, errors) == (None, [])
-    assert launches == [(55, (8, 1, 1, gpu.THREADS, 1, 1, 0), 77, pointers)]
+    assert launches == [(55, (8, 1, 1, BLOCK, 1, 1, 0), 77, pointers)]
 
 
 def test_a_refused_launch_is_an_error():
     result, launches, errors, _ = called(launch_status=1)
     assert (result, len(launches)) == (99, 1)
-    assert errors == [(b"the GPU does not take the kernel", gpu.INTERNAL)]
+    assert errors == [(b"the GPU does not take the kernel", CONSTANTS["XLA_FFI_Error_Code_INTERNAL"])]
     result, launches, errors, _ = called(stream_error=44)
     assert (result, launches, errors) == (44, [], [])
 
 
-def test_a_driver_that_is_not_there_is_said_so(monkeypatch):
+def test_a_missing_driver_is_a_refusal(monkeypatch):
     def missing(name):
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
-    with pytest.raises(NotNativeError, match="CUDA's driver is not found: libcuda"):
+    with pytest.raises(NotInLanesError, match="CUDA's driver is not found: libcuda"):
         gpu._driver.__wrapped__()

@@ -8,29 +8,27 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-import vgrad_jax.lanes.function as functions
 from tests.lanes.compared import assert_same, normal
 from tests.sweeps.executed import execute
 from vgrad_jax.compiling import clear_programs
-from vgrad_jax.jaxprs import scan_sizes
 from vgrad_jax.keys import run_keys
-from vgrad_jax.lanes.interpreter import NotInLanesError, over_lanes
+from vgrad_jax.lanes import NotInLanesError, over_lanes, scan
 
 
 @pytest.fixture
 def ways(monkeypatch):
-    """Of every scan that was written, whether its state is updated in place."""
-    found, begun, write = [], [], functions._write_scan
+    """Of every scan that was written, whether its carry is updated in place."""
+    ways, begun, write = [], [], scan._write
 
-    def counted(code, processor, scratch, *arguments, in_place):
-        begun.append(scratch.bytes)
-        write(code, processor, scratch, *arguments, in_place=in_place)
-        found.append(in_place)
-        assert len(set(begun)) == 1, "what the first attempt took is taken back"
+    def counted(target, *arguments, in_place):
+        begun.append(target.scratch.bytes)
+        write(target, *arguments, in_place=in_place)
+        ways.append(in_place)
+        assert len(set(begun)) == 1, "the first attempt's scratch memory is rolled back"
         begun.clear()
 
-    monkeypatch.setattr(functions, "_write_scan", counted)
-    return found
+    monkeypatch.setattr(scan, "_write", counted)
+    return ways
 
 
 CARRIES = {
@@ -64,24 +62,6 @@ def test_a_number_that_is_wanted_twice_and_a_state_that_is_not_wanted_at_all():
         return last, rows, jax.lax.scan(lambda state, row: (row.sum(), row), jnp.float32(0), x)
 
     assert_same(function, normal(40, 3))
-
-
-def test_a_scan_says_what_it_carries_in_two_ways():
-    class Tree(list):
-        def update(self, leaves):
-            rest = iter(leaves)
-            return Tree([next(rest) for _ in part] for part in self)
-
-        def unpack(self):
-            return tuple(self)
-
-    closed = jax.make_jaxpr(lambda w, x: jax.lax.scan(lambda s, r: ((s[0] * w, s[1] + r[0]), r), (w, w), (x, x, x)))
-    (equation,) = closed(jnp.float32(1), jnp.zeros(4)).eqns
-    numbers = scan_sizes(equation)
-    assert numbers == (len(equation.invars) - 5, 2)
-    consts, carry = numbers
-    newer = equation.replace(params={"ft_in": Tree([[None] * consts, [None] * carry, [None] * 3])})
-    assert scan_sizes(newer) == numbers
 
 
 def test_a_state_that_no_turn_reads_ends_as_the_last_turn_left_it():

@@ -16,7 +16,7 @@ import pytest
 import vgrad_jax as vg
 from vgrad_jax.results import versions as versions_module
 from vgrad_jax.sweeps import cluster, policy
-from vgrad_jax.sweeps import sweep as sweep_module
+from vgrad_jax.sweeps import running as sweep_module
 from vgrad_jax.sweeps.blocks import Job, fill
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.policy import execution_of, local_platform

@@ -255,11 +255,10 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """As there, but for the kernels: a thread's code, a lane after the other."""
     expected = execute("plain", small, run_keys(0, np.arange(70)))
-    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: THREADS._replace(platform="cpu"))
     clear_programs()
-    sizes, over = [], engines.over_lanes
+    threads, sizes = THREADS._replace(platform="cpu"), []
     monkeypatch.setattr(
-        engines, "over_lanes", lambda train: lambda p, k, s: sizes.append(len(k)) or over(train)(p, k, s)
+        engines, "over_lanes", lambda train: lambda p, k, s: sizes.append(len(k)) or over_lanes(train, threads)(p, k, s)
     )
     for seeds, lanes in ((70, 96), (64, 64)):
         history = execute("lanes", small, run_keys(0, np.arange(seeds)), lanes=lanes)
@@ -286,8 +285,8 @@ def test_what_lanes_do_not_accept_is_trained_in_plains_chunks(small, monkeypatch
 
 
 def test_a_machine_without_native_code_is_refused(monkeypatch):
-    monkeypatch.setattr("vgrad_jax.lanes.function.local_machine", lambda: None)
-    with pytest.raises(NotInLanesError, match="no code for cpu"):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    with pytest.raises(NotInLanesError, match="no native code for tpu"):
         jax.jit(over_lanes(lambda x: x + 1))(jnp.zeros(LANES))
 
 

@@ -14,7 +14,7 @@ import pytest
 import vgrad_jax as vg
 from vgrad_jax.results.store import Store
 from vgrad_jax.sweeps import blocks, policy
-from vgrad_jax.sweeps import sweep as sweep_module
+from vgrad_jax.sweeps import running as sweep_module
 
 SEEDS = 48
 SWEEP = """

@@ -81,7 +81,7 @@ import sys
 import numpy as np
 
 import vgrad_jax as vg
-from vgrad_jax.sweeps import sweep as sweep_module
+from vgrad_jax.sweeps import running as sweep_module
 from vgrad_jax.sweeps.blocks import Job
 
 

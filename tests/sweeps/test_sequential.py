@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 from typer.testing import CliRunner
-from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
-from vgrad_jax.report import page
+from vgrad_jax.report import Report
 from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.statistics.early_stopping import early_stops, missing_runs
 from vgrad_jax.statistics.time_uniform import (
     confidence_sequence,
     look_points,
     most_seeds_needed,
+    share_bounds,
     stopping_point,
-    watch,
 )
 from vgrad_jax.sweeps import blocks
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
@@ -78,9 +77,9 @@ def test_looks_do_not_depend_on_what_is_there():
     assert looks[-1] == 5000
     assert all(b - a >= 64 for a, b in itertools.pairwise(looks[:-1]))
     converged = np.random.default_rng(2).random(350) < 0.3
-    all_of_them = list(watch(converged, 32, 5000))
+    all_of_them = list(share_bounds(converged, 32, 5000))
     assert [one.n for one in all_of_them] == [look for look in looks if look <= 350]
-    assert list(watch(converged[:300], 32, 5000)) == all_of_them[:4]
+    assert list(share_bounds(converged[:300], 32, 5000)) == all_of_them[:4]
     assert all(b.low >= a.low and b.high <= a.high for a, b in itertools.pairwise(all_of_them))
 
 
@@ -159,16 +158,16 @@ def test_what_is_left_out_is_not_missing_and_the_intervals_are_anytime_valid(arm
         low, high = confidence_sequence(np.array([round(stop.converged.value * count)]), np.array([count]))
         assert low <= stop.converged.low <= stop.converged.high <= high
     assert missing_runs(results) == 0
-    (remark,) = (text for text in find(results).remarks if "Stopped early" in text)
+    (remark,) = (text for text in Report(results).remarks if "Stopped early" in text)
     assert f"sure 100.0% [{stops[0].converged.low:.1%}, 100.0%] after {stops[0].converged.n} seeds" in remark
     assert "300 seeds at the most" in remark
     cut = results.copy(deep=True)
     cut["completed"][1, 16:] = False
     assert missing_runs(cut) == 300 - 16
-    assert "unsure" not in next(text for text in find(cut).remarks if "Stopped early" in text)
+    assert "unsure" not in next(text for text in Report(cut).remarks if "Stopped early" in text)
     short = sweep(arms, 8)
     assert missing_runs(short) == 0
-    assert not any("Stopped early" in text for text in find(short).remarks)
+    assert not any("Stopped early" in text for text in Report(short).remarks)
 
 
 def test_where_the_precision_is_not_reached_all_seeds_are_trained(arms, made_up):
@@ -187,7 +186,7 @@ def test_without_a_precision_a_stopped_sweep_goes_on(arms, made_up, tmp_path):
 
 
 def test_the_page_does_not_call_them_missing_and_gives_the_command(made_up, tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "all_figures", lambda *arguments: ())
+    monkeypatch.setattr("vgrad_jax.report.report.Report.charts", lambda report: iter(()))
     command = ["sweep", "--arm", "tanh_he", "--arm", "relu_he", "--seeds", "300", "--epochs", "1", "--precision", "0.2"]
     done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "e"), "--json"])
     assert done.exit_code == 0, (done.output, done.exception)

@@ -14,7 +14,7 @@ from vgrad_jax.keys import run_keys
 from vgrad_jax.results import store as store_module
 from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.sweeps import blocks
-from vgrad_jax.sweeps import sweep as sweep_module
+from vgrad_jax.sweeps import running as sweep_module
 from vgrad_jax.sweeps.engine import ENGINES, train_seeds
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import make_plan

@@ -12,23 +12,20 @@ of its sites are stacked by the scan itself.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 from jaxtyping import PyTree
 
 from vgrad_jax.gradients.sites import ForwardStats, Site, measured, stats_of_sites
-from vgrad_jax.jaxprs import scan_sizes
+from vgrad_jax.jaxprs import ClosedJaxpr, called, carry_out, evaluate, is_literal, literal_value, scan_of, trace
 
 __all__ = ["ForwardStats", "Use", "forward_pass"]
 
 PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot")
-INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-"""What primitives that only call a function name it."""
-NOT_INLINED = ("scan", "while", "cond", "shard_map", "custom_root", "custom_linear_solve", "pallas_call")
 
 
 class Use(NamedTuple):
@@ -50,6 +47,8 @@ DATA = None
 """Origin of a value that depends on the batch."""
 Origin = frozenset[int] | None
 """Set of the leaves that a value is made of, or `DATA`."""
+CONSTANT: frozenset[int] = frozenset()
+"""Origin of a number in the program."""
 
 
 @dataclass
@@ -90,41 +89,32 @@ def forward_pass(
     [nan, 1.0, nan]
     """
     leaves = list(leaves)
-    closed = jax.make_jaxpr(function)(leaves, batch)
+    closed = trace(function, leaves, batch)
     flat = [*leaves, *jax.tree.leaves(batch)]
     origins: list[Origin] = [frozenset([number]) if number < len(leaves) else DATA for number in range(len(flat))]
     walk = _Walk()
-    _run(walk, closed.jaxpr, closed.consts, flat, origins)
+    _run(walk, closed, list(zip(flat, origins, strict=True)))
     scan_of_leaf = {leaf: use.before for leaf, use in walk.uses.items()}
     return stats_of_sites(measured(walk.sites), scan_of_leaf), walk.uses
 
 
-def _run(walk: _Walk, jaxpr: Any, consts: Sequence[Any], values: Sequence[Any], origins: Sequence[Origin]) -> Any:
-    environment: dict[Any, tuple[Any, Origin]] = {}
-    for variable, value in zip(jaxpr.constvars, consts, strict=True):
-        # An array that the loss was closed over is data as well; a number is not.
-        environment[variable] = (value, DATA if np.ndim(value) else frozenset())
-    environment |= dict(zip(jaxpr.invars, zip(values, origins, strict=True), strict=True))
-
-    def read(atom: Any) -> tuple[Any, Origin]:
-        return (atom.val, frozenset()) if isinstance(atom, core.Literal) else environment[atom]
-
-    for equation in jaxpr.eqns:
-        inputs = [read(atom) for atom in equation.invars]
-        outputs = _step(walk, jaxpr, equation, [value for value, _ in inputs], [origin for _, origin in inputs])
-        environment |= dict(zip(equation.outvars, outputs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+def _run(walk: _Walk, closed: ClosedJaxpr, arguments: Sequence[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:
+    """Evaluate a jaxpr on arrays and the leaves that they are made of."""
+    # An array that the loss was closed over is data as well; a number is not.
+    return evaluate(
+        closed, arguments, partial(_step, walk), lambda value: (value, DATA if np.ndim(value) else CONSTANT)
+    )
 
 
-def _step(walk: _Walk, jaxpr: Any, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
+def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:
+    if (inner := called(equation)) is not None:
+        return _run(walk, inner, arguments)
     name = equation.primitive.name
-    inner = next((equation.params[key] for key in INNER if key in equation.params), None)
-    if inner is not None and name not in NOT_INLINED and len(getattr(inner, "jaxpr", inner).invars) == len(values):
-        return _run(walk, getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), values, origins)
+    values, origins = [value for value, _ in arguments], [origin for _, origin in arguments]
     with_data = any(origin is DATA for origin in origins)
     if name == "scan" and with_data:
         return _scan(walk, equation, values, origins)
-    outputs = _carried_out(jaxpr, equation, values)
+    outputs = carry_out(equation, values)
     if not with_data:
         made_of: frozenset[int] = frozenset().union(*(origin for origin in origins if origin is not None))
         return [(output, made_of) for output in outputs]
@@ -138,13 +128,6 @@ def _step(walk: _Walk, jaxpr: Any, equation: Any, values: list[Any], origins: li
     elif kind := _activation(equation, values, walk.units):
         _see(walk, kind, outputs[0])
     return [(output, DATA) for output in outputs]
-
-
-def _carried_out(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
-    """The outputs of one equation, by way of a jaxpr that holds nothing else."""
-    inputs = {atom: value for atom, value in zip(equation.invars, values, strict=True) if isinstance(atom, core.Var)}
-    alone = jaxpr.replace(constvars=[], invars=list(inputs), outvars=list(equation.outvars), eqns=[equation])
-    return list(jax.core.eval_jaxpr(alone, (), *inputs.values()))
 
 
 def _units(equation: Any, origins: list[Origin]) -> int:
@@ -164,7 +147,7 @@ def _activation(equation: Any, values: list[Any], units: int) -> str | None:
     name = equation.primitive.name
     if name in ("tanh", "logistic"):
         return str(name)
-    zero = any(isinstance(atom, core.Literal) and np.all(np.asarray(atom.val) == 0) for atom in equation.invars)
+    zero = any(is_literal(atom) and np.all(literal_value(atom) == 0) for atom in equation.invars)
     floating = all(jnp.issubdtype(jnp.result_type(value), jnp.floating) for value in values)
     # Else it is not of a layer's units: a norm's variance, say, which is kept from being negative.
     of_units = units in equation.outvars[0].aval.shape
@@ -181,9 +164,8 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
     """A `lax.scan` with the same body, whose looks are gathered over its steps."""
-    parameters = equation.params
-    body = parameters["jaxpr"]
-    consts, carried = scan_sizes(equation)
+    scan = scan_of(equation)
+    consts, carried = scan.num_consts, scan.num_carry
     first_x = consts + carried
     over = frozenset(leaf for origin in origins[first_x:] if origin is not None for leaf in origin)
     walk.steps += 1
@@ -197,7 +179,7 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
         walk_inside = _Walk(
             current=inner.current, units=inner.units, scan=inner.scan, stacked=inner.stacked, steps=inner.steps
         )
-        results = _run(walk_inside, body.jaxpr, body.consts, [*values[:consts], *carry, *x], inside)
+        results = _run(walk_inside, scan.body, list(zip([*values[:consts], *carry, *x], inside, strict=True)))
         kept[:] = measured(walk_inside.sites)
         inner.uses, inner.current, inner.steps = walk_inside.uses, walk_inside.current, walk_inside.steps
         inner.units = walk_inside.units
@@ -214,8 +196,8 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
         fresh,
         values[consts:first_x],
         values[first_x:],
-        length=parameters["length"],
-        reverse=parameters["reverse"],
+        length=scan.length,
+        reverse=scan.reverse,
     )
     for leaf, use in inner.uses.items():
         walk.uses.setdefault(leaf, use)

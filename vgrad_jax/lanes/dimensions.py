@@ -1,165 +1,218 @@
-"""Which axes of which nodes are one dimension, and which of the dimensions are looped over."""
+"""Dimensions: which axes of which nodes are one, and which dimensions get a loop.
 
-from collections.abc import Sequence
+Axes that share an index are united, as the records of the primitives relate them; a class of united axes is a
+dimension. For a layer of 5 units and a batch of 32 rows
 
-from vgrad_jax.lanes.graph import ELEMENTWISE, FEW, REDUCTIONS, SHAPES, Node, NotNativeError
+    x (32, 2) @ w (2, 5) + b (5)      dimensions: rows = 32, inputs = 2, units = 5
 
-__all__ = ["TURN", "Dimensions", "Index", "has_loop", "leaves"]
+rows get a loop, since that shortens the code most; the other dimensions are unrolled. No node is computed in two
+nested loops. A reduction over the rows needs all iterations: it belongs to the next stage.
+"""
 
-Index = tuple[int, ...]
-TURN = -1
-"""In an index: the turn of the loop."""
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.graph import Node
+from vgrad_jax.lanes.primitives import FEW, ITERATION, PRIMITIVES, RESULT, AxisRef, Index
+
+__all__ = ["Dimensions", "analyse"]
 
 MOST_UNROLLED = 40_000
-"""Numbers that one turn of all loops may compute: about the size of the code, and the time to compile it."""
+"""Elements that an iteration of all loops may compute: about the size of the code, and the time to compile it."""
+
+LEAST_SAVED = 0.25
+"""Share of the code that another loop saves, at the least."""
+
+MOVE_WEIGHT = 0.1
+"""Code of an element that is only moved, where that of a computed element is 1."""
 
 
+@dataclass(frozen=True)
 class Dimensions:
-    """Which axes of which nodes are one dimension, and which dimensions are looped over.
+    """The dimensions of a graph. Nodes are known by their numbers."""
 
-    Args:
-        results: what is wanted; nothing else is looked at.
-    """
+    nodes: tuple[Node, ...]
+    """All that the results need, inputs first."""
+    axes: Mapping[int, tuple[int, ...]]
+    """A node's axes as dimensions."""
+    sizes: Sequence[int]
+    """Elements along each dimension."""
+    loops: Mapping[int, int | None]
+    """The dimension that is looped over where a node is computed."""
+    stages: Mapping[int, int]
+    """Passes over a loop that are complete before a node is computed."""
 
-    def __init__(self, results: Sequence[Node]) -> None:
-        self.nodes = _ancestors(results)
-        self._parents: list[int] = []
-        self._fixed: set[int] = set()
-        """Axes along which parts are taken or put together: without a loop."""
+    def in_loop(self, node: Node) -> bool:
+        """Return whether a node's elements differ from iteration to iteration of its loop."""
+        return self.loops[node.number] in self.axes[node.number]
+
+    def ends_loop(self, operand: Node, node: Node) -> bool:
+        """Return whether a node needs all iterations of the loop that its operand is computed in."""
+        if node.operation == "gather" and operand is node.inputs[0]:
+            return False  # A table is read from memory, whatever loop goes over its rows elsewhere.
+        return self.in_loop(operand) and self.loops[operand.number] not in self.axes[node.number]
+
+    def reduces_loop(self, node: Node) -> bool:
+        """Return whether a node needs all iterations of some operand's loop."""
+        return any(self.ends_loop(operand, node) for operand in node.inputs)
+
+    def indices(self, node: Node) -> Iterator[Index]:
+        """Yield all indices of a node, with `ITERATION` for the axis that is looped over."""
+        loop = self.loops[node.number]
+        axes = zip(self.axes[node.number], node.shape, strict=True)
+        return itertools.product(*((ITERATION,) if axis == loop else range(size) for axis, size in axes))
+
+    def elements(self, node: Node) -> float:
+        """Return how many elements of a node an iteration computes."""
+        axes = zip(self.axes[node.number], node.shape, strict=True)
+        return node.size / next(size for axis, size in axes if axis == self.loops[node.number])
+
+    def instructions(self, node: Node) -> float:
+        """Return the instructions of a node in an iteration, about."""
+        return self.elements(node) * PRIMITIVES[node.operation].instructions(node)
+
+
+class _Classes:
+    """Classes of axes that are united (a union-find structure)."""
+
+    def __init__(self) -> None:
+        self.parents: list[int] = []
         self.sizes: list[int] = []
-        for node in self.nodes:
-            node.axes = [self._new(size) for size in node.shape]
-            self._relate(node)
-        for node in self.nodes:
-            node.axes = [self._find(axis) for axis in node.axes]
-        self._choose_loops()
-        self._find_stages()
 
-    def _new(self, size: int) -> int:
-        self._parents.append(len(self._parents))
+    def new(self, size: int) -> int:
+        self.parents.append(len(self.parents))
         self.sizes.append(size)
-        return self._parents[-1]
+        return self.parents[-1]
 
-    def _find(self, axis: int) -> int:
-        while self._parents[axis] != axis:
-            axis = self._parents[axis]
+    def find(self, axis: int) -> int:
+        while self.parents[axis] != axis:
+            axis = self.parents[axis]
         return axis
 
-    def _unite(self, a: int, b: int) -> None:
+    def unite(self, a: int, b: int) -> None:
+        # An axis of one element is read at index 0 by any other.
         if self.sizes[a] == self.sizes[b] > 1:
-            self._parents[self._find(a)] = self._find(b)
-
-    def _relate(self, node: Node) -> None:
-        name, parameters = node.operation, node.parameters
-        if not node.inputs:
-            return
-        first, axes = node.inputs[0].axes, node.axes
-        pairs: list[tuple[int, int]] = []
-        if name in ELEMENTWISE:
-            pairs = [pair for one in node.inputs for pair in zip(one.axes, axes, strict=False)]
-        elif name == "broadcast_in_dim":
-            pairs = [(a, axes[place]) for a, place in zip(first, parameters["broadcast_dimensions"], strict=True)]
-        elif name == "transpose":
-            pairs = [(first[place], a) for place, a in zip(parameters["permutation"], axes, strict=True)]
-        elif name in ("reshape", "squeeze"):
-            longer = [[a for a in some if self.sizes[a] > 1] for some in (first, axes)]
-            if [self.sizes[a] for a in longer[0]] == [self.sizes[a] for a in longer[1]]:
-                pairs = list(zip(*longer, strict=True))
-            else:
-                self._fixed.update((*first, *axes))
-        elif name in REDUCTIONS:
-            pairs = list(zip([first[axis] for axis in node.kept], axes, strict=True))
-            if name == "argmax":
-                self._fixed.update(set(first) - {first[axis] for axis in node.kept})
-        elif name == "dot_general":
-            (left, right), _ = parameters["dimension_numbers"]
-            second = node.inputs[1].axes
-            free = [a for place, a in enumerate(first) if place not in left]
-            free += [a for place, a in enumerate(second) if place not in right]
-            pairs = [*zip(free, axes, strict=True), (first[left[0]], second[right[0]])]
-        elif name == "gather":
-            pairs = [(node.inputs[1].axes[0], axes[0])]
-            self._fixed.update(axes[1:])
-        elif name == "concatenate":
-            places = [place for place in range(len(axes)) if place != parameters["dimension"]]
-            self._fixed.update(one.axes[parameters["dimension"]] for one in (node, *node.inputs))
-            pairs = [(one.axes[place], axes[place]) for one in node.inputs for place in places]
-        elif name == "slice":
-            pairs = list(zip(first, axes, strict=True))
-            self._fixed.update(a for a, b in pairs if self.sizes[a] != self.sizes[b])
-        elif name == "stack":
-            self._fixed.update(axes)
-        for a, b in pairs:
-            self._unite(a, b)
-
-    def _choose_loops(self) -> None:
-        """Dimensions are looped over that save the most code; no node has two of them."""
-        works = [(node, _work(node)) for node in self.nodes if node.inputs]
-        fixed = {self._find(axis) for axis in self._fixed}
-        fixed |= {axis for node in self.nodes for axis in node.axes if node.axes.count(axis) > 1}
-        candidates = {d for _, (dimensions, _) in works for d in dimensions if self.sizes[d] > 1} - fixed
-        while candidates:
-            saved = {
-                d: sum(numbers - numbers / self.sizes[d] for _, (dimensions, numbers) in works if d in dimensions)
-                for d in candidates
-            }
-            best = max(saved, key=lambda d: (saved[d], d))
-            total = sum(numbers for _, (_, numbers) in works)
-            if total <= FEW or saved[best] < total / 4:
-                break
-            for index, (node, (dimensions, numbers)) in enumerate(works):
-                if best in dimensions:
-                    node.loop = best
-                    works[index] = (node, (dimensions, numbers / self.sizes[best]))
-                    candidates -= dimensions
-            for node in self.nodes:
-                if best in node.axes:
-                    candidates -= set(node.axes)
-        if sum(numbers for _, (_, numbers) in works) > MOST_UNROLLED:
-            raise NotNativeError("so many numbers that the code would be long")
-        loops = {node.loop for node in self.nodes} - {None}
-        for node in self.nodes:
-            inside = [axis for axis in node.axes if axis in loops]
-            if len(inside) > 1:
-                raise NotNativeError("a loop within a loop")
-            if not node.inputs:
-                node.loop = inside[0] if inside else None
-
-    def _find_stages(self) -> None:
-        for node in self.nodes:
-            node.stage = max((one.stage + leaves(one, node) for one in node.inputs), default=0)
+            self.parents[self.find(a)] = self.find(b)
 
 
-def has_loop(node: Node) -> bool:
-    """Whether a node's numbers differ from turn to turn of its loop."""
-    return node.loop is not None and node.loop in node.axes
+@dataclass
+class _Work:
+    """What computing a node goes through."""
+
+    dimensions: set[int]
+    elements: float
+    """Terms and results, as code is written for them."""
 
 
-def leaves(one: Node, node: Node) -> bool:
-    """Whether `node` needs all turns of a loop that its input `one` is computed in."""
-    if node.operation == "gather" and one is node.inputs[0]:
-        return False  # A table in memory, whatever else loops over its rows.
-    return has_loop(one) and one.loop not in node.axes
+def analyse(results: Sequence[Node]) -> Dimensions:
+    """Find the dimensions of all that some nodes need.
 
+    Args:
+        results: nodes that are wanted.
 
-def _work(node: Node) -> tuple[set[int], float]:
-    """The dimensions that are gone through to compute a node, and how many numbers that takes."""
-    weight = 0.1 if node.operation in (*SHAPES, "copy", "copy_p", "stop_gradient") else 1.0
-    if node.operation in REDUCTIONS:
-        return set(node.inputs[0].axes), weight * node.inputs[0].size
-    if node.operation == "dot_general":
-        (left, _), _ = node.parameters["dimension_numbers"]
-        one = node.inputs[0]
-        return {*node.axes, one.axes[left[0]]}, weight * node.size * one.shape[left[0]]
-    return set(node.axes), weight * node.size
+    Raises:
+        NotInLanesError: the code would be too long, or need nested loops.
+    """
+    nodes = _ancestors(results)
+    axes, classes, unlooped = _united(nodes)
+    loops = _choose_loops(nodes, axes, classes.sizes, unlooped)
+    dimensions = Dimensions(tuple(nodes), axes, tuple(classes.sizes), loops, {})
+    return Dimensions(dimensions.nodes, axes, dimensions.sizes, loops, _stages(dimensions))
 
 
 def _ancestors(results: Sequence[Node]) -> list[Node]:
-    found: dict[int, Node] = {}
+    ancestors: dict[int, Node] = {}
     waiting = list(results)
     while waiting:
         node = waiting.pop()
-        if node.number not in found:
-            found[node.number] = node
+        if node.number not in ancestors:
+            ancestors[node.number] = node
             waiting.extend(node.inputs)
-    return [found[number] for number in sorted(found)]
+    return [ancestors[number] for number in sorted(ancestors)]
+
+
+def _united(nodes: Sequence[Node]) -> tuple[dict[int, tuple[int, ...]], _Classes, set[int]]:
+    """Return each node's axes as dimensions, the classes, and the dimensions that no loop goes over."""
+    classes, unlooped = _Classes(), set[int]()
+    raw: dict[int, list[int]] = {}
+    for node in nodes:
+        raw[node.number] = [classes.new(size) for size in node.shape]
+        if not node.inputs:
+            continue
+
+        def axis_of(ref: AxisRef, node: Node = node) -> int:
+            operand, axis = ref
+            return raw[(node if operand == RESULT else node.inputs[operand]).number][axis]
+
+        relation = PRIMITIVES[node.operation].axes(node)
+        unlooped.update(map(axis_of, relation.unlooped))
+        for a, b in relation.same:
+            classes.unite(axis_of(a), axis_of(b))
+    axes = {number: tuple(map(classes.find, some)) for number, some in raw.items()}
+    return axes, classes, set(map(classes.find, unlooped))
+
+
+def _choose_loops(
+    nodes: Sequence[Node], axes: Mapping[int, tuple[int, ...]], sizes: Sequence[int], unlooped: set[int]
+) -> dict[int, int | None]:
+    """Loop over the dimensions that save the most code; no node has two of them."""
+    works = {node.number: _work(node, axes) for node in nodes if node.inputs}
+    loops: dict[int, int | None] = dict.fromkeys((node.number for node in nodes), None)
+    repeated = {axis for some in axes.values() for axis in some if some.count(axis) > 1}
+    candidates = {d for work in works.values() for d in work.dimensions if sizes[d] > 1} - unlooped - repeated
+    while candidates:
+        saved = {d: _saved(works.values(), d, sizes[d]) for d in candidates}
+        best = max(saved, key=lambda d: (saved[d], d))
+        total = sum(work.elements for work in works.values())
+        if total <= FEW or saved[best] < LEAST_SAVED * total:
+            break
+        for number, work in works.items():
+            if best in work.dimensions:
+                loops[number] = best
+                work.elements /= sizes[best]
+                candidates -= work.dimensions
+        for some in axes.values():
+            if best in some:
+                candidates -= set(some)
+    if sum(work.elements for work in works.values()) > MOST_UNROLLED:
+        raise NotInLanesError("so many numbers that the code would be long")
+    return _with_sources(nodes, axes, loops)
+
+
+def _with_sources(
+    nodes: Sequence[Node], axes: Mapping[int, tuple[int, ...]], loops: dict[int, int | None]
+) -> dict[int, int | None]:
+    """Return the loops, with those of leaves that are read in one."""
+    looped = set(loops.values()) - {None}
+    for node in nodes:
+        inside = [axis for axis in axes[node.number] if axis in looped]
+        if len(inside) > 1:
+            raise NotInLanesError("a loop within a loop")
+        if not node.inputs:
+            loops[node.number] = inside[0] if inside else None
+    return loops
+
+
+def _saved(works: Iterable[_Work], dimension: int, size: int) -> float:
+    return sum(work.elements - work.elements / size for work in works if dimension in work.dimensions)
+
+
+def _work(node: Node, axes: Mapping[int, tuple[int, ...]]) -> _Work:
+    record = PRIMITIVES[node.operation]
+    weight = 1.0 if record.instructions(node) else MOVE_WEIGHT
+    dimensions, elements = set(axes[node.number]), weight * node.size
+    for operand, axis in record.over(node):
+        dimensions.add(axes[node.inputs[operand].number][axis])
+        elements *= node.inputs[operand].shape[axis]
+    return _Work(dimensions, elements)
+
+
+def _stages(dimensions: Dimensions) -> dict[int, int]:
+    stages: dict[int, int] = {}
+    for node in dimensions.nodes:
+        stages[node.number] = max(
+            (stages[operand.number] + dimensions.ends_loop(operand, node) for operand in node.inputs), default=0
+        )
+    return stages

@@ -1,174 +1,149 @@
-"""Code for sets of nodes: which loops there are, and what is kept in memory between them."""
+"""Emission: a schedule's steps become code."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from vgrad_jax.lanes.code import Code, Memory, Register, Scratch
-from vgrad_jax.lanes.dimensions import Dimensions, Index, has_loop, leaves
+from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.machine import Machine
-from vgrad_jax.lanes.parts import added_beside, divided, is_product, number_by_number, read_after, turns_together
-from vgrad_jax.lanes.values import OverwrittenError, Turn, Values, indices
+from vgrad_jax.lanes.primitives import PRIMITIVES, Index, Reduction
+from vgrad_jax.lanes.schedule import Loop, Schedule, Sink, Store, Straight, make_schedule
+from vgrad_jax.lanes.values import Iteration, OverwrittenError, Values
 
-__all__ = ["Emitter"]
+__all__ = ["Target", "emit"]
 
 
-class Emitter:
-    """Writes the code of one set of nodes.
+class Target(NamedTuple):
+    """A function that is written."""
+
+    code: Code
+    machine: Machine
+    """What the code is written for."""
+    scratch: Scratch
+    """Memory for arrays between loops."""
+
+
+def emit(target: Target, arrays: Mapping[int, Memory], wanted: Sequence[tuple[Node, Memory]]) -> None:
+    """Write the code that computes some nodes and stores them.
 
     Args:
-        code: where to.
-        machine: what it is written for.
-        scratch: for what is needed between loops.
-        places: where the leaves are, by their numbers. What is computed may be wanted in a leaf's place.
+        target: where the code is written.
+        arrays: the leaves' memory, by their numbers.
+        wanted: the nodes and their arrays, which may be leaves' arrays.
+
+    Raises:
+        NotInLanesError: some operation has no native code here.
+        OverwrittenError: an element would be stored where a leaf is read later.
     """
+    sinks = [Sink(node, _is_readable(memory, node, target.scratch)) for node, memory in wanted]
+    schedule = make_schedule(sinks, target.machine)
+    _Emitter(target, arrays, schedule, [memory for _, memory in wanted]).run()
 
-    def __init__(self, code: Code, machine: Machine, scratch: Scratch, places: Mapping[int, Memory]) -> None:
-        self.code, self.machine, self.scratch = code, machine, scratch
-        self.values = Values(code, places)
-        self._stored: set[int] = set()
 
-    def emit(self, sinks: Sequence[tuple[Node, Memory]]) -> None:
-        """Write what computes some nodes and puts them into memory.
+def _is_readable(memory: Memory, node: Node, scratch: Scratch) -> bool:
+    """Return whether an array may be read after a node was stored in it.
 
-        Raises:
-            OverwrittenError: they cannot be put there.
-        """
-        self.dimensions = Dimensions([node for node, _ in sinks])
-        nodes = self.dimensions.nodes
-        loops = sorted({node.loop for node in nodes if node.loop is not None})
-        stages = range(max((node.stage for node in nodes), default=0) + 1)
-        over = {
-            (loop, stage): [
-                n for n in nodes if n.loop == loop and n.stage == stage + 1 and n.inputs and _over_a_loop(n)
-            ]
-            for loop in loops
-            for stage in stages
-        }
-        beside = {node.number for some in over.values() for node in added_beside(some, self.machine)}
-        kept = read_after(nodes, beside) | {node.number for node, _ in sinks if has_loop(node) and node.inputs}
-        for stage in stages:
-            here = [node for node in nodes if node.stage == stage and (node.inputs or node.operation == "iota")]
-            self._emit_straight([node for node in here if not has_loop(node) and not _over_a_loop(node)], sinks)
-            for loop in loops:
-                here = [node for node in nodes if node.loop == loop and node.inputs]
-                computed = [node for node in here if has_loop(node) and node.stage == stage]
-                direct = [(n, m) for n, m in sinks if n.loop == loop and has_loop(n) and n.stage == stage]
-                must = {node.number for node in computed if node.number in kept}
-                self._emit_loop(loop, computed, must, over[loop, stage], beside, direct)
-        for node, memory in sinks:
-            if not has_loop(node) and node.number not in self._stored:
-                for index in indices(node):
-                    self.values.store(node, index, memory)
+    A GPU's threads run at their own pace: where they share an array, its elements may be a later iteration's.
+    """
+    return (memory.lanes > 0) == node.varying and (node.varying or scratch.lane is None)
 
-    def _emit_straight(self, nodes: Sequence[Node], sinks: Sequence[tuple[Node, Memory]]) -> None:
-        """What does not loop: number by number where it can be, so that few of them wait in registers."""
-        for group in number_by_number(nodes):
-            wanted = [(node, memory) for node, memory in sinks if node in group]
-            for index in indices(group[0]):
-                for node in group:
+
+class _Emitter:
+    """Writes the code of one schedule."""
+
+    def __init__(
+        self, target: Target, arrays: Mapping[int, Memory], schedule: Schedule, sinks: Sequence[Memory]
+    ) -> None:
+        self.code, self.scratch, self.schedule, self.sinks = target.code, target.scratch, schedule, sinks
+        self.values = Values(target.code, schedule.dimensions, arrays)
+
+    def run(self) -> None:
+        for step in self.schedule.steps:
+            if isinstance(step, Straight):
+                self._straight(step)
+            else:
+                self._loop(step)
+        for node, memory in self._stores(self.schedule.last, {}):
+            for index in self.schedule.dimensions.indices(node):
+                self.values.store(node, index, memory)
+
+    def _stores(self, stores: Sequence[Store], own: Mapping[int, Memory]) -> list[tuple[Node, Memory]]:
+        return [(node, own[node.number] if sink is None else self.sinks[sink]) for node, sink in stores]
+
+    def _straight(self, step: Straight) -> None:
+        for group in step.groups:
+            stores = self._stores(group.stores, {})
+            for index in self.schedule.dimensions.indices(group.nodes[0]):
+                for node in group.nodes:
                     self.values.value(node, index)
-                for node, memory in wanted:
+                for node, memory in stores:
                     self.values.store(node, index, memory)
-            self._stored.update(node.number for node, _ in wanted)
 
-    def _emit_loop(
-        self,
-        loop: int,
-        computed: Sequence[Node],
-        must: set[int],
-        over: Sequence[Node],
-        beside: set[int],
-        direct: Sequence[tuple[Node, Memory]],
-    ) -> None:
-        few = [node for node in over if node.number in beside]
-        many = [node for node in over if node.number not in beside]
-        sinks = list(direct)
-        ends = must | {one.number for node in few for one in node.inputs}
-        parts = divided(computed, must, ends, self.values.memory, self.machine.long)
-        for part in parts:
-            here = {node.number for node in part.computed}
-            placed = {}
-            for node in part.computed:
-                if node.number in must or node.number in part.kept:
-                    # Of what threads share none reads what it wrote: another may have gone on.
-                    own = [m for one, m in direct if one is node and self._may_hold(m, node)]
-                    placed[node.number] = own[0] if own else self.scratch.array(node.kind, node.size, node.mapped)
-                    if not own:
-                        sinks.append((node, placed[node.number]))
-            now = [n for n in few if (part is parts[-1] if is_product(n) else n.inputs[0].number in here)]
-            totals = [(node, index) for node in now for index in indices(node)]
-            few = [node for node in few if node not in now]
-            some = [sink for sink in sinks if sink[0].number in here]
-            sinks = [sink for sink in sinks if sink[0].number not in here]
-            if some or totals:
-                self._turns(loop, part.computed, totals, some)
-            self.values.memory.update(placed)
-        left = [(node, index) for node in few for index in indices(node)]
-        if left or sinks:  # Of what is in memory already.
-            self._turns(loop, (), left, sinks)
-        sums = [(node, index) for node in many for index in indices(node)]
-        for start in range(0, len(sums), self.machine.sums):
-            self._turns(loop, (), sums[start : start + self.machine.sums], ())
+    def _loop(self, step: Loop) -> None:
+        own = {
+            node.number: self.scratch.array(node.kind, node.size, node.varying)
+            for node, sink in step.materialised
+            if sink is None
+        }
+        stores = self._stores(step.stores, own)
+        if any(self.values.holds_a_leaf(memory) for _, memory in stores):
+            raise OverwrittenError  # Another iteration might read the leaf.
+        starts = [_reduction(node).start(self.code, node).text for node, _ in step.totals]
+        totals = self._iterations(step, stores, starts)
+        for (node, index), name in zip(step.totals, totals, strict=True):
+            self.values.known[node.number, index] = Register(name, node.kind, node.varying)
+        self.values.memory.update((node.number, memory) for node, memory in self._stores(step.materialised, own))
 
-    def _may_hold(self, memory: Memory, node: Node) -> bool:
-        return (memory.lanes > 0) == node.mapped and (node.mapped or self.scratch.lane is None)
-
-    def _turns(
-        self,
-        loop: int,
-        computed: Sequence[Node],
-        totals: Sequence[tuple[Node, Index]],
-        sinks: Sequence[tuple[Node, Memory]],
-    ) -> None:
-        if any(self.values.holds_a_leaf(memory) for _, memory in sinks):
-            raise OverwrittenError  # Another turn might read it.
-        code, turns = self.code, self.dimensions.sizes[loop]
-        together = turns_together(computed, turns)
-        last = [self.values.neutral(node).text for node, _ in totals]
-        whole, rest = divmod(turns, together)
-        for first, repetitions, side_by_side in ((0, whole, together), (whole * together, 1, rest)):
-            if not side_by_side:
+    def _iterations(self, step: Loop, stores: Sequence[tuple[Node, Memory]], totals: list[str]) -> list[str]:
+        """Write the loop over groups of interleaved iterations, and the iterations that are left."""
+        code = self.code
+        types = [code.type_of(node.kind, node.varying) for node, _ in step.totals]
+        groups, rest = divmod(step.iterations, step.interleaved)
+        for first, repetitions, beside in ((0, groups, step.interleaved), (groups * step.interleaved, 1, rest)):
+            if not beside:
                 continue
 
-            def body(number: str, carried: list[str], first: int = first, some: int = side_by_side) -> list[str]:
-                start = code.integer("add", code.integer("mul", number, some), first)
-                return self._side_by_side(
-                    [code.integer("add", start, place) for place in range(some)], carried, computed, totals, sinks
-                )
+            def body(number: str, carried: list[str], first: int = first, beside: int = beside) -> list[str]:
+                start = code.integer("add", code.integer("mul", number, beside), first)
+                numbers = [code.integer("add", start, offset) for offset in range(beside)]
+                return self._interleaved(step, numbers, carried, stores)
 
-            types = [code.type_of(node.kind, node.mapped) for node, _ in totals]
-            last = code.loop(repetitions, body, list(zip(types, last, strict=True)))
-        for (node, index), name in zip(totals, last, strict=True):
-            self.values.known[node.number, index] = Register(name, node.kind, node.mapped)
+            totals = code.loop(repetitions, body, list(zip(types, totals, strict=True)))
+        return totals
 
-    def _side_by_side(
-        self,
-        turns: Sequence[str],
-        carried: Sequence[str],
-        computed: Sequence[Node],
-        totals: Sequence[tuple[Node, Index]],
-        sinks: Sequence[tuple[Node, Memory]],
+    def _interleaved(
+        self, step: Loop, numbers: Sequence[str], totals: Sequence[str], stores: Sequence[tuple[Node, Memory]]
     ) -> list[str]:
-        """A few turns at a time: each number of all of them before the next one."""
-        values, each = self.values, [Turn(turn, {}) for turn in turns]
-        for node in computed:  # In order, so that none asks for one that asks for another and so on.
+        """Write some iterations: each element of all of them before the next element."""
+        values, iterations = self.values, [Iteration(number, {}) for number in numbers]
+        indices = self.schedule.dimensions.indices
+        # In order, so that no element is computed by a recursion through all that it needs.
+        for node in step.computed:
             for index in indices(node):
-                for values.turn in each:
+                for values.current in iterations:
                     values.value(node, index)
-        for node, memory in sinks:
+        for node, memory in stores:
             for index in indices(node):
-                for values.turn in each:
+                for values.current in iterations:
                     values.store(node, index, memory)
         results = []
-        for (node, index), name in zip(totals, carried, strict=True):
-            total = Register(name, node.kind, node.mapped)
-            for values.turn in each:
-                for term in values.terms(node, index):
-                    total = values.accumulate(node, total, term)
-            results.append((self.code.spread(total) if node.mapped else total).text)
-        values.turn = None
+        for (node, index), name in zip(step.totals, totals, strict=True):
+            total = self._added(node, index, Register(name, node.kind, node.varying), iterations)
+            results.append((self.code.spread(total) if node.varying else total).text)
+        values.current = None
         return results
 
+    def _added(self, node: Node, index: Index, total: Register, iterations: Sequence[Iteration]) -> Register:
+        reduction = _reduction(node)
+        for self.values.current in iterations:
+            for term in reduction.terms(self.values, node, index):
+                total = reduction.accumulate(self.code, total, term)
+        return total
 
-def _over_a_loop(node: Node) -> bool:
-    return any(leaves(one, node) for one in node.inputs)
+
+def _reduction(node: Node) -> Reduction:
+    reduction = PRIMITIVES[node.operation].reduction
+    if reduction is None:
+        raise NotInLanesError(f"{node.operation} over a loop")
+    return reduction

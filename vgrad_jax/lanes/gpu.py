@@ -1,6 +1,8 @@
-"""Code as a function of an NVIDIA GPU: every lane is a thread.
+"""Code as a kernel of an NVIDIA GPU, a thread for each lane.
 
-LLVM makes PTX of it, which the driver compiles; what XLA calls puts the kernel on the stream of XLA's own kernels.
+    code ──► LLVM module ──► PTX ──► the driver's kernel ──► launcher, a function of the processor that XLA calls
+
+The launcher puts the kernel on the stream of XLA's own kernels.
 """
 
 import ctypes
@@ -10,75 +12,59 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
-import llvmlite.binding as llvm
 
-from vgrad_jax.lanes.calls import compiled, field, handler, optimise, parsed, register
 from vgrad_jax.lanes.code import Code
-from vgrad_jax.lanes.graph import NotNativeError
+from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.ffi import CONSTANTS, PREFIX, field, handler, register
+from vgrad_jax.lanes.machine import BLOCK
+from vgrad_jax.lanes.toolchain import MachineCode, compile_code, llvm, optimise, parse
 
-__all__ = ["LANE", "THREADS", "on_gpu", "ptx_of"]
-
-THREADS = 32
-"""Of a block: few, so that a few seeds are spread over all of the GPU."""
+__all__ = ["LANE", "launcher", "link_gpu", "ptx_of"]
 
 LANE = "%lane"
 """The name of a thread's lane in the code."""
 
-API, CONTEXT, ERROR, STREAM = 16, 24, 48, 80
-"""Bytes from the start of an `XLA_FFI_CallFrame` to its functions and its context, and in the functions to the one that
-makes an error and the one that gives the stream."""
 
-INTERNAL = 13
-"""XLA's code for an error that is nobody's else."""
-
-NO_CODE = ("cos", "exp2", "pow", "sin", "tan")
-"""Functions of LLVM's that it has only an approximation of there, or nothing."""
-
-
-def on_gpu(code: Code, inputs: Sequence[str], outputs: Sequence[str], lanes: int) -> str:
-    """Compile a function of one lane, `LANE`.
+def link_gpu(code: Code, inputs: Sequence[str], outputs: Sequence[str], lanes: int) -> str:
+    """Compile a function of one lane, `LANE`, and register it with XLA.
 
     Args:
         code: the function's lines.
         inputs: names of the pointers to its arguments.
         outputs: names of the pointers to its results.
-        lanes: how many; a multiple of `THREADS`.
+        lanes: a multiple of `BLOCK`.
 
     Returns:
         The name for `jax.ffi.ffi_call`.
 
     Raises:
-        NotNativeError: there is no code for something.
+        NotInLanesError: LLVM, the driver or XLA refuses the function.
     """
-    pointers = [*inputs, *outputs]
-    for name in code.declared:
-        if name.split(".")[1] in NO_CODE:
-            raise NotNativeError(f"{name.split('.')[1]} has no code of its own on a GPU")
-    name = "vgrad_jax_" + hashlib.sha256("\n".join(code.lines).encode()).hexdigest()[:8]  # Seen in profiles.
-    launched = partial(_launched, kernel=name, inputs=inputs, outputs=outputs, blocks=lanes // THREADS)
-    return register(f"; {lanes} lanes\n{_module(name, code, pointers)}", "CUDA", launched)
+    name = PREFIX + hashlib.sha256("\n".join(code.lines).encode()).hexdigest()[:8]  # Seen in profiles.
+    make = partial(_launched, kernel=name, inputs=inputs, outputs=outputs, blocks=lanes // BLOCK)
+    return register(f"; {lanes} lanes\n{_module(name, code, [*inputs, *outputs])}", "CUDA", make)
 
 
 def ptx_of(text: str, capability: str) -> str:
-    """PTX of LLVM's code.
+    """Return the PTX of LLVM's code.
 
     Args:
-        text: of functions; those that are kernels are called so.
-        capability: of the GPU, such as "9.0".
+        text: functions, kernels among them.
+        capability: the GPU's, such as "9.0".
     """
-    _targets()
-    module = parsed(text)
-    target = llvm.Target.from_triple(module.triple).create_target_machine(
-        cpu=f"sm_{capability.replace('.', '')}", opt=3
+    _initialise_targets()
+    module = parse(text)
+    target = (
+        llvm().Target.from_triple(module.triple).create_target_machine(cpu=f"sm_{capability.replace('.', '')}", opt=3)
     )
     optimise(module, target)
     return target.emit_assembly(module)
 
 
 @lru_cache(maxsize=1)
-def _targets() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+def _initialise_targets() -> None:
+    llvm().initialize_all_targets()
+    llvm().initialize_all_asmprinters()
 
 
 def _module(kernel: str, code: Code, pointers: Sequence[str]) -> str:
@@ -91,41 +77,48 @@ def _module(kernel: str, code: Code, pointers: Sequence[str]) -> str:
             f"define ptx_kernel void @{kernel}({', '.join(f'ptr noalias {name}' for name in pointers)}) #0 {{",
             "entry:",
             *(f"  %{name} = call i32 @llvm.nvvm.read.ptx.sreg.{of}()" for name, of in numbers.items()),
-            f"  %first = mul i32 %block, {THREADS}",
+            f"  %first = mul i32 %block, {BLOCK}",
             "  %number = add i32 %first, %thread",
             f"  {LANE} = zext i32 %number to i64",
             *code.lines,
             "  ret void",
             "}",
-            f'attributes #0 = {{ nounwind "nvvm.maxntid"="{THREADS}" }}',
+            f'attributes #0 = {{ nounwind "nvvm.maxntid"="{BLOCK}" }}',
         ]
     )
 
 
-def _launched(text: str, *, kernel: str, inputs: Sequence[str], outputs: Sequence[str], blocks: int) -> Any:
+def _launched(text: str, *, kernel: str, inputs: Sequence[str], outputs: Sequence[str], blocks: int) -> MachineCode:
+    """Return the machine code of a kernel's launcher."""
     address = _loaded(kernel, ptx_of(text, jax.devices()[0].compute_capability))
     launch = ctypes.cast(_driver().cuLaunchKernel, ctypes.c_void_p).value
     assert launch is not None
-    return compiled(launcher(address, launch, inputs, outputs, blocks))
+    return compile_code(launcher(address, launch, inputs, outputs, blocks))
 
 
 def launcher(kernel: int, launch: int, inputs: Sequence[str], outputs: Sequence[str], blocks: int) -> str:
-    """LLVM's code of what XLA calls.
+    """Return the code of the function that XLA calls.
 
     Args:
         kernel: the address of the driver's kernel.
-        launch: the address of the driver's function that launches one.
+        launch: the address of the driver's function that launches a kernel.
         inputs: names of the pointers to the arguments.
         outputs: names of the pointers to the results.
         blocks: of threads.
     """
-    pointers = [*inputs, *outputs]
-    message = "the GPU does not take the kernel"
-    call = [
-        *field("%context", "ptr", "%frame", CONTEXT),
-        *field("%api", "ptr", "%frame", API),
-        *_arguments("%wanted", "ptr %context", "ptr null"),
-        *field("%stream.get", "ptr", "%api", STREAM),
+    pointers, message = [*inputs, *outputs], "the GPU does not take the kernel"
+    lines = [*_stream_lines(), *_argument_lines(pointers), *_launch_lines(kernel, launch, blocks)]
+    constant = f'@message = private constant [{len(message) + 1} x i8] c"{message}\\00"'
+    return "\n".join([constant, handler(lines, inputs, outputs, "nounwind", repeatable=True)])
+
+
+def _stream_lines() -> list[str]:
+    """Return lines that ask XLA for its stream, `%stream`, or return its error."""
+    return [
+        *field("%context", "ptr", "%frame", "XLA_FFI_CallFrame.ctx"),
+        *field("%api", "ptr", "%frame", "XLA_FFI_CallFrame.api"),
+        *_struct_lines("%wanted", "ptr %context", "ptr null"),
+        *field("%stream.get", "ptr", "%api", "XLA_FFI_Api.XLA_FFI_Stream_Get"),
         "  %error = call ptr %stream.get(ptr %wanted)",
         "  %none = icmp eq ptr %error, null",
         "  br i1 %none, label %launch, label %failed",
@@ -133,18 +126,26 @@ def launcher(kernel: int, launch: int, inputs: Sequence[str], outputs: Sequence[
         "  ret ptr %error",
         "launch:",
         *field("%stream", "ptr", "%wanted", 24),
-        f"  %values = alloca [{len(pointers)} x ptr]",
-        f"  %places = alloca [{len(pointers)} x ptr]",
     ]
+
+
+def _argument_lines(pointers: Sequence[str]) -> list[str]:
+    """Return lines that collect pointers to the kernel's arguments, `%places`."""
+    lines = [f"  %values = alloca [{len(pointers)} x ptr]", f"  %places = alloca [{len(pointers)} x ptr]"]
     for number, name in enumerate(pointers):
-        call += [
+        lines += [
             f"  %value{number} = getelementptr ptr, ptr %values, i64 {number}",
             f"  store ptr {name}, ptr %value{number}",
             f"  %place{number} = getelementptr ptr, ptr %places, i64 {number}",
             f"  store ptr %value{number}, ptr %place{number}",
         ]
-    sizes = ", ".join(f"i32 {size}" for size in (blocks, 1, 1, THREADS, 1, 1, 0))
-    call += [
+    return lines
+
+
+def _launch_lines(kernel: int, launch: int, blocks: int) -> list[str]:
+    """Return lines that launch the kernel, and return null or an error that XLA makes."""
+    sizes = ", ".join(f"i32 {size}" for size in (blocks, 1, 1, BLOCK, 1, 1, 0))
+    return [
         f"  %launcher = inttoptr i64 {launch} to ptr",
         f"  %kernel = inttoptr i64 {kernel} to ptr",
         f"  %status = call i32 %launcher(ptr %kernel, {sizes}, ptr %stream, ptr %places, ptr null)",
@@ -153,21 +154,19 @@ def launcher(kernel: int, launch: int, inputs: Sequence[str], outputs: Sequence[
         "done:",
         "  ret ptr null",
         "refused:",
-        *_arguments("%told", "ptr @message", f"i64 {INTERNAL}"),
-        *field("%error.create", "ptr", "%api", ERROR),
+        *_struct_lines("%told", "ptr @message", f"i64 {CONSTANTS['XLA_FFI_Error_Code_INTERNAL']}"),
+        *field("%error.create", "ptr", "%api", "XLA_FFI_Api.XLA_FFI_Error_Create"),
         "  %refusal = call ptr %error.create(ptr %told)",
         "  ret ptr %refusal",
     ]
-    constant = f'@message = private constant [{len(message) + 1} x i8] c"{message}\\00"'
-    return "\n".join([constant, handler(call, inputs, outputs, "nounwind", traits=1)])
 
 
-def _arguments(name: str, *values: str) -> list[str]:
-    """A struct of arguments for one of XLA's functions: its size, no extension, and two values of eight bytes."""
+def _struct_lines(name: str, *values: str) -> list[str]:
+    """Return lines of a struct of arguments for XLA's functions: its size, no extension, two values of 8 bytes."""
     lines = [f"  {name} = alloca [4 x i64]"]
-    for place, value in enumerate(("i64 32", "ptr null", *values)):
-        lines.append(f"  {name}.{place} = getelementptr i64, ptr {name}, i64 {place}")
-        lines.append(f"  store {value}, ptr {name}.{place}")
+    for number, value in enumerate(("i64 32", "ptr null", *values)):
+        lines.append(f"  {name}.{number} = getelementptr i64, ptr {name}, i64 {number}")
+        lines.append(f"  store {value}, ptr {name}.{number}")
     return lines
 
 
@@ -176,22 +175,22 @@ def _driver() -> Any:
     try:
         return ctypes.CDLL("libcuda.so.1")
     except OSError as error:
-        raise NotNativeError(f"CUDA's driver is not found: {error}") from error
+        raise NotInLanesError(f"CUDA's driver is not found: {error}") from error
 
 
 def _loaded(name: str, ptx: str) -> int:
-    """The driver's kernel of a name, for the contexts of all GPUs."""
+    """Return the driver's kernel of a name, for the contexts of all GPUs."""
     library, kernel = ctypes.c_void_p(), ctypes.c_void_p()
     nothing = (None, None, 0)
-    _asked("cuLibraryLoadData", ctypes.byref(library), ptx.encode() + b"\0", *nothing, *nothing)
-    _asked("cuLibraryGetKernel", ctypes.byref(kernel), library, name.encode())
+    _ask_driver("cuLibraryLoadData", ctypes.byref(library), ptx.encode() + b"\0", *nothing, *nothing)
+    _ask_driver("cuLibraryGetKernel", ctypes.byref(kernel), library, name.encode())
     assert kernel.value is not None
     return kernel.value
 
 
-def _asked(name: str, *arguments: Any) -> None:
+def _ask_driver(name: str, *arguments: Any) -> None:
     status = getattr(_driver(), name)(*arguments)
     if status:
         text = ctypes.c_char_p()
         _driver().cuGetErrorString(status, ctypes.byref(text))
-        raise NotNativeError(f"{name}: {(text.value or b'unknown').decode()}")
+        raise NotInLanesError(f"{name}: {(text.value or b'unknown').decode()}")

@@ -1,54 +1,76 @@
-"""What code is written for: this machine's processor, or its GPU."""
+"""What native code is written for: a processor with vector registers, or a GPU's threads."""
 
 import math
 from functools import lru_cache
 from typing import NamedTuple
 
 import jax
-import llvmlite.binding as llvm
 
-__all__ = ["Machine", "local_machine"]
+from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.toolchain import host_features
+
+__all__ = ["BLOCK", "THREADS", "Machine", "local_machine", "required_machine"]
+
+BLOCK = 32
+"""Threads of a GPU's block: few, so that a few seeds are spread over all of the GPU."""
 
 
 class Machine(NamedTuple):
     """A kind of processor, as far as the code depends on it."""
 
     platform: str
-    """JAX's name for it."""
+    """JAX's name of the platform, "cpu" or "gpu"."""
     width: int
-    """Lanes of a register. Where it is 1, every lane is a thread of its own."""
+    """Lanes of a register; 1 where every lane is a thread of its own."""
     sums: int
-    """Registers that hold sums in a loop; a few are left for what is added."""
+    """Registers that hold sums in a loop; the rest holds the terms."""
     sums_beside: int
-    """Numbers that may be added up in the loop that computes what is added."""
+    """Elements of sums that are fused into the loop that computes their terms."""
     products_beside: bool
-    """Whether sums of products may be among them."""
+    """Whether sums of products may be fused."""
     long: float
-    """Instructions of a loop, about, after which another one begins, so that several turns are under way."""
+    """Instructions of an iteration above which a loop is split, so that several iterations are in flight."""
+
+    @property
+    def group(self) -> int:
+        """Lanes that run together; the number of lanes is a multiple of it."""
+        return BLOCK if self.platform == "gpu" else self.width
 
 
 def _vector(width: int, sums: int) -> Machine:
-    # A loop's length was measured with five layers of five units.
+    # The threshold for splitting was measured with five layers of five units.
     return Machine("cpu", width, sums, sums_beside=8, products_beside=False, long=100.0)
 
 
 THREADS = Machine("gpu", 1, sums=64, sums_beside=160, products_beside=True, long=math.inf)
-"""A thread has 255 registers, and memory is far away: a row's numbers stay in one loop's registers."""
+"""A GPU's thread has 255 registers and memory is far away: a row stays in one loop's registers."""
 
 
 def local_machine() -> Machine | None:
-    """What JAX computes on; None where there is no native code for it."""
+    """Return the machine that JAX computes on; None where native code cannot be written for it."""
+    try:
+        return required_machine()
+    except NotInLanesError:
+        return None
+
+
+def required_machine() -> Machine:
+    """Return the machine that JAX computes on.
+
+    Raises:
+        NotInLanesError: there is no native code for it, or llvmlite, which knows the processor, cannot be imported.
+    """
     match jax.default_backend():
         case "cpu":
             return _processor()
-        case "gpu" if "nvidia" in jax.devices()[0].device_kind.lower():  # As CUDA names them.
+        case "gpu" if "nvidia" in jax.devices()[0].device_kind.lower():  # CUDA's names of devices have it.
             return THREADS
-    return None
+    raise NotInLanesError(f"no native code for {jax.default_backend()}")
 
 
 @lru_cache(maxsize=1)
 def _processor() -> Machine:
-    features = llvm.get_host_cpu_features()
+    features = host_features()
     if features.get("avx512f"):
         return _vector(16, 26)  # 32 registers.
-    return _vector(8, 12) if features.get("avx") else _vector(4, 12)  # 16, or more.
+    return _vector(8, 12) if features.get("avx") else _vector(4, 12)  # At least 16 registers.

@@ -9,6 +9,7 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.numerics import json_value, lower_median
 from vgrad_jax.report.figures.spectra import spectrum_beside_prediction
 from vgrad_jax.report.figures.theory import phase_diagram, profile_beside_prediction, seed_histogram
 from vgrad_jax.theory.comparison import Comparison, MeanFieldOf, trainable_depth
@@ -35,7 +36,7 @@ def profile_table(found: Comparison, title: str) -> "Table":
     last = len(measured) - 1
     for layer, value in enumerate(measured):
         side = " (input side)" if layer == 0 else " (output)" if layer == last else ""
-        middle = sorted(found.measured[:, layer])[(len(found.measured) - 1) // 2]
+        middle = lower_median(found.measured[:, layer])
         theory = ("-", "-") if predicted is None else (_log10(predicted[layer]), f"{value - predicted[layer]:+.2f}")
         table.add_row(f"{layer}{side}", theory[0], _log10(value), theory[1], _log10(middle))
     return table
@@ -58,16 +59,16 @@ def as_dict(found: Comparison) -> dict[str, Any]:
     prediction, mean_field, law = found.prediction, found.mean_field, found.seed_law
     return {
         "num_seeds": len(found.measured),
-        "predicted_log10_rms": None if prediction.log10_rms is None else [_plain(v) for v in prediction.log10_rms],
-        "measured_log10_rms": [_plain(value) for value in found.measured_log10_rms],
+        "predicted_log10_rms": None if prediction.log10_rms is None else json_value(prediction.log10_rms),
+        "measured_log10_rms": json_value(found.measured_log10_rms),
         "profile_note": prediction.why_not or list(prediction.remarks),
         "mean_field": None
         if mean_field.found is None
         else {
             "weight_variance": mean_field.weight_variance,
             "bias_variance": mean_field.bias_variance,
-            **{name: _plain(value) for name, value in mean_field.found._asdict().items()},
-            "trainable_depth": _plain(trainable_depth(mean_field.found)),
+            **json_value(mean_field.found),
+            "trainable_depth": json_value(trainable_depth(mean_field.found)),
         },
         "mean_field_note": mean_field.why_not,
         "law_over_seeds": None
@@ -148,10 +149,10 @@ def _jacobian_numbers(spectrum: JacobianSpectrum) -> dict[str, Any] | None:
     if spectrum.density is None or spectrum.squares is None:
         return None
     return {
-        "measured_mean_square": _plain(spectrum.squares.mean()),
-        "predicted_mean_square": _plain(spectrum.density.mean),
-        "measured_median_largest_square": _plain(np.median(spectrum.squares.max(axis=1))),
-        "predicted_largest_square": _plain(spectrum.density.largest),
+        "measured_mean_square": json_value(spectrum.squares.mean()),
+        "predicted_mean_square": json_value(spectrum.density.mean),
+        "measured_median_largest_square": json_value(np.median(spectrum.squares.max(axis=1))),
+        "predicted_largest_square": json_value(spectrum.density.largest),
         "predicted_share_zero": spectrum.density.zero,
     }
 
@@ -162,9 +163,3 @@ def _layers(reach: float) -> str:
 
 def _log10(value: float) -> str:
     return "zero" if value == -math.inf else f"{value:.2f}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
-    return float(value) if math.isfinite(value) else str(float(value))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from vgrad_jax.statistics.intervals import Estimate
-from vgrad_jax.statistics.time_uniform import stopping_point, watch
+from vgrad_jax.statistics.time_uniform import share_bounds, stopping_point
 
 if TYPE_CHECKING:
     import xarray
@@ -48,7 +48,7 @@ def early_stops(results: "xarray.Dataset") -> list[EarlyStop]:
     for arm, converged in _prefixes(results).items():
         block, most = int(results.attrs["block"]), results.sizes["seed"]
         point = stopping_point(converged, block, most, precision)
-        looks = list(watch(converged, block, most))
+        looks = list(share_bounds(converged, block, most))
         if looks:
             last = looks[-1] if point is None else point
             estimate = Estimate(last.successes / last.n, last.low, last.high, last.n)

@@ -18,6 +18,7 @@ from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
+from vgrad_jax.numerics import lower_median
 from vgrad_jax.results.reading import arms_of, completed_seeds, data_of, study_seed
 from vgrad_jax.theory.draws import networks_of_seeds
 from vgrad_jax.theory.spectra import input_jacobian
@@ -199,4 +200,4 @@ def _units(params: Params, x: Float[Array, "rows features"], mlp: MLP) -> dict[s
 def _log10_middle(values: Float[np.ndarray, "seed rows"]) -> Float[np.ndarray, " seed"]:
     """log10 of the lower median: one of the values, since -inf has no mean."""
     with np.errstate(divide="ignore"):
-        return np.log10(np.sort(values, axis=1)[:, (values.shape[1] - 1) // 2])
+        return np.log10(lower_median(values, axis=1))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from vgrad_jax.descriptions import number
 from vgrad_jax.errors import InputError
-from vgrad_jax.statistics.intervals import Estimate
+from vgrad_jax.statistics.intervals import Estimate, wilson
 
 __all__ = ["Reached", "precision_reached", "seeds_needed", "seeds_needed_to_be_better", "seeds_needed_to_know"]
 
@@ -120,7 +120,7 @@ def precision_reached(estimate: Estimate) -> Reached:
     >>> round(reached.half_width, 3), reached.more_seeds
     (0.085, 396)
     """
-    half_width = (estimate.high - estimate.low) / 2
+    half_width = estimate.half_width
     needed = seeds_needed_to_know(half_width / 2, share=estimate.value)
     return Reached(half_width, max(needed - estimate.n, 0))
 
@@ -136,10 +136,8 @@ def _normal_quantiles(tail: float, power: float, significance: float) -> tuple[f
 
 
 def _wilson_half_width(share: float, n: int) -> float:
-    from scipy.special import ndtri
-
-    z = float(ndtri(0.975))
-    return z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = wilson(share, n)
+    return float(high - low) / 2
 
 
 def _whole(needed: float) -> int:

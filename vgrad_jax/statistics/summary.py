@@ -1,11 +1,11 @@
 """Each arm of a sweep in a row of numbers."""
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
 
+from vgrad_jax.numerics import lower_median
 from vgrad_jax.results.reading import arms_of, completed_seeds
 from vgrad_jax.statistics.bootstrap import Distribution, distribution
 from vgrad_jax.statistics.intervals import Estimate, share
@@ -82,12 +82,6 @@ def _summarise_arm(arm: str, runs: "xarray.Dataset", ends: Outcomes, layers: int
         diverged=share(int(ends.diverged.sum()), n),
         dead=share(int(dead.sum()), n),
         stuck=share(int((failed & ~dead).sum()), n),
-        initial_gradient_log10_rms=_medians(initial),
-        final_gradient_log10_rms=_medians(final),
+        initial_gradient_log10_rms=tuple(lower_median(initial, skip_nan=True).tolist()),
+        final_gradient_log10_rms=tuple(lower_median(final, skip_nan=True).tolist()),
     )
-
-
-def _medians(values: np.ndarray) -> tuple[float, ...]:
-    """Median of each layer over the seeds with a number: the lower of two middle ones, since -inf has no average."""
-    kept = (np.sort(column[~np.isnan(column)]) for column in values.T)
-    return tuple(float(column[(len(column) - 1) // 2]) if len(column) else math.nan for column in kept)

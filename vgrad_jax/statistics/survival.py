@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.statistics.intervals import Estimate, Z
+from vgrad_jax.statistics.intervals import Estimate, Z, wilson
 
 __all__ = ["SurvivalCurve", "check_times", "median_time", "restricted_mean", "survival_curve"]
 
@@ -84,7 +84,7 @@ def survival_curve(times: ArrayLike, observed: ArrayLike, *, weights: np.ndarray
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = survival / (1 - survival) * np.cumsum(events / (at_risk * (at_risk - events)))
         effective = np.where((survival < 1) & (survival > 0), 1 / greenwood, np.where(survival > 0, at_risk, n))
-    low, high = _wilson(survival, effective)
+    low, high = wilson(survival, effective)
     return SurvivalCurve(when, survival, low, high, at_risk, round(n))
 
 
@@ -158,9 +158,3 @@ def _area(curve: SurvivalCurve, budget: float) -> tuple[float, float]:
 def _first_below(values: np.ndarray, times: np.ndarray) -> float:
     below = np.flatnonzero(values <= 0.5 + 1e-12)
     return float(times[below[0]]) if len(below) else np.inf
-
-
-def _wilson(shares: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    centre = (shares + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(shares * (1 - shares) / n + Z**2 / (4 * n**2))
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)

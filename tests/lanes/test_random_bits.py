@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vgrad_jax.lanes import interpreter, over_lanes
-from vgrad_jax.lanes.threefry import threefry_bits
+from vgrad_jax.lanes.random_bits import threefry_bits
 
 
 @pytest.fixture

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
-from vgrad_jax.lanes.calls import compiled, handler, register
 from vgrad_jax.lanes.code import Code
+from vgrad_jax.lanes.ffi import handler, register
+from vgrad_jax.lanes.toolchain import compile_code
 
-__all__ = ["on_processor"]
+__all__ = ["link_cpu"]
 
 STACK = '"frame-pointer"="all" "stackrealign"'
-"""Registers that are put on the stack begin at their own size: across cache lines they take twice the time. LLVM can
-only see to it where a frame pointer is kept."""
+"""Spilled registers begin at multiples of their size: across cache lines a load takes twice the time. LLVM aligns the
+stack only where a frame pointer is kept."""
 
 
-def on_processor(code: Code, inputs: Sequence[str], outputs: Sequence[str]) -> str:
-    """Compile a function.
+def link_cpu(code: Code, inputs: Sequence[str], outputs: Sequence[str]) -> str:
+    """Compile a function and register it with XLA.
 
     Args:
         code: the function's lines.
@@ -22,6 +23,9 @@ def on_processor(code: Code, inputs: Sequence[str], outputs: Sequence[str]) -> s
 
     Returns:
         The name for `jax.ffi.ffi_call`.
+
+    Raises:
+        NotInLanesError: LLVM or XLA refuses the function.
     """
     pointers = [*inputs, *outputs]
     call = [f"  call void @body({', '.join(f'ptr {name}' for name in pointers)})", "  ret ptr null"]
@@ -35,4 +39,4 @@ def on_processor(code: Code, inputs: Sequence[str], outputs: Sequence[str]) -> s
         handler(call, inputs, outputs, "#0"),
         f'attributes #0 = {{ nounwind {STACK} "prefer-vector-width"="{32 * code.width}" }}',
     ]
-    return register("\n".join(lines), "cpu", compiled)
+    return register("\n".join(lines), "cpu", compile_code)
