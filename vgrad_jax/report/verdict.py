@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.diagnosis import Diagnosis, Finding, diagnose
+from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
 from vgrad_jax.results.reading import arms_of, completed_seeds
@@ -19,9 +19,6 @@ __all__ = ["MOST_SEEDS", "NOT_LEARNED", "arm_verdicts", "layer_table", "with_out
 
 NOT_LEARNED = "runs_do_not_learn"
 """Code of the finding of an arm that mostly fails and whose gradients show no fault."""
-
-FAULTLESS = ("healthy", "solved", "unclear")
-"""Statuses that name no fault of the gradients."""
 
 MOST_SEEDS, MOST_RECORDS = 64, 64
 """Most seeds and records that are judged: a verdict is the majority's, over windows of the training."""
@@ -74,13 +71,13 @@ def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
 
 
 def _of_failed(status: str) -> str:
-    return "unclear" if status in FAULTLESS else status
+    return UNCLEAR if status in FAULTLESS else status
 
 
 def _not_learned(converged: int, n: int) -> Finding:
     return Finding(
         code=NOT_LEARNED,
-        status="unclear",
+        status=UNCLEAR,
         layer=None,
         value=converged / n,
         threshold=0.5,
