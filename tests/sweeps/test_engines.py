@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import threading
+import time
 from functools import partial
 
 import jax
@@ -250,6 +252,34 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
         results = vg.sweep(grid, 2, engine=engine, workers=1, progress=False)
         assert len(np.unique(results["train_loss"][:, 0, -1])) == len(grid)
     assert traced == [None, ROWS_AT_ONCE]
+
+
+@pytest.mark.parametrize("engine", ["plain", "lanes"])
+def test_threads_with_a_cold_cache_compile_once_and_get_the_same_numbers(engine, small, monkeypatch):
+    expected = execute(engine, small, KEYS)
+    clear_programs()
+    compiled, histories, barrier = [], [], threading.Barrier(4)
+    trainer = ExperimentArm.trainer
+
+    def slow_trainer(arm, rows_at_once):
+        compiled.append(engine)
+        time.sleep(0.2)
+        return trainer(arm, rows_at_once)
+
+    def call():
+        barrier.wait()
+        histories.append(execute(engine, small, KEYS))
+
+    monkeypatch.setattr(ExperimentArm, "trainer", slow_trainer)
+    threads = [threading.Thread(target=call) for _ in range(barrier.parties)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert compiled == [engine]
+    assert len(histories) == barrier.parties
+    for history in histories:
+        assert_equal(history, expected, rtol=0)
 
 
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
