@@ -1,4 +1,4 @@
-"""`python -m vgrad_jax` is `vgrad`."""
+"""Entry point of `python -m vgrad_jax`, which is the same as `vgrad`."""
 
 from vgrad_jax.cli import main
 

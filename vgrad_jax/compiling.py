@@ -1,7 +1,9 @@
-"""Compiled programs: how they are compiled quickly, and how many of them are kept.
+"""Compilation without optimisation, and bounded caches of compiled programs.
 
-key ──► `ProgramCache` ──► program     one thread compiles a key, the others wait for it;
-             │                         the programs that were used least recently are dropped
+    key ──► `ProgramCache` ──► program
+
+The first thread that asks for a key compiles its program; the other threads wait for it. A full cache drops the least
+recently used programs.
 """
 
 from collections import OrderedDict
@@ -19,16 +21,18 @@ OPTIONS: dict[str, bool | int] = {
     "xla_llvm_disable_expensive_passes": True,
     "xla_cpu_use_fusion_emitters": False,
 }
+"""XLA's options that make compilation quick and the program slow."""
+
 NO_SUCH_OPTION = "No such compile option"
-"""Words of XLA's error for an option of another version."""
+"""Words of XLA's error for an option that its version does not know."""
 
 Program = TypeVar("Program")
 
 
 def compiled_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `jax.jit(function)` without optimisation: for a program that runs for a fraction of a second.
+    """Return `jax.jit(function)`, compiled without optimisation: for a program that runs for a fraction of a second.
 
-    With a version of XLA that does not know the options, it is `jax.jit` without them.
+    A version of XLA that does not know the options compiles with its defaults.
 
     >>> int(compiled_quickly(lambda x: x + 1)(1))
     2
@@ -50,7 +54,7 @@ class ProgramCache(Generic[Program]):
     """A bounded cache of compiled programs that threads share.
 
     Args:
-        most: programs that are kept when nobody has reserved room for more.
+        most: number of programs that are kept where no context of `room_for` reserves more.
     """
 
     def __init__(self, most: int) -> None:
@@ -68,7 +72,7 @@ class ProgramCache(Generic[Program]):
 
         Args:
             key: equal for two calls that need the same program.
-            compile_program: makes the program. An error that it raises is not kept: the next caller tries again.
+            compile_program: returns the program. After an error the cache keeps no program: the next call tries again.
         """
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
@@ -81,7 +85,10 @@ class ProgramCache(Generic[Program]):
 
     @contextmanager
     def room_for(self, programs: int) -> Iterator[None]:
-        """Keep at least this many programs within the context: one sweep's programs do not push each other out."""
+        """Keep at least this many programs within the context.
+
+        Without it, a sweep of many arms would drop and compile the same programs again and again.
+        """
         with self._lock:
             self._reserved += programs
         try:
@@ -97,12 +104,13 @@ class ProgramCache(Generic[Program]):
             self._entries.clear()
 
     def _drop_oldest(self) -> None:
+        """Drop the least recently used programs above the limit; the caller holds the lock."""
         while len(self._entries) > max(self.most, self._reserved):
             self._entries.popitem(last=False)
 
 
 class _Entry(Generic[Program]):
-    """A program, once it is compiled, and the lock under which it is."""
+    """Program of a key, and the lock under which it is compiled; `programs` is empty until then."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -110,9 +118,10 @@ class _Entry(Generic[Program]):
 
 
 _caches: list[ProgramCache[Any]] = []
+"""All caches of this process, for `clear_programs`."""
 
 
 def clear_programs() -> None:
-    """Drop the compiled programs that the package keeps in memory; the next call compiles its program again."""
+    """Drop all compiled programs that the package keeps in memory; the next call compiles its program again."""
     for cache in _caches:
         cache.clear()

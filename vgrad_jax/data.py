@@ -1,4 +1,4 @@
-"""Data: what to make or read, and the arrays that come of it."""
+"""Data: descriptions of data sets, and the arrays that are made or read from them."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ __all__ = ["Data", "Dataset", "data_fingerprint", "fingerprint_of", "load_data",
 
 
 class Dataset(NamedTuple):
-    """Examples and their classes, split."""
+    """Examples and their classes, split into rows for training and rows for testing."""
 
     train_x: Float[Array | np.ndarray, "train features"]
     train_y: Int[Array | np.ndarray, " train"]
@@ -29,26 +29,25 @@ class Dataset(NamedTuple):
 
 @dataclass(frozen=True)
 class Data(Description):
-    """Data, described.
+    """Description of a data set.
 
-    Every feature is scaled to [-1, 1] by its smallest and largest value over ALL rows, test rows too, as the
-    article does. The first `train_samples` rows are for training and the rest for testing; rows of "digits" and
-    "file" are first shuffled by `random_state`.
+    Every feature is scaled to [-1, 1] by its smallest and largest value over ALL rows, test rows included, as in the
+    article. The first `train_samples` rows are for training, and the rest are for testing. Rows of "digits" and "file"
+    are first shuffled by `random_state`.
 
     Args:
         source: "circles" or "moons" (made, two classes), "digits" (8 x 8 images, ten classes; ships with
             scikit-learn), or "file".
-        samples: number of rows; None is 1000 for made data and all there are otherwise.
+        samples: number of rows; None is 1000 for made data, and all rows of other data.
         noise: standard deviation of the Gaussian noise of made data; None is 0.1.
         random_state: seed of the noise and of the shuffle.
-        train_samples: number of training rows; None is half.
-        path: for "file": a CSV whose last column is the class (0, 1, ...; names in row 1 are allowed), or an NPZ with
-            arrays `x` (rows, features) and `y` (rows,).
-        header: for a CSV: whether row 1 holds names; None decides by its cells, and refuses a row of which neither
-            is sure.
+        train_samples: number of training rows; None is half of the rows.
+        path: CSV or NPZ file, for the source "file". The last column of a CSV is the class (0, 1, ...), and row 1 may
+            hold names. An NPZ holds the arrays `x` (rows, features) and `y` (rows,).
+        header: True if row 1 of a CSV holds names. None decides by the cells of row 1, and refuses an ambiguous row.
 
     Raises:
-        InputError: an unknown source, an impossible size, or a field that the source does not take.
+        InputError: the source is unknown, a size is impossible, or the source does not take a field.
     """
 
     source: str = "circles"
@@ -89,7 +88,7 @@ class Data(Description):
             object.__setattr__(self, "train_samples", self.samples // 2)
 
     def to_dict(self) -> dict[str, Any]:
-        """As in `Description`; `header` stands there only where it was given, so that older stores stay equal."""
+        """Return the fields as plain values; `header` is left out where it is None, so that older stores stay equal."""
         values = super().to_dict()
         if self.header is None:
             del values["header"]
@@ -97,10 +96,12 @@ class Data(Description):
 
 
 def load_data(data: Data) -> Dataset:
-    """The arrays: float32 features in [-1, 1], int32 classes from 0.
+    """Return the arrays: float32 features in [-1, 1], and int32 classes from 0.
+
+    The arrays are read-only, since all callers with the same description share them.
 
     Raises:
-        InputError: a file that cannot be read, or that holds something else than numbers and classes.
+        InputError: the file cannot be read, or a value in it is no number or no class.
 
     >>> load_data(Data()).train_x.shape
     (500, 2)
@@ -114,7 +115,7 @@ def fingerprint_of(data: Data) -> str:
 
 
 def _stamp(data: Data) -> tuple[int, ...]:
-    """Return numbers that change when a file is written again."""
+    """Return the time and size of a data file, which change when the file is written again."""
     if data.path is None:
         return ()
     if not Path(data.path).is_file():
@@ -124,7 +125,7 @@ def _stamp(data: Data) -> tuple[int, ...]:
 
 
 def data_fingerprint(dataset: Dataset) -> str:
-    """A SHA-256 of the arrays: equal for equal data.
+    """Return a SHA-256 of the arrays: equal for equal data.
 
     >>> data_fingerprint(load_data(Data())) == data_fingerprint(load_data(Data(random_state=2)))
     False
@@ -138,7 +139,7 @@ def data_fingerprint(dataset: Dataset) -> str:
 
 
 def noise_free(data: Data) -> tuple[Float[np.ndarray, "rows 2"], Int[np.ndarray, " rows"]] | None:
-    """The points of made data before noise and scaling, and their classes; None for data that are not made."""
+    """Return the points of made data before noise and scaling, and their classes; None for other data."""
     if data.source not in _MADE:
         return None
     return _SOURCES[data.source](dataclasses.replace(data, noise=0.0))
@@ -151,7 +152,7 @@ def _fingerprint(data: Data, stamp: tuple[int, ...]) -> str:
 
 @lru_cache(maxsize=16)
 def _load(data: Data, stamp: tuple[int, ...]) -> Dataset:
-    del stamp  # A file that has changed is read again.
+    del stamp  # Part of the cache's key: a file that has changed is read again.
     x, y = _SOURCES[data.source](data)
     if data.source not in _MADE:
         if data.samples is not None and data.samples > len(x):
@@ -164,7 +165,7 @@ def _load(data: Data, stamp: tuple[int, ...]) -> Dataset:
     if not 0 < split < len(x):
         raise InputError(f"{len(x)} rows cannot be split into {split} to train on and some to test on")
     y = y.astype(np.int32)
-    # The arrays are shared by everybody who loads the same data.
+    # All callers with the same description share the arrays.
     x.setflags(write=False)
     y.setflags(write=False)
     return Dataset(x[:split], y[:split], x[split:], y[split:])

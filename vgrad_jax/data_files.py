@@ -1,7 +1,11 @@
 """Tables of numbers with a class in the last column, read from CSV and NPZ files.
 
-No row is lost or invented: a cell that cannot be used is refused with its row and column, counted as a spreadsheet
-counts them (row 1 is the first line of the file, column A the first cell).
+    CSV ─► rows of cells ─► header or not ─► numbers ─┐
+                                                      ├─► check of the classes ─► features, classes
+    NPZ ─► arrays x and y ────────────────────────────┘
+
+No row is lost or invented. A cell that cannot be used is refused with its row and column. A spreadsheet counts them
+in the same way: row 1 is the first line of the file, and column A holds first cells.
 """
 
 import csv
@@ -18,7 +22,7 @@ __all__ = ["read_table"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "?", "-", "inf", "+inf", "-inf", "infinity"})
-"""Cells, in lower case, that stand for a value that is missing or not finite."""
+"""Cells, in lower case, that mean a missing value or a value that is not finite."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """Largest magnitude of a feature: training computes in float32."""
@@ -27,7 +31,7 @@ Table = tuple[Float[np.ndarray, "rows features"], Float[np.ndarray, " rows"]]
 """Features, and the class of each row."""
 
 _Row = tuple[int, list[str]]
-"""Number of a row, counted from 1, and its cells."""
+"""Number of a row, counted from 1, and the row's cells."""
 
 
 def read_table(path: Path, header: bool | None) -> Table:
@@ -35,7 +39,7 @@ def read_table(path: Path, header: bool | None) -> Table:
 
     Args:
         path: a CSV file with the class in the last column, or an NPZ file with the arrays `x` and `y`.
-        header: whether row 1 of a CSV holds names; None decides by its cells.
+        header: True if row 1 of a CSV holds names; None decides by the cells of row 1.
 
     Returns:
         The features, `(rows, features)`, and the classes 0, 1, ..., `(rows,)`.
@@ -79,7 +83,11 @@ def _stripped(line: Sequence[str]) -> list[str]:
 
 
 def _is_header(path: Path, rows: Sequence[_Row], header: bool | None) -> bool:
-    """Decide whether the first row holds names: no cell of it is a number, or its numbers only count the columns."""
+    """Return whether the first row holds names: no cell of it is a number or stands for a missing value.
+
+    Raises:
+        InputError: the first row holds numbers that may be names.
+    """
     number, cells = rows[0]
     if header is not None:
         return header
@@ -95,39 +103,44 @@ def _is_header(path: Path, rows: Sequence[_Row], header: bool | None) -> bool:
 
 
 def _looks_like_names(rows: Sequence[_Row]) -> bool:
-    """Return whether the whole numbers of the first row count the columns, or stand above fractions alone."""
+    """Return whether the first row holds integers that count the columns, or that stand above fractions alone."""
     cells, others = rows[0][1], [other for _, other in rows[1:]]
     if not all(cell.isascii() and cell.isdigit() for cell in cells) or not others:
         return False
     values = [int(cell) for cell in cells]
     if values in (list(range(len(values))), list(range(1, len(values) + 1))):
-        # Two columns that count from 0 or 1 are as well a feature and its class.
+        # In a table of two columns, the integers 0 and 1, or 1 and 2, are as likely a feature and its class.
         return len(values) > 2 or any("." in cell for other in others for cell in other[:-1])
     return len(others) > 2 and all("." in cell for other in others for cell in other[:-1])
 
 
 def _number(path: Path, row: _Row, column: int) -> float:
+    """Return the number in a cell.
+
+    Raises:
+        InputError: the cell is empty, or is no number that float32 can hold.
+    """
     number, cells = row
     cell = cells[column]
-    where = f"{str(path)!r}, row {number}, column {_letters(column)}"
+    address = f"{str(path)!r}, row {number}, column {_letters(column)}"
     if cell.lower() in _MISSING:
         raise InputError(
-            f"{where} is missing or not finite: {cell!r}; fill it in or drop the row, or, if row {number} holds names, "
-            "give header=True"
+            f"{address} is missing or not finite: {cell!r}; fill it in or drop the row, or, if row {number} holds "
+            "names, give header=True"
         )
     if _NUMBER.fullmatch(cell) is None:
         raise InputError(
-            f"{where} is not a number: {cell!r}; a table of numbers separated by commas is read, "
+            f"{address} is not a number: {cell!r}; a table of numbers separated by commas is read, "
             "with names in row 1 at the most (header=True says that it holds names)"
         )
     value = float(cell)
     if abs(value) > LARGEST:
-        raise InputError(f"{where} is {cell}, larger than float32 can hold ({LARGEST:.3g}); rescale the column")
+        raise InputError(f"{address} is {cell}, larger than float32 can hold ({LARGEST:.3g}); rescale the column")
     return value
 
 
 def _letters(column: int) -> str:
-    """Return a spreadsheet's name of a column: A to Z, then AA.
+    """Return a spreadsheet's letters for a column that is counted from 0: A to Z, then AA.
 
     >>> _letters(0), _letters(25), _letters(26), _letters(701), _letters(702)
     ('A', 'Z', 'AA', 'ZZ', 'AAA')
@@ -146,7 +159,7 @@ def _read_npz(path: Path) -> Table:
             x, y = arrays["x"], arrays["y"]
     except (OSError, KeyError):
         raise
-    except Exception as error:  # A damaged archive raises whatever its bytes lead to.
+    except Exception as error:  # A damaged archive raises errors of many types.
         raise ValueError(f"damaged, {type(error).__name__}: {error}") from None
     if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
         raise InputError(f"{str(path)!r} needs x (rows, features) and y (rows,); got {x.shape} and {y.shape}")
@@ -165,18 +178,28 @@ def _read_npz(path: Path) -> Table:
     return x, y
 
 
-def _check_classes(y: Float[np.ndarray, " rows"], places: Sequence[str]) -> None:
-    """Refuse classes that are not 0, 1, ... without gaps, or only one class."""
-    for value, place in zip(y.tolist(), places, strict=True):
+def _check_classes(y: Float[np.ndarray, " rows"], addresses: Sequence[str]) -> None:
+    """Refuse classes that are not 0, 1, ... without gaps, and a table with a single class.
+
+    Args:
+        y: the classes.
+        addresses: file, row and column of each class, for the messages.
+
+    Raises:
+        InputError: a class is no whole number, is missing, or is the only class.
+    """
+    for value, address in zip(y.tolist(), addresses, strict=True):
         if not (value >= 0 and value == int(value)):
-            raise InputError(f"{place} is {value:g}; classes 0, 1, ... are whole numbers, in the last column or in y")
+            raise InputError(f"{address} is {value:g}; classes 0, 1, ... are whole numbers, in the last column or in y")
     classes = np.unique(y)
     if len(classes) < 2:
-        raise InputError(f"{places[0]}: every row has the class {classes[0]:g}; two classes are needed to learn from")
+        raise InputError(
+            f"{addresses[0]}: every row has the class {classes[0]:g}; two classes are needed to learn from"
+        )
     if not np.array_equal(classes, np.arange(len(classes))):
         first = next(index for index, value in enumerate(classes) if value != index)
-        place = places[int(np.argmax(y == classes[first]))]
+        address = addresses[int(np.argmax(y == classes[first]))]
         raise InputError(
-            f"{place} has the class {classes[first]:g}, but no row has the class {first}; "
+            f"{address} has the class {classes[first]:g}, but no row has the class {first}; "
             "classes 0, 1, ... are needed without gaps"
         )

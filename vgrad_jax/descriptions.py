@@ -1,11 +1,11 @@
-"""Frozen descriptions of what to do: checked when made, and to JSON and back.
+"""Descriptions: frozen dataclasses that check themselves when they are made, and that JSON can hold.
 
-A description is a frozen dataclass whose fields are numbers, strings, tuples, other descriptions, or functions.
+The fields of a description are numbers, strings, tuples, other descriptions, or functions.
 
     function in this process --to_dict--> {"function": "module:name"} --from_dict--> function of JAX, or handed over
 
-A file is data: it never imports a module and never names an arbitrary callable. A function is read back where it is
-one of JAX's public functions, or where the caller has handed it over in this process.
+A file is data: reading it imports no module of the file's choice and returns no arbitrary callable. A name stands for
+one of JAX's public functions, or for a function that the caller has handed over in this process.
 """
 
 import dataclasses
@@ -31,20 +31,33 @@ __all__ = [
 ]
 
 NamedFunction = str | Callable[..., Any]
-"""A name from a table, with numbers in brackets where it takes any, or a function."""
+"""Name from a table, with numbers in brackets where it has parameters, or a function."""
 
 
 PUBLIC_MODULES = ("jax.nn", "jax.numpy", "jax.lax", "jax.scipy.special", "jax.nn.initializers")
 """Modules of JAX whose functions a description may name."""
 
 MAX_SEED = 2**32 - 1
-"""The largest seed and the largest number of a run: what a PRNG key is made from."""
+"""Largest seed and largest number of a run: a PRNG key is made from 32 bits."""
 
 
 def whole_number(name: str, value: Any, *, minimum: int = 0, maximum: int = 10**9) -> int:
-    """`value` as an int, refused outside `minimum` to `maximum` or when it is not whole."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < minimum:
+    """Return `value` as an int.
+
+    Args:
+        name: name of the value, for the error message.
+        value: any value.
+        minimum: smallest valid value.
+        maximum: largest valid value.
+
+    Raises:
+        InputError: the value is no integer, or is outside of `minimum` to `maximum`.
+
+    >>> whole_number("epochs", 3)
+    3
+    """
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < minimum:
         raise InputError(f"{name} must be a whole number, {minimum} or larger; got {value!r}")
     if value > maximum:
         raise InputError(f"{name} must be a whole number, {maximum} at the most; got {value!r}")
@@ -54,9 +67,23 @@ def whole_number(name: str, value: Any, *, minimum: int = 0, maximum: int = 10**
 def number(
     name: str, value: Any, *, above: float = -math.inf, below: float = math.inf, at_least: float = -math.inf
 ) -> float:
-    """`value` as a finite float with `above < value < below` and `value >= at_least`."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (real and math.isfinite(value) and above < value < below and value >= at_least):
+    """Return `value` as a finite float.
+
+    Args:
+        name: name of the value, for the error message.
+        value: any value.
+        above: lower bound, itself not valid.
+        below: upper bound, itself not valid.
+        at_least: smallest valid value.
+
+    Raises:
+        InputError: the value is no finite real number, or is outside of the bounds.
+
+    >>> number("noise", 1, at_least=0.0)
+    1.0
+    """
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (is_real and math.isfinite(value) and above < value < below and value >= at_least):
         bounds = [
             f"above {above:g}" if above > -math.inf else "",
             f"{at_least:g} or larger" if at_least > -math.inf else "",
@@ -71,12 +98,12 @@ def parse_call(kind: str, text: str, parameters: dict[str, tuple[int, int]]) -> 
     """Split "name" or "name(1, 0.5)" into the name and its numbers.
 
     Args:
-        kind: what the name stands for, for the error.
-        text: what was given.
-        parameters: valid names, each with the least and the most numbers it takes.
+        kind: word for the things that the table names, for the error message.
+        text: a name, with numbers in brackets where it has parameters.
+        parameters: valid name to the smallest and the largest count of its numbers.
 
     Raises:
-        InputError: an unknown name, or numbers that it does not take.
+        InputError: the name is unknown, or the numbers do not fit the name.
 
     >>> parse_call("initializer", "uniform(0, 1)", {"uniform": (2, 2)})
     ('uniform', (0.0, 1.0))
@@ -101,7 +128,7 @@ def parse_call(kind: str, text: str, parameters: dict[str, tuple[int, int]]) -> 
 
 
 def canonical_call(name: str, values: tuple[float, ...]) -> str:
-    """The one spelling of a name with its numbers, so that equal descriptions compare equal."""
+    """Return the canonical spelling of a name with its numbers, so that equal descriptions compare equal."""
     return f"{name}({', '.join(f'{value!r}' for value in values)})" if values else name
 
 
@@ -109,15 +136,15 @@ Kind = TypeVar("Kind", bound="Description")
 
 
 class Description:
-    """Base of the frozen descriptions: dictionaries and JSON, both ways."""
+    """Base of all descriptions: conversion to dictionaries and JSON, and back."""
 
     @classmethod
     def nested(cls) -> dict[str, type["Description"]]:
-        """Fields that are descriptions themselves, by name."""
+        """Return the fields that are descriptions themselves: field name to class."""
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only: what JSON can hold.
+        """Return the fields as plain values that JSON can hold.
 
         Raises:
             InputError: a field holds a function that cannot be imported by its name.
@@ -126,19 +153,19 @@ class Description:
         return {field.name: _to_plain(field.name, getattr(self, field.name)) for field in fields}
 
     def to_json(self) -> str:
-        """The description as JSON text; `from_json` gives an equal one back."""
+        """Return the description as JSON text; `from_json` returns an equal description."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
     def from_dict(cls: type[Kind], values: Any, *, functions: Iterable[Callable[..., Any]] = ()) -> Kind:
-        """Return the description that `to_dict` wrote.
+        """Return the description whose fields `to_dict` returned.
 
         Args:
             values: field name to plain value.
             functions: the caller's own functions that the values may name, as `hand_over` takes them.
 
         Raises:
-            InputError: an unknown field, a function that was not handed over, or a value that the description refuses.
+            InputError: a field is unknown, a function was not handed over, or the description refuses a value.
         """
         for function in functions:
             hand_over(function)
@@ -158,7 +185,15 @@ class Description:
 
     @classmethod
     def from_json(cls: type[Kind], text: str, *, functions: Iterable[Callable[..., Any]] = ()) -> Kind:
-        """Return the description in `text`, as `to_json` wrote it; `functions` as in `from_dict`."""
+        """Return the description whose JSON text `to_json` returned.
+
+        Args:
+            text: the JSON text.
+            functions: the caller's own functions that the text may name, as `hand_over` takes them.
+
+        Raises:
+            InputError: the text is no JSON, or `from_dict` refuses its values.
+        """
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
@@ -167,10 +202,10 @@ class Description:
 
 
 def hand_over(function: Callable[..., Any]) -> None:
-    """Let descriptions that name a function of the caller's be read back in this process.
+    """Allow descriptions in this process to name a function of the caller's.
 
-    A description that is made with a function hands it over by itself. A function without a name at the top of a
-    module, such as a lambda, cannot be named by a file and is left out.
+    A description that is made with a function hands the function over by itself. A function without a name at the top
+    of a module, such as a lambda, cannot be named by a file and is ignored.
     """
     path = _path(function)
     if path is not None and _public_name(function) is None:
@@ -178,10 +213,11 @@ def hand_over(function: Callable[..., Any]) -> None:
 
 
 _handed_over: dict[str, Callable[..., Any]] = {}
-"""Path, "module:name", to the caller's function; as many entries as the caller has named functions."""
+"""Path, "module:name", to the caller's function; its size is the number of functions that were handed over."""
 
 
 def _to_plain(name: str, value: Any) -> Any:
+    """Return the plain value of the field `name`."""
     if isinstance(value, Description):
         return value.to_dict()
     if isinstance(value, tuple):
@@ -192,6 +228,7 @@ def _to_plain(name: str, value: Any) -> Any:
 
 
 def _from_plain(value: Any) -> Any:
+    """Return the value that `_to_plain` made plain."""
     if isinstance(value, list):
         return tuple(_from_plain(item) for item in value)
     if isinstance(value, dict) and set(value) == {"function"}:
@@ -200,6 +237,7 @@ def _from_plain(value: Any) -> Any:
 
 
 def _name_of(field: str, function: Callable[..., Any]) -> str:
+    """Return the path of a function, "module:name", or raise `InputError` where it has none."""
     path = _path(function)
     if path is None:
         raise InputError(
@@ -210,7 +248,7 @@ def _name_of(field: str, function: Callable[..., Any]) -> str:
 
 
 def _path(function: Callable[..., Any]) -> str | None:
-    """Return "module:name" where the module holds the function under this name, and None elsewhere."""
+    """Return "module:name" if the module holds the function under this name, and None otherwise."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str):
         return None
@@ -221,7 +259,7 @@ def _path(function: Callable[..., Any]) -> str | None:
 
 
 def _public_name(function: Callable[..., Any]) -> str | None:
-    """Return the path of a function that JAX makes public."""
+    """Return the path of one of JAX's public functions, and None for any other function."""
     path = _path(function)
     return path if path is not None and _of_jax(path) is function else None
 
@@ -230,7 +268,7 @@ def _function(path: Any) -> Callable[..., Any]:
     """Return the function that a file names.
 
     Raises:
-        InputError: neither a public function of JAX nor handed over.
+        InputError: the path names neither a public function of JAX nor a function that was handed over.
     """
     function = _of_jax(path) if isinstance(path, str) else None
     if function is None and isinstance(path, str):
@@ -244,7 +282,11 @@ def _function(path: Any) -> Callable[..., Any]:
 
 
 def _of_jax(path: str) -> Callable[..., Any] | None:
-    """Return JAX's public function of this path; JAX's functions tell the private module that defines them."""
+    """Return JAX's public function of this path, or None.
+
+    The path may name the public module or the private module that defines the function, since JAX's functions carry the
+    name of the private module.
+    """
     module, _, name = path.partition(":")
     if module.partition(".")[0] != "jax" or name.startswith("_") or "." in name:
         return None

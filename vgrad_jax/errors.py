@@ -1,4 +1,4 @@
-"""What a person gave that cannot be used, said so that they can mend it."""
+"""Errors about input that cannot be used, with messages that say what to do."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,15 +8,20 @@ __all__ = ["InputError", "unknown_name"]
 
 
 class InputError(ValueError):
-    """Something given cannot be used.
+    """Error about input that cannot be used.
 
-    The message says what was expected, what came, and what to do. The command line prints it
-    as its one line and exits with 2.
+    The message says what was expected, what came, and what to do. The command line prints the message in a single line
+    and exits with 2.
     """
 
 
 def unknown_name(kind: str, name: Any, valid: Iterable[str]) -> InputError:
-    """The error for a name that is not in a table, with the nearest valid ones.
+    """Return the error for a name that is not in a table, with the nearest valid names.
+
+    Args:
+        kind: word for the things that the table names, such as "activation".
+        name: the unknown name.
+        valid: names in the table.
 
     >>> print(unknown_name("activation", "tanhh", ["relu", "tanh"]))
     unknown activation 'tanhh'; did you mean 'tanh'? Valid: relu, tanh

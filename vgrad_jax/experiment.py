@@ -1,4 +1,4 @@
-"""One arm of a study, described: network, data, optimiser, training, and what is recorded."""
+"""Description of an arm of a study: network, data, optimiser, training and recording."""
 
 from dataclasses import dataclass, field
 
@@ -14,13 +14,16 @@ __all__ = ["Experiment", "Recording", "Training"]
 
 @dataclass(frozen=True)
 class Training(Description):
-    """How long, on what batches, towards which loss.
+    """Description of a training: epochs, batches, loss and the threshold of convergence.
 
     Args:
         epochs: passes over the training rows.
-        batch_size: rows in a batch; rows are reshuffled every epoch, and the last, smaller batch is kept.
+        batch_size: rows in a batch; rows are shuffled anew in every epoch, and a smaller last batch is kept.
         loss: a name from `LOSSES`.
-        threshold: the training accuracy, on all training rows, at which a run counts as converged; in (0, 1].
+        threshold: accuracy on all training rows at which a run counts as converged, in (0, 1].
+
+    Raises:
+        InputError: a number is impossible, or the loss is unknown.
     """
 
     epochs: int = 500
@@ -40,12 +43,15 @@ class Training(Description):
 
 @dataclass(frozen=True)
 class Recording(Description):
-    """What is looked at, and when. It never changes the training.
+    """Description of the records of a run; recording never changes the training.
 
     Args:
-        every: a record at initialisation, then after every so many epochs, and after the last.
+        every: epochs between two records. Record 0 is at initialisation, and the last epoch always has a record.
         parameters_at: recorded epochs at which all parameters are kept.
         gradients_at: recorded epochs at which the whole gradient of the full training loss is kept.
+
+    Raises:
+        InputError: a number is impossible, or epochs are not in increasing order.
     """
 
     every: int = 1
@@ -64,7 +70,7 @@ class Recording(Description):
             object.__setattr__(self, name, epochs)
 
     def epochs(self, total: int) -> tuple[int, ...]:
-        """The recorded epochs of a training of `total`: 0 is initialisation.
+        """Return the recorded epochs of a training of `total` epochs; epoch 0 is initialisation.
 
         >>> Recording(every=4).epochs(10)
         (0, 4, 8, 10)
@@ -75,17 +81,19 @@ class Recording(Description):
 
 @dataclass(frozen=True)
 class Experiment(Description):
-    """One arm of a study. The default is a tanh network with He initialisation on the article's task.
+    """Description of an arm of a study.
+
+    The default is a tanh network with He initialisation on the article's task.
 
     Args:
         mlp: the network.
         data: the data.
         optimizer: the optimiser.
         training: epochs, batches, loss and the threshold of convergence.
-        recording: what is kept of a run.
+        recording: the records of a run.
 
     Raises:
-        InputError: parts that do not fit each other.
+        InputError: a part has the wrong type, or parts do not fit each other.
 
     >>> Experiment.from_json(Experiment().to_json()) == Experiment()
     True
@@ -99,7 +107,7 @@ class Experiment(Description):
 
     @classmethod
     def nested(cls) -> dict[str, type[Description]]:
-        """Fields that are descriptions themselves, by name."""
+        """Return the fields that are descriptions themselves: field name to class."""
         return {"mlp": MLP, "data": Data, "optimizer": Optimizer, "training": Training, "recording": Recording}
 
     def __post_init__(self) -> None:

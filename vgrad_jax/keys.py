@@ -22,8 +22,8 @@ _Index = int | Int[Array, ""]
 def run_key(seed: int, run: _Index) -> PRNGKey:
     """Return the key of run `run` of a study with this seed.
 
-    It depends on nothing else: not on the arm, the number of seeds or the chunk. Run k of every arm therefore sees
-    the same random numbers, as far as its shapes allow.
+    The key depends neither on the arm nor on the number of seeds or the chunk. Run k of every arm therefore draws the
+    same random numbers, as far as its shapes allow.
 
     >>> bool((jax.random.key_data(run_key(0, 7)) == jax.random.key_data(run_key(0, 8))).all())
     False
@@ -47,7 +47,7 @@ def network_key(key: PRNGKey) -> PRNGKey:
 
 
 def layer_key(network: PRNGKey, layer: _Index) -> PRNGKey:
-    """Return the key from which a network draws a layer, whatever the number of layers after it."""
+    """Return the key from which a network draws a layer; it does not depend on the number of layers."""
     return jax.random.fold_in(network, layer)
 
 

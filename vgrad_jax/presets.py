@@ -18,8 +18,8 @@ def article(*, epochs: int = 500) -> dict[str, Experiment]:
     """Return the article's experiment and the arms that separate its causes.
 
     The article is Brownlee 2019, "How to Fix the Vanishing Gradients Problem Using the ReLU". It trains five hidden
-    layers of five units on two noisy circles, and changes activation AND initialisation at once. The crossed arms
-    change a single factor each.
+    layers of five units on two noisy circles, and changes activation AND initialisation at once. Each crossed arm
+    changes a single factor.
 
     Args:
         epochs: passes over the training rows; the article takes 500. Parameters are kept at the start and after every
@@ -88,7 +88,7 @@ def depth(*, epochs: int = 20) -> dict[str, Experiment]:
         "relu_glorot": {"activation": "relu", "kernel_init": "glorot_normal"},
     }
     shared = Experiment(
-        # Batches divide the rows evenly: a smaller last batch would be compiled as a step of its own.
+        # 512 training rows are 16 full batches: a smaller last batch would be a second compiled step.
         data=Data("digits", samples=1024),
         optimizer=Optimizer("sgd", learning_rate=0.005, momentum=0.9),
         training=Training(epochs=epochs, loss="softmax_cross_entropy", threshold=0.8),

@@ -8,7 +8,7 @@ import pytest
 from made_records import FLAT, LAYERS, RECORDS, STUCK, record
 
 import vgrad_jax as vg
-from vgrad_jax.diagnosis.statuses import PRIORITY, STATUSES, TABLE, Spread, rank, spread_of, status_of
+from vgrad_jax.diagnosis.statuses import FAULTLESS, PRIORITY, STATUSES, TABLE, Spread, rank, spread_of, status_of
 
 
 def finds(*codes, layer=None):
@@ -32,32 +32,36 @@ def test_every_status_has_a_rule_and_every_code_one_status():
     assert all(row.meaning.endswith(".") for row in TABLE.values())
 
 
-def test_causes_go_before_their_consequences():
-    """Infinite numbers explain everything; a dead layer or a saturated one explains an attenuated gradient."""
-    assert PRIORITY == (
-        "non_finite",
-        "exploding",
-        "learning_rate_large",
-        "underflow",
-        "solved",
-        "dead",
-        "saturated",
-        "vanishing",
-        "learning_rate_small",
-    )
-    made = record(FLAT, loss=STUCK)
-    for n, status in enumerate(PRIORITY):
-        later = [CODE[other] for other in reversed(PRIORITY[n:])]
-        diagnosis = vg.diagnose(made, rules=finds(*later))
-        assert diagnosis.status == status
-        assert diagnosis.findings[0].status == status
-        assert len(diagnosis.findings) == len(later)
+CAUSES = [
+    ("non_finite", "exploding"),  # Infinite numbers explain every other number.
+    ("exploding", "learning_rate_large"),
+    ("learning_rate_large", "underflow"),
+    ("underflow", "solved"),
+    ("solved", "dead"),
+    ("dead", "saturated"),
+    ("saturated", "vanishing"),
+    ("vanishing", "learning_rate_small"),
+    ("learning_rate_small", "unclear"),
+    ("unclear", "healthy"),
+]
+
+
+@pytest.mark.parametrize(("cause", "consequence"), CAUSES[:-2])
+def test_a_cause_is_the_verdict_before_its_consequence(cause, consequence):
+    diagnosis = vg.diagnose(record(FLAT, loss=STUCK), rules=finds(CODE[consequence], CODE[cause]))
+    assert diagnosis.status == cause
+    assert [finding.status for finding in diagnosis.findings] == [cause, consequence]
+
+
+def test_the_order_of_the_table():
+    assert all(rank(cause) < rank(consequence) for cause, consequence in CAUSES)
+    assert ("healthy", *PRIORITY, "unclear") == STATUSES
 
 
 def test_statuses_of_ones_own_go_first_and_in_the_order_of_the_alphabet():
     diagnosis = vg.diagnose(record(FLAT, loss=STUCK), rules=finds("zigzag", CODE["non_finite"], "slow"))
     assert diagnosis.status == "slow"
-    assert rank("slow") < rank("non_finite") == 0
+    assert rank("slow") < min(map(rank, STATUSES)) == 0
 
 
 @pytest.mark.parametrize(("first", "second"), [("vanishing", "solved"), ("unclear", "healthy"), ("dead", "unclear")])
@@ -106,16 +110,21 @@ def test_a_layer_that_is_not_finite_says_so_whatever_the_verdict():
         assert layers[1].status != "non_finite"
 
 
+def test_statuses_that_name_no_fault():
+    assert set(FAULTLESS) == {"solved", "unclear", "healthy"}
+
+
+SPREADS = {
+    Spread.ALL: ("learning_rate_large", "learning_rate_small", "underflow", "solved", "unclear", "healthy"),
+    Spread.ACTIVE: ("non_finite", "exploding", "of_my_own"),
+    Spread.ATTENUATED: ("saturated", "vanishing"),
+    Spread.ZERO: ("dead",),
+}
+
+
 def test_the_spread_of_each_status():
-    spreads = {
-        spread: {status for status in (*STATUSES, "of_my_own") if spread_of(status) is spread} for spread in Spread
-    }
-    assert spreads == {
-        Spread.ALL: {"learning_rate_large", "learning_rate_small", "underflow", "solved", "unclear", "healthy"},
-        Spread.ACTIVE: {"non_finite", "exploding", "of_my_own"},
-        Spread.ATTENUATED: {"saturated", "vanishing"},
-        Spread.ZERO: {"dead"},
-    }
+    for spread, statuses in SPREADS.items():
+        assert {spread_of(status) for status in statuses} == {spread}
 
 
 def test_half_of_the_seeds_do_not_make_a_layer_broken():

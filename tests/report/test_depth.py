@@ -2,19 +2,20 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
-from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
+from tests.made import made_results
 from vgrad_jax.keys import run_key
-from vgrad_jax.report import figures
-from vgrad_jax.report.page import write_report
+from vgrad_jax.report import Report, figures, write_report
 from vgrad_jax.report.predictions import seed_laws
-from vgrad_jax.report.tables import as_dict
+from vgrad_jax.report.sections.depth import family_profiles
+from vgrad_jax.report.study import Study
 from vgrad_jax.results.reading import arms_of
-from vgrad_jax.statistics.depth import families
+from vgrad_jax.statistics.depth import Family, families
 from vgrad_jax.training.run import initial_params
 
 DEPTHS = (1, 3)
@@ -89,35 +90,63 @@ def test_families_have_names_of_their_own():
 def test_gradients_too_small_to_be_squared_are_drawn(results):
     small = results.copy(deep=True)
     small["gradient_log10_rms"][:] -= 300
-    alike = families(arms_of(results))
-    lines = [figures.profiles_by_depth(one, alike).axes[0].lines[0].get_ydata() for one in (small, results)]
+    studies = [Study(sizes) for sizes in (small, results)]
+    drawn = [figures.profiles_by_depth([family_profiles(study, study.families[0])]) for study in studies]
+    lines = [figure.axes[0].lines[0].get_ydata() for figure in drawn]
     np.testing.assert_allclose(lines[0] + 300, lines[1], atol=1e-3)
 
 
-def test_the_findings_say_how_deep_and_what_theory_says(made):
-    found = find(made)
-    assert found.answer.endswith(
-        "converge: relu_he 3 hidden layers or more (100.0% [86.2%, 100.0%] of 24), "
-        "relu_small 1 hidden layer (100.0% [86.2%, 100.0%] of 24)."
-    )
-    relu, small = found.remarks[:2]
-    assert relu.startswith("relu_he: at least half of the runs converge at every depth, 100.0% [86.2%, 100.0%] at 3")
-    assert "any depth" in relu
-    assert "up to 1 hidden layer, 100.0% [86.2%, 100.0%] there and 25.0% [12.0%, 44.9%] at 3" in small
+def numbers_in(text):
+    return [float(number) for number in re.findall(r"[-+]?\d+(?:\.\d+)?", text)]
+
+
+def test_the_report_says_how_deep_and_what_theory_says(made):
+    report = Report(made)
+    relu, small = report.value("depth").reaches
+    assert (relu.family, relu.deepest, relu.next_depth, relu.share.value) == ("relu_he", 3, None, 1)
+    assert (small.family, small.deepest, small.next_depth, small.next_share.value) == ("relu_small", 1, 3, 0.25)
+    for reach in (relu, small):
+        ends = [round(100 * share, 1) for share in reach.share[:3]]
+        assert [reach.deepest, *ends, 24] == numbers_in(report.answer.partition(reach.family)[2])[:5]
+    remarks = dict(remark.split(": ", 1) for remark in report.remarks[:2])
+    assert list(remarks) == ["relu_he", "relu_small"]
+    assert "any depth" in remarks["relu_he"]
     # Ordered: chi_1 = 0.25, and 6 / ln 4 = 4.33.
-    assert "about 4" in small
-    first, second = as_dict(found)["depth"]
+    assert numbers_in(remarks["relu_small"])[-1] == round(6 / np.log(4))
+    assert round(100 * small.next_share.low, 1) in numbers_in(remarks["relu_small"])
+    first, second = report.numbers()["depth"]
     assert (first["deepest"], first["trainable_depth"], first["next_depth"]) == (3, "inf", None)
     assert (second["deepest"], second["next_depth"]) == (1, 3)
     assert second["trainable_depth"] == pytest.approx(6 / np.log(4), rel=1e-6)
+
+
+def test_a_family_of_which_no_depth_converges_reaches_none(made):
     never = made.copy(deep=True)
     never["converged"][:] = False
     never["epochs_to_converge"][:] = np.nan
-    assert "not even the shallowest network" in find(never).remarks[0]
+    report = Report(never)
+    assert [reach.deepest for reach in report.value("depth").reaches] == [None, None]
+    assert report.answer.count("not even the shallowest") == 2
+    assert all("not even the shallowest" in remark for remark in report.remarks[:2])
+
+
+def test_without_families_depth_says_nothing_and_is_an_empty_list_in_json():
+    report = Report(made_results({"tanh_he": np.full(3, 9.0)}, epochs=20))
+    assert report.numbers()["depth"] == []
+    assert report.remarks == []
+    assert list(report.charts("depth")) == []
+
+
+def test_names_of_families_are_drawn_as_they_are(made):
+    summaries = Study(made).summaries
+    family = Family("$x^{2$", {1: "relu_he_1", 3: "relu_he_3"})
+    axes = figures.share_against_depth([family], summaries, {}).axes[0]
+    assert axes.get_legend_handles_labels()[1][1].startswith(r"\$x^{2\$, n = 24")
 
 
 def test_the_figure_has_a_line_a_family_with_intervals_and_theorys_depth(made):
-    found, summaries = families(arms_of(made)), find(made).summaries
+    study = Study(made)
+    found, summaries = study.families, study.summaries
     axes = figures.share_against_depth(found, summaries, {"relu_he": np.inf, "relu_small": 2.5}).axes[0]
     lines = {container.get_label().partition(",")[0]: container for container in axes.containers}
     for family in found:
@@ -136,7 +165,8 @@ def test_the_figure_has_a_line_a_family_with_intervals_and_theorys_depth(made):
 
 
 def test_profiles_by_depth_are_those_of_the_results(results):
-    panel = figures.profiles_by_depth(results, families(arms_of(results))).axes[1]
+    study = Study(results)
+    panel = figures.profiles_by_depth([family_profiles(study, family) for family in study.families]).axes[1]
     measured = [line for line in panel.lines if line.get_linestyle() == "-"]
     assert len(measured) == 2
     for line, depth in zip(measured, DEPTHS, strict=True):
@@ -169,7 +199,8 @@ def test_the_law_is_held_against_the_sweeps_own_networks(results):
 
 
 def test_the_page_of_many_arms_folds_what_is_tall(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "MOST_ARMS_IN_ONE", 3)
+    for section in ("arms", "gradients"):
+        monkeypatch.setattr(f"vgrad_jax.report.sections.{section}.MOST_ARMS_IN_ONE", 3)
     monkeypatch.setattr("vgrad_jax.report.page.TALLEST", 250)
     write_report(made, tmp_path)
     names = [path.stem for path in (tmp_path / "figures").iterdir()]

@@ -2,11 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from vgrad_jax.report.findings import find
 
 import vgrad_jax as vg
 from tests.made import EPOCHS, made_results
-from vgrad_jax.report import figures
+from vgrad_jax.report import Report
 from vgrad_jax.statistics.ceiling import bayes_accuracy, majority_share
 from vgrad_jax.statistics.failure import ALL_ARMS
 
@@ -23,7 +22,7 @@ def results():
 
 @pytest.fixture(scope="module")
 def drawn(results):
-    return {name: (caption, figure) for name, caption, figure in figures.all_figures(results, find(results))}
+    return {chart.name: (chart.caption, chart.figure) for chart in Report(results).charts()}
 
 
 def texts(figure):
@@ -71,7 +70,7 @@ def test_survival_curves_fall_at_the_times_and_say_who_is_left(drawn):
 
 def test_the_interaction_plot_holds_the_cells_and_the_effects(drawn, results):
     left, middle, right = drawn["interaction"][1].axes
-    design = find(results).crossed
+    design = Report(results).value("crossed").article
     heights = sorted(float(y) for line in left.lines for y in line.get_ydata() if line.get_marker() in ("o", "s"))
     np.testing.assert_allclose(heights, [0, 1 / 8, 6 / 8, 1])
     assert "mean epochs" in middle.get_ylabel()
@@ -108,14 +107,15 @@ def test_weight_paths_begin_at_zero_and_are_medians(results, drawn):
 def test_a_layer_without_gradient_is_drawn_as_missing_not_as_small(results):
     made = results.copy(deep=True)
     made["gradient_log10_rms"].loc[{"arm": "relu_he", "layer": 2}] = -np.inf
-    image = figures.gradient_heatmap(made).axes[len(CELLS) + 1].images[0].get_array()
+    profiles, heatmap = (chart.figure for chart in Report(made).charts("gradients"))
+    image = heatmap.axes[len(CELLS) + 1].images[0].get_array()
     assert image.mask[2].all()
     assert not image.mask[[0, 1, 3, 4, 5]].any()
-    profile = figures.gradient_profiles(made).axes[1]
+    profile = profiles.axes[1]
     measured = [line for line in profile.lines if "predicted" not in line.get_label()]
     assert len(measured) == 2
     assert all(np.isnan(line.get_ydata()[2]) for line in measured)
-    assert "100% of seeds with a zero layer" in texts(figures.gradient_profiles(made))
+    assert "100% of seeds with a zero layer" in texts(profiles)
 
 
 def test_every_profile_is_beside_its_prediction(results, drawn):
@@ -131,4 +131,5 @@ def test_where_theory_does_not_apply_the_figure_says_why(results):
     study = json.loads(results.attrs["study"])
     study["arms"]["relu_he"]["mlp"]["norm"] = "batch"
     made = results.assign_attrs(study=json.dumps(study))
-    assert "does not apply because batch norm" in texts(figures.gradient_profiles(made))
+    profiles = next(Report(made).charts("gradients"))
+    assert "does not apply because batch norm" in texts(profiles.figure)

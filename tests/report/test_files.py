@@ -1,5 +1,6 @@
 """A report writes over its own files alone, and through no symbolic link."""
 
+import itertools
 import os
 
 import numpy as np
@@ -7,9 +8,8 @@ import pytest
 
 import vgrad_jax as vg
 from tests.made import made_results
-from vgrad_jax.report import page
+from vgrad_jax.report import Report, write_report
 from vgrad_jax.report.files import write_files
-from vgrad_jax.report.page import write_report
 
 PNG = b"\x89PNG\r\n\x1a\n Software Matplotlib version3"
 FILES = {
@@ -100,8 +100,8 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
 def test_a_report_writes_its_files_this_way(tmp_path, monkeypatch):
     """And its own files are told from others by what they hold: the second report replaces the first."""
     results = made_results({"tanh_he": np.full(3, 9.0)}, epochs=20)
-    figures = [(name, caption, figure) for name, caption, figure in page.all_figures(results, page.find(results))][:2]
-    monkeypatch.setattr(page, "all_figures", lambda *arguments: figures)
+    charts = [*itertools.islice(Report(results).charts(), 2)]
+    monkeypatch.setattr("vgrad_jax.report.report.Report.charts", lambda report: iter(charts))
     for _ in range(2):
         write_report(results, tmp_path / "report")
     written = content(tmp_path / "report")

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 import vgrad_jax as vg
 from tests.made import made_results
 from vgrad_jax.cli.report import show
-from vgrad_jax.report.page import write_report
+from vgrad_jax.report import write_report
 
 NAMES = ("$x^{2$", "a$b$", r"\frac{1}{$0$}", "_hidden", "<b>bold</b>", "two\nlines", "fire \U0001f525", "x" * 300)
 EPOCHS = 20

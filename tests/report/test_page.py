@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from tests.made import EPOCHS, made_results
-from vgrad_jax.report.figures import DRAWN
-from vgrad_jax.report.findings import find
-from vgrad_jax.report.page import write_report
+from vgrad_jax.report import Report, write_report
 
 CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
 SEEDS = 12
@@ -38,16 +36,18 @@ def test_the_page_stands_alone(folder, results):
         for name in ("arms.csv", "pairs.csv", "effects.csv", "predictors.csv", "summary.json", "arms.tex")
     }
     assert {path.name for path in (folder / "tables").iterdir()} >= {"arms.csv", "arms.tex", "summary.json"}
-    findings = find(results)
-    for text in (findings.answer, *findings.sentences, *findings.predictor_sentences, *findings.placement_sentences):
+    report = Report(results)
+    numbers = report.numbers()
+    for text in (*report.lines, *numbers["predictor_sentences"], *numbers["article_sentences"]):
         assert text.replace("'", "&#39;").replace("<", "&lt;") in page
     command = re.search(r"<pre>(vgrad sweep[^<]*)</pre>", page).group(1)
     assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command
     assert all(f"--arm {arm}" in command for arm in CELLS)
     assert page.count("<figure") == page.count("alt=") == 10
-    captions = re.findall("<figcaption>(.*?)</figcaption>", page)
-    assert {html.unescape(alt) for alt in re.findall('alt="(.*?)"', page)} <= set(DRAWN.values())
-    assert not set(DRAWN.values()) & set(map(html.unescape, captions))
+    captions = list(map(html.unescape, re.findall("<figcaption>(.*?)</figcaption>", page)))
+    alts = list(map(html.unescape, re.findall('alt="(.*?)"', page)))
+    assert len({*alts, *captions}) == 20
+    assert all(re.match(r"[\w, ]+: ", alt) for alt in alts)
 
 
 def test_an_unfinished_study_says_so(results, tmp_path):
@@ -128,7 +128,7 @@ def test_a_band_with_seeds_at_zero_goes_down_to_the_floor(browser, results, tmp_
 def test_without_javascript_everything_but_the_chart_is_there(browser, folder, results):
     page, _ = opened(browser, folder, java_script_enabled=False)
     assert not page.locator("#explorer").is_visible()
-    assert page.locator(".answer").inner_text() == find(results).answer
+    assert page.locator(".answer").inner_text() == Report(results).answer
     assert page.locator("figure img").count() == 10
     assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(10))
     assert page.locator("table").count() == 2

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from vgrad_jax.report.predictors import predictor_sentences
 
 from vgrad_jax.report.figures.predictors import predictors_caption, predictors_ranked
+from vgrad_jax.report.sections.predictors import predictor_sentences
 from vgrad_jax.statistics.failure import ALL_ARMS, rank
 
 

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import math
 
@@ -6,13 +7,16 @@ import numpy as np
 import pytest
 
 from tests.made import made_results
-from vgrad_jax.report.exports import write_tables
-from vgrad_jax.report.findings import find
-from vgrad_jax.report.tables import COLUMNS, PAIR_COLUMNS, as_dict, pair_rows, rows, sparkline
+from vgrad_jax.report import Report
+from vgrad_jax.report.exports import table_files
+from vgrad_jax.report.sections.pairs import COLUMNS as PAIR_COLUMNS
+from vgrad_jax.report.sections.pairs import pair_rows
+from vgrad_jax.report.sparkline import sparkline
+from vgrad_jax.report.tables import COLUMNS, rows
 
 
 @pytest.fixture(scope="module")
-def findings():
+def report():
     rng = np.random.default_rng(0)
     times = {
         "tanh_uniform": np.full(40, np.nan),
@@ -20,12 +24,12 @@ def findings():
         "tanh_he": rng.integers(20, 100, 40),
         "relu_uniform": np.where(rng.random(40) < 0.1, 150.0, np.nan),
     }
-    return find(made_results(times, diverged=["relu_uniform"]))
+    return Report(made_results(times, diverged=["relu_uniform"]))
 
 
-def test_the_table_and_the_json_hold_the_same_numbers(findings):
-    table = rows(findings.summaries)
-    plain = json.loads(json.dumps(as_dict(findings), allow_nan=False))
+def test_the_table_and_the_json_hold_the_same_numbers(report):
+    table = rows(report.study.summaries)
+    plain = json.loads(json.dumps(report.numbers(), allow_nan=False))
     assert all(len(row) == len(COLUMNS) for row in table)
     for row, arm in zip(table, plain["arms"], strict=True):
         assert row[0] == arm["arm"]
@@ -37,46 +41,48 @@ def test_the_table_and_the_json_hold_the_same_numbers(findings):
         fates = [arm[fate]["value"] for fate in ("converged", "dead", "stuck", "diverged")]
         assert sum(fates) == pytest.approx(1)
     assert plain["crossed"]["cause"] in ("second", "second_at_least", "second_then_first")
-    assert len(plain["pairs"]) == len(pair_rows(findings.pairs)) == 6
-    assert all(len(row) == len(PAIR_COLUMNS) for row in pair_rows(findings.pairs))
+    assert len(plain["pairs"]) == len(pair_rows(report.study.pairs)) == 6
+    assert all(len(row) == len(PAIR_COLUMNS) for row in pair_rows(report.study.pairs))
 
 
-def test_files_for_other_programs_hold_the_same_numbers(findings, tmp_path):
-    names = {path.name for path in write_tables(findings, tmp_path / "tables")}
-    assert names == {"arms.csv", "pairs.csv", "effects.csv", "predictors.csv", "arms.tex", "summary.json"}
-    with (tmp_path / "tables" / "arms.csv").open() as file:
-        arms = list(csv.DictReader(file))
-    for row, summary in zip(arms, findings.summaries, strict=True):
+def test_files_for_other_programs_hold_the_same_numbers(report):
+    files = table_files(report)
+
+    def read(name):
+        return csv.DictReader(io.StringIO(files[name].decode(), newline=""))
+
+    assert set(files) == {"arms.csv", "pairs.csv", "effects.csv", "predictors.csv", "arms.tex", "summary.json"}
+    for row, summary in zip(read("arms.csv"), report.study.summaries, strict=True):
         assert float(row["converged"]) == summary.converged.value
         assert float(row["restricted_mean_epochs_high"]) == summary.restricted_mean_epochs.high
         assert float(row["test_accuracy_interquartile_mean_low"]) == summary.test_accuracy.interquartile_mean.low
         assert (row["median_epochs"] == "") == math.isinf(summary.median_epochs.value)
-    with (tmp_path / "tables" / "pairs.csv").open() as file:
-        pairs = list(csv.DictReader(file))
-    assert [(row["a"], row["b"]) for row in pairs] == [(pair.a, pair.b) for pair in findings.pairs]
-    assert float(pairs[0]["logrank_p_adjusted"]) == findings.pairs[0].logrank_p_adjusted
-    assert float(pairs[0]["share_difference"]) == findings.pairs[0].comparison.share_difference.value
-    with (tmp_path / "tables" / "effects.csv").open() as file:
-        effects = {row["effect"]: row for row in csv.DictReader(file)}
-    assert float(effects["interaction"]["share_low"]) == findings.crossed.interaction.share.low
-    assert float(effects["second_main"]["restricted_mean"]) == findings.crossed.second_main.restricted_mean.value
+    pairs = list(read("pairs.csv"))
+    assert [(row["a"], row["b"]) for row in pairs] == [(pair.a, pair.b) for pair in report.study.pairs]
+    assert float(pairs[0]["logrank_p_adjusted"]) == report.study.pairs[0].logrank_p_adjusted
+    assert float(pairs[0]["share_difference"]) == report.study.pairs[0].comparison.share_difference.value
+    effects = {row["effect"]: row for row in read("effects.csv")}
+    assert float(effects["interaction"]["share_low"]) == report.value("crossed").article.interaction.share.low
+    assert (
+        float(effects["second_main"]["restricted_mean"])
+        == report.value("crossed").article.second_main.restricted_mean.value
+    )
     assert effects["first_alone"]["first"] == "activation"
 
 
-def test_the_latex_table_is_whole(findings, tmp_path):
-    write_tables(findings, tmp_path)
-    lines = (tmp_path / "arms.tex").read_text().splitlines()
+def test_the_latex_table_is_whole(report):
+    lines = table_files(report)["arms.tex"].decode().splitlines()
     assert lines[0] == r"\begin{tabular}{lrrrrrrrr}"
     assert lines[-1] == r"\end{tabular}"
     body = [line for line in lines if line.endswith(r" \\")]
-    assert len(body) == 1 + len(findings.summaries)
+    assert len(body) == 1 + len(report.study.summaries)
     assert all(line.count(" & ") == 8 for line in body)
     assert r"{tanh\_uniform}" in body[1]
     assert r"[0\%, 9\%]" in body[1]
 
 
-def test_of_many_layers_the_table_shows_the_worst_of_neighbours(findings):
-    summary = findings.summaries[0]
+def test_of_many_layers_the_table_shows_the_worst_of_neighbours(report):
+    summary = report.study.summaries[0]
     deep = summary._replace(initial_gradient_log10_rms=[-1.0] * 31 + [-5.0] + [-1.0] * 18)
     ((*_, by_layer),) = rows([deep])
     before, after = by_layer.split(" ")

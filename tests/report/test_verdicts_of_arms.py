@@ -8,8 +8,7 @@ import pytest
 
 from tests.made import made_results
 from vgrad_jax.cli.report import show
-from vgrad_jax.report import page
-from vgrad_jax.report.page import write_report
+from vgrad_jax.report import write_report
 from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, with_outcomes
 
 SEEDS = 20
@@ -57,7 +56,7 @@ def test_a_fault_stays_the_verdict_and_no_seed_of_a_failing_arm_is_healthy():
 
 
 def test_page_terminal_and_json_say_that_the_runs_did_not_learn(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(page, "all_figures", lambda *arguments: ())
+    monkeypatch.setattr("vgrad_jax.report.report.Report.charts", lambda report: iter(()))
     report = write_report(study({"tanh_he": 1, "relu_he": SEEDS}), tmp_path)
     show(report, tmp_path, "title", as_json=False)
     text = html.unescape((tmp_path / "index.html").read_text())
@@ -71,7 +70,21 @@ def test_page_terminal_and_json_say_that_the_runs_did_not_learn(tmp_path, capsys
         assert "did not learn" in shown
         assert "ratios between layers do not say why" in shown
     (remark,) = (remark for remark in summary["remarks"] if "ratios between layers do not say why" in remark)
-    assert "tanh_he (5.0% [" in remark
+    assert "tanh_he (5% converge)" in remark
     assert "relu_he" not in remark
     assert remark in terminal
     assert "<strong>relu_he</strong>: healthy" in text
+
+
+def test_verdicts_follow_the_gradients():
+    cells = {"tanh_uniform": 0, "relu_he": 18, "tanh_he": 18, "relu_uniform": 18}
+    made = study(cells)
+    layers, loss = made.sizes["layer"], made["train_loss"]
+    made["gradient_log10_rms"].loc[{"arm": "tanh_uniform"}] = np.linspace(-9, -1, layers)
+    loss.loc[{"arm": "tanh_uniform"}] = 0.7
+    made["gradient_log10_rms"].loc[{"arm": "relu_uniform", "layer": slice(0, 2)}] = -np.inf
+    loss.loc[{"arm": "relu_uniform"}] = 0.7
+    verdicts = {arm: diagnosis.status for arm, diagnosis in arm_verdicts(made).items()}
+    assert verdicts["tanh_uniform"] == "vanishing"
+    assert verdicts["relu_uniform"] == "dead"
+    assert verdicts["relu_he"] == "healthy"

@@ -10,6 +10,7 @@ from scipy import integrate
 
 import vgrad_jax as vg
 from vgrad_jax.theory import mean_field as theory
+from vgrad_jax.theory.critical import critical_point
 from vgrad_jax.theory.gaussian import elementwise, hermite_coefficients, nodes
 
 erf = jax.scipy.special.erf
@@ -53,7 +54,7 @@ def test_tanh(weight, bias, q_star, chi_1, c_star, xi_q, xi_c, xi_grad):
 )
 def test_the_edge_of_chaos_of_tanh(bias, weight, q_star):
     assert vg.critical_weight_variance("tanh", bias) == pytest.approx(weight, abs=6e-9)
-    assert theory.critical_point("tanh", bias).q_star == pytest.approx(q_star, abs=6e-9)
+    assert critical_point("tanh", bias).q_star == pytest.approx(q_star, abs=6e-9)
     numbers = vg.mean_field("tanh", weight, bias)
     assert numbers.phase == "critical" or abs(numbers.chi_1 - 1) < 1e-8
 
@@ -174,8 +175,8 @@ def test_degenerate_cases_are_answered_in_words_and_numbers(activation, weight, 
 
 def test_where_no_weight_variance_is_critical_it_says_so():
     assert math.isnan(vg.critical_weight_variance("softplus", 0.0))
-    assert "no weight variance is critical" in theory.critical_point("softplus", 0.0).note
-    repelled = theory.critical_point("gelu", 0.0)
+    assert "no weight variance is critical" in critical_point("softplus", 0.0).note
+    repelled = critical_point("gelu", 0.0)
     assert (repelled.weight_variance, repelled.stable) == (4.0, False)
     slopes = 1.0507009873554805 * np.array([1.0, 1.6732632423543772])  # SELU's slopes on both sides of zero.
     assert vg.critical_weight_variance("selu", 0.0) == pytest.approx(1 / np.mean(slopes**2))

@@ -1,4 +1,4 @@
-"""The command line: read what is asked, make one call, show what came."""
+"""Command line: a command reads its options, makes a single call, and shows the results."""
 
 import functools
 import sys
@@ -22,13 +22,13 @@ __all__ = ["app", "main"]
 COMMANDS = (sweep, report, run, bench, diagnose, theory, seeds)
 
 CACHE_BYTES = 2**30
-"""Of compiled programs on disk; those that have not been used for longest go first."""
+"""Largest size of the compiled programs on disk, in bytes; the least recently used programs are dropped first."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _guarded(function: Callable[..., None]) -> Callable[..., None]:
-    """The command, with failures that are one sentence and an exit code."""
+    """Return a command whose failures print a sentence and set the exit code, without a traceback."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **options: Any) -> None:
@@ -51,26 +51,34 @@ for _function in COMMANDS:
     app.command()(_guarded(_function))
 
 
-@app.callback()
+@app.callback(help="A microscope for gradient flow in neural networks.")
 def vgrad() -> None:
-    """A microscope for gradient flow in neural networks."""
+    """Prepare the process for any command."""
     _reuse_compiled_programs()
 
 
 def main() -> None:
-    """`vgrad`: exit 0 when fine, 1 for the verdict asked about, 2 for bad usage or bad input, 130 after Ctrl-C."""
+    """Run `vgrad` with the arguments of this process.
+
+    Exit codes:
+
+    - 0: all went well;
+    - 1: the verdict of `--fail-on` was reached;
+    - 2: bad usage or bad input;
+    - 130: Ctrl-C.
+    """
     app()
 
 
 def _reuse_compiled_programs() -> None:
-    """Keep compiled programs on disk for the next start, unless JAX has been told where, or told not to."""
+    """Keep compiled programs on disk for the next start, unless the user has configured JAX's cache."""
     import jax
     import platformdirs
 
-    config: Any = jax.config  # Its own types do not know its flags.
+    config: Any = jax.config  # Its type does not declare its flags.
     if config.jax_compilation_cache_dir is None and config.jax_enable_compilation_cache:
         jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("vgrad_jax") / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
-        # Another thread or command has just made room in a full cache: that costs a compilation, and no answer.
+        # Another thread or command may drop a program from a full cache: the program is then compiled again.
         warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")

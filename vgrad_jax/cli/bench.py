@@ -17,7 +17,7 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How fast is a sweep on this machine? In about a minute, compiling included, with a picture.
+    """Measure how fast a sweep is on this machine. It takes about a minute, compiling included, and draws a picture.
 
     Example: vgrad bench --arm relu_he
     """

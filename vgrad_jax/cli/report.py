@@ -33,7 +33,7 @@ def report(
     try:
         made = write_report(results, folder)
     except (RuntimeError, ValueError) as error:
-        # What Zarr's codecs raise; a checksum that differs is a ValueError.
+        # Zarr's codecs raise these errors for damaged files; a wrong checksum is a ValueError.
         if isinstance(error, ValueError) and "checksum" not in str(error):
             raise
         raise InputError(f"the results in {str(folder)!r} are damaged: {error}") from None
@@ -41,7 +41,14 @@ def report(
 
 
 def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:
-    """Print a sweep's report: as a table and sentences, or as JSON."""
+    """Print a sweep's report as a table and sentences, or as JSON.
+
+    Args:
+        report: the report.
+        folder: folder of the page and the results.
+        title: title of the table.
+        as_json: True prints JSON.
+    """
     from vgrad_jax.report.tables import terminal_table
 
     if as_json:

@@ -28,14 +28,14 @@ def seeds(
     runs_per_second: Annotated[float | None, typer.Option(help="As `vgrad bench` measures it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How many seeds does a question need?
+    """Answer how many seeds a question needs.
 
     Example: vgrad seeds --effect 0.05 --power 0.9 --runs-per-second 12
     """
     from vgrad_jax.statistics import planning
 
     whole_number("--arms", arms, minimum=1)
-    if sum(one is not None for one in (effect, probability, half_width)) != 1:
+    if sum(value is not None for value in (effect, probability, half_width)) != 1:
         raise InputError("give one of --effect, --probability and --half-width")
     if effect is not None:
         needed = planning.seeds_needed(effect, power, baseline=baseline, significance=significance)
@@ -65,6 +65,7 @@ def seeds(
 
 
 def _duration(seconds: float) -> str:
+    """Return a duration in the largest unit of which it has two or more."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""What the commands share: their options, the arms asked for, and folders for results."""
+"""Parts that several commands share: options, the chosen arms, and folders for results."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,10 +29,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON 
 
 
 def study_of(name: str) -> presets.Study:
-    """A ready-made study.
+    """Return the ready-made study of a name.
 
     Raises:
-        InputError: none has this name.
+        InputError: no study has this name.
     """
     if name not in STUDIES:
         raise unknown_name("study", name, STUDIES)
@@ -40,13 +40,18 @@ def study_of(name: str) -> presets.Study:
 
 
 def arms_of_study(study: str, chosen: list[str] | None, epochs: int | None) -> dict[str, Experiment]:
-    """The chosen arms of a ready-made study, or all of them, with its own number of epochs unless another is given.
+    """Return the chosen arms of a ready-made study: arm name to `Experiment`.
+
+    Args:
+        study: name of the study.
+        chosen: names of arms; None or an empty list chooses all arms.
+        epochs: passes over the training rows; None is the study's own number.
 
     Raises:
-        InputError: a study or an arm of another name.
+        InputError: no study, or no arm of the study, has this name.
     """
-    found = study_of(study)
-    arms = found.make(epochs=found.epochs if epochs is None else epochs)
+    ready_made = study_of(study)
+    arms = ready_made.make(epochs=ready_made.epochs if epochs is None else epochs)
     for name in chosen or ():
         if name not in arms:
             raise unknown_name(f"arm of the study {study!r}", name, arms)
@@ -54,14 +59,19 @@ def arms_of_study(study: str, chosen: list[str] | None, epochs: int | None) -> d
 
 
 def terminal(*, width: int | None = None, stderr: bool = False) -> "Console":
-    """Where tables and sentences are printed, as they are: a name such as "relu[he]" or ":he:" is no markup."""
+    """Return a console that prints texts unchanged: a name such as "relu[he]" or ":he:" is no markup.
+
+    Args:
+        width: number of columns; None is the terminal's.
+        stderr: True prints on the error stream.
+    """
     from rich.console import Console
 
     return Console(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def free_folder(parent: Path, name: str) -> Path:
-    """`parent/name`, or with a number behind it where that is in use."""
+    """Return `parent/name`, with a number appended where the folder exists."""
     number = 1
     while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
@@ -69,7 +79,11 @@ def free_folder(parent: Path, name: str) -> Path:
 
 
 def claim(folder: Path) -> None:
-    """Make the folder before any work is done, so that it is known to be writable."""
+    """Make a folder for results before any work is done, so that an unusable folder costs no training.
+
+    Raises:
+        InputError: the folder cannot be written, or holds files.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         used = any(folder.iterdir())

@@ -28,7 +28,7 @@ def theory(
     out: Annotated[Path | None, typer.Option(help="New folder for the figures; by default one in runs/.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What should the gradient be? Predicted and measured profiles at initialisation, and where theory does not apply.
+    """Predict the gradient at initialisation, beside a measurement. Where theory does not apply, a sentence says so.
 
     Example: vgrad theory --activation tanh --kernel-init glorot_normal --depth 20 --width 100
     """
@@ -46,14 +46,14 @@ def theory(
         mlp = MLP(hidden=hidden, activation=str(activation), kernel_init=kernel_init, bias_init=bias_init)
         name, experiment = f"{activation} {kernel_init} {depth} x {width}", Experiment(mlp=mlp)
     folder = out or free_folder(Path("runs"), f"theory-{arm or activation}")
-    found = compare(experiment, seeds, seed=study_seed)
+    comparison = compare(experiment, seeds, seed=study_seed)
     claim(folder)
-    files = report.write_theory(found, experiment, folder, name)
+    files = report.write_theory(comparison, experiment, folder, name)
     if as_json:
-        print(json.dumps({"name": name, **report.as_dict(found), "folder": str(folder)}, indent=2))
+        print(json.dumps({"name": name, **report.as_dict(comparison), "folder": str(folder)}, indent=2))
         return
     console = terminal()
-    console.print(report.profile_table(found, f"{name}, {seeds} seeds"))
-    for line in report.sentences(found):
+    console.print(report.profile_table(comparison, f"{name}, {seeds} seeds"))
+    for line in report.sentences(comparison):
         console.print(line)
     console.print("written: " + "  ".join(str(path) for path in files))

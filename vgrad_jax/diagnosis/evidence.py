@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.diagnosis.thresholds import FEWEST_LAYERS, FEWEST_RECORDS
+from vgrad_jax.diagnosis.statuses import FEWEST_LAYERS, FEWEST_RECORDS
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.gradients.recording import SIZES, Record

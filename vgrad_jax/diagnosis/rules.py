@@ -7,9 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgrad_jax.diagnosis.evidence import Evidence
-from vgrad_jax.diagnosis.statuses import status_of
-from vgrad_jax.diagnosis.symptoms import faded, harmed, largest, learns, lost, overgrown, stalled
-from vgrad_jax.diagnosis.thresholds import (
+from vgrad_jax.diagnosis.statuses import (
     DROP,
     DROP_WITHOUT_TIME,
     FEWEST_RECORDS,
@@ -27,7 +25,9 @@ from vgrad_jax.diagnosis.thresholds import (
     UNDERFLOWN_LAYERS,
     UNDERFLOWN_WITH_ZEROS,
     WORSE,
+    status_of,
 )
+from vgrad_jax.diagnosis.symptoms import faded, harmed, largest, learns, lost, overgrown, stalled
 
 __all__ = ["RULES", "Finding", "Rule"]
 

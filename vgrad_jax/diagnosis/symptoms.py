@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vgrad_jax.diagnosis.evidence import Evidence
-from vgrad_jax.diagnosis.thresholds import (
+from vgrad_jax.diagnosis.statuses import (
     DROP,
     DROP_WITHOUT_TIME,
     FADED_RANGE,

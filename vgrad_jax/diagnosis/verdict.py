@@ -19,8 +19,7 @@ from jaxtyping import Float
 
 from vgrad_jax.diagnosis.evidence import CONFIDENCE, Evidence, evidence_of, straight_line
 from vgrad_jax.diagnosis.rules import RULES, Finding, Rule
-from vgrad_jax.diagnosis.statuses import HEALTHY, PRIORITY, TABLE, UNCLEAR, Spread, rank, spread_of
-from vgrad_jax.diagnosis.thresholds import HARDLY, INSENSITIVE
+from vgrad_jax.diagnosis.statuses import HARDLY, HEALTHY, INSENSITIVE, PRIORITY, TABLE, UNCLEAR, Spread, rank, spread_of
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats

@@ -19,13 +19,14 @@ def identity(x: jax.Array) -> jax.Array:
 
 
 class Activation(NamedTuple):
-    """An elementwise activation."""
+    """Elementwise activation."""
 
     function: Callable[..., jax.Array]
+    """Function of an array and of the parameters."""
     parameters: tuple[str, ...] = ()
-    """Names of the numbers that it takes in brackets, as in "leaky_relu(0.2)"."""
+    """Names of the function's parameters: a description gives their values in brackets, as in "leaky_relu(0.2)"."""
     slope_from_value: bool = False
-    """Whether its slope is a function of its value, so that a gradient stores one number less for each unit."""
+    """True where the slope is a function of the value: a gradient then stores a number less for each unit."""
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -53,7 +54,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "swish": Activation(jax.nn.swish),
     "tanh": Activation(jnp.tanh, slope_from_value=True),
 }
-"""Activations by name: an entry is all that a new activation needs."""
+"""Activations by name; a new activation needs an entry here and nothing else."""
 
 _PARAMETERS = {name: (0, len(activation.parameters)) for name, activation in ACTIVATIONS.items()}
 
@@ -62,11 +63,11 @@ def canonical_activation(field: str, activation: Any) -> NamedFunction:
     """Return an activation in its canonical spelling.
 
     Args:
-        field: the description's field, for the error message.
-        activation: a name from `ACTIVATIONS`, with its numbers in brackets if it takes any, or a function.
+        field: name of the description's field, for the error message.
+        activation: a name from `ACTIVATIONS`, with numbers in brackets where it has parameters, or a function.
 
     Raises:
-        InputError: neither a known name nor a function.
+        InputError: the activation is neither a known name nor a function.
 
     >>> canonical_activation("activation", "leaky_relu( 0.2 )")
     'leaky_relu(0.2)'
@@ -80,7 +81,7 @@ def canonical_activation(field: str, activation: Any) -> NamedFunction:
 
 
 def activation_function(activation: NamedFunction) -> Callable[[jax.Array], jax.Array]:
-    """Return the elementwise function for a name; a function is returned as it is.
+    """Return the elementwise function of an activation; a function is returned unchanged.
 
     >>> float(activation_function("leaky_relu(0.5)")(jnp.array(-2.0)))
     -1.0
@@ -93,7 +94,7 @@ def activation_function(activation: NamedFunction) -> Callable[[jax.Array], jax.
 
 
 def slope_from_value(activation: NamedFunction) -> bool:
-    """Return whether an activation's slope is known to be a function of its value; unknown functions are not.
+    """Return whether an activation's slope is known to be a function of its value; it is unknown for a function.
 
     >>> slope_from_value("leaky_relu(0.2)"), slope_from_value("gelu"), slope_from_value(jnp.tanh)
     (True, False, False)

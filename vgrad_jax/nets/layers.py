@@ -28,7 +28,7 @@ def layer_initializer(
     if initializer != CRITICAL:
         return initializer
     # Imported at this call: `theory` imports `nets`, and only this initialiser needs `theory`.
-    from vgrad_jax.theory.mean_field import critical_point
+    from vgrad_jax.theory.critical import critical_point
 
     law = bias_law(bias_init, fan_in)
     if law is None or law.mean != 0:

@@ -32,7 +32,7 @@ class MLP(Description):
 
     Args:
         hidden: width of each hidden layer, input side first; widths may differ, and an empty tuple is a linear model.
-        activation: a name from `ACTIVATIONS`, a function of an array, or a tuple with one of these per hidden layer.
+        activation: a name from `ACTIVATIONS`, a function of an array, or a tuple of these, an entry per hidden layer.
         kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`.
             "critical" is the edge of chaos of the layer's activation.
         bias_init: initialiser of the biases, in the same form.

@@ -80,9 +80,14 @@ class Report:
             texts |= named
         return texts
 
-    def charts(self) -> Iterator[Chart]:
-        """Yield the figures, each drawn when it is asked for."""
-        yield from chain.from_iterable(self._forms(lambda section: section.charts))
+    def charts(self, section: str | None = None) -> Iterator[Chart]:
+        """Yield the figures of a section, or of all, each drawn when it is asked for.
+
+        Args:
+            section: a name from `vgrad_jax.report.sections.NAMES`; None for all of them.
+        """
+        sections = None if section is None else iter([self.sections[section]])
+        yield from chain.from_iterable(self._forms(lambda each: each.charts, sections))
 
     def numbers(self) -> dict[str, Any]:
         """Return the same for scripts, as values that JSON can hold (see `vgrad_jax.numerics.json_value`)."""

@@ -1,4 +1,4 @@
-"""Verdicts on gradients: of a sweep's arms, and how one is shown in the terminal."""
+"""Verdicts on gradients: of a sweep's arms, and as a table for the terminal."""
 
 from collections import Counter
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.diagnosis import Diagnosis, Finding, diagnose
+from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
 from vgrad_jax.results.reading import arms_of, completed_seeds
@@ -20,18 +20,15 @@ __all__ = ["MOST_SEEDS", "NOT_LEARNED", "arm_verdicts", "layer_table", "with_out
 NOT_LEARNED = "runs_do_not_learn"
 """Code of the finding of an arm that mostly fails and whose gradients show no fault."""
 
-FAULTLESS = ("healthy", "solved", "unclear")
-"""Statuses that name no fault of the gradients."""
-
 MOST_SEEDS, MOST_RECORDS = 64, 64
-"""That are looked at: a verdict is the majority's, and is judged over windows of the training."""
+"""Most seeds and records that are judged: a verdict is the majority's, over windows of the training."""
 
 
 def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
-    """Arm name to the verdict on its gradients over training, from the first 64 finished seeds.
+    """Judge every arm's gradients over training, from its first 64 finished seeds.
 
-    Judged by the layers' gradients and the training loss. A learning rate that does not fit is not told: that takes the
-    sizes of weights and updates, of which a sweep keeps only the ratio.
+    The verdict rests on the layers' gradients, the training loss, and the share of runs that converge. An unfit
+    learning rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
     """
     verdicts = {}
     for arm, experiment in arms_of(results).items():
@@ -46,7 +43,7 @@ def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
     """Return the verdict with regard to how the runs ended: an arm that mostly fails is neither healthy nor solved.
 
     Where most runs did not converge, seeds without a fault count as "unclear". A verdict that names no fault becomes
-    "unclear" too, with the finding `NOT_LEARNED`: the rules judge ratios between layers, which do not say why the runs
+    "unclear" too, with the finding `NOT_LEARNED`. The rules judge ratios between layers, which do not say why the runs
     failed.
 
     Args:
@@ -74,13 +71,13 @@ def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
 
 
 def _of_failed(status: str) -> str:
-    return "unclear" if status in FAULTLESS else status
+    return UNCLEAR if status in FAULTLESS else status
 
 
 def _not_learned(converged: int, n: int) -> Finding:
     return Finding(
         code=NOT_LEARNED,
-        status="unclear",
+        status=UNCLEAR,
         layer=None,
         value=converged / n,
         threshold=0.5,
@@ -109,7 +106,7 @@ def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
         updates_log10_rms=None,
         mean_log10_rms=mean,
         std_log10_rms=spread,
-        # Sizes of layers weigh their weights' part in the loss alone, and results hold no weights.
+        # Counts of parameters matter for the weights' part in the loss alone, and results hold no weights.
         counts=(1,) * layers,
         has_matrix=(True,) * layers,
         dtypes=("float32",) * layers,
@@ -117,7 +114,7 @@ def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
 
 
 def layer_table(diagnosis: Diagnosis) -> "Table":
-    """Every layer's part in it, input side first."""
+    """Return a table of every layer's part in a verdict, input side first."""
     from rich.table import Table
 
     table = Table(title="layers, input side first", title_justify="left")

@@ -1,10 +1,10 @@
 """Checks that a store still holds every run that it marks as completed.
 
-    completed[arm, seed] ──► one file for each variable, arm and block ──► missing, empty or contradicted: `Damage`
+    completed[arm, seed] ──► a file for each variable, arm and block ──► missing, empty or contradicted: `Damage`
 
-Zarr reads a file that is missing as an array of fill values, so that a lost file would look like runs in which
-nothing happened. A store that writes every file carries the attribute `EVERY_FILE_WRITTEN`. In an older store a file
-of fill values alone was left out; there a missing file is accepted only where the outcomes agree with it.
+Zarr reads a missing file as an array of fill values. A lost file would therefore look like runs in which nothing
+happened. A store that writes every file carries the attribute `EVERY_FILE_WRITTEN`. An older store left out files that
+held fill values alone. There a missing file is accepted only where the outcomes agree with fill values.
 """
 
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["EVERY_FILE_WRITTEN", "Damage", "check_coordinates", "find_damage", "remove_block"]
 
 EVERY_FILE_WRITTEN = "every_file_written"
-"""Attribute of a store whose files are written even where they hold fill values alone."""
+"""Name of the attribute of a store that writes every file, even a file of fill values alone."""
 
 COUNTED = ("seed", "record", "layer")
 """Coordinates that count from zero."""
@@ -34,26 +34,27 @@ _MAY_BE_FILL = ("converged", "epochs_to_converge")
 
 
 class Damage(NamedTuple):
-    """A block of an arm whose results are not what the store marks as completed."""
+    """Block of an arm that the store marks as completed and whose results are lost or contradict each other."""
 
     arm: int
-    """Row of the arm in the store."""
+    """Index of the arm in the store."""
     start: int
+    """First seed of the block."""
     stop: int
-    """Seeds of the block: `start` up to, but without, `stop`."""
+    """Seed after the last seed of the block."""
     reason: str
-    """What is wrong, for people: it names the file, the arm and the seeds."""
+    """Description of the damage for people: the file, the arm and the seeds."""
 
 
 def check_coordinates(group: "zarr.Group", path: Path) -> None:
-    """Refuse a store whose coordinates cannot be those that were written.
+    """Refuse a store whose coordinates are damaged.
 
     Args:
         group: the store.
         path: its folder, for the message.
 
     Raises:
-        InputError: a coordinate has lost its values.
+        InputError: a coordinate does not count, does not increase, or has lost names.
     """
     for name in COUNTED:
         values = _values(group, name)
@@ -70,9 +71,9 @@ def check_coordinates(group: "zarr.Group", path: Path) -> None:
 
 
 def find_damage(group: "zarr.Group", path: Path) -> list[Damage]:
-    """Return every block that holds completed runs and has lost some of their results.
+    """Return every block that holds completed runs and is damaged.
 
-    Sizes of files are read, and the outcomes; the other values are not.
+    The check reads the sizes of all files and the values of the outcomes; it reads no other values.
 
     Args:
         group: the store.
@@ -87,17 +88,17 @@ def find_damage(group: "zarr.Group", path: Path) -> list[Damage]:
         seeds = slice(start * block, min((start + 1) * block, completed.shape[1]))
         if not completed[arm, seeds].any():
             continue
-        where = f"arm {names[arm]!r}, seeds {seeds.start} to {seeds.stop - 1}"
+        block_name = f"arm {names[arm]!r}, seeds {seeds.start} to {seeds.stop - 1}"
         reason = _file_problem(group, files, arm, start, seeds) or _outcome_problem(group, arm, seeds, completed)
         if reason is not None:
-            damage.append(Damage(arm, seeds.start, seeds.stop, f"{reason} ({where})"))
+            damage.append(Damage(arm, seeds.start, seeds.stop, f"{reason} ({block_name})"))
     return damage
 
 
 def _file_problem(
     group: "zarr.Group", files: dict[str, dict[str, int]], arm: int, block: int, seeds: slice
 ) -> str | None:
-    """Name the first file of a block that is missing or empty."""
+    """Return words that name the first missing or empty file of a block, or None."""
     for name, sizes in files.items():
         key = _key(group, name, arm, block)
         if key in sizes:
@@ -109,9 +110,10 @@ def _file_problem(
 
 
 def remove_block(group: "zarr.Group", path: Path, damage: Damage) -> None:
-    """Remove every file of a damaged block, its marks first, so that its runs count as not trained.
+    """Remove every file of a damaged block, so that its runs count as not trained.
 
-    A file that cannot be read must go: a writer of a part of a block reads the rest of the file.
+    The file of the marks is removed first. An unreadable file must be removed, because a writer of a part of a block
+    reads the rest of the file.
     """
     block = damage.start // int(str(group.attrs["block"]))
     for name in reversed(VARIABLES):
@@ -120,12 +122,13 @@ def remove_block(group: "zarr.Group", path: Path, damage: Damage) -> None:
 
 
 def _key(group: "zarr.Group", name: str, arm: int, block: int) -> str:
-    """Return the path of a block's file within the folder of its variable: a block is one file."""
+    """Return the path of a block's file within the folder of its variable; each block is a single file."""
     array: Any = group[name]
     return str(array.metadata.encode_chunk_key((arm, block) + (0,) * (array.ndim - 2)))
 
 
 def _may_be_left_out(group: "zarr.Group", arm: int, seeds: slice) -> bool:
+    """Return whether an older store may have left out a block's file because no run converged."""
     if group.attrs.get(EVERY_FILE_WRITTEN):
         return False
     outcome: Any = group["outcome"]
@@ -135,7 +138,7 @@ def _may_be_left_out(group: "zarr.Group", arm: int, seeds: slice) -> bool:
 def _outcome_problem(
     group: "zarr.Group", arm: int, seeds: slice, completed: Bool[np.ndarray, "arm seed"]
 ) -> str | None:
-    """Compare the three variables that say how a run ended."""
+    """Return words where the three variables about the end of a run disagree or cannot be read, or None."""
     arrays: list[Any] = [group[name] for name in ("outcome", "converged", "epochs_to_converge")]
     try:
         outcome, converged, epochs = (np.asarray(array[arm, seeds]) for array in arrays)
@@ -151,6 +154,7 @@ def _file_sizes(folder: Path) -> dict[str, int]:
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield every file below a folder that its writer has completed."""
     if not folder.is_dir():
         return
     with os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""One writer for a store."""
+"""Lock of a store: a single process writes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,14 @@ __all__ = ["only_writer"]
 def only_writer(path: Path) -> Iterator[None]:
     """Keep every other process from writing into a store.
 
-    The operating system holds the lock (`path` with `.lock` behind it), so that it ends with the process, however that
-    ends.
+    The operating system holds the lock on the file `path` with `.lock` appended. The lock therefore ends with the
+    process, however the process ends.
+
+    Args:
+        path: folder of the store; it need not exist yet.
 
     Raises:
-        InputError: another process holds it, or nothing can be written there.
+        InputError: another process holds the lock; the file is not a lock; or the folder around it cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -37,6 +40,6 @@ def only_writer(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # While it is still held: whoever opened the file before sees that it is gone, and makes a new one.
+        # Removed while the lock is held: a process that has opened the file sees that it is gone, and makes a new file.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()

@@ -1,4 +1,4 @@
-"""Results in memory: what a sweep without a folder fills."""
+"""Results in memory: the target of a sweep without a store."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ __all__ = ["Memory"]
 
 
 class Memory:
-    """Arrays that fill with blocks of runs.
+    """Arrays that blocks of runs are written into; an implementation of `Target`.
 
     Args:
-        coordinates: name to dimension and values.
-        attributes: of the whole.
+        coordinates: name of each coordinate to its dimension and values.
+        attributes: attributes of the dataset.
         block: seeds written together.
     """
 
@@ -32,21 +32,21 @@ class Memory:
         }
 
     def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """As in `Target`."""
+        """Return marks of the completed runs, `(arm, seed)`, for the seeds `start` to `stop`."""
         return self.arrays["completed"][:, start:stop].copy()
 
     def converged(self, arm: int, stop: int) -> np.ndarray:
-        """As in `Target`."""
+        """Return marks of the converged runs of an arm, `(seed,)`, for the seeds 0 to `stop`."""
         return self.arrays["converged"][arm, :stop].copy()
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
-        """As in `Target`."""
+        """Write the runs `start` to `stop` of an arm, and mark them as completed."""
         for name, values in variables.items():
             self.arrays[name][arm, start:stop][own_layers(name, values)] = values
         self.arrays["completed"][arm, start:stop] = True
 
     def dataset(self) -> "xarray.Dataset":
-        """As in `Target`; it shares its memory."""
+        """Return the results so far; the dataset shares memory with the target."""
         import xarray
 
         variables = {
@@ -61,5 +61,5 @@ class Memory:
 
 
 def _dtype(name: str) -> np.dtype:
-    """As a stored dataset has it."""
+    """Return the data type that a stored dataset has for this name."""
     return np.dtypes.StringDType() if name == "str" else np.dtype(name)

@@ -1,4 +1,4 @@
-"""Descriptions read back from a sweep's results: arms, data, seed and finished runs."""
+"""Reading of a sweep's results: arms, data, seed, finished runs and numbers of layers."""
 
 import json
 from typing import TYPE_CHECKING
@@ -17,15 +17,15 @@ __all__ = ["arm_names", "arms_of", "completed_seeds", "data_of", "num_layers", "
 
 
 def arm_names(results: "xarray.Dataset") -> list[str]:
-    """In the order of the results; also of arms that are not described."""
+    """Return the names of all arms in the order of the results, also of arms without a description."""
     return [str(name) for name in results["arm"].values]
 
 
 def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
-    """The arms in a sweep's results, read from its description.
+    """Return the arms of a sweep's results: arm name to the `Experiment` that its description gives.
 
     Raises:
-        InputError: an arm that holds a function without a name, so that it was not described.
+        InputError: an arm has no description, because it holds a function without a name.
     """
     described = json.loads(results.attrs["study"])["arms"]
     for name in arm_names(results):
@@ -38,7 +38,7 @@ def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
 
 
 def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
-    """The data of an arm, where it is still what it was trained on; None where its file is gone or has changed."""
+    """Return the data that an arm was trained on, or None where its file is gone or has changed."""
     try:
         dataset = load_data(arms_of(results)[arm].data)
     except InputError:
@@ -47,7 +47,7 @@ def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
 
 
 def study_seed(results: "xarray.Dataset") -> int:
-    """The seed of the whole study, read from a sweep's results."""
+    """Return the seed of the study whose results these are."""
     return int(json.loads(results.attrs["study"])["seed"])
 
 
@@ -65,7 +65,7 @@ def completed_seeds(results: "xarray.Dataset", arm: str) -> "xarray.Dataset":
 
 
 def num_layers(results: "xarray.Dataset") -> dict[str, int]:
-    """Return each arm's number of layers."""
+    """Return each arm's number of layers: arm name to number."""
     if "layers" in results.attrs:
         layers = json.loads(results.attrs["layers"])
         return {arm: int(layers[arm]) for arm in arm_names(results)}

@@ -1,4 +1,10 @@
-"""What a sweep's results are called: dimensions, variables, units, and how a `History` becomes them."""
+"""Schema of a sweep's results: dimensions, variables and units, and the conversion of a `History` into variables.
+
+    History of a chunk, seed axis first ──► variables_of ──► variable name to array ──► a row of `(arm, seed, ...)`
+
+Every sweep has the axes `arm, seed, record, layer`. Axes of parameters are added where a recording keeps parameters or
+gradients. An arm with fewer layers than others fills the first layers; the fill value stands in the rest.
+"""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,14 +36,18 @@ OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
 
 
 class Variable(NamedTuple):
-    """One variable of the results."""
+    """Variable of the results."""
 
     dims: tuple[str, ...]
+    """Names of its axes."""
     dtype: str
+    """Name of its data type."""
     fill: Any
-    """What stands where nothing has been computed, or where an arm has no such layer."""
+    """Value of runs that are not trained, and of layers that an arm does not have."""
     description: str
+    """Description for people, written beside the values."""
     units: str
+    """Unit of the values."""
 
 
 _PER_RECORD = ("arm", "seed", "record")
@@ -97,21 +107,22 @@ VARIABLES: dict[str, Variable] = {
 
 
 class Layout(NamedTuple):
-    """Axes of one arm's results."""
+    """Axes of an arm's results."""
 
     epochs: tuple[int, ...]
     """Completed epochs at each record."""
     num_layers: int
+    """Number of layers."""
     parameters_at: tuple[int, ...] = ()
     """Epochs at which all parameters are kept."""
     gradients_at: tuple[int, ...] = ()
     """Epochs at which the whole gradient is kept."""
     parameters: tuple[str, ...] = ()
-    """Names of the parameters, in the order of a flattened `Params`, where any are kept."""
+    """Names of the parameters in the order of a flattened `Params`; empty where no parameters are kept."""
 
 
 def coordinates(layouts: Mapping[str, Layout], num_seeds: int) -> dict[str, tuple[str, np.ndarray]]:
-    """Return the results' coordinates: name to dimension and values.
+    """Return the coordinates of the results: name to dimension and values.
 
     Args:
         layouts: arm name to the axes of its results; all arms share their epochs.
@@ -136,7 +147,11 @@ def coordinates(layouts: Mapping[str, Layout], num_seeds: int) -> dict[str, tupl
 
 
 def shapes(labels: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, tuple[int, ...]]:
-    """The shape of each variable that there is with these coordinates."""
+    """Return the shape of each variable whose dimensions all have a coordinate.
+
+    Args:
+        labels: coordinates, as `coordinates` returns them.
+    """
     sizes = {dimension: len(values) for dimension, values in labels.values()}
     return {
         name: tuple(sizes[dimension] for dimension in variable.dims)
@@ -146,20 +161,28 @@ def shapes(labels: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, tuple[int,
 
 
 def attributes_of(name: str) -> dict[str, Any]:
-    """What is written beside a variable."""
+    """Return the attributes that are written beside a variable: description and units."""
     return {"description": VARIABLES[name].description, "units": VARIABLES[name].units}
 
 
 def own_layers(name: str, values: np.ndarray) -> tuple[slice, ...]:
-    """Where an arm's runs go within a variable, seeds first: an arm may have fewer layers than others."""
-    place = [slice(None)] * values.ndim
+    """Return the index of an arm's values within a variable of its runs: an arm may have fewer layers than others.
+
+    Args:
+        name: name of the variable.
+        values: values of the runs, seed axis first.
+    """
+    index = [slice(None)] * values.ndim
     if VARIABLES[name].dims[-1] == "layer":
-        place[-1] = slice(values.shape[-1])
-    return tuple(place)
+        index[-1] = slice(values.shape[-1])
+    return tuple(index)
 
 
 def parameter_names(widths: Sequence[int]) -> list[str]:
-    """One name for every parameter, in the order of a flattened `Params`.
+    """Return a name for every parameter, in the order of a flattened `Params`.
+
+    Args:
+        widths: sizes of all layers, from the input to the output.
 
     >>> parameter_names((2, 1))
     ['0/kernel/0/0', '0/kernel/1/0', '0/bias/0']
@@ -177,12 +200,15 @@ def parameter_names(widths: Sequence[int]) -> list[str]:
 def variables_of(
     history: "History", names: Sequence[str], all_names: Sequence[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """A chunk's `History` as variables, with the seed axis first and without the arm axis.
+    """Yield the name and the values of each variable in the history of a chunk of an arm's runs.
 
     Args:
-        history: with a leading `seed` axis, on the host.
-        names: this arm's parameters, in order, where any are kept.
-        all_names: those of all arms.
+        history: histories of the runs, with a leading `seed` axis, on the host.
+        names: names of the arm's parameters in the order of a flattened `Params`; empty where none are kept.
+        all_names: names of all arms' parameters, in the order of the coordinate `parameter`.
+
+    Yields:
+        The name, and the values with the seed axis first and without the arm axis.
     """
     for name, values in history.records._asdict().items():
         yield name, np.asarray(values)
@@ -202,10 +228,12 @@ def variables_of(
 
 
 def _flattened(tree: Params) -> np.ndarray:
+    """Return `(seed, epoch, parameter)` for parameters whose leaves have the leading axes `seed, epoch`."""
     pieces = [np.asarray(leaf) for layer in tree for leaf in layer]
     return np.concatenate([piece.reshape(*piece.shape[:2], -1) for piece in pieces], axis=-1)
 
 
 def _natural(name: str) -> tuple[int, bool, list[int]]:
+    """Return a key that sorts names of parameters by layer, kernel before bias, and numbers as numbers."""
     layer, kind, *indices = name.split("/")
     return int(layer), kind == "bias", [int(index) for index in indices]

@@ -1,7 +1,10 @@
-"""Results on disk (Zarr), written block by block as they are trained.
+"""Results on disk (Zarr), written block by block during the training.
 
-A store is laid out under a temporary name and then renamed. A file is replaced whole, by renaming, and the marks of
-`completed` are written last. A process that is killed at any moment therefore leaves a store that can be resumed.
+    .NAME.RANDOM.incomplete ── rename ──► NAME      layout of all arrays, without runs
+    block ──► FILE.partial  ── rename ──► FILE      a file for each variable, arm and block; `completed` is written last
+
+A layout and a file appear under their names only when they are complete. A process that is killed at any moment
+therefore leaves a store that can be resumed. Runs without a mark in `completed` are trained again.
 """
 
 import glob
@@ -31,23 +34,23 @@ if TYPE_CHECKING:
 __all__ = ["Store", "open_results"]
 
 READ_BYTES = 2**20
-"""Size in bytes, before compression, of the pieces of a block's file: records that are read together."""
+"""Size of a piece of a block's file (records that are read together), in bytes before compression."""
 
 COORDINATE_CHUNK = 2**16
-"""Number of values in a file of a coordinate."""
+"""Number of a coordinate's values in a file."""
 
 MARKER = ".vgrad-incomplete"
-"""Name of the file by which a folder that is being laid out is known as this module's own."""
+"""Name of a file in a layout that is not complete; it marks the folder as made by this module."""
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")
-"""End of the name of a file that Zarr had not renamed when its writer was killed."""
+"""End of the name of a file that Zarr has not renamed yet, or whose writer was killed."""
 
 
 class Store:
-    """A Zarr group that fills with blocks of runs.
+    """Zarr group that blocks of runs are written into; an implementation of `Target`.
 
-    Every array is laid out beforehand and has one file for each block, so that writing one touches no other. A file is
-    replaced whole, by renaming, and `completed` comes last: what is marked is there.
+    Every array is laid out in advance and has a file of its own for each block. Writing a block therefore touches no
+    other block. The array `completed` is written last, so that every marked run is complete.
     """
 
     def __init__(self, group: "zarr.Group") -> None:
@@ -56,17 +59,17 @@ class Store:
 
     @property
     def chunk(self) -> int:
-        """Seeds trained together."""
+        """Number of seeds that are trained together."""
         return int(str(self.group.attrs["chunk"]))
 
     @property
     def block(self) -> int:
-        """Seeds in a file."""
+        """Number of seeds in a file."""
         return int(str(self.group.attrs["block"]))
 
     @property
     def engines(self) -> dict[str, str]:
-        """Arm name to engine: seeds that come later are trained as the first ones were."""
+        """Arm name to the name of its engine; seeds that are added later use the same engine."""
         engines: dict[str, str] = json.loads(str(self.group.attrs["engines"]))
         return {arm: "lanes_or_plain" if engine == "auto" else engine for arm, engine in engines.items()}
 
@@ -82,9 +85,9 @@ class Store:
 
         Args:
             path: a folder that does not exist or is empty.
-            coordinates: name to dimension and values.
-            attributes: of the whole.
-            block: seeds in a file.
+            coordinates: name of each coordinate to its dimension and values.
+            attributes: attributes of the dataset.
+            block: number of seeds in a file.
 
         Raises:
             InputError: the folder is in use or cannot be written.
@@ -96,7 +99,7 @@ class Store:
         fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}.incomplete")
         try:
             _remove_abandoned(path)
-            # Under another name until the layout is complete: a process killed here leaves no store.
+            # The layout gets its name only when it is complete: a process that is killed here leaves no store.
             fresh.mkdir(parents=True)
             (fresh / MARKER).touch()
             _lay_out(fresh, coordinates, {**attributes, "block": block, EVERY_FILE_WRITTEN: True})
@@ -112,10 +115,11 @@ class Store:
 
     @classmethod
     def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
-        """Open a store to go on with it, with room for more seeds where more are asked for.
+        """Open a store to train its missing runs, and enlarge it where it has fewer seeds than `num_seeds`.
 
         Raises:
-            InputError: not a store, of another study, of more seeds, made by other versions, or read-only.
+            InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of
+                other versions.
         """
         group = _open_group(path, mode="r+")
         other = difference(json.loads(str(group.attrs["study"])), study)
@@ -132,7 +136,7 @@ class Store:
             for folder in (Path(path), *(Path(path) / name for name in VARIABLES if name in group)):
                 if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                     raise PermissionError(f"{folder} is read-only")
-            for left_behind in Path(path).rglob("*.partial"):  # by a writer that was killed
+            for left_behind in Path(path).rglob("*.partial"):  # Left by a writer that was killed.
                 if _PARTIAL.search(left_behind.name):
                     left_behind.unlink(missing_ok=True)
             (Path(path) / MARKER).unlink(missing_ok=True)
@@ -144,42 +148,42 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
-        """Open a store that another process has laid out, to write blocks of it.
+        """Open a store that another process has laid out, to write blocks into it.
 
         Raises:
-            InputError: not a store.
+            InputError: the folder holds no store, or a damaged store.
         """
         return cls(_open_group(path, mode="r+"))
 
     def token(self) -> str:
-        """Which sweep the store's writers work for at this moment; empty where they shall stop."""
+        """Return the token of the sweep that writers work for at this moment; empty where they must stop."""
         import zarr
 
         return str(zarr.open_group(self.group.store, mode="r").attrs.get("token", ""))
 
     def set_token(self, token: str) -> None:
-        """Name the sweep that writers work for: those of an earlier one stop."""
+        """Write the token of the sweep that writers work for; writers with another token stop."""
         self.group.attrs["token"] = token
 
     def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Whether each run is there: `(arm, seed)`, for the seeds `start` to `stop`."""
+        """Return marks of the completed runs, `(arm, seed)`, for the seeds `start` to `stop`."""
         return np.asarray(self._array("completed")[:, start:stop])
 
     def set_precision(self, precision: float | None) -> None:
-        """Write down that arms stop at this precision, or that none is asked for any more."""
+        """Write the precision at which arms stop into the store; None where arms do not stop early."""
         if self.group.attrs.get("precision") != precision:
             self.group.attrs["precision"] = precision
 
     def converged(self, arm: int, stop: int) -> np.ndarray:
-        """Whether each of an arm's first runs converged: `(seed,)`, for those that are there."""
+        """Return marks of the converged runs of an arm, `(seed,)`, for the seeds 0 to `stop`."""
         return np.asarray(self._array("converged")[arm, :stop])
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
-        """Write runs `start` to `stop` of an arm.
+        """Write the runs `start` to `stop` of an arm, and mark them as completed.
 
         Raises:
-            InputError: they cannot be written, as on a full disk. They are not marked then, and what was there before
-                is as it was.
+            InputError: the runs cannot be written, for example because the disk is full. They stay without marks, and
+                earlier runs stay as they are.
         """
         try:
             for name, values in variables.items():
@@ -192,13 +196,13 @@ class Store:
             ) from error
 
     def dataset(self) -> "xarray.Dataset":
-        """The results, read when they are used."""
+        """Return the results so far; values are read when they are used."""
         return _dataset(self.group)
 
     def _array(self, name: str) -> Any:
-        # Zarr reads an array's description whenever the group is asked for it.
+        # Kept here, because a Zarr group reads an array's metadata from disk at each access.
         if name not in self._arrays:
-            # With every file written, a file that is missing is a file that was lost.
+            # Zarr would leave out files of fill values alone; with every file written, a missing file is a lost file.
             self._arrays[name] = _array(self.group, name).with_config({"write_empty_chunks": True})
         return self._arrays[name]
 
@@ -210,7 +214,7 @@ def open_results(path: str | Path) -> "xarray.Dataset":
         path: the store (`results.zarr`) or the folder that `vgrad sweep` wrote it into.
 
     Raises:
-        InputError: there are no results, or damaged ones.
+        InputError: the folder holds no results, or damaged results.
     """
     inside = Path(path) / "results.zarr"
     store = inside if inside.exists() else Path(path)
@@ -228,11 +232,12 @@ def _dataset(group: "zarr.Group") -> "xarray.Dataset":
     import xarray
 
     dataset = xarray.open_zarr(group.store, chunks=None, consolidated=False).set_coords("epoch")
-    dataset.attrs.pop(EVERY_FILE_WRITTEN, None)  # A property of the files and not of the results.
+    dataset.attrs.pop(EVERY_FILE_WRITTEN, None)  # It describes the files, not the results.
     return dataset[[name for name in VARIABLES if name in dataset]]
 
 
 def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
+    """Open a folder as a store, and refuse it where its attributes, arrays or coordinates are damaged."""
     import zarr
 
     try:
@@ -253,7 +258,7 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
 
 
 def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
-    """Take the marks from blocks that have lost results, so that their runs are trained again."""
+    """Remove every damaged block with a warning, so that its runs are trained again."""
     damage = find_damage(group, path)
     for block in damage:
         warnings.warn(f"damaged results in {str(path)!r}: {block.reason}; trained again", stacklevel=4)
@@ -261,18 +266,19 @@ def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove layouts of this store that a killed process left behind; only folders with the marker are touched."""
+    """Remove layouts of this store that a killed process left behind; no folder without the marker is touched."""
     for folder in path.parent.glob(f".{glob.escape(path.name)}.*.incomplete"):
         if (folder / MARKER).is_file() and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _array(group: "zarr.Group", name: str) -> Any:
-    # Zarr's own types leave open whether a member is an array or a group.
+    # The return type is Any, because Zarr's types do not say whether a member is an array or a group.
     return group[name]
 
 
 def _lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> None:
+    """Write an empty group with all arrays and coordinates into an existing folder."""
     import zarr
 
     group = zarr.create_group(str(path), attributes=dict(attributes))
@@ -281,7 +287,7 @@ def _lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attr
         array = group.create_array(
             name,
             shape=values.shape,
-            # Not its own length: the seeds may become more.
+            # A fixed length, because the number of seeds may grow.
             chunks=(COORDINATE_CHUNK,),
             dtype="str" if values.dtype.kind == "U" else values.dtype,
             dimension_names=(dimension,),
@@ -303,10 +309,12 @@ def _lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attr
 
 
 def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """How an array is cut into pieces that are read alone, and into files, where a file has several pieces.
+    """Return the shape of an array's pieces, and the shape of its files where a file has several pieces.
 
-    A file holds all records of a block, a piece a few records: who looks at one record of every seed does not unpack
-    the others.
+        file of a block: | piece: records 0 to 9 | piece: records 10 to 19 | ...
+
+    Zarr calls the pieces chunks and the files shards. A piece is unpacked alone. A reader of a single record of every
+    seed therefore does not unpack the other records. `shape` is `(arm, seed)` or `(arm, seed, record, ...)`.
     """
     if len(shape) == 2:
         return (1, block), None
@@ -318,10 +326,10 @@ def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[
 
 
 def _resize(group: "zarr.Group", num_seeds: int) -> None:
-    """Give every array this many seeds.
+    """Give every array `num_seeds` seeds.
 
-    The coordinate comes last: it says how many seeds the store has, so that being killed on the way leaves arrays
-    that the next resumption sets right.
+    The coordinate `seed` holds the store's number of seeds and is enlarged last. If the process is killed before that,
+    the next resumption corrects the arrays.
     """
     for name in VARIABLES:
         if name in group and _array(group, name).shape[1] != num_seeds:

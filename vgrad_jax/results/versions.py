@@ -1,4 +1,4 @@
-"""Versions of the software and the machine that results were made with."""
+"""Versions of the software and of the machine on which results were made."""
 
 import platform
 import sys
@@ -14,14 +14,14 @@ from vgrad_jax.errors import InputError
 __all__ = ["DECISIVE", "JAX_SETTINGS", "check_versions", "versions"]
 
 JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
-"""Settings of JAX on which a run's numbers depend, beside its description."""
+"""Names of JAX's settings on which a run's numbers depend, beside its description."""
 
 DECISIVE = ("jax", "jaxlib", "llvmlite", "optax", "numpy", "machine", "instructions", "device", "settings")
-"""Keys of `versions` that change numbers: the last digits at first, and whole runs after many steps of training."""
+"""Keys of `versions` that change numbers: first the last digits, and after many steps complete runs."""
 
 
 def versions() -> dict[str, str]:
-    """Versions and machine, for the record."""
+    """Return the versions of the software and the properties of the machine, by name."""
     device = jax.devices()[0]
     return {
         **{
@@ -37,27 +37,27 @@ def versions() -> dict[str, str]:
     }
 
 
-def check_versions(found: Mapping[str, str], opening: str) -> None:
-    """That runs trained with these versions can stand beside runs trained here.
+def check_versions(others: Mapping[str, str], opening: str) -> None:
+    """Refuse versions with which the same seed would give other numbers than in this process.
 
     Args:
-        found: `versions` of the others.
-        opening: of the sentence that refuses them.
+        others: result of `versions` in the other process.
+        opening: first words of the error message.
 
     Raises:
-        InputError: something differs that changes numbers.
+        InputError: a version or property in `DECISIVE` differs.
     """
     here = versions()
     changed = [
-        f"{name} {found.get(name, 'unknown')} there and {here[name]} here"
+        f"{name} {others.get(name, 'unknown')} there and {here[name]} here"
         for name in DECISIVE
-        if found.get(name) != here[name]
+        if others.get(name) != here[name]
     ]
     if changed:
         raise InputError(f"{opening}: {'; '.join(changed)}. The same seed gives other numbers there and here")
 
 
 def _instructions() -> str:
-    """The processor's vector instructions, by which XLA chooses its programs on CPU."""
+    """Return the processor's vector instructions; XLA's programs for a CPU depend on them."""
     configuration: Any = numpy.show_config(mode="dicts")
     return " ".join(configuration["SIMD Extensions"].get("found", []))

@@ -79,7 +79,7 @@ def accuracy_band(results: "xarray.Dataset", arm: str) -> AccuracyBand:
     """
     runs = completed_seeds(results, arm)
     accuracy = runs["train_accuracy"]
-    shares = [0, 0.05, 0.25, 0.5, 0.75, 0.95]
+    shares = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95]
     quantiles = [finite_quantiles(values, shares) for values in record_slices(accuracy)]
     return AccuracyBand(
         epochs=runs["epoch"].values,

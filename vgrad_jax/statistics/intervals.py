@@ -1,21 +1,24 @@
-"""Estimates with their intervals, and what follows for sums and differences of them."""
+"""Estimates with their intervals, and intervals of sums and differences of estimates."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from vgrad_jax.errors import InputError
 
-__all__ = ["LEVEL", "Z", "Estimate", "contrast", "difference", "share"]
+__all__ = ["LEVEL", "Z", "Estimate", "contrast", "difference", "share", "wilson"]
 
 LEVEL = 0.95
+"""Share of studies whose interval covers the truth."""
 Z = 1.959963984540054
-"""The standard normal's quantile for `LEVEL`, two-sided."""
+"""Quantile of the standard normal for `LEVEL`, two-sided."""
 
 
 class Estimate(NamedTuple):
-    """A number with its 95 % interval, and what it rests on."""
+    """A number with its 95 % interval, and the number of runs behind it."""
 
     value: float
     low: float
@@ -24,12 +27,37 @@ class Estimate(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Half of the interval's width."""
+        """Half the width of the interval."""
         return (self.high - self.low) / 2
 
 
+def wilson(
+    shares: ArrayLike | float, n: ArrayLike | float | int
+) -> tuple[Float[np.ndarray, "*shares"], Float[np.ndarray, "*shares"]]:
+    """Compute Wilson's (1927) 95 % score interval of shares, which covers near 0 and 1 too.
+
+    Args:
+        shares: observed, 0 to 1.
+        n: number of runs behind each share; need not be whole.
+
+    Returns:
+        Lower and upper bounds.
+    """
+    shares, n = np.asarray(shares, np.float64), np.asarray(n, np.float64)
+    with np.errstate(invalid="ignore"):
+        centre = (2 * n * shares + Z**2) / (2 * (n + Z**2))
+        half = Z / (2 * (n + Z**2)) * np.sqrt(4 * n * shares * (1 - shares) + Z**2)
+    low = np.where(shares <= 0, 0.0, np.clip(centre - half, 0, 1))
+    high = np.where(shares >= 1, 1.0, np.clip(centre + half, 0, 1))
+    return low, high
+
+
 def share(successes: int, n: int) -> Estimate:
-    """A share with its Wilson (1927) score interval, which holds near 0 and 1 too.
+    """Return a share with its Wilson interval.
+
+    Args:
+        successes: runs that count.
+        n: all runs.
 
     Raises:
         InputError: no runs at all.
@@ -37,16 +65,14 @@ def share(successes: int, n: int) -> Estimate:
     >>> [round(bound, 4) for bound in share(0, 100)[:3]]
     [0.0, 0.0, 0.037]
     """
-    from scipy.stats import binomtest
-
     if n < 1:
-        raise InputError("a share needs one run at least")
-    interval = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
-    return Estimate(successes / n, float(interval.low), float(interval.high), n)
+        raise InputError(f"a share needs a run at least; got {successes} of {n} runs: finish a run of the arm first")
+    low, high = wilson(successes / n, n)
+    return Estimate(successes / n, float(low), float(high), n)
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """`a` minus `b` of independent runs.
+    """Return `a` minus `b`, of independent runs.
 
     For shares this is Newcombe's hybrid score interval (1998, "Interval estimation for the difference between
     independent proportions", method 10).
@@ -60,16 +86,16 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 def contrast(
     coefficients: Sequence[float | int], estimates: Sequence[Estimate], correlation: np.ndarray | None = None
 ) -> Estimate:
-    """A weighted sum of estimates, with an interval that is recovered from theirs.
+    """Return a weighted sum of estimates, with an interval that is recovered from their intervals.
 
-    The method of variance estimates recovery (MOVER; Zou and Donner 2008, "Construction of confidence limits about
-    effect measures"): near the limit that is looked for, each estimate varies as much as its own limit on that side is
-    away. It keeps what the estimates' intervals are good at, such as shares near 0 and 1.
+    The method is the recovery of variance estimates (MOVER; Zou and Donner 2008, "Construction of confidence limits
+    about effect measures"). Near a limit of the sum, an estimate's standard error is the distance to its own limit on
+    the same side. So the sum keeps the virtues of the estimates' intervals, such as coverage near 0 and 1.
 
     Args:
         coefficients: weight of each estimate.
         estimates: with their intervals.
-        correlation: of the estimates, `(estimate, estimate)`; None for independent ones.
+        correlation: of the estimates, `(estimate, estimate)`; None for independent estimates.
 
     Returns:
         The sum; `n` is the number of runs in all of them.

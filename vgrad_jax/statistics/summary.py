@@ -1,11 +1,11 @@
-"""Each arm of a sweep in a row of numbers."""
+"""A row of numbers for each arm of a sweep."""
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
 
+from vgrad_jax.numerics import lower_median
 from vgrad_jax.results.reading import arms_of, completed_seeds
 from vgrad_jax.statistics.bootstrap import Distribution, distribution
 from vgrad_jax.statistics.intervals import Estimate, share
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["BOOTSTRAP_SEED", "ArmSummary", "summarise"]
 
 BOOTSTRAP_SEED = 0
-"""Of the resampling behind intervals of accuracies, unless a key is given."""
+"""Seed of the resampling behind intervals of accuracies, unless a key is given."""
 
 
 class ArmSummary(NamedTuple):
-    """One arm, over its completed seeds. A run converges, or it diverges, or it is dead, or it is stuck."""
+    """An arm over its completed seeds. A run converges, or it diverges, or it is dead, or it is stuck."""
 
     arm: str
     n: int
@@ -39,15 +39,15 @@ class ArmSummary(NamedTuple):
     dead: Estimate
     """Share of runs that neither converge nor diverge and end with an exactly zero gradient in their first layer."""
     stuck: Estimate
-    """Share of the other runs that do not converge: they have a gradient, and it does not help them in time."""
+    """Share of the other runs that do not converge: runs with a gradient that does not help them in time."""
     initial_gradient_log10_rms: tuple[float, ...]
-    """Median over seeds, by layer, at initialisation; -inf where most seeds have none, NaN where none is finite."""
+    """Lower median over seeds, by layer, at initialisation; -inf where most are zero, NaN where none is a number."""
     final_gradient_log10_rms: tuple[float, ...]
     """The same after the last epoch."""
 
 
 def summarise(results: "xarray.Dataset", key: jax.Array | None = None) -> list[ArmSummary]:
-    """Every arm with its numbers, in the order of the results.
+    """Compute the numbers of every arm, in the order of the results.
 
     Args:
         results: of a sweep.
@@ -82,12 +82,6 @@ def _summarise_arm(arm: str, runs: "xarray.Dataset", ends: Outcomes, layers: int
         diverged=share(int(ends.diverged.sum()), n),
         dead=share(int(dead.sum()), n),
         stuck=share(int((failed & ~dead).sum()), n),
-        initial_gradient_log10_rms=_medians(initial),
-        final_gradient_log10_rms=_medians(final),
+        initial_gradient_log10_rms=tuple(lower_median(initial, skip_nan=True).tolist()),
+        final_gradient_log10_rms=tuple(lower_median(final, skip_nan=True).tolist()),
     )
-
-
-def _medians(values: np.ndarray) -> tuple[float, ...]:
-    """Median of each layer over the seeds with a number: the lower of two middle ones, since -inf has no average."""
-    kept = (np.sort(column[~np.isnan(column)]) for column in values.T)
-    return tuple(float(column[(len(column) - 1) // 2]) if len(column) else math.nan for column in kept)

@@ -1,6 +1,10 @@
-"""When an arm has enough seeds: a confidence sequence for its share converged, and where it is looked at.
+"""Time-uniform bounds of a share, and the numbers of seeds at which a sweep looks at them.
 
-It stands here and not in `statistics/`, since it decides which runs a sweep trains, and `statistics` reads sweeps.
+A sweep that may stop early looks at an arm's share several times. An interval for a fixed number of runs would miss
+the true share at some look far too often. A confidence sequence holds at all looks together:
+
+    runs so far   64     128     192     256   ...
+    bounds       [----[-----[------]------]---]       each look cuts the interval of the look before
 """
 
 from collections.abc import Iterator
@@ -10,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-__all__ = ["Sequence", "confidence_sequence", "look_points", "most_seeds_needed", "stopping_point", "watch"]
+__all__ = ["ShareBounds", "confidence_sequence", "look_points", "most_seeds_needed", "share_bounds", "stopping_point"]
 
 MISSES = 0.05
 """Chance that the sequence ever leaves out the true share."""
@@ -18,8 +22,8 @@ MISSES = 0.05
 BISECTIONS = 50
 
 
-class Sequence(NamedTuple):
-    """A share after the last look that was taken."""
+class ShareBounds(NamedTuple):
+    """Time-uniform bounds of a share at a look."""
 
     successes: int
     n: int
@@ -36,20 +40,20 @@ class Sequence(NamedTuple):
 def confidence_sequence(
     successes: Int[np.ndarray, "*look"], n: Int[np.ndarray, "*look"]
 ) -> tuple[Float[np.ndarray, "*look"], Float[np.ndarray, "*look"]]:
-    """Bounds of a share that hold at all times together: however often, and whyever, one looks, 95 % of the time.
+    """Compute time-uniform 95 % bounds of a share, valid under any stopping rule.
 
-    The beta-binomial mixture with a uniform prior (Robbins 1970, "Statistical methods related to the law of the
-    iterated logarithm"; Howard, Ramdas, McAuliffe and Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic
-    confidence sequences", section 3): for the true share p the reciprocal of `(n + 1) P(successes of n | p)` is a
-    martingale that starts at 1, which by Ville's inequality ever reaches 20 with a chance of 5 % at most. The bounds
-    hold every p for which it is below.
+    The bounds are those of the beta-binomial mixture with a uniform prior. The idea is from Robbins 1970, "Statistical
+    methods related to the law of the iterated logarithm". The mixture is from Howard, Ramdas, McAuliffe and Sekhon
+    2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences", section 3. For the true share p the
+    reciprocal of `(n + 1) P(successes of n | p)` is a martingale that starts at 1. By Ville's inequality it ever
+    reaches 20 with a chance of 5 % at most. The bounds hold every p for which it is below 20.
 
     Args:
         successes: `(...)` numbers of successes.
-        n: `(...)` numbers of runs, in which those are counted.
+        n: `(...)` numbers of runs in which the successes are counted.
 
     Returns:
-        Lower and upper bounds, `(...)` each. The intersection of those of one study's looks holds as well.
+        Lower and upper bounds, `(...)` each. The intersection over the looks of a study holds as well.
 
     >>> low, high = confidence_sequence(np.array([0, 50, 500]), np.array([100, 100, 1000]))
     >>> low.round(3).tolist(), high.round(3).tolist()
@@ -72,9 +76,9 @@ def confidence_sequence(
 
 
 def look_points(block: int, num_seeds: int) -> Iterator[int]:
-    """Numbers of seeds after which a study looks: two blocks more each time, and later a quarter more.
+    """Yield the numbers of seeds after which a study looks: two blocks more each time, and later a quarter more.
 
-    They depend on nothing that differs between two runs of the same command, such as the number of workers.
+    The numbers depend on nothing that differs between two runs of the same command, such as the number of workers.
 
     >>> list(look_points(32, 600))
     [64, 128, 192, 256, 320, 384, 480, 576, 600]
@@ -85,11 +89,11 @@ def look_points(block: int, num_seeds: int) -> Iterator[int]:
         yield min(blocks * block, num_seeds)
 
 
-def watch(converged: Bool[np.ndarray, " seed"], block: int, num_seeds: int) -> Iterator[Sequence]:
-    """The sequence after each look that the runs are there for.
+def share_bounds(converged: Bool[np.ndarray, " seed"], block: int, num_seeds: int) -> Iterator[ShareBounds]:
+    """Yield the bounds at each look that has its runs.
 
     Args:
-        converged: of the first seeds, without a gap.
+        converged: whether each of the first seeds converged, without a gap.
         block: seeds that are written together.
         num_seeds: the most that the study may have.
     """
@@ -97,29 +101,29 @@ def watch(converged: Bool[np.ndarray, " seed"], block: int, num_seeds: int) -> I
     counts = np.concatenate([[0], np.cumsum(converged)])[looks]
     low, high = confidence_sequence(counts, looks)
     low, high = np.maximum.accumulate(low), np.minimum.accumulate(high)
-    # They can cross only where the true share was left out at some look.
+    # Bounds can cross only where the true share was left out at some look.
     low, high = np.where(low > high, [(low + high) / 2] * 2, [low, high])
     for successes, n, *bounds in zip(counts, looks, low, high, strict=True):
-        yield Sequence(int(successes), int(n), *map(float, bounds))
+        yield ShareBounds(int(successes), int(n), *map(float, bounds))
 
 
 def stopping_point(
     converged: Bool[np.ndarray, " seed"], block: int, num_seeds: int, precision: float
-) -> Sequence | None:
-    """The first look at which the share is known to plus or minus `precision`; None where it is not yet.
+) -> ShareBounds | None:
+    """Return the first look at which the share is known to plus or minus `precision`; None before that look.
 
     Args:
-        converged: of the first seeds, without a gap.
+        converged: whether each of the first seeds converged, without a gap.
         block: seeds that are written together.
         num_seeds: the most that the study may have.
         precision: half the width of the running intersection at the most.
     """
-    return next((one for one in watch(converged, block, num_seeds) if one.half_width <= precision), None)
+    return next((look for look in share_bounds(converged, block, num_seeds) if look.half_width <= precision), None)
 
 
 @lru_cache
 def most_seeds_needed(precision: float) -> int:
-    """About how many seeds an arm takes at the most, which is where half of them converge; up to a tenth too many.
+    """Return about the most seeds that an arm takes, which it takes where half converge; up to a tenth too many.
 
     >>> most_seeds_needed(0.05)
     1330

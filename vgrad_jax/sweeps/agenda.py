@@ -1,4 +1,11 @@
-"""Which blocks of a sweep are trained next, and when an arm has enough of them."""
+"""Agenda of a sweep: it decides which blocks are trained next, and when an arm has enough runs.
+
+    missing blocks ─► take ─► a worker trains and writes ─► finish ─► look: is the share known precisely enough?
+          ▲                                                              │ no: release the arm's next round
+          └──────────────────────────────────────────────────────────────┘ yes: drop the arm's other blocks
+
+Without a precision an arm has a single round, which holds all its blocks.
+"""
 
 from collections import deque
 
@@ -10,11 +17,15 @@ __all__ = ["Agenda"]
 
 
 class Agenda:
-    """The blocks that are not whole, all arms advancing together.
+    """Blocks with missing runs; all arms advance together.
 
-    Where a precision is asked for, an arm's blocks come in rounds that end at its look points, and the next round only
-    when the whole of the last one is there: what is decided at a look then depends on the first seeds alone, not on
-    which worker was faster or where an earlier sweep was interrupted.
+    With a precision, an arm's blocks come in rounds that end at the arm's look points. A round starts only when every
+    run of the round before is completed. A decision at a look then depends on the first seeds alone. It depends
+    neither on the speed of the workers nor on the moment at which an earlier sweep was interrupted.
+
+    Args:
+        plan: the sweep's plan.
+        target: results; they say which runs are completed, and which of those converged.
     """
 
     def __init__(self, plan: Plan, target: Target) -> None:
@@ -38,11 +49,14 @@ class Agenda:
 
     @property
     def total(self) -> int:
-        """Runs that there will be at the most, of all arms together."""
+        """Largest number of runs that the sweep will have, all arms together."""
         return sum(self._most.values())
 
     def take(self, count: int) -> list[Block]:
-        """At most so many blocks that can be trained now; none where all that are missing wait for others."""
+        """Return at most `count` blocks that can be trained now.
+
+        The list is empty where every missing block belongs to a later round.
+        """
         taken: list[Block] = []
         while len(taken) < count:
             heads = [missing[0] for arm, missing in self._missing.items() if missing and self._ready(missing[0])]
@@ -55,16 +69,18 @@ class Agenda:
         return taken
 
     def finish(self, block: Block) -> None:
-        """A block that was taken is trained and written."""
+        """Note that a block from `take` is trained and written; take a look if it was the last block of its round."""
         self._in_work[block.arm] -= 1
         self._look(block.arm)
 
     def _ready(self, block: Block) -> bool:
+        """Return whether a block belongs to the current round of its arm."""
         return block.start < self._until[block.arm]
 
     def _look(self, arm: str) -> None:
-        """Where an arm's round is whole, decide whether there is another one."""
+        """Decide whether an arm stops or goes on with its next round, if its current round is complete."""
         missing, precision = self._missing[arm], self.plan.precision
+        # A resumed sweep may have completed several rounds: take their looks in order, as the first sweep would have.
         while precision is not None and not self._in_work[arm] and not (missing and self._ready(missing[0])):
             converged = self.target.converged(self.plan.arms.index(arm), self._until[arm])
             if stopping_point(converged, self.plan.block, self.plan.num_seeds, precision) is not None:

@@ -1,11 +1,11 @@
-"""Arms: what a sweep trains, seen through everything that a sweep asks of it and nothing more.
+"""Arms of a sweep: the protocol through which a sweep, its engines and its store see a training.
 
     Experiment ─► ExperimentArm ─┐
                                  ├─► Arm ─► policy (engine, chunk, ...) ─► engine ─► results
     an arm of another kind ──────┘
 
-A sweep, its engines and its store know this protocol alone. Another kind of training is swept by a class that has
-these members; nothing else in the package changes.
+They know this protocol alone. A class with these members therefore sweeps another kind of training; nothing else in
+the package changes.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -27,9 +27,9 @@ __all__ = ["Arm", "check_arms"]
 
 @runtime_checkable
 class Arm(Protocol):
-    """An arm of a sweep: one pure training, and how it is identified, described and sized.
+    """Arm of a sweep: a pure training with an identity, a description and a size.
 
-    An arm is sent to workers in other processes, so that it has to be picklable there.
+    On a cluster an arm is sent to other processes, so it must be picklable there.
     """
 
     @property
@@ -38,7 +38,7 @@ class Arm(Protocol):
 
     @property
     def size(self) -> ArmSize:
-        """Size of one training, from which the engine and the memory are decided."""
+        """Size of one training: it decides the engine, the chunk and the estimate of memory."""
 
     @property
     def threshold(self) -> float:
@@ -46,13 +46,17 @@ class Arm(Protocol):
 
     @property
     def program_key(self) -> Hashable:
-        """Key that is equal for two arms that one compiled program trains."""
+        """Key of the compiled program: arms with equal keys share the program."""
 
     def describe(self) -> dict[str, Any]:
-        """Return plain values that identify the arm; raise `InputError` where that is impossible."""
+        """Return plain values that identify the arm.
+
+        Raises:
+            InputError: the arm holds a value that cannot be written down, such as a function without a name.
+        """
 
     def fingerprint(self) -> str:
-        """Return a digest of the data at this moment."""
+        """Return a digest of the data as they are at this moment."""
 
     def inputs(self, keys: jax.Array) -> PyTree:
         """Return the program's inputs for many runs, such as initial parameters, with a leading `seed` axis."""
@@ -63,15 +67,21 @@ class Arm(Protocol):
     def trainer(self, rows_at_once: int | None) -> Callable[[PyTree, Any, Settings], History]:
         """Return the pure training of one run, a function of its inputs, its key and the settings.
 
-        It depends on `program_key` and `rows_at_once` alone. `rows_at_once` is the largest block of rows in a record.
+        The function depends on `program_key` and `rows_at_once` alone.
+
+        Args:
+            rows_at_once: largest number of rows that a record evaluates together; None for all rows.
         """
 
 
 def check_arms(arms: Any) -> dict[str, Arm]:
-    """Return the arms of a sweep, each behind the protocol, refused where one table cannot hold them.
+    """Return the arms of a sweep as objects with the protocol `Arm`.
+
+    Args:
+        arms: arm name to `Experiment` or `Arm`.
 
     Raises:
-        InputError: no arms, a value that is no arm, or arms that differ in epochs, recording or threshold.
+        InputError: no arms; a value that is no arm; or arms that differ in epochs, recording or threshold.
     """
     if not isinstance(arms, Mapping) or not arms:
         raise InputError(f"arms must be a mapping of names to Experiments, with one at least; got {arms!r}")
@@ -96,7 +106,7 @@ def check_arms(arms: Any) -> dict[str, Arm]:
 
 
 class _Recorded(NamedTuple):
-    """Epochs and recording of an arm, for comparison."""
+    """Epochs and recording of an arm; all arms of a sweep must agree in them."""
 
     epochs: int
     records: tuple[int, ...]

@@ -1,4 +1,8 @@
-"""A block of runs: trained chunk by chunk, written together."""
+"""Blocks of runs: a block is trained call by call, and its finished runs are written together.
+
+block: |  call  |  call  | ... |  call  |     one worker owns the block
+       └─ at most ten seconds ─┘─ write ─►    the target
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,23 +21,26 @@ from vgrad_jax.sweeps.policy import Execution, Platform, execution_of
 __all__ = ["Job", "fill"]
 
 SECONDS_UNWRITTEN = 10.0
-"""Seconds after which finished runs are written at the latest: the cost of being killed, beside the current chunk."""
+"""Seconds after which finished runs are written at the latest.
+
+A process that is killed loses these runs and the current call.
+"""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a worker has to know to train any block of a sweep."""
+    """Description of a sweep that lets a worker train any of its blocks."""
 
     arms: Mapping[str, Arm]
     """Arm name to arm, in the order of the rows of the results."""
     fingerprints: Mapping[str, str]
-    """Arm name to the fingerprint of its data when the sweep began."""
+    """Arm name to the fingerprint that its data had when the sweep began."""
     seed: int
     """Seed of the whole study."""
     executions: Mapping[str, Execution]
-    """Arm name to the way in which it is trained."""
+    """Arm name to the execution of its trainings."""
     parameters: tuple[str, ...] = ()
-    """Names of all arms' parameters, where any are kept."""
+    """Names of all arms' parameters; empty where no parameters are kept."""
 
     def on(self, platform: Platform) -> "Job":
         """Return the job for a worker on another machine, whose number of devices may differ."""
@@ -44,10 +51,17 @@ class Job:
         return replace(self, executions=executions)
 
     def runs_from(self, arm: str, start: int) -> dict[str, np.ndarray]:
-        """Train a call's worth of runs of an arm: variable name to values, with the seed axis first.
+        """Train as many runs of an arm as one call takes.
+
+        Args:
+            arm: name of the arm.
+            start: number of the first run.
+
+        Returns:
+            Variable name to values, with the seed axis first.
 
         Raises:
-            InputError: the data are not those with which the sweep began.
+            InputError: the data have changed since the sweep began.
         """
         if self.arms[arm].fingerprint() != self.fingerprints[arm]:
             raise InputError(f"the data of arm {arm!r} have changed since the sweep began; restore them and resume")
@@ -64,19 +78,19 @@ def fill(
     report: Callable[[int], None] = lambda runs: None,
     in_parts: bool = True,
 ) -> None:
-    """Train what is missing in a block, and write it.
+    """Train the missing runs of a block and write them.
 
     Args:
-        job: the arms and how they are trained.
-        target: where it goes; nobody else may write this block at the same time.
-        block: seeds of one arm.
-        stopped: asked before each chunk whether to stop early.
-        report: called with the number of new runs, after each chunk.
-        in_parts: write every ten seconds, and what is there on stopping. Else the block is written once and whole, so
-            that two workers that take the same block for theirs write the same.
+        job: the sweep.
+        target: results that the runs are written into; no other worker may write this block at the same time.
+        block: seeds of an arm.
+        stopped: called before each call of the engine; training stops when it returns True.
+        report: called with the number of new runs after each call of the engine.
+        in_parts: True writes finished runs every ten seconds, and on stopping. False trains and writes the complete
+            block in a single step, so that two workers that own the same block write the same bytes.
 
     Raises:
-        InputError: the results cannot be written.
+        InputError: the data have changed, or the results cannot be written.
     """
     arm = list(job.arms).index(block.arm)
     missing = ~target.completed(block.start, block.stop)[arm]
@@ -108,7 +122,7 @@ def fill(
 
 
 class _Held:
-    """Runs of a block that are trained and not written yet: they are neighbours."""
+    """Consecutive runs of a block that are trained and not written yet."""
 
     def __init__(self, target: Target, arm: int, block: Block) -> None:
         self.target, self.arm, self.block = target, arm, block
@@ -117,6 +131,7 @@ class _Held:
         self.since = time.monotonic()
 
     def add(self, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
+        """Hold the runs `start` to `stop`; values beyond `stop`, which fill up the last call, are dropped."""
         if self.start == self.stop:
             self.start = start
         for name, values in variables.items():
@@ -127,6 +142,7 @@ class _Held:
         self.stop = stop
 
     def write(self) -> None:
+        """Write the runs that are held, if any."""
         if self.start < self.stop:
             rows = slice(self.start - self.block.start, self.stop - self.block.start)
             parts = {name: values[rows] for name, values in self.arrays.items()}

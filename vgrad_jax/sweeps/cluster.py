@@ -1,8 +1,13 @@
-"""A sweep's blocks on an existing Dask cluster.
+"""Training of a sweep's blocks on an existing Dask cluster.
 
-Every worker writes the blocks that it trained into the store, which all machines have to see under the same path; only
-who has trained what comes back to the client. A block is written once and whole, so that a worker that was given up
-for dead and is not writes what the next one writes.
+    client ── job, token, block ──► worker ── results of the block ──► store, in a file system that all machines share
+           ◄──── "finished" ──────
+
+A worker writes its blocks into the store itself, which every machine must see under the same path. Only the news that
+a block is finished returns to the client. A block is written in a single step. A worker that the scheduler gave up, and
+that still runs, therefore writes the same bytes as the worker that replaced it.
+
+The store holds a token of the sweep. A worker whose token differs stops: nobody waits for its block any more.
 """
 
 import uuid
@@ -25,19 +30,28 @@ if TYPE_CHECKING:
 __all__ = ["connected", "num_threads", "train_blocks"]
 
 SHARED = "it must be in a file system that all machines share"
+"""End of error messages about the store."""
+
 SECONDS_TO_CONNECT = 30
+"""Seconds to wait for the scheduler, and then for its first worker."""
+
 SECONDS_TO_STOP = 60
+"""Seconds to wait for workers that shall stop."""
 
 
 @contextmanager
 def connected(address: str) -> "Iterator[Client]":
-    """A connection to a Dask scheduler whose workers match what is installed here.
+    """Connect to a Dask scheduler, and check that its workers have the versions of this process.
 
     Args:
-        address: such as "tcp://10.0.0.1:8786".
+        address: address of the scheduler, such as "tcp://10.0.0.1:8786".
+
+    Yields:
+        The connected client.
 
     Raises:
-        InputError: Dask is not installed; nobody answers; there is no worker, or one with other versions.
+        InputError: Dask is not installed; the scheduler does not answer; it has no worker; or a worker has other
+            versions.
     """
     try:
         from distributed import Client
@@ -50,35 +64,36 @@ def connected(address: str) -> "Iterator[Client]":
     with client, client.as_current():
         try:
             client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
-            there = client.run(versions)
+            versions_of_workers = client.run(versions)
         except TimeoutError:
             raise InputError(f"{address!r} has no worker: start one with 'dask worker {address}'") from None
         except ImportError as error:
             raise InputError(f"a worker of {address!r} lacks what is installed here: {error}") from None
-        for worker, found in there.items():
-            check_versions(found, f"worker {worker} does not match")
+        for worker, versions_there in versions_of_workers.items():
+            check_versions(versions_there, f"worker {worker} does not match")
         yield client
 
 
 def num_threads(client: "Client") -> int:
-    """Blocks that the workers train at the same time."""
+    """Return the number of blocks that the workers train at the same time."""
     return max(sum(client.nthreads().values()), 1)
 
 
 def train_blocks(
     client: "Client", job: Job, path: Path, blocks: Mapping[Block, int], report: Callable[[int], None]
 ) -> None:
-    """Train blocks on the workers; each is written before it is reported.
+    """Train blocks on the workers; a block is written before it is reported.
 
     Args:
-        client: from `connected`.
-        job: the arms and how they are trained.
-        path: of the store; the same place on every machine.
-        blocks: those that are not whole, and how many of their runs are missing.
-        report: called with the number of new runs.
+        client: client that `connected` yields.
+        job: the sweep.
+        path: folder of the store; it names the same folder on every machine.
+        blocks: block with missing runs to the number of these runs.
+        report: called with the number of new runs after each block.
 
     Raises:
-        InputError: a worker does not match, sees another store or none, or cannot write.
+        InputError: a worker has other versions or data, sees another store or none, or cannot write; or the scheduler
+            gave up a block.
     """
     from distributed import CancelledError, KilledWorker, as_completed, wait
 
@@ -97,7 +112,7 @@ def train_blocks(
     except ImportError as error:
         raise InputError(f"a worker lacks what is installed here: {error}") from None
     finally:
-        # Whoever is still training sees before its next chunk, and before it writes, that nobody waits for it.
+        # A worker reads the token before each chunk and before it writes, and stops when the token is not its own.
         store.set_token("")
         with suppress(TimeoutError):
             wait(list(futures), timeout=SECONDS_TO_STOP)
@@ -109,12 +124,23 @@ def train_blocks(
 
 
 def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, str], ...]) -> None:
-    """What a worker does with a block."""
+    """Train and write a block; this is the task of a worker.
+
+    Args:
+        block: seeds of an arm.
+        job: the sweep.
+        path: absolute path of the store.
+        token: token of the sweep; another token in the store ends the task.
+        here: names and versions of the client's software.
+
+    Raises:
+        InputError: the worker has other versions, another store or other data than the client, or cannot write.
+    """
     _match(here)
     store = Store.open(path)
-    found = store.token()
-    if found != token:
-        if found == "":
+    current = store.token()
+    if current != token:
+        if current == "":  # The sweep was interrupted, or has failed: its client waits no more.
             return
         raise InputError(
             f"a worker sees another store at {path!r}; it must be in a file system that all machines share"
@@ -126,5 +152,5 @@ def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, 
 
 @lru_cache
 def _match(here: tuple[tuple[str, str], ...]) -> None:
-    """For workers that joined later."""
+    """Refuse a worker that joined later and has other versions; once for each process, hence the cache."""
     check_versions(dict(here), "a worker does not match")

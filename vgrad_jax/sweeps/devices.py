@@ -1,7 +1,9 @@
-"""One chunk on each of this machine's devices at the same time, through JAX's own sharding.
+"""Training on all devices of this machine, a chunk on each, through JAX's own sharding.
 
-A program that `shard_map` runs has the shape of one device's share, so that every seed is rounded the same whatever the
-number of devices: a chunk stays a chunk, and several of them, side by side, make a call.
+    keys of a call: | chunk 0 | chunk 1 | ...        device 0 trains chunk 0, device 1 trains chunk 1, ...
+
+`shard_map` compiles a program for the shape of a single device's share. A chunk therefore has the same program, and
+every seed the same rounding, whatever the number of devices.
 """
 
 from collections.abc import Callable
@@ -14,12 +16,15 @@ __all__ = ["over_devices", "spread"]
 
 
 def spread(keys: jax.Array, devices: int) -> jax.Array:
-    """Keys, an equal share of them on each of the first so many local devices."""
+    """Distribute keys `(seed,)` in equal shares over the first `devices` local devices."""
     return keys if devices == 1 else jax.device_put(keys, NamedSharding(_mesh(devices), PartitionSpec("seed")))
 
 
 def over_devices(function: Callable[..., Any], devices: int) -> Callable[..., Any]:
-    """The function of `(params, keys, settings)`, each device with its own share of the first two's leading axis."""
+    """Return a function of `(params, keys, settings)` that runs on the first `devices` local devices.
+
+    Each device has its own share of the leading axis of `params` and `keys`; all devices have the same settings.
+    """
     if devices == 1:
         return function
     seeds, everywhere = PartitionSpec("seed"), PartitionSpec()

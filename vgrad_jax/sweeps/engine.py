@@ -1,13 +1,12 @@
 """Engines: ways to train many seeds of one arm at once.
 
-An engine executes the arm's own training; it is never a second set of mathematics. It takes an arm, one key for each
-seed and an `Execution`, and returns a `History` with a leading `seed` axis. Another engine is added to `ENGINES`, and
-has to give the numbers of `plain`.
+An engine executes the arm's own training and never repeats its mathematics. It takes an arm, a key for each seed and
+an `Execution`, and returns a `History` with a leading `seed` axis. A new engine is an entry of `ENGINES`, and must
+give the numbers of `plain`.
 """
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from jaxtyping import Key, PyTree
 
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.keys import run_keys
-from vgrad_jax.lanes import NotInLanesError, over_lanes
+from vgrad_jax.lanes import NotInLanesError, compile_program, over_lanes
 from vgrad_jax.results.versions import JAX_SETTINGS
 from vgrad_jax.sweeps.arms import Arm
 from vgrad_jax.sweeps.devices import over_devices, spread
@@ -30,38 +29,42 @@ Keys = Key[jax.Array, " seed"]
 Engine = Callable[[Arm, Keys, Execution], History]
 
 PROGRAMS: ProgramCache[Callable[..., History] | str] = ProgramCache(most=16)
-"""Compiled programs of all engines; a text is the reason why `lanes` refuses an arm. A program takes 5 to 30 MiB."""
+"""Compiled programs of all engines; a program takes 5 to 30 MiB.
+
+A text in place of a program is the reason why `lanes` refuses an arm.
+"""
 
 
 def plain(arm: Arm, keys: Keys, execution: Execution) -> History:
-    """Train with `jit(vmap(train))`: every other engine is held against this engine.
+    """Train with `jit(vmap(train))`, the reference of all engines.
 
     Args:
         arm: the arm.
-        keys: one for each seed.
-        execution: the devices.
+        keys: a key for each seed, `(seed,)`.
+        execution: gives the number of devices.
     """
     devices = execution.devices
 
-    def compile_program() -> Callable[..., History]:
+    def build() -> Callable[..., History]:
         train_one = arm.trainer(rows_at_once=None)
         return jax.jit(over_devices(jax.vmap(train_one, in_axes=(0, 0, None)), devices))
 
-    program = PROGRAMS.get(("plain", arm.program_key, devices), compile_program)
+    program = PROGRAMS.get(("plain", arm.program_key, devices), build)
     assert not isinstance(program, str)
     return program(arm.inputs(keys), keys, arm.settings())
 
 
 def lanes(arm: Arm, keys: Keys, execution: Execution) -> History:
-    """Train with `over_lanes(train)`, see `vgrad_jax.lanes`.
+    """Train with `over_lanes(train)`: native code from `vgrad_jax.lanes`.
 
     Args:
         arm: the arm.
-        keys: one for each seed.
-        execution: the seeds of a program, and the rows of a block in its records.
+        keys: a key for each seed, `(seed,)`.
+        execution: gives the number of seeds of a program, and of rows that its records evaluate together.
 
     Raises:
-        NotInLanesError: a loop of the training holds an operation without native code, or native code is refused here.
+        NotInLanesError: a loop of the training holds an operation without native code, or native code cannot be
+            compiled or registered in this process.
     """
     size = execution.lanes
     settings = {name: np.full(size, value) for name, value in arm.settings().items()}
@@ -73,13 +76,16 @@ def lanes(arm: Arm, keys: Keys, execution: Execution) -> History:
     if len(keys) == size:  # The usual case: slicing and concatenation are programs of their own.
         return train_group(keys)
     starts = range(0, len(keys), size)
-    # The last group is filled up with repetitions of the last seed, so that one program serves all groups.
+    # Repetitions of the last seed fill up the last group, so that all groups have the same shape and program.
     histories = [train_group(keys[np.minimum(np.arange(s, s + size), len(keys) - 1)]) for s in starts]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *histories)
 
 
 def lanes_or_plain(arm: Arm, keys: Keys, execution: Execution) -> History:
-    """Train with `lanes` where it accepts the arm, else with `plain` in chunks of its own, after one warning."""
+    """Train with `lanes`, or with `plain` after a warning where `lanes` refuses the arm.
+
+    The chunk was chosen for `lanes`; `plain` needs more memory for each seed and divides the chunk.
+    """
     try:
         return lanes(arm, keys, execution)
     except NotInLanesError as error:
@@ -96,20 +102,26 @@ ENGINES: dict[str, Engine] = {"plain": plain, "lanes": lanes, "lanes_or_plain": 
 
 
 def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> History:
-    """Train a call's worth of runs of an arm, from run `start` on; an equal share of them on each device.
+    """Train as many runs of an arm as one call takes; each device trains an equal share.
+
+    Args:
+        arm: the arm.
+        seed: seed of the study.
+        start: number of the first run.
+        execution: the engine, and the number of runs.
 
     Returns:
         The runs' histories, on the host.
     """
-    runs = np.arange(start, start + execution.together, dtype=np.int32)  # JAX would compile its own for each start.
+    runs = np.arange(start, start + execution.together, dtype=np.int32)  # JAX's arange is a new program for each start.
     keys = spread(run_keys(seed, runs), execution.devices)
     return jax.device_get(ENGINES[execution.engine](arm, keys, execution))
 
 
 def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
-    """Return the compiled program of an arm; it is compiled once, and a refusal is kept with its reason."""
+    """Return the compiled program of an arm; it compiles once per key, and a refusal is cached with its reason."""
 
-    def compile_program() -> Callable[..., History] | str:
+    def build() -> Callable[..., History] | str:
         try:
             return _compile_lanes(arm, rows_at_once, arguments)
         except NotInLanesError as error:
@@ -117,13 +129,14 @@ def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
 
     jax_settings = tuple(getattr(jax.config, name) for name in JAX_SETTINGS)
     key = ("lanes", arm.program_key, rows_at_once, jax_settings, len(arguments[1]))
-    program = PROGRAMS.get(key, compile_program)
+    program = PROGRAMS.get(key, build)
     if isinstance(program, str):
         raise NotInLanesError(program)
     return program
 
 
 def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+    """Compile the training of a group of seeds; the seed axis is last inside the program, and first outside."""
     train_one = arm.trainer(rows_at_once)
 
     def program(inputs: PyTree, keys: jax.Array, settings: Settings) -> History:
@@ -131,15 +144,14 @@ def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
         history = over_lanes(train_one)(inputs, keys, settings)
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), history)
 
-    compiled: Any = jax.jit(program).lower(*arguments).compile()
-    return compiled
+    return compile_program(program, *arguments)
 
 
 _warned: set[str] = set()
 
 
 def _warn_once(reason: str) -> None:
-    """Say once for each reason that a sweep is slower than it was planned."""
+    """Warn that a sweep is slower than planned, once for each reason."""
     if reason not in _warned:
         _warned.add(reason)
         warnings.warn(

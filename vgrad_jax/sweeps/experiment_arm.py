@@ -1,4 +1,4 @@
-"""The arm of a sweep that an `Experiment` describes."""
+"""Arms of a sweep that are described by an `Experiment`: the adapter to the protocol `Arm`."""
 
 import itertools
 from collections.abc import Callable, Hashable
@@ -22,9 +22,9 @@ from vgrad_jax.training.settings import Settings, settings_of, structure_of
 __all__ = ["ExperimentArm"]
 
 NUMBERS_A_UNIT, NUMBERS_A_SLOPE = 1.8, 2.9
-"""Floats of working memory for each unit and row: means of the reports of XLA's CPU compiler.
+"""Working memory for each unit and row, in floats: means over reports of XLA's CPU compiler.
 
-The second number is that of activations whose slope is not a function of their value.
+The second number holds for activations whose slope is not a function of their value.
 """
 
 
@@ -36,13 +36,13 @@ class ExperimentArm:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Sizes from the input to the output."""
+        """Sizes of all layers, from the input to the output."""
         dataset = load_data(self.experiment.data)
         return self.experiment.mlp.widths(dataset.train_x.shape[1], num_logits(self.experiment, dataset))
 
     @property
     def layout(self) -> Layout:
-        """As in `Arm`."""
+        """Axes of the arm's results."""
         recording, widths = self.experiment.recording, self.widths
         keeps = bool(recording.parameters_at or recording.gradients_at)
         return Layout(
@@ -55,7 +55,7 @@ class ExperimentArm:
 
     @property
     def size(self) -> ArmSize:
-        """As in `Arm`."""
+        """Size of one training; the bytes of working memory are estimates."""
         experiment = self.experiment
         rows, features = load_data(experiment.data).train_x.shape
         return ArmSize(
@@ -69,32 +69,39 @@ class ExperimentArm:
 
     @property
     def threshold(self) -> float:
-        """As in `Arm`."""
+        """Training accuracy at which a run counts as converged."""
         return self.experiment.training.threshold
 
     @property
     def program_key(self) -> Hashable:
-        """As in `Arm`: the data are constants of the program."""
+        """Structure of the experiment and fingerprint of its data, which are constants of the compiled program."""
         return structure_of(self.experiment), self.fingerprint()
 
     def describe(self) -> dict[str, Any]:
-        """As in `Arm`."""
+        """Return the experiment's description as plain values.
+
+        Raises:
+            InputError: a field holds a function that cannot be imported by its name.
+        """
         return self.experiment.to_dict()
 
     def fingerprint(self) -> str:
-        """As in `Arm`."""
+        """Return a digest of the data as they are at this moment."""
         return fingerprint_of(self.experiment.data)
 
     def inputs(self, keys: jax.Array) -> Params:
-        """Return the initial parameters: drawn outside of the program, so that a grid over initialisers shares it."""
+        """Return the initial parameters of many runs, with a leading `seed` axis.
+
+        They are drawn outside of the compiled program, so that arms with other initialisers share the program.
+        """
         return initial_networks(self.experiment, load_data(self.experiment.data), keys)
 
     def settings(self) -> dict[str, jax.Array]:
-        """As in `Arm`."""
+        """Return the numbers that the program takes for all runs: learning rate, threshold and the like."""
         return settings_of(self.experiment)
 
     def trainer(self, rows_at_once: int | None) -> Callable[[Params, PRNGKey, Settings], History]:
-        """As in `Arm`."""
+        """Return the pure training of one run, a function of its parameters, its key and the settings."""
         structure = structure_of(self.experiment)
         dataset = load_data(self.experiment.data)
 
@@ -104,7 +111,7 @@ class ExperimentArm:
         return train_one
 
     def _working_bytes(self, rows: int, features: int) -> int:
-        """Estimate the memory of the gradient with the most rows: the rest of a run is small beside it."""
+        """Estimate the bytes of the gradient with the most rows, beside which all else of a run is small."""
         mlp = self.experiment.mlp
         units = features + sum(mlp.hidden) + 1
         weights = sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(mlp.widths(features)))
@@ -116,6 +123,7 @@ class ExperimentArm:
 
 @lru_cache(maxsize=256)
 def _result_bytes(structure: Experiment, features: int) -> int:
-    del features  # Part of the key: a file may have changed.
+    """Return the bytes of the history of one run; the trace is cached."""
+    del features  # Part of the cache's key: a data file may have changed.
     history = jax.eval_shape(partial(train, structure), jax.random.key(0))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(history))

@@ -1,4 +1,4 @@
-"""Plans of a sweep: its chunks and blocks, and an estimate of its memory."""
+"""Plan of a sweep: chunks, blocks and workers, and an estimate of memory."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -11,11 +11,14 @@ from vgrad_jax.sweeps.policy import Execution, Platform, decide, execution_of, l
 __all__ = ["Block", "Plan", "make_plan"]
 
 LIBRARIES = 300 * 2**20
-"""Bytes of compiling, of compiled programs and of what writes results: measured, much the same for all networks."""
+"""Bytes that compilation, compiled programs and the libraries that write results take.
+
+Measured; they are much the same for all networks.
+"""
 
 
 class Block(NamedTuple):
-    """Seeds `start` up to `stop` of one arm: trained by one worker, in one file for each variable."""
+    """Seeds `start` up to `stop` of an arm, trained by a single worker; each variable of a block is a file."""
 
     arm: str
     start: int
@@ -23,29 +26,30 @@ class Block(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A sweep before it runs."""
+    """Plan of a sweep: executions, blocks, workers and an estimate of memory."""
 
     executions: Mapping[str, Execution]
-    """Arm name to the way in which it is trained."""
+    """Arm name to the execution of its trainings, in the order of the arms."""
     num_seeds: int
+    """Seeds of each arm."""
     block: int
-    """Seeds written together: a number of chunks. The last chunk is filled up, so that one program serves all."""
+    """Seeds written together: a multiple of the chunk. The last chunk is filled up, so that all share a program."""
     workers: int
     """Blocks trained at the same time."""
     chunk_bytes: int
-    """Memory of the largest arm's chunk in training, on all devices together."""
+    """Bytes of the largest arm's chunks in training, on all devices together."""
     block_bytes: int
-    """Size of the largest arm's results of a block, before compression."""
+    """Bytes of the largest arm's results of a block, before compression."""
     result_bytes: int
-    """Size of all results: before compression, or in memory, where every arm has room for the most layers."""
+    """Bytes of all results, before compression; in memory every arm has room for the largest number of layers."""
     resident_bytes: int = 0
-    """Memory of the process when the plan was made."""
+    """Bytes of memory that the process had when the plan was made."""
     in_memory: bool = False
-    """Whether the results are not stored in a folder."""
+    """True keeps the results in memory; False stores them in a folder."""
     on_cluster: bool = False
-    """Whether the workers are threads of other processes."""
+    """True where the workers are threads of a cluster's processes; False where they are threads of this process."""
     precision: float | None = None
-    """Half the width of an arm's interval at which it stops; None trains all seeds."""
+    """Half the width of the interval of an arm's share converged at which the arm stops; None trains all seeds."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -54,7 +58,7 @@ class Plan(NamedTuple):
 
     @property
     def chunk(self) -> int:
-        """Seeds trained together: the same for all arms."""
+        """Seeds trained together on a device: the same for all arms."""
         return next(iter(self.executions.values())).chunk
 
     @property
@@ -64,14 +68,15 @@ class Plan(NamedTuple):
 
     @property
     def training_bytes(self) -> int:
-        """Memory of all workers' chunks at the same time, on the device that trains them."""
+        """Bytes of all workers' chunks at the same time, on the devices that train them."""
         return self.workers * self.chunk_bytes
 
     @property
     def peak_bytes(self) -> int:
-        """Largest memory of the process on a CPU while it trains.
+        """Estimate of the process's largest memory on a CPU while it trains, in bytes.
 
-        With a store it depends on the number of seeds only as far as the chunk does; in memory the results are added.
+        With a store the estimate depends on the number of seeds only as far as chunk and block do. Without a store it
+        includes all results.
         """
         if self.in_memory:
             held = self.workers * self.block_bytes + self.result_bytes
@@ -80,7 +85,14 @@ class Plan(NamedTuple):
         return self.resident_bytes + LIBRARIES + self.training_bytes + held
 
     def stored_as(self, chunk: int, block: int, engines: Mapping[str, str], platform: Platform) -> "Plan":
-        """Return the plan for a store that was laid out before: its arms in their order, its chunk and its block."""
+        """Return the plan for an existing store, which keeps its chunk, its block, its arms' order and their engines.
+
+        Args:
+            chunk: seeds trained together.
+            block: seeds written together.
+            engines: arm name to the name of its engine.
+            platform: devices and processor of the resumed sweep.
+        """
         return self._replace(
             executions={arm: execution_of(engine, chunk, platform) for arm, engine in engines.items()},
             block=block,
@@ -89,7 +101,7 @@ class Plan(NamedTuple):
         )
 
     def blocks(self) -> Iterator[Block]:
-        """Yield every block; all arms advance together, so that an interrupted sweep can compare them."""
+        """Yield every block; the arms alternate, so that the results of an interrupted sweep compare all arms."""
         for start in range(0, self.num_seeds, self.block):
             for arm in self.arms:
                 yield Block(arm, start, min(start + self.block, self.num_seeds))
@@ -97,10 +109,10 @@ class Plan(NamedTuple):
     def __str__(self) -> str:
         if self.on_cluster:
             thread = self.chunk_bytes + 2 * self.block_bytes
-            where = "on the cluster"
+            location = "on the cluster"
             memory = f"{_megabytes(self.resident_bytes + LIBRARIES)} a worker and {_megabytes(thread)} a thread"
         else:
-            where = "at a time"
+            location = "at a time"
             memory = f"{_megabytes(self.peak_bytes)}, {_megabytes(self.training_bytes)} of it for training"
         stopping = (
             f", all of it at the most: an arm stops when its share converged is known to +-{self.precision:g}"
@@ -109,7 +121,7 @@ class Plan(NamedTuple):
         )
         return (
             f"{len(self.arms)} arms x {self.num_seeds} seeds = {len(self.arms) * self.num_seeds} trainings, "
-            f"{self.chunk} seeds a chunk, {self.workers} chunks {where}; estimated peak memory {memory}; results "
+            f"{self.chunk} seeds a chunk, {self.workers} chunks {location}; estimated peak memory {memory}; results "
             f"{_megabytes(self.result_bytes)} {'in memory' if self.in_memory else 'before compression'}{stopping}"
         )
 
@@ -131,13 +143,14 @@ def make_plan(
     Args:
         arms: arm name to arm.
         num_seeds: seeds of each arm.
-        chunk: seeds trained together; None chooses.
-        workers: blocks trained at the same time; None chooses.
-        engine: "plain" or "lanes" for all arms; "auto" chooses for each.
-        in_memory: whether the results are not stored in a folder.
-        on_cluster: whether the workers are threads of other processes.
-        precision: half the width of an arm's interval at which it stops, where it may stop early.
-        platform: where the sweep runs; None is this process.
+        chunk: seeds trained together on a device; None chooses the number.
+        workers: blocks trained at the same time; None chooses the number.
+        engine: "plain" or "lanes" for all arms; "auto" chooses for each arm.
+        in_memory: True keeps the results in memory; False stores them in a folder.
+        on_cluster: True where the workers are threads of a cluster's processes.
+        precision: half the width of the interval of an arm's share converged at which the arm stops; None trains all
+            seeds.
+        platform: devices and processor of the sweep; None is the platform of this process.
     """
     platform = platform or local_platform()
     sizes = {name: arm.size for name, arm in arms.items()}

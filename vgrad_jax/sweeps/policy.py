@@ -1,13 +1,13 @@
-"""Decides how a sweep is executed: everything that is tuned or depends on the platform is in this file.
+"""Execution policy of a sweep: every constant that is tuned, and every choice by platform, is in this file.
 
-    sizes of the arms ─┐
+    sizes of the arms ──┐
     wishes of the user ─┼─► decide ─► an `Execution` for each arm: engine, chunk, rows at once, devices
-    local platform ────┘             and for all of them: workers, block
+    local platform ─────┘              for all arms together: workers, block
 
-A chunk is the seeds that one program trains together. It decides the last digits of `plain`, because XLA rounds
-reductions differently in programs of different shapes. A default chunk therefore depends on the platform and the
-largest arm, not on the number of seeds or workers. A lane's digits do not depend on the chunk. A block is the seeds
-that are written together, and changes no number.
+A chunk is a number of seeds that a program trains together. The chunk decides the last digits of `plain`, because XLA
+rounds reductions differently in programs of different shapes. The default chunk of `plain` therefore depends on the
+platform and the largest arm, not on the number of seeds or workers. The digits of `lanes` do not depend on the chunk.
+A block is a number of seeds that are written together; it changes no number.
 """
 
 import math
@@ -34,65 +34,70 @@ __all__ = [
 ]
 
 LANES = 32
-"""Seeds of one program of `lanes`: two vector registers of sixteen floats; a program of twice as many has four."""
+"""Seeds in a program of `lanes`: two vector registers of sixteen floats. A program of `2 * LANES` seeds has four."""
 
 TIME_WITH_TWICE_AS_MANY = 0.96
-"""Time of a seed in a program of `2 * LANES`, relative to one of `LANES`: XLA's work around the loops is shared."""
+"""Time of a seed in a program of `2 * LANES`, relative to a program of `LANES`: more seeds share XLA's work."""
 
 WIDEST_IN_LANES = 16
-"""Widest layer for `lanes`: products of wider ones are faster in a matrix library (benchmarks/README.md)."""
+"""Units of the widest layer for `lanes`; a matrix library is faster with wider layers (benchmarks/README.md)."""
 
 EPOCHS_A_PARAMETER = 20
-"""Epochs of all seeds of an arm, for each parameter, below which `lanes` compiles for longer than it saves."""
+"""Threshold of an arm's epochs, over all seeds, for each parameter.
+
+Below it, compiling for `lanes` takes longer than `lanes` saves.
+"""
 
 ACCELERATOR_CHUNK = 1024
 """Seeds that `plain` trains together on an accelerator."""
 
 FEWEST_ON_GPU = 4096
-"""Seeds together from which `lanes` is faster on a GPU: fewer threads leave most of it idle."""
+"""Smallest number of seeds with which `lanes` is faster on a GPU: fewer threads leave most of the GPU idle."""
 
 THREADS_CHUNK = 32768
-"""Largest number of seeds in a GPU's lanes: about as many threads as an H200 runs at a time."""
+"""Largest number of seeds in a program of `lanes` on a GPU: about the threads that an H200 runs at a time."""
 
 CHUNK_MEMORY = 512 * 2**20
-"""Bytes of a chunk in training at the most, unless one seed is larger."""
+"""Largest size of a chunk in training, in bytes, unless a single seed is larger."""
 
 BLOCK_SEEDS = 1024
-"""Largest number of seeds in a block: each block is a file for each variable."""
+"""Largest number of seeds in a block: each variable of a block is a file."""
 
 BLOCK_MEMORY = 32 * 2**20
-"""Bytes of a block's results at the most: a worker holds them until it writes them."""
+"""Largest size of a block's results, in bytes: a worker holds them until it writes them."""
 
 BLOCKS_OF_AN_ARM = 8
+"""Smallest number of blocks of an arm that the block size aims at: with fewer, some workers wait at the end."""
+
 BLOCKS_OF_A_WORKER = 16
-"""Fewest blocks of an arm and of a worker: with fewer, some workers wait for the last ones."""
+"""Smallest number of blocks of a worker that the block size aims at."""
 
 BLOCKS_TO_A_DECISION = 64
-"""Blocks of an arm that may stop early, about: small blocks let stopping save more."""
+"""Approximate number of blocks of an arm that may stop early: with small blocks, stopping saves more."""
 
 
 class Platform(NamedTuple):
-    """The devices and the processor that a sweep runs on."""
+    """Devices and processor that a sweep runs on."""
 
     backend: str
-    """JAX's name of it: "cpu", "gpu", ..."""
+    """Name of JAX's backend: "cpu", "gpu", ..."""
     devices: int
-    """Local devices."""
+    """Number of local devices."""
     cores: int
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     machine: Machine | None
-    """Machine that native code is written for; None where there is no native code."""
+    """Target of native code; None where no native code is written."""
     is_single_precision: bool = True
-    """Whether JAX computes in float32: native code does."""
+    """True where JAX computes in float32, as native code does."""
 
     @property
     def is_cpu(self) -> bool:
-        """Whether seeds are trained on the processor."""
+        """True where the processor trains the seeds."""
         return self.backend == "cpu"
 
 
 class Execution(NamedTuple):
-    """How the seeds of one arm are trained."""
+    """Execution of an arm's trainings: engine, numbers of seeds, devices."""
 
     engine: str
     """Name in `vgrad_jax.sweeps.engine.ENGINES`."""
@@ -101,25 +106,25 @@ class Execution(NamedTuple):
     devices: int
     """Devices that train a chunk each at the same time."""
     lanes: int
-    """Seeds in one program of `lanes`."""
+    """Seeds in a program of `lanes`."""
     rows_at_once: int | None
-    """Rows of a block in the records of `lanes`; None for all rows."""
+    """Rows that a record of `lanes` evaluates together; None for all rows."""
     fall_back_chunk: int
     """Seeds that `plain` trains together where `lanes` refuses the arm."""
 
     @property
     def together(self) -> int:
-        """Seeds that one call trains, on all devices."""
+        """Seeds that a call of the engine trains, on all devices together."""
         return self.chunk * self.devices
 
 
 class Decision(NamedTuple):
-    """How a whole sweep is executed."""
+    """Execution of a sweep."""
 
     executions: Mapping[str, Execution]
     """Arm name to execution."""
     workers: int
-    """Calls at the same time."""
+    """Calls of an engine at the same time."""
     block: int
     """Seeds that are written together."""
 
@@ -150,14 +155,15 @@ def decide(
     Args:
         sizes: arm name to the size of one training.
         num_seeds: seeds of each arm.
-        platform: where the sweep runs.
+        platform: devices and processor of the sweep.
         engine: "plain" or "lanes" for all arms; "auto" chooses for each arm.
-        chunk: seeds trained together; None chooses.
-        workers: calls at the same time; None chooses: as many as keep all cores busy on a CPU, one elsewhere.
-        precision: half the width of an arm's interval at which it stops, where it may stop early.
+        chunk: seeds trained together on a device; None chooses the number.
+        workers: calls at the same time. None is enough to keep all cores busy on a CPU, and a single call elsewhere.
+        precision: half the width of the interval of an arm's share converged at which the arm stops; None trains all
+            seeds.
     """
     if chunk is None:
-        # With a precision the looks are taken after whole blocks, whatever the number of workers.
+        # With a precision the looks come after complete blocks, which must not depend on the number of workers.
         ending = None if precision is not None else workers or platform.cores
         chunk = _choose_chunk(sizes, num_seeds, platform, engine, ending)
     engines = _engines(sizes, num_seeds, platform, engine, chunk)
@@ -173,11 +179,17 @@ def decide(
 
 
 def execution_of(engine: str, chunk: int, platform: Platform) -> Execution:
-    """Return how an engine trains chunks of this size.
+    """Return the execution of an engine with chunks of this size.
 
-    `plain` uses all local devices. `lanes` is the work of one core, or of one GPU whose threads are the lanes.
+    `plain` uses all local devices. `lanes` is the work of a single core, or of a single GPU whose threads are the
+    lanes.
+
+    Args:
+        engine: name in `vgrad_jax.sweeps.engine.ENGINES`.
+        chunk: seeds trained together on a device.
+        platform: devices and processor of the sweep.
     """
-    # On a processor larger programs are faster only where their registers are full; a GPU's lanes are threads.
+    # A CPU's program of 2 * LANES seeds is faster only where every lane has a seed; a GPU's lanes are threads.
     on_cpu = 2 * LANES if chunk % (2 * LANES) == 0 else LANES
     return Execution(
         engine=engine,
@@ -193,13 +205,13 @@ def choose_engine(size: ArmSize, num_seeds: int, platform: Platform, chunk: int 
     """Return the name of the engine that trains an arm fastest, compilation included.
 
     Args:
-        size: of one training.
+        size: size of one training.
         num_seeds: runs of the arm.
-        platform: where it runs.
-        chunk: seeds trained together, where that is decided.
+        platform: devices and processor of the sweep.
+        chunk: seeds trained together on a device; None where the number is not decided yet.
 
     Returns:
-        "plain", or "lanes_or_plain": `lanes`, with `plain` for what it refuses.
+        "plain", or "lanes_or_plain": `lanes`, or `plain` where `lanes` refuses the arm.
     """
     return "lanes_or_plain" if _pays_in_lanes(size, num_seeds, platform, chunk) else "plain"
 
@@ -228,14 +240,14 @@ def _engines(
 def _choose_chunk(
     sizes: Mapping[str, ArmSize], num_seeds: int, platform: Platform, engine: str, workers: int | None
 ) -> int:
-    """Choose the seeds that are trained together.
+    """Choose the number of seeds that are trained together.
 
     Args:
         sizes: arm name to size.
         num_seeds: seeds of each arm.
-        platform: where they are trained.
-        engine: the wish of the user.
-        workers: workers of a processor that should end at the same time; None where the chunk must not depend on them.
+        platform: devices and processor of the sweep.
+        engine: the user's choice.
+        workers: workers on a CPU that should end at the same time; None where the chunk must not depend on them.
     """
     in_plain = max(size.results + size.plain for size in sizes.values())
     in_lanes = max(size.results + size.lanes for size in sizes.values())
@@ -245,7 +257,7 @@ def _choose_chunk(
         if are_lanes and workers and 2 * LANES * in_lanes <= CHUNK_MEMORY:
             return _lanes_together(len(sizes), num_seeds, workers)
         return chunk
-    # The chunk may depend on the number of seeds here: no lane's digits depend on the chunk.
+    # The chunk of `lanes` may depend on the number of seeds, since the digits of a lane do not depend on the chunk.
     chunk = _power_of_two(min(THREADS_CHUNK, num_seeds, CHUNK_MEMORY // in_lanes))
     has_plain = "plain" in _engines(sizes, num_seeds, platform, engine, None).values()
     if has_plain or (engine == "auto" and chunk < FEWEST_ON_GPU):
@@ -254,9 +266,13 @@ def _choose_chunk(
 
 
 def _lanes_together(num_arms: int, num_seeds: int, workers: int) -> int:
-    """Return `LANES`, or twice as many where the sweep then ends sooner: larger chunks leave workers without work."""
+    """Return `LANES`, or `2 * LANES` where the sweep then ends sooner.
+
+    Larger chunks take less time for each seed, but may leave workers idle at the end.
+    """
 
     def longest(lanes: int) -> int:
+        """Return the seeds of the busiest worker."""
         chunks = num_arms * math.ceil(num_seeds / lanes)
         return math.ceil(chunks / workers) * lanes
 
@@ -264,7 +280,13 @@ def _lanes_together(num_arms: int, num_seeds: int, workers: int) -> int:
 
 
 def _choose_block(least: int, results: int, *limits: int) -> int:
-    """Return the largest block, a power of two times `least`, within all limits."""
+    """Return the largest block within all limits that is a power of two times `least`.
+
+    Args:
+        least: seeds of a call.
+        results: bytes of a run's results.
+        limits: further upper limits, in seeds.
+    """
     block = least
     while 2 * block <= min(BLOCK_SEEDS, BLOCK_MEMORY // results, *limits):
         block *= 2
@@ -272,4 +294,5 @@ def _choose_block(least: int, results: int, *limits: int) -> int:
 
 
 def _power_of_two(most: int) -> int:
+    """Return the largest power of two up to `most`, or 1."""
     return 2 ** (max(most, 1).bit_length() - 1)

@@ -1,4 +1,4 @@
-"""Progress of long work, on the terminal's error stream."""
+"""Progress bar of a sweep, on the terminal's error stream."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +10,13 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(plan: Plan) -> Iterator[Callable[[int, int], None]]:
-    """Show seeds done, seeds per second and the time left.
+    """Show the sweep's plan, then the seeds done, the seeds per second and the time left.
+
+    Args:
+        plan: the sweep's plan.
 
     Yields:
-        A function of the seeds done and their total; the seeds of all arms are counted together.
+        A function of the seeds done and their total, over all arms together; each call updates the bar.
     """
     from rich.console import Console
     from rich.progress import (

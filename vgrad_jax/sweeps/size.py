@@ -5,7 +5,10 @@ from typing import NamedTuple
 __all__ = ["ROWS_AT_ONCE", "ArmSize"]
 
 ROWS_AT_ONCE = 32
-"""Rows of a block in the records of `lanes`: a row's activations are 128 bytes a unit, a first-level cache 32 KiB."""
+"""Rows that a record of `lanes` evaluates together on a CPU.
+
+A row's activations take 128 bytes for each unit, and a first-level cache holds 32 KiB.
+"""
 
 
 class ArmSize(NamedTuple):
@@ -25,5 +28,5 @@ class ArmSize(NamedTuple):
     """Passes over the training rows."""
 
     def working(self, engine: str) -> int:
-        """Return the bytes of working memory of a run."""
+        """Return the bytes of working memory of a run that this engine trains."""
         return self.plain if engine == "plain" else self.lanes

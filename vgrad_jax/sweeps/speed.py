@@ -1,4 +1,4 @@
-"""How fast a sweep is on this machine, in under a minute."""
+"""Measurement of a sweep's speed on this machine, in under a minute."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,47 +21,49 @@ from vgrad_jax.sweeps.policy import execution_of, local_platform
 __all__ = ["Speed", "measure_speed"]
 
 EPOCHS = 100
-"""Of a measured training: enough for drawing the initial weights not to count."""
+"""Epochs of a measured training: enough to make the time of drawing initial weights negligible."""
 
 SECONDS_EACH = 2.0
-"""How long one way of training is repeated."""
+"""Seconds for which each way of training is repeated."""
 
 
 class Speed(NamedTuple):
-    """One way of training, measured."""
+    """Measured speed of a way of training."""
 
     name: str
-    """What it is, for people."""
+    """Name for people."""
     engine: str
+    """Name in `vgrad_jax.sweeps.engine.ENGINES`."""
     together: int
-    """Seeds in one call."""
+    """Seeds in a call."""
     workers: int
     """Calls at the same time."""
     compile_seconds: float
-    """The first call, less a later one; little where the compiled program was found on disk."""
+    """Time of the first call, less the median of later calls; small where the compiled program was on disk."""
     calls: int
-    """How many calls of each worker the time is a median of."""
+    """Number of calls of each worker over which the median is taken."""
     run_milliseconds: float
-    """Wall time of a whole training, all workers together."""
+    """Wall time of a complete training, divided by the trainings at the same time."""
     step_microseconds: float
-    """The same for one step of one training."""
+    """Wall time of a step of a training, divided by the trainings at the same time."""
 
     @property
     def runs_per_second(self) -> float:
-        """Whole trainings a second, all workers together."""
+        """Complete trainings per second, all workers together."""
         return 1000 / self.run_milliseconds
 
 
 def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda name: None) -> list[Speed]:
-    """Time an experiment's training, every epoch recorded: one seed, many with `plain`, and many with `lanes`.
+    """Time an experiment's training: a single seed, many seeds with `plain`, and many seeds with `lanes`.
+
+    The measured trainings record every epoch and run on a single device.
 
     Args:
-        experiment: what to train; measured over a few epochs and scaled to its own number.
-        report: called with the name of what is measured next.
+        experiment: the training; a few epochs are measured, and the times are scaled to the experiment's own number.
+        report: called with the name of each way of training before its measurement.
 
     Returns:
-        The slowest way first as a rule: one seed alone, then chunks by engine, on one device. `lanes` is left out where
-        a large sweep would not choose it.
+        The speed of each way, as a rule the slowest first. `lanes` is left out where a large sweep would not choose it.
     """
     short = replace(experiment, training=replace(experiment.training, epochs=EPOCHS), recording=Recording(every=1))
     dataset = load_data(short.data)
@@ -92,7 +94,7 @@ def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda
 
 
 def _seconds(experiment: Experiment, engine: str, together: int, workers: int) -> Iterator[float]:
-    """Wall time of calls of all workers together; the first compiles."""
+    """Yield the wall time of each call of all workers together, in seconds; the first call compiles, alone."""
     arm, execution = ExperimentArm(experiment), execution_of(engine, together, local_platform())._replace(devices=1)
     keys = [run_keys(0, jnp.arange(start, start + together)) for start in range(0, workers * together, together)]
 

@@ -8,7 +8,7 @@ and Hanin and Rolnick 2018 (arXiv:1803.01719).
 Let Q_n be the sum of squares of a random half of n standard normals. A layer of n units multiplies the activations'
 squared length by (2 / n_before) Q_n. It multiplies the gradient's squared length by (2 / n) Q_n on the way back. Layers
 are independent, so ln of a kernel's squared gradient is a sum over layers. Its characteristic function is the product
-of those of ln Q_n.
+of the characteristic functions of ln Q_n.
 """
 
 import math

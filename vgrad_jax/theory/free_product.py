@@ -1,14 +1,14 @@
 """Solve the equation for a free product of layers' spectra, in float64.
 
 `densities` states the equation for m(x). The density is read just above the real axis, where m is not known in advance.
-Far from the origin m is known: `m ~ mean / x`. The solver starts there and carries the solution to the axis:
+Far from the origin m is known: `m ~ mean / x`. The solver starts far out and carries the solution to the axis:
 
-       o  start: |x| is 1e4 times the largest grid point
-      /
-     /    1. inwards on a ray, 0.5 radians above the axis, and from grid point to grid point
-    /
-    |     2. down to 1e-7 radians, all grid points at once
-    +---------------------------------> Re x
+    |                              . o   start: |x| is 1e4 times the largest grid point
+    |                         .
+    |                    o               1. inwards on a ray, 0.5 radians above the axis, to each grid point in turn
+    |               o    |
+    |          o    |    |               2. down to 1e-7 radians, all grid points at once
+    +----------v----v----v-------------------------> Re x
 
 Each solution is the first guess of the next Newton iteration. The ends of the density come from real minimisation.
 """
@@ -177,6 +177,8 @@ class FreeProduct:
             )
             # All exponents are integers: the error's imaginary part counts modulo 2 pi.
             error = error.real + 1j * np.remainder(error.imag + np.pi, 2 * np.pi) - 1j * np.pi
+            # The equations M(zeta) = m are eliminated: a step of m fixes the steps of all zetas, and d ln zeta / dm is
+            # known.
             log_zeta_slope = 1 / (slope * zeta)
             growth = (1 - self.orthogonal) / (1 + m) + (self.depth - 1) / m + log_zeta_slope @ self.times
             m_step = (-error + (residual * log_zeta_slope) @ self.times) / growth

@@ -6,13 +6,12 @@ In wide layers, preactivations are normal with a variance q_l, and two inputs ha
     c_(l+1) = (weight_variance E[phi(z_1) phi(z_2)] + bias_variance) / q_(l+1),     z_1, z_2 of correlation c_l
     chi     = weight_variance E[phi'(z)^2]                   squared gradients' factor per layer towards the input
 
-`mean_field` solves for the fixed points q_star and c_star. The maps' slopes there give the depth scales. The edge of
-chaos, chi = 1 at q_star, is `critical_point`. Sources: Poole et al. 2016 (arXiv:1606.05340) and Schoenholz et al. 2017
-(arXiv:1611.01232). Weights are independent with mean zero and variance `weight_variance / fan_in`.
+Weights are independent, with mean zero and variance `weight_variance / fan_in`; biases have the variance
+`bias_variance`. `mean_field` solves for the fixed points q_star and c_star. The maps' slopes at the fixed points give
+the depth scales. Sources: Poole et al. 2016 (arXiv:1606.05340) and Schoenholz et al. 2017 (arXiv:1611.01232).
 """
 
 import math
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +22,9 @@ from vgrad_jax.nets.activations import canonical_activation
 from vgrad_jax.theory.gaussian import Elementwise, elementwise, nodes
 
 __all__ = [
-    "Critical",
     "LayerMaps",
     "MeanField",
     "correlation_step",
-    "critical_point",
-    "critical_weight_variance",
     "layer_maps",
     "mean_field",
     "moments",
@@ -66,19 +62,6 @@ class MeanField(NamedTuple):
     """Phase: "ordered" (gradients vanish), "chaotic" (gradients explode) or "critical"."""
     note: str
     """Degenerate properties in words; empty if the network has none."""
-
-
-class Critical(NamedTuple):
-    """Edge of chaos for a bias variance."""
-
-    weight_variance: float
-    """Fan-in times the weight's variance; NaN if no weight variance is critical, and `note` then says why."""
-    q_star: float
-    """Variance of a preactivation on the edge."""
-    stable: bool
-    """True if a variance nearby converges to q_star, or at least stays where it is."""
-    note: str
-    """Special properties of the edge in words; empty if it has none."""
 
 
 class LayerMaps(NamedTuple):
@@ -145,78 +128,6 @@ def mean_field(activation: Any, weight_variance: float, bias_variance: float) ->
     return MeanField(q, chi_1, c, chi_c, _scale(abs(slope)), _scale(chi_c), _scale(chi_1), phase, "; ".join(notes))
 
 
-def critical_weight_variance(activation: Any, bias_variance: float = 0.0) -> float:
-    """Compute the weight variance (fan-in times a weight's variance) on the edge of chaos, where chi_1 is 1.
-
-    Args:
-        activation: a name from `ACTIVATIONS` or any elementwise JAX function.
-        bias_variance: variance of a bias.
-
-    Returns:
-        The variance, at the smallest q if several are critical. NaN if none is; `critical_point` says why.
-
-    >>> round(critical_weight_variance("tanh", 0.05), 8), critical_weight_variance("relu", 0.0)
-    (1.76095464, 2.0)
-    """
-    return critical_point(activation, bias_variance).weight_variance
-
-
-def critical_point(activation: Any, bias_variance: float = 0.0) -> Critical:
-    """Compute the edge of chaos: the weight variance, the preactivations' variance q, and what is special there.
-
-    The critical line is followed by q: `weight_variance = 1 / E[phi'^2]`, `bias_variance = q - E[phi^2] / E[phi'^2]`.
-
-    Args:
-        activation: a name from `ACTIVATIONS` or any elementwise JAX function.
-        bias_variance: variance of a bias.
-
-    Returns:
-        The `Critical` point of the smallest q.
-    """
-    name = canonical_activation("activation", activation)
-    return _critical_point(name, number("bias_variance", bias_variance, at_least=0.0))
-
-
-@lru_cache(maxsize=256)
-def _critical_point(activation: Any, bias: float) -> Critical:
-    from scipy.optimize import brentq
-
-    function = elementwise(activation)
-
-    def excess(log_q: Any) -> Any:
-        q = np.asarray(np.exp(log_q))
-        square, gradient, _ = _moments(function, q)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (q - square / gradient - bias) / (q + bias)
-
-    grid = np.log(np.geomspace(1e-10, LARGEST, 181))
-    values = excess(grid)
-    scale_free = np.abs(values + bias / (np.exp(grid) + bias)) < EXACT
-    # Scale-free activations, such as ReLU: the critical weight variance is the same at every q.
-    if scale_free.all():
-        weight = _snapped(1 / float(_moments(function, np.asarray(1.0))[1]))
-        if bias == 0:
-            return Critical(weight, 1.0, True, "every variance stays as it is, and 1 stands for all")
-        return Critical(weight, math.inf, False, "gradients keep their size; the variance grows with every layer")
-    if bias == 0 and abs(values[0]) < 1e-6:
-        # If phi(0) = 0, the critical line ends at q = 0, where the network is linear.
-        gradient = float(_moments(function, np.asarray(AT_ZERO))[1])
-        weight = _snapped(1 / gradient)
-        if weight * float(_moments(function, np.asarray(0.01))[0]) > 0.01 * (1 + EXACT):
-            return Critical(weight, 0.0, False, "every variance above 0 grows, away from this fixed point")
-        return Critical(weight, 0.0, True, "the variance dies out, as a power of the depth")
-    # Otherwise the smallest q at which the line crosses the bias variance from below.
-    for low, high in zip(range(len(grid) - 1), range(1, len(grid)), strict=True):
-        if np.isfinite(values[[low, high]]).all() and values[low] < 0 <= values[high]:
-            q = math.exp(brentq(excess, grid[low], grid[high], xtol=1e-14, rtol=1e-14))
-            _, gradient, slope = (float(part) for part in _moments(function, np.asarray(q)))
-            stable = abs(slope / gradient) < 1
-            return Critical(1 / gradient, q, stable, "" if stable else "the variance moves away from this fixed point")
-    return Critical(
-        math.nan, math.nan, False, f"no weight variance is critical for this activation with the bias variance {bias:g}"
-    )
-
-
 def layer_maps(
     activation: Any,
     weight_variance: float,
@@ -275,6 +186,7 @@ def correlation_step(function: Elementwise, weight: float, bias: float, q: float
     alone = math.sqrt(max(1 - shared**2, 0.0))
     deviation = math.sqrt(q)
     x, outer = nodes(function, np.asarray(0.0), np.asarray(deviation * max(shared, 1e-3)))
+    # Without an independent part the average over it is the function itself.
     if alone < 1e-9:
         at = function.at(deviation * x)
         value, first = at.value, at.first
@@ -309,7 +221,7 @@ def _moments(function: Elementwise, q: Any) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _fixed_point(function: Elementwise, weight: float, bias: float) -> tuple[float, float, str]:
-    """Return the variance reached from 1, the variance map's slope there, and a note."""
+    """Return the variance reached from 1, the variance map's slope at this variance, and a note."""
     from scipy.optimize import brentq
 
     def growth(log_q: Any) -> Any:
@@ -327,6 +239,7 @@ def _fixed_point(function: Elementwise, weight: float, bias: float) -> tuple[flo
         return 1.0, 1.0, "every variance stays as it is, so there is no single fixed point and 1 stands for all"
     if abs(start) < 1e-14:
         return 1.0, slope(1.0), ""
+    # From 1 the variance moves up or down; the first zero of its growth on this side is the fixed point.
     crossings = np.flatnonzero(np.sign(values) != np.sign(start))
     if len(crossings):
         index = crossings[0]
@@ -355,8 +268,3 @@ def _scale(factor: float) -> float:
     if factor <= 0:
         return 0.0
     return math.inf if abs(factor - 1) < EXACT else -1 / math.log(factor)
-
-
-def _snapped(value: float) -> float:
-    """Return the nearest integer if `value` is within `EXACT` of it, and else `value`."""
-    return float(round(value)) if abs(value - round(value)) < EXACT else value

@@ -34,7 +34,7 @@ from vgrad_jax.theory.nonzero_mean import (
 __all__ = ["Prediction", "predict"]
 
 MOST_ROWS = 512
-"""Largest number of rows that a prediction takes."""
+"""Default of the largest number of rows that a prediction takes."""
 MOST_ROWS_TIMES_LAYERS = 4096
 """Largest number of rows times layers, so that a prediction takes a second or two."""
 NARROW = 32
@@ -62,8 +62,8 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
     """Predict the gradient of the mean loss in each layer, at initialisation, over all draws of the parameters.
 
     The prediction follows second moments, layer by layer and for every pair of inputs. It includes the cancellation
-    between examples, and weights that have a mean. It takes at most 512 rows, and at most 4096 rows times layers; of
-    more rows, a random choice.
+    between examples, and weights that have a mean. It takes at most `most_rows` rows, and at most 4096 rows times
+    layers. From more rows it takes a random choice.
 
     Args:
         mlp: the network, a `vg.MLP`. For a model of another kind the result has no profile and a reason: theory cannot
@@ -148,6 +148,7 @@ def _profile(
 ) -> np.ndarray:
     """Compute log10 of the root mean square gradient of each layer, `(layer,)`."""
     hidden = [elementwise(activation) for activation in mlp.activations()]
+    # `reads[l]` is E h_i . h_j of the values that layer l reads.
     reads = [np.einsum("ik,jk->ij", x, x)]
     activated: list[Activated] = []
     divisors: list[np.ndarray] = []
@@ -166,9 +167,14 @@ def _profile(
         if mlp.norm == "layer":
             branch, divisor = _layer_norm(branch, bias)
         divisors.append(divisor)
-        # A branch's weights are new and have no mean: it is uncorrelated with its stream, and their moments add.
+        # A branch's weights are new and have no mean: it is uncorrelated with its stream, and their covariances add.
         if skips[layer] and moments is not None and mlp.residual is not None:
-            branch = Moments(*(old + mlp.residual**2 * new for old, new in zip(moments, branch, strict=True)))
+            factor = mlp.residual
+            branch = Moments(
+                moments.mean + factor * branch.mean,
+                moments.same + factor**2 * branch.same,
+                moments.cross + factor**2 * branch.cross,
+            )
         moments = branch
         activated.append(activate(function, moments))
         reads.append(widths[layer + 1] * activated[-1].same)

@@ -20,7 +20,7 @@ class Outcome(enum.IntEnum):
     CONVERGED = 1
     """The training accuracy reached the threshold within the budget."""
     DIVERGED = 2
-    """A loss became non-finite; the run counts as never converged, whatever came before."""
+    """A loss became non-finite; the run counts as never converged, even if it had reached the threshold."""
 
 
 class ConvergenceState(NamedTuple):

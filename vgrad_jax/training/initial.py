@@ -27,7 +27,7 @@ __all__ = ["initial_networks"]
 
 
 def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) -> Params:
-    """Draw the parameters that the runs of many keys start from: those of `initial_params` for each key.
+    """Draw the parameters that the runs of many keys start from, as `initial_params` does for each key.
 
     Args:
         experiment: the arm whose network is drawn.

@@ -229,7 +229,7 @@ def measure_record(
     settings: Settings | None = None,
     rows_at_once: int | None = None,
 ) -> tuple[Run, EpochRecord]:
-    """Measure the record after `epoch` completed epochs; the run keeps parameters and gradients if asked to."""
+    """Measure the record after `epoch` completed epochs, update the convergence, and keep parameters and gradients."""
     recording, loss_name = experiment.recording, experiment.training.loss
     record, gradient = measure(run.state.params, run.updates, dataset, experiment.mlp, loss_name, rows_at_once)
     run = _with_convergence(experiment, run, epoch, record.train_loss, record.train_accuracy, settings)

@@ -27,17 +27,16 @@ class Depth(NamedTuple):
     trainable: dict[str, float | None]
     """Family name to theory's trainable depth; None where theory does not apply."""
     is_the_question: bool
-    """Whether every arm is in a family."""
+    """True where every arm is in a family."""
 
 
-def _compute(study: Study) -> Depth | None:
-    if not study.families:
-        return None
+def _compute(study: Study) -> Depth:
+    in_families = sum(len(family.arms) for family in study.families)
     return Depth(
         study=study,
         reaches=reaches(study.families, study.summaries),
         trainable=trainable_depths(study.results, study.families),
-        is_the_question=sum(len(family.arms) for family in study.families) == len(study.arms),
+        is_the_question=in_families == len(study.arms),
     )
 
 
@@ -89,6 +88,8 @@ def _layers(count: int) -> str:
 
 def _charts(depth: Depth) -> Iterator[Chart]:
     study = depth.study
+    if not study.families:
+        return
     yield Chart(
         "share_against_depth",
         "Curves: share of runs that converge against hidden layers, a line for each family of arms",

@@ -1,4 +1,7 @@
-"""Every arm over every seed."""
+"""Sweeps: every arm is trained over every seed.
+
+arms ─► plan ─► agenda ─► blocks ─► workers: threads of this process, or a cluster ─► target: memory or a store
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -42,10 +45,14 @@ CHOICES = ("auto", "plain", "lanes")
 """Engines that a user may ask for."""
 
 SECONDS_BETWEEN_REPORTS = 0.2
+"""Largest time between two updates of the progress, in seconds."""
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C in a sweep. `results` holds the runs that were finished; `completed` in it says which."""
+    """Ctrl-C in a sweep.
+
+    `results` is the dataset of the sweep so far; its variable `completed` marks the finished runs.
+    """
 
     def __init__(self, message: str, results: "xarray.Dataset") -> None:
         super().__init__(message)
@@ -72,33 +79,34 @@ def sweep(
     seed.
 
     Args:
-        arms: arm name to `Experiment`; all with the same epochs and recording.
-        num_seeds: runs of each arm: seeds 0 to num_seeds - 1.
-        seed: of the whole study.
-        store: a new folder for the results (Zarr), written as they come; None keeps them in memory.
-        resume: go on with an interrupted store of the same study, or with a finished one that shall get more seeds.
+        arms: arm name to `Experiment` or another `Arm`; all with the same epochs, recording and threshold.
+        num_seeds: runs of each arm, with the seeds 0 to num_seeds - 1.
+        seed: seed of the study.
+        store: a new folder for the results (Zarr), written block by block; None keeps the results in memory.
+        resume: go on with an interrupted store of the same study, or add seeds to a finished store.
         chunk: seeds trained together; None chooses by memory, engine and workers.
-        workers: chunks trained at the same time; None is one for each core on CPU, one on an accelerator.
-        engine: "plain"; "lanes", which is faster for many seeds of narrow networks on CPU;
-            "auto" chooses. A store that is resumed keeps its own.
-        scheduler: the address of a Dask scheduler, whose workers then train and write into `store`; needs the extra
-            `cluster`, and a file system that all its machines share.
-        precision: stop an arm early, once its share of converged runs is known to plus or minus this (0.05: 5 points),
-            by a confidence sequence, which holds however often one looks. It is looked at after fixed numbers of
-            seeds, so that the same call always trains the same seeds; those that are left out stay not `completed`,
-            and `num_seeds` is the most. `vgrad_jax.statistics.early_stops` gives the intervals. Not with a scheduler.
-        progress: print the plan with its memory estimate, and a progress bar; or a function called with the seeds
-            done and their total.
+        workers: chunks trained at the same time; None is the number of cores on a CPU, and 1 on an accelerator.
+        engine: "plain"; "lanes", which is faster for many seeds of narrow networks on a CPU; or "auto", which chooses
+            for each arm. A resumed store keeps its engines.
+        scheduler: address of a Dask scheduler, whose workers then train and write into `store`. It needs the extra
+            `cluster` and a file system that all machines share.
+        precision: half the width of an interval, such as 0.05. An arm stops as soon as its share of converged runs is
+            known to plus or minus this. The interval is a confidence sequence's: it holds although the data decide
+            when to stop. Looks come after fixed numbers of seeds, so that the same call always trains the same seeds.
+            Seeds that are left out stay not `completed`; `num_seeds` is the limit.
+            `vgrad_jax.statistics.early_stops` returns the intervals. A scheduler excludes a precision.
+        progress: True prints the plan with its memory estimate, and a progress bar. A function is called with the
+            seeds done and their total.
 
     Returns:
-        A dataset with dims `arm, seed, record, layer` (coordinate `epoch` on `record`; NaN where an arm has fewer
-        layers). Each variable carries its description and units; the attributes hold the study and the versions as
-        JSON. With a store it is read lazily.
+        A dataset with the dimensions `arm, seed, record, layer` and the coordinate `epoch` on `record`. Values are NaN
+        where an arm has fewer layers than others. Each variable carries its description and unit. The attributes hold
+        the study and the versions as JSON. With a store, values are read when they are used.
 
     Raises:
-        InputError: a store that cannot be used or written, arms that do not fit together, impossible numbers, a cluster
-            that does not answer or has other versions.
-        SweepInterrupted: Ctrl-C; what was finished is in the store and in the exception's `results`.
+        InputError: the store cannot be used or written; arms do not fit together; a number is impossible. Also: the
+            cluster does not answer or has other versions.
+        SweepInterrupted: Ctrl-C; the finished runs are in the store and in the exception's `results`.
 
     >>> from vgrad_jax import presets
     >>> results = sweep({"tanh_he": presets.article(epochs=1)["tanh_he"]}, num_seeds=2, progress=False)
@@ -133,13 +141,13 @@ def sweep(
         attributes = _attributes(study, plan, layouts)
         target, plan = _target(store, resume, labels, study, attributes, plan)
         job = Job(
-            arms={name: arms[name] for name in plan.arms},  # In the order of the store's rows.
+            arms={name: arms[name] for name in plan.arms},  # A resumed store has its own order of rows.
             fingerprints=study["data"],
             seed=seed,
             executions=plan.executions,
             parameters=tuple(labels["parameter"][1].tolist()) if "parameter" in labels else (),
         )
-        stack.enter_context(PROGRAMS.room_for(2 * len(arms)))  # A refused arm has a program of `plain` beside.
+        stack.enter_context(PROGRAMS.room_for(2 * len(arms)))  # A refused arm has an entry of each engine.
         report = stack.enter_context(_reporting(progress, plan))
         try:
             if client is not None and store is not None:
@@ -175,7 +183,7 @@ def _check_options(
 
 
 def _described(arm: Arm, *, stored: bool) -> dict[str, Any]:
-    """Return an arm's description; without a store, an arm that holds a function without a name needs none."""
+    """Return an arm's description; without a store, an arm with a nameless function gets a placeholder."""
     try:
         return arm.describe()
     except InputError:
@@ -185,6 +193,7 @@ def _described(arm: Arm, *, stored: bool) -> dict[str, Any]:
 
 
 def _attributes(study: Mapping[str, Any], plan: Plan, layouts: Mapping[str, Layout]) -> dict[str, Any]:
+    """Return the attributes of the results: the study and everything that decides how its seeds are trained."""
     return {
         "title": "per-layer gradients and outcomes of seeds",
         "study": json.dumps(study),
@@ -204,7 +213,7 @@ def _target(
     attributes: Mapping[str, Any],
     plan: Plan,
 ) -> tuple[Target, Plan]:
-    """Where the results go, and the plan: a store that was laid out before keeps its own."""
+    """Return the target of the results, and the plan; an existing store keeps its chunk, block and engines."""
     if store is None:
         return Memory(labels, attributes, plan.block), plan
     if not resume or not Path(store).exists():
@@ -215,14 +224,18 @@ def _target(
 
 
 def _missing(plan: Plan, completed: np.ndarray) -> dict[Block, int]:
-    """The blocks that are not whole, and how many of their runs are missing; `completed` is `(arm, seed)`."""
+    """Return each block with missing runs, and the number of these runs; `completed` is `(arm, seed)`."""
     rows = {arm: ~completed[index] for index, arm in enumerate(plan.arms)}
     missing = {block: int(rows[block.arm][block.start : block.stop].sum()) for block in plan.blocks()}
     return {block: runs for block, runs in missing.items() if runs}
 
 
 def _run(job: Job, plan: Plan, target: Target, report: Progress) -> None:
-    """Train what is missing, in threads of this process."""
+    """Train the missing runs in threads of this process.
+
+    Two blocks for each worker are submitted at a time. A thread that finishes a block then has its next block at once,
+    and an interruption leaves few blocks in work.
+    """
     agenda = Agenda(plan, target)
     done, total = agenda.done, agenda.total
     report(done, total)
@@ -256,6 +269,7 @@ def _run(job: Job, plan: Plan, target: Target, report: Progress) -> None:
 
 
 def _run_on_cluster(client: "Client", job: Job, plan: Plan, target: Target, path: Path, report: Progress) -> None:
+    """Train the missing runs on a cluster; the workers write into the store at `path`."""
     completed = target.completed()
     done, total = int(completed.sum()), completed.size
     report(done, total)
@@ -270,6 +284,7 @@ def _run_on_cluster(client: "Client", job: Job, plan: Plan, target: Target, path
 
 @contextmanager
 def _reporting(progress: bool | Progress, plan: Plan) -> Iterator[Progress]:
+    """Yield the function that reports progress: a progress bar's, the caller's, or a function without effect."""
     if progress is True:
         with progress_bar(plan) as report:
             yield report
