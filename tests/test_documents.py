@@ -62,4 +62,4 @@ def test_importing_costs_little_more_than_jax():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"matplotlib", "pandas", "rich", "scipy.stats", "sklearn", "typer", "xarray", "zarr", "jinja2"}
     assert heavy.isdisjoint(loaded)
-    assert "vgrad_jax.sweeps.sweep" in loaded
+    assert "vgrad_jax.sweeps.running" in loaded

@@ -55,7 +55,7 @@ class Scan(NamedTuple):
     length: int
     """Number of iterations."""
     reverse: bool
-    """Whether the last row comes first."""
+    """True where the last row comes first."""
     unroll: int
     """Number of iterations that XLA writes out one after the other."""
 

@@ -8,7 +8,7 @@ import pytest
 from made_records import FLAT, LAYERS, RECORDS, STUCK, record
 
 import vgrad_jax as vg
-from vgrad_jax.diagnosis.statuses import PRIORITY, STATUSES, TABLE, Spread, rank, spread_of, status_of
+from vgrad_jax.diagnosis.statuses import FAULTLESS, PRIORITY, STATUSES, TABLE, Spread, rank, spread_of, status_of
 
 
 def finds(*codes, layer=None):
@@ -108,6 +108,10 @@ def test_a_layer_that_is_not_finite_says_so_whatever_the_verdict():
         layers = vg.diagnose(record(broken, loss=STUCK), rules=finds(code)).layers
         assert layers[2].status == "non_finite"
         assert layers[1].status != "non_finite"
+
+
+def test_statuses_that_name_no_fault():
+    assert set(FAULTLESS) == {"solved", "unclear", "healthy"}
 
 
 SPREADS = {

@@ -39,8 +39,8 @@ def sweep(
     Example: vgrad sweep --arm tanh_uniform --arm relu_he --seeds 64 --out runs/pair
     """
     from vgrad_jax.report import write_report
-    from vgrad_jax.sweeps.sweep import SweepInterrupted
-    from vgrad_jax.sweeps.sweep import sweep as run_sweep
+    from vgrad_jax.sweeps.running import SweepInterrupted
+    from vgrad_jax.sweeps.running import sweep as run_sweep
 
     arms = arms_of_study(study, arm, epochs)
     seeds = study_of(study).seeds if seeds is None else seeds

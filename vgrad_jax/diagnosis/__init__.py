@@ -5,7 +5,10 @@ from vgrad_jax.diagnosis.check import check_init as check_init
 from vgrad_jax.diagnosis.rules import RULES as RULES
 from vgrad_jax.diagnosis.rules import Finding as Finding
 from vgrad_jax.diagnosis.rules import Rule as Rule
+from vgrad_jax.diagnosis.statuses import FAULTLESS as FAULTLESS
 from vgrad_jax.diagnosis.statuses import STATUSES as STATUSES
+from vgrad_jax.diagnosis.statuses import TABLE as TABLE
+from vgrad_jax.diagnosis.statuses import UNCLEAR as UNCLEAR
 from vgrad_jax.diagnosis.statuses import Status as Status
 from vgrad_jax.diagnosis.verdict import Diagnosis as Diagnosis
 from vgrad_jax.diagnosis.verdict import LayerStatus as LayerStatus

@@ -10,7 +10,19 @@ Sizes are in decades (log10), so that a threshold on a ratio holds whatever the 
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["HEALTHY", "PRIORITY", "STATUSES", "TABLE", "UNCLEAR", "Spread", "Status", "rank", "spread_of", "status_of"]
+__all__ = [
+    "FAULTLESS",
+    "HEALTHY",
+    "PRIORITY",
+    "STATUSES",
+    "TABLE",
+    "UNCLEAR",
+    "Spread",
+    "Status",
+    "rank",
+    "spread_of",
+    "status_of",
+]
 
 
 class Spread(Enum):
@@ -30,6 +42,8 @@ class Status(NamedTuple):
     spread: Spread
     advice: dict[str, str]
     """Code of each finding that speaks for the status, and what to do about it; empty where no rule is needed."""
+    is_fault: bool = True
+    """False for a status that names no fault of the gradients."""
 
 
 HEALTHY, UNCLEAR = "healthy", "unclear"
@@ -78,6 +92,7 @@ TABLE: dict[str, Status] = {
             "nothing_left_to_learn": "Nothing is wrong: stop, or look at held-out data. A small gradient is no reason "
             "to raise the learning rate."
         },
+        is_fault=False,
     ),
     "dead": Status(
         "The gradient of some layers is exactly zero.",
@@ -117,13 +132,16 @@ TABLE: dict[str, Status] = {
         "The gradient shows no fault, and the loss does not fall: the reason is not in what was recorded.",
         Spread.ALL,
         {},
+        is_fault=False,
     ),
-    HEALTHY: Status("Nothing speaks against the gradient.", Spread.ALL, {}),
+    HEALTHY: Status("Nothing speaks against it.", Spread.ALL, {}, is_fault=False),
 }
 """Statuses in the order of priority: causes before their consequences."""
 
 PRIORITY = tuple(status for status, row in TABLE.items() if row.advice)
 """Statuses that rules find; the first of those that were found is the verdict."""
+FAULTLESS = tuple(status for status, row in TABLE.items() if not row.is_fault)
+"""Statuses that name no fault of the gradients."""
 STATUSES = (HEALTHY, *PRIORITY, UNCLEAR)
 """Every verdict there is, but for those of a user's own rules."""
 

@@ -163,7 +163,7 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
-    """A `lax.scan` with the same body, whose looks are gathered over its steps."""
+    """Evaluate a `lax.scan` with the same body, and gather its looks over the steps."""
     scan = scan_of(equation)
     consts, carried = scan.num_consts, scan.num_carry
     first_x = consts + carried

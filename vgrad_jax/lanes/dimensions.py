@@ -99,7 +99,7 @@ class _Classes:
 
 @dataclass
 class _Work:
-    """What computing a node goes through."""
+    """The work of computing a node."""
 
     dimensions: set[int]
     elements: float

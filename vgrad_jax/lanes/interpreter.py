@@ -1,14 +1,13 @@
 """`vmap` with the mapped axis last: a lane of the processor's vector registers for each example.
 
-A network of ten units is far too small for a matrix library: `jax.vmap` over seeds gives batched products of 10 x 10
-matrices, each a call that costs more than its arithmetic. With the seeds on the last axis every number of the training
-is a vector over seeds, and a product is a sum of a few multiplications of such vectors:
+A network of ten units is far too small for a matrix library: a call costs more than a product of such matrices. With
+the examples on the last axis, each element is a vector, and a product is a sum of a few products of vectors:
 
-    array (rows, units)   ──►  array (rows, units, lanes)        one element = one register of lanes
+    array (rows, units)   ──►   array (rows, units, lanes)        an element is a register of lanes
 
-The function is traced for one example. Each innermost loop of the jaxpr, and what stands between two loops, becomes a
-native function that XLA calls; loops around them stay XLA's, as do operations outside of innermost loops that have no
-native code. On a GPU a lane is a thread, and the numbers of neighbouring threads are neighbours in memory.
+The function is traced for one example. Each innermost loop of the jaxpr becomes a native function that XLA calls, and
+so does the code between two loops. Outer loops stay XLA's, as do operations without native code outside of innermost
+loops. On a GPU a lane is a thread, and the elements of neighbouring threads are neighbours in memory.
 """
 
 import math
@@ -52,7 +51,7 @@ class Value(NamedTuple):
 
     array: Any
     varying: bool
-    """Whether the lanes are the array's last axis; else it is the same for all lanes."""
+    """True where the lanes are the array's last axis; else all lanes share the array."""
 
 
 Known = dict[Any, Value]

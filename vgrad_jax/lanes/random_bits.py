@@ -36,8 +36,8 @@ def draws_threefry(equation: JaxprEqn) -> bool:
 def threefry_bits(key_data: UInt32[Array, "2"], words: int) -> UInt32[Array, " words"]:
     """Return the words that `jax.random.bits` gives of a key.
 
-    Twenty rounds of Threefry-2x32 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
-    2011) encrypt the number of each word; a word is the exclusive or of both halves.
+    Twenty rounds of Threefry-2x32 encrypt the number of each word; the word is the exclusive or of both halves.
+    Reference: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
     Args:
         key_data: the key's two words, from `jax.random.key_data`.

@@ -3,8 +3,8 @@
     graph ──► dimensions ──► stages, loops ──► fusion, fission ──► interleaving ──► steps
              (dimensions.py)                    (fission.py)       (latency.py)
 
-A step is straight code or one loop. Nodes of stage 0 come first, loop by loop; a reduction over a loop is fused into
-the loop that computes its terms if its totals fit into registers, else it gets a loop of its own, over terms in memory.
+A step is straight code or one loop. Nodes of stage 0 come first, loop by loop. A reduction is fused into the loop
+that computes its terms if its totals fit into registers. Else it gets a loop of its own over terms in memory.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Sink(NamedTuple):
 
     node: Node
     readable: bool
-    """Whether the array may serve as the node's memory for later steps, too."""
+    """True where later steps may read the node from the array."""
 
 
 class Store(NamedTuple):
@@ -57,7 +57,7 @@ class Loop(NamedTuple):
     interleaved: int
     """Iterations whose instructions alternate."""
     computed: tuple[Node, ...]
-    """In order."""
+    """Nodes in the order of computation."""
     totals: tuple[tuple[Node, Index], ...]
     """Elements of reductions whose terms the loop goes over."""
     stores: tuple[Store, ...]
@@ -72,7 +72,7 @@ class Schedule:
     dimensions: Dimensions
     steps: tuple[Straight | Loop, ...]
     last: tuple[Store, ...]
-    """Of nodes that no loop and no group stores."""
+    """Stores of nodes that no loop and no group stores."""
 
 
 def make_schedule(sinks: Sequence[Sink], machine: Machine) -> Schedule:

@@ -86,7 +86,7 @@ class Store:
         Args:
             path: a folder that does not exist or is empty.
             coordinates: name of each coordinate to its dimension and values.
-            attributes: of the dataset.
+            attributes: attributes of the dataset.
             block: number of seeds in a file.
 
         Raises:
@@ -118,8 +118,8 @@ class Store:
         """Open a store to train its missing runs, and enlarge it where it has fewer seeds than `num_seeds`.
 
         Raises:
-            InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of other
-                versions.
+            InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of
+                other versions.
         """
         group = _open_group(path, mode="r+")
         other = difference(json.loads(str(group.attrs["study"])), study)

@@ -7,7 +7,6 @@ give the numbers of `plain`.
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from jaxtyping import Key, PyTree
 
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.keys import run_keys
-from vgrad_jax.lanes import NotInLanesError, over_lanes
+from vgrad_jax.lanes import NotInLanesError, compile_program, over_lanes
 from vgrad_jax.results.versions import JAX_SETTINGS
 from vgrad_jax.sweeps.arms import Arm
 from vgrad_jax.sweeps.devices import over_devices, spread
@@ -46,11 +45,11 @@ def plain(arm: Arm, keys: Keys, execution: Execution) -> History:
     """
     devices = execution.devices
 
-    def compile_program() -> Callable[..., History]:
+    def build() -> Callable[..., History]:
         train_one = arm.trainer(rows_at_once=None)
         return jax.jit(over_devices(jax.vmap(train_one, in_axes=(0, 0, None)), devices))
 
-    program = PROGRAMS.get(("plain", arm.program_key, devices), compile_program)
+    program = PROGRAMS.get(("plain", arm.program_key, devices), build)
     assert not isinstance(program, str)
     return program(arm.inputs(keys), keys, arm.settings())
 
@@ -107,7 +106,7 @@ def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> Histor
 
     Args:
         arm: the arm.
-        seed: of the whole study.
+        seed: seed of the study.
         start: number of the first run.
         execution: the engine, and the number of runs.
 
@@ -122,7 +121,7 @@ def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> Histor
 def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
     """Return the compiled program of an arm; it compiles once per key, and a refusal is cached with its reason."""
 
-    def compile_program() -> Callable[..., History] | str:
+    def build() -> Callable[..., History] | str:
         try:
             return _compile_lanes(arm, rows_at_once, arguments)
         except NotInLanesError as error:
@@ -130,13 +129,14 @@ def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
 
     jax_settings = tuple(getattr(jax.config, name) for name in JAX_SETTINGS)
     key = ("lanes", arm.program_key, rows_at_once, jax_settings, len(arguments[1]))
-    program = PROGRAMS.get(key, compile_program)
+    program = PROGRAMS.get(key, build)
     if isinstance(program, str):
         raise NotInLanesError(program)
     return program
 
 
 def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+    """Compile the training of a group of seeds; the seed axis is last inside the program, and first outside."""
     train_one = arm.trainer(rows_at_once)
 
     def program(inputs: PyTree, keys: jax.Array, settings: Settings) -> History:
@@ -144,8 +144,7 @@ def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
         history = over_lanes(train_one)(inputs, keys, settings)
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), history)
 
-    compiled: Any = jax.jit(program).lower(*arguments).compile()
-    return compiled
+    return compile_program(program, *arguments)
 
 
 _warned: set[str] = set()

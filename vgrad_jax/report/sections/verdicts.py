@@ -2,16 +2,13 @@
 
 from typing import Any, NamedTuple
 
-from vgrad_jax.diagnosis import Diagnosis
+from vgrad_jax.diagnosis import TABLE, Diagnosis
 from vgrad_jax.report.section import Block, Fold, Section
 from vgrad_jax.report.study import Study
 from vgrad_jax.report.verdict import MOST_SEEDS, NOT_LEARNED, arm_verdicts
 from vgrad_jax.statistics.summary import ArmSummary
 
 __all__ = ["SECTION"]
-
-UNCLEAR = "The gradient shows no fault, and the loss does not fall: the reason is not in what was recorded."
-FAULTLESS = "Nothing speaks against it."
 
 
 class Verdicts(NamedTuple):
@@ -53,7 +50,7 @@ def _fold(arm: str, verdict: Diagnosis) -> Fold:
         for finding in verdict.findings
         if finding.status == verdict.status
     ]
-    return Fold(arm, verdict.status, f"seeds: {seeds}", items, UNCLEAR if verdict.status == "unclear" else FAULTLESS)
+    return Fold(arm, verdict.status, f"seeds: {seeds}", items, TABLE[verdict.status].meaning)
 
 
 def _numbers(arms: Verdicts) -> dict[str, Any]:
