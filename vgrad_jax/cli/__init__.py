@@ -71,8 +71,9 @@ def main() -> None:
     app()
 
 
-def _print_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+def _print_warning(message: Warning | str, *details: Any, **more: Any) -> None:
     """Print a warning as a sentence, without the line of code that gave it."""
+    del details, more
     print(f"vgrad: warning: {message}", file=sys.stderr)
 
 
