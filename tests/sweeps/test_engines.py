@@ -327,6 +327,27 @@ def test_lanes_are_for_single_precision(small):
         execute("lanes", small, KEYS)
 
 
+def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
+    """As with another version of XLA's interface for native functions."""
+
+    def refuse(*arguments, **options):
+        raise jax.errors.JaxRuntimeError("FFI handler API version mismatch")
+
+    arms = {"a": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,)))}
+    expected = vg.sweep(arms, LANES, engine="plain", progress=False)
+    monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
+    monkeypatch.setattr("vgrad_jax.lanes.ffi._registered", {})
+    monkeypatch.setattr(engines, "_warned", set())
+    clear_programs()
+    with pytest.warns(UserWarning, match="FFI handler API version mismatch.*'plain' trains it") as warned:
+        results = vg.sweep(arms, LANES, progress=False)
+    assert len(warned) == 1
+    assert json.loads(results.attrs["engines"]) == {"a": "lanes_or_plain"}
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(results[name], expected[name])
+    clear_programs()
+
+
 def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):
     path = tmp_path / "r.zarr"
     arms = {"a": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,)))}

@@ -22,10 +22,12 @@ from jaxtyping import PyTree
 
 from vgrad_jax.jaxprs import (
     ClosedJaxpr,
+    Draw,
     Jaxpr,
     JaxprEqn,
     branches,
     carry_out,
+    draw_of,
     equations_inside,
     evaluate,
     is_literal,
@@ -147,26 +149,25 @@ class _Interpreter:
     def _alone(self, equation: JaxprEqn, known: Known, needed: set[Any]) -> None:
         """Evaluate a loop, a call, or a draw of random bits."""
         values = _read(known, equation.invars)
-        name, inner = equation.primitive.name, inlined(equation)
+        name, inner, draw = equation.primitive.name, inlined(equation), draw_of(equation)
         if not any(value.varying for value in values):
             self._by_xla([equation], known, needed)
         elif inner is not None:
             known.update(zip(equation.outvars, self.evaluate(inner, values), strict=True))
-        elif draws_threefry(equation):
-            known[equation.outvars[0]] = self._random_bits(equation, values[0])
+        elif draw is not None and draws_threefry(equation):
+            known[equation.outvars[0]] = self._random_bits(draw, values[0])
         elif name in ("cond", "scan") and (_has_loops(equation) or _draws(equation)):
             results = (self._cond if name == "cond" else self._scan)(equation, values)
             known.update(zip(equation.outvars, results, strict=True))
         else:
             self._native([equation], known, needed)
 
-    def _random_bits(self, equation: JaxprEqn, key: Value) -> Value:
+    def _random_bits(self, draw: Draw, key: Value) -> Value:
         data = Value(jnp.moveaxis(jax.random.key_data(key.array), -1, 0), True)
-        shape = equation.params["shape"]
-        draw = partial(threefry_bits, words=math.prod(shape))
-        closed = trace(draw, jax.ShapeDtypeStruct((2,), jnp.uint32))
+        words = partial(threefry_bits, words=math.prod(draw.shape))
+        closed = trace(words, jax.ShapeDtypeStruct((2,), jnp.uint32))
         bits = self.evaluate(closed, [data])[0].array
-        return Value(bits.reshape(*shape, self.lanes), True)
+        return Value(bits.reshape(*draw.shape, self.lanes), True)
 
     def _straight(self, equations: Sequence[JaxprEqn], known: Known, needed: set[Any]) -> None:
         """Evaluate equations without a loop: some by XLA, then native ones, then the rest by XLA."""

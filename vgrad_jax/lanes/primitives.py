@@ -160,6 +160,8 @@ class Primitive:
     """Axes of inputs that an element sums, or compares, over."""
     reduction: Reduction | None = None
     """None where no loop goes over `over`."""
+    tables: tuple[int, ...] = ()
+    """Inputs that are read from memory at a computed index, whatever loop computed them."""
     gpu: bool = True
     """True where a GPU's threads have exact code for it."""
 

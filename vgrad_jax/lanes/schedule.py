@@ -16,7 +16,7 @@ from vgrad_jax.lanes.fission import Part, base, split
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.latency import element_groups, interleaved
 from vgrad_jax.lanes.machine import Machine
-from vgrad_jax.lanes.primitives import Index
+from vgrad_jax.lanes.primitives import PRIMITIVES, Index
 
 __all__ = ["Group", "Loop", "Schedule", "Sink", "Store", "Straight", "make_schedule"]
 
@@ -219,10 +219,11 @@ class _Scheduler:
 
 
 def _is_computed(node: Node) -> bool:
-    return bool(node.inputs) or node.operation == "iota"
+    return node.operation in PRIMITIVES
 
 
 def _is_product(node: Node) -> bool:
+    """Return whether a reduction's terms are products of elements of several inputs."""
     return len(node.inputs) > 1
 
 
