@@ -1,4 +1,4 @@
-"""The command line, as a person meets it: in a process of its own, unless it only refuses."""
+"""Command line, tested in a process of its own where a command does more than refuse."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def vgrad(*arguments, cwd):
 
 @pytest.fixture
 def usual_cache():
-    """The command line's settings of JAX's cache end with the test."""
+    """Restore JAX's settings of the cache, which the command line changes, after each test."""
     names = (
         "jax_compilation_cache_dir",
         "jax_persistent_cache_min_compile_time_secs",
@@ -172,9 +172,10 @@ def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, monkeypatch,
 
 @pytest.fixture
 def heard():
-    """Ctrl-C reaches what the test starts, though a shell that runs the tests in the background has them ignore it.
+    """Let Ctrl-C reach processes that the tests start.
 
-    A process inherits an ignored signal, never a handler.
+    A shell that runs the tests in the background makes them ignore Ctrl-C. A process inherits an ignored signal, but
+    never a handler.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -182,7 +183,7 @@ def heard():
 
 
 def test_ctrl_c_in_a_single_run_keeps_what_was_seen(tmp_path, heard):
-    # How long it takes to begin, on this machine at this hour; what it compiles is on disk the second time.
+    # Measure the start on this machine at this moment; compiled programs are then on disk for the second call.
     start = time.monotonic()
     assert vgrad("run", "--arm", "tanh_he", "--epochs", 1, "--out", "short", cwd=tmp_path).returncode == 0
     command = [*VGRAD, "run", "--arm", "tanh_he", "--epochs", "2000000", "--out", "one"]
@@ -222,6 +223,12 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path, heard):
     assert bool(vg.open_results(tmp_path / "long")["completed"].all())
 
 
+def test_a_warning_is_a_sentence():
+    script = "import warnings, vgrad_jax.cli as cli; cli.app = lambda: warnings.warn('slower'); cli.main()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "vgrad: warning: slower\n")
+
+
 def test_help_has_an_example_for_every_command():
     for command in ("sweep", "run", "report"):
         assert f"Example: vgrad {command}" in CliRunner().invoke(app, [command, "--help"]).stdout
@@ -230,7 +237,7 @@ def test_help_has_an_example_for_every_command():
 def test_bench_times_every_way_and_writes_them_down(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "EPOCHS", 1)
     monkeypatch.setattr(speed, "SECONDS_EACH", 0.0)
-    monkeypatch.setitem(ENGINES, "lanes", ENGINES["plain"])  # It takes long to compile.
+    monkeypatch.setitem(ENGINES, "lanes", ENGINES["plain"])  # Compiling the command's programs takes long.
     done = CliRunner().invoke(app, ["bench", "--out", str(tmp_path / "b"), "--json"])
     assert done.exit_code == 0, done.output
     shown = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""Every row of a file is right, or refused with its row and column as a spreadsheet counts them."""
+"""Every row of a file is read rightly, or refused with its row and column as a spreadsheet counts them."""
 
 import numpy as np
 import pytest
@@ -99,7 +99,7 @@ def test_a_header_of_numbers_is_told_by_the_user(write):
     path = write("0,1,2\n" + ROWS + "3,4,2\n")
     assert num_rows(load(path, header=True)) == 10
     assert num_rows(load(path, header=False)) == 11
-    assert num_rows(load(write("0,1\n1,0\n2,1\n"))) == 3  # Two columns of whole numbers are a table as well.
+    assert num_rows(load(write("0,1\n1,0\n2,1\n"))) == 3  # Two columns of whole numbers may be a table without names.
 
 
 def test_the_header_is_part_of_a_description_only_where_it_is_given():
@@ -133,8 +133,8 @@ def test_arrays_that_cannot_be_used_are_named(tmp_path, arrays, message):
 def test_a_damaged_npz_is_a_sentence(tmp_path):
     path = tmp_path / "table.npz"
     np.savez(path, x=np.ones((9, 2)), y=np.arange(9) % 2)
-    whole = path.read_bytes()
-    for damaged in (b"", whole[:100], whole[:-30], whole[:60] + b"\xff" * 40 + whole[100:]):
+    content = path.read_bytes()
+    for damaged in (b"", content[:100], content[:-30], content[:60] + b"\xff" * 40 + content[100:]):
         path.write_bytes(damaged)
         with pytest.raises(vg.InputError):
             load(path)

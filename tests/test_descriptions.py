@@ -17,7 +17,7 @@ from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.activations import ACTIVATIONS
 from vgrad_jax.nets.initializers import INITIALIZERS
 
-# Beartype draws at random which items of a tuple it checks; what is tested does not depend on it.
+# Beartype checks a random item of each tuple; the assertions do not depend on its choice.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -142,18 +142,18 @@ INVALID = {
 }
 
 
-@pytest.mark.parametrize("what", INVALID)
+@pytest.mark.parametrize("mistake", INVALID)
 @given(st.data())
-def test_every_invalid_network_is_refused_with_what_came(what, data):
-    fields, expected = INVALID[what]
+def test_every_invalid_network_is_refused_with_what_came(mistake, data):
+    fields, expected = INVALID[mistake]
     drawn = data.draw(fields)
     with pytest.raises(vg.InputError) as refusal:
         vg.MLP(**drawn)
     assert expected in str(refusal.value)
     ((_, value),) = drawn.items()
-    came = value[-1] if what == "a width" else len(value) if what == "activations" else value
-    # The name in a call is what came; its text is shown without the blanks around it.
-    shown = came.partition("(")[0].strip() if isinstance(came, str) and what in ("a name", "a kernel") else came
+    came = value[-1] if mistake == "a width" else len(value) if mistake == "activations" else value
+    # For a call the message shows the name, without the blanks around it.
+    shown = came.partition("(")[0].strip() if isinstance(came, str) and mistake in ("a name", "a kernel") else came
     assert repr(shown) in str(refusal.value)
 
 
@@ -247,7 +247,7 @@ def own_activation(x):
 
 
 def test_the_callers_function_is_read_back_where_it_was_handed_over():
-    """In a process of its own, since a function that was handed over once stays so."""
+    """Read a description in a fresh process, since a function that was handed over stays known to its process."""
     script = """
         import json, vgrad_jax as vg, tests.test_descriptions as module
         text = json.dumps({"activation": {"function": "tests.test_descriptions:own_activation"}})

@@ -42,9 +42,9 @@ class Data(Description):
         noise: standard deviation of the Gaussian noise of made data; None is 0.1.
         random_state: seed of the noise and of the shuffle.
         train_samples: number of training rows; None is half of the rows.
-        path: for "file": a CSV or NPZ file. The last column of a CSV is the class (0, 1, ...), and row 1 may hold
-            names. An NPZ holds the arrays `x` (rows, features) and `y` (rows,).
-        header: for a CSV: True if row 1 holds names. None decides by the cells of row 1, and refuses an ambiguous row.
+        path: CSV or NPZ file, for the source "file". The last column of a CSV is the class (0, 1, ...), and row 1 may
+            hold names. An NPZ holds the arrays `x` (rows, features) and `y` (rows,).
+        header: True if row 1 of a CSV holds names. None decides by the cells of row 1, and refuses an ambiguous row.
 
     Raises:
         InputError: the source is unknown, a size is impossible, or the source does not take a field.

@@ -45,7 +45,7 @@ def whole_number(name: str, value: Any, *, minimum: int = 0, maximum: int = 10**
     """Return `value` as an int.
 
     Args:
-        name: of the value, for the error message.
+        name: name of the value, for the error message.
         value: any value.
         minimum: smallest valid value.
         maximum: largest valid value.
@@ -70,7 +70,7 @@ def number(
     """Return `value` as a finite float.
 
     Args:
-        name: of the value, for the error message.
+        name: name of the value, for the error message.
         value: any value.
         above: lower bound, itself not valid.
         below: upper bound, itself not valid.

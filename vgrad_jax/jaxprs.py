@@ -21,10 +21,12 @@ __all__ = [
     "ClosedJaxpr",
     "Jaxpr",
     "JaxprEqn",
+    "Draw",
     "Scan",
     "branches",
     "called",
     "carry_out",
+    "draw_of",
     "equations_inside",
     "evaluate",
     "is_literal",
@@ -55,7 +57,7 @@ class Scan(NamedTuple):
     length: int
     """Number of iterations."""
     reverse: bool
-    """Whether the last row comes first."""
+    """True where the last row comes first."""
     unroll: int
     """Number of iterations that XLA writes out one after the other."""
 
@@ -76,6 +78,27 @@ def scan_of(equation: JaxprEqn) -> Scan:
         consts, carry, _ = parameters["ft_in"].update(equation.invars).unpack()
         sizes = len(list(consts)), len(list(carry))
     return Scan(parameters["jaxpr"], *sizes, parameters["length"], parameters["reverse"], parameters["unroll"])
+
+
+class Draw(NamedTuple):
+    """The parts of an equation that draws random bits from a key."""
+
+    shape: tuple[int, ...]
+    """Shape of the result."""
+    bit_width: int
+    """Bits of an element."""
+
+
+def draw_of(equation: JaxprEqn) -> Draw | None:
+    """Return the parts of an equation that draws random bits; None for any other.
+
+    >>> closed = trace(lambda key: jax.random.bits(key, (3,)), jax.random.key(0))
+    >>> [draw_of(equation) for equation in (*closed.eqns, *equations_inside(closed.eqns[-1])) if draw_of(equation)]
+    [Draw(shape=(3,), bit_width=32)]
+    """
+    if equation.primitive.name != "random_bits":
+        return None
+    return Draw(tuple(equation.params["shape"]), equation.params["bit_width"])
 
 
 def branches(equation: JaxprEqn) -> Sequence[ClosedJaxpr]:

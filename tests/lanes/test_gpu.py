@@ -52,16 +52,16 @@ def arguments():
 
 @pytest.fixture
 def texts(monkeypatch):
-    """Every kernel that is asked for, and its number of blocks; none is made."""
-    found = []
+    """The text of every kernel, its name, and its number of blocks; no kernel is made."""
+    kernels = []
 
     def register(text, platform, make):
         assert platform == "CUDA"
-        found.append((text, make.keywords["kernel"], make.keywords["blocks"]))
+        kernels.append((text, make.keywords["kernel"], make.keywords["blocks"]))
         return "not_made"
 
     monkeypatch.setattr(gpu, "register", register)
-    return found
+    return kernels
 
 
 def test_a_thread_computes_what_a_lane_does():
@@ -71,7 +71,7 @@ def test_a_thread_computes_what_a_lane_does():
 
 def test_kernels_become_ptx(texts):
     """One load or store of each lane's number beside the next lane's."""
-    jax.make_jaxpr(over_lanes(network, THREADS))(*(jnp.tile(one, 32) for one in arguments()))
+    jax.make_jaxpr(over_lanes(network, THREADS))(*(jnp.tile(argument, 32) for argument in arguments()))
     assert texts
     for text, kernel, blocks in texts:
         ptx = gpu.ptx_of(text, "9.0")
@@ -81,15 +81,15 @@ def test_kernels_become_ptx(texts):
         assert "call" not in ptx, "a function that is not there"
 
 
-def test_threads_share_nothing_that_they_read_again(texts):
-    """Another one may be some turns ahead: what is the same for all lanes has a place for each."""
+def test_threads_share_no_array_that_they_read_again(texts):
+    """Another thread may be some iterations ahead: a uniform array has a copy for each thread."""
 
     def function(x):
-        def turn(state, row):
+        def iteration(state, row):
             count, total = state
             return (count + 1, total * 0.5 + row / count), count * 2.0
 
-        return jax.lax.scan(turn, (jnp.float32(1), jnp.zeros(3)), x)
+        return jax.lax.scan(iteration, (jnp.float32(1), jnp.zeros(3)), x)
 
     jax.make_jaxpr(over_lanes(function, THREADS))(normal(9, 3))
     (text, _, _) = texts[-1]

@@ -20,7 +20,7 @@ FUNCTIONS = {
     "sqrt": (jnp.sqrt, np.sqrt, (0, 1e6), 1),
     "rsqrt": (jax.lax.rsqrt, lambda x: 1 / np.sqrt(x), (1e-6, 1e6), 2),
 }
-"""Name to the function, the same by another road, where it is looked at, and units in the last place."""
+"""Name to the function, its reference in double precision, the interval, and the bound in units in the last place."""
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -29,9 +29,9 @@ def test_elementary_functions_are_those_of_double_precision(name):
     near_zero = np.geomspace(1e-6, 1, 1000)
     x = np.concatenate([np.linspace(low, high, 4000), near_zero, -near_zero]).astype(np.float32)
     x = np.resize(x[(x >= low) & (x <= high)], (6400 // LANES, LANES))  # All of them, and some again.
-    found, expected = np.asarray(native(function, jnp.asarray(x))), exact(x.astype(np.float64))
+    values, expected = np.asarray(native(function, jnp.asarray(x))), exact(x.astype(np.float64))
     last_place = np.spacing(np.abs(expected).astype(np.float32))
-    assert np.max(np.abs(found - expected) / last_place) <= units
+    assert np.max(np.abs(values - expected) / last_place) <= units
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

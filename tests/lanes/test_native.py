@@ -29,7 +29,7 @@ def test_many_rows_are_looped_over(name, monkeypatch):
     assert any(200 % n == 0 and n >= 50 for n in iterations)  # All rows, or up to four at a time.
 
 
-def test_whole_numbers_over_a_loop():
+def test_integers_over_a_loop():
     numbers = jax.random.randint(jax.random.key(5), (200, LANES), -(2**31), 2**31 - 1)
     assert_same(
         lambda n: (
@@ -44,8 +44,8 @@ def test_whole_numbers_over_a_loop():
     )
 
 
-def test_where_a_processor_would_stop_or_do_as_it_likes():
-    """Division by zero, the least number by -1, shifts by too much, floats that are no whole numbers, rows outside."""
+def test_operands_for_which_a_processor_stops_or_has_no_defined_result():
+    """Division by zero, the least number by -1, shifts by too much, floats that are no integers, rows outside."""
     least, zeros = -(2**31), jnp.resize(jnp.array([0, -1, 1, 3]), (1, LANES))
     numbers = jnp.resize(jnp.array([least, 7, -7, 0, 5]), (1, LANES))
     lax = jax.lax
@@ -60,7 +60,7 @@ def test_where_a_processor_would_stop_or_do_as_it_likes():
     assert_same(lambda n: TABLE[n], numbers, rtol=0)
 
 
-def test_a_row_of_numbers_that_all_rows_read():
+def test_a_constant_row_that_all_rows_read():
     assert_same(lambda x: x @ jnp.arange(3.0) + x.sum(0) @ jnp.ones(3), normal(40, 3))
     assert_same(lambda x: (COLUMN[x.astype(int)], COLUMN.sum() + x), normal(40))
 
@@ -74,7 +74,7 @@ def test_registers_of_any_width(width):
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 40, 500])
 def test_rows_are_looped_over_in_stages(rows):
-    """What is summed over rows is used on each row again, twice, as in a batch norm and its gradient."""
+    """A sum over rows is used on each row again, twice, as in a batch norm and its gradient."""
 
     def loss(x, kernel):
         hidden = jnp.tanh(x @ kernel)

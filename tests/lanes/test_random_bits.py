@@ -13,7 +13,7 @@ from vgrad_jax.lanes.random_bits import threefry_bits
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """How many words are drawn by native code, each time."""
+    """Number of words of each draw by native code."""
     numbers = []
 
     def counted(key_data, words):
@@ -25,8 +25,8 @@ def drawn(monkeypatch):
 
 
 def assert_drawn_alike(function, keys):
-    found = jax.jit(over_lanes(function))(keys)
-    np.testing.assert_array_equal(found, jax.vmap(function, out_axes=-1)(keys))
+    bits = jax.jit(over_lanes(function))(keys)
+    np.testing.assert_array_equal(bits, jax.vmap(function, out_axes=-1)(keys))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (64,), (3, 24), (2, 3, 70), (300, 300)])
@@ -38,11 +38,11 @@ def test_bits_are_jaxs(shape, drawn):
 
 def test_numbers_that_are_made_of_bits_in_a_loop(drawn):
     def function(key):
-        def turn(total, number):
+        def iteration(total, number):
             uniform = jax.random.uniform(jax.random.fold_in(key, number), (3,))
             return total + uniform * (jax.random.bits(key, (3,)) % jnp.uint32(7)), uniform
 
-        return jax.lax.scan(turn, jnp.zeros(3), jnp.arange(4))[1]
+        return jax.lax.scan(iteration, jnp.zeros(3), jnp.arange(4))[1]
 
     assert_drawn_alike(function, jax.random.split(jax.random.key(1), 32))
     assert set(drawn) == {3}
@@ -52,12 +52,12 @@ def test_numbers_that_are_made_of_bits_in_a_loop(drawn):
 @pytest.mark.parametrize(
     "function", [lambda key: jax.random.bits(key, (3,), "uint16"), lambda key: jax.random.key_data(key)]
 )
-def test_what_is_not_words_is_drawn_by_xla(function, drawn):
+def test_draws_of_other_than_words_are_xlas(function, drawn):
     assert_drawn_alike(function, jax.random.split(jax.random.key(1), 32))
     assert not drawn
 
 
-def test_nothing_and_many_keys_are_left_to_xla(drawn):
+def test_empty_draws_and_many_keys_are_xlas(drawn):
     keys = jax.random.split(jax.random.key(1), 32)
     assert_drawn_alike(lambda key: jax.random.bits(key, (0, 3)), keys)
     assert_drawn_alike(lambda key: jax.vmap(jax.random.bits)(jax.random.split(key, 3)), keys)

@@ -1,4 +1,4 @@
-"""Scans as native code against `vmap`: what is carried from turn to turn, and where."""
+"""Scans as native code against `vmap`: the carry, and its memory."""
 
 import dataclasses
 
@@ -39,11 +39,11 @@ CARRIES = {
         lambda carry, number: (jnp.zeros(3), (carry + number).sum()), x[0], jnp.arange(3.0)
     ),
 }
-"""What a loop's state becomes that does not begin as that."""
+"""Scans whose carry ends with another kind of array than it begins with."""
 
 
 @pytest.mark.parametrize("name", CARRIES)
-def test_a_carry_that_becomes(name):
+def test_a_carry_becomes(name):
     """In the outermost loop, which is XLA's, and in one inside, which is native."""
     function, x = CARRIES[name], normal(6, 3)
     expected = jax.vmap(function, in_axes=-1, out_axes=-1)(x)
@@ -52,26 +52,26 @@ def test_a_carry_that_becomes(name):
     assert_same(function, x)
 
 
-def test_a_number_that_is_wanted_twice_and_a_state_that_is_not_wanted_at_all():
+def test_a_result_that_is_wanted_twice_and_a_carry_that_is_not_wanted():
     def function(x):
-        def turn(state, row):
+        def iteration(state, row):
             return (row * 2, state[0], jnp.float32(3)), (row * 2, row * 2, row[0])
 
         carried = (x[0], x[1], x[0, 0])
-        last, rows = jax.lax.scan(turn, carried, x)
+        last, rows = jax.lax.scan(iteration, carried, x)
         return last, rows, jax.lax.scan(lambda state, row: (row.sum(), row), jnp.float32(0), x)
 
     assert_same(function, normal(40, 3))
 
 
-def test_a_state_that_no_turn_reads_ends_as_the_last_turn_left_it():
+def test_a_carry_that_no_iteration_reads_ends_as_the_last_iteration_left_it():
     def function(x):
-        def turn(state, row):
+        def iteration(state, row):
             read, _, _ = state
             return (read + row, read * row, row.sum()), read - row
 
-        (read, unread, same), rows = jax.lax.scan(turn, (x[0], jnp.zeros(3), jnp.float32(0)), x)
-        return read, unread, rows, jax.lax.scan(turn, (x[0], x[1], same), x, reverse=True)[0][1]
+        (read, unread, same), rows = jax.lax.scan(iteration, (x[0], jnp.zeros(3), jnp.float32(0)), x)
+        return read, unread, rows, jax.lax.scan(iteration, (x[0], x[1], same), x, reverse=True)[0][1]
 
     assert_same(function, normal(40, 3))
 
@@ -90,37 +90,37 @@ STATES = {
     ),
     "its sum is a result": (lambda a, b, row: (a + row, b, a.sum()), None),
 }
-"""A turn's new states and result, and whether they can be where the old ones are; None where either would be right."""
+"""An iteration's next carry and result, and whether the carry can stay in place; None where both ways are right."""
 ROWS = jnp.linspace(-1, 1, 120).reshape(40, 3)
 TURNED = jnp.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_state_is_overwritten_only_if_nothing_reads_it_after(name, ways):
+def test_a_carry_is_overwritten_only_if_it_is_not_read_afterwards(name, ways):
     function, can = STATES[name]
 
     def states(x, a, b):
-        def turn(state, row):
+        def iteration(state, row):
             *state, result = function(*state, row)
             return tuple(state), result
 
-        return jax.lax.scan(turn, (a, b), x)
+        return jax.lax.scan(iteration, (a, b), x)
 
     assert_same(states, 0.1 * normal(7, 3), normal(3, key=1), normal(3, key=2), rtol=1e-4)
     assert len(ways) == 1
     assert can is None or ways == [can]
 
 
-def test_states_of_other_kinds_are_overwritten(ways):
-    """Bools, what is the same for all lanes, two that begin alike, the last turn first."""
+def test_carries_of_other_kinds_are_overwritten(ways):
+    """Bools, what is the same for all lanes, two that begin alike, the last iteration first."""
 
     def function(x, y):
-        def turn(state, row):
+        def iteration(state, row):
             above, count, a, b = state
             a = a + row * count
             return (above ^ (a > 0), count + 1, a, b * 0.5 + row), row
 
-        return jax.lax.scan(turn, (y > 0, 0.0, y, y), x, reverse=True)
+        return jax.lax.scan(iteration, (y > 0, 0.0, y, y), x, reverse=True)
 
     assert_same(function, normal(7, 3), normal(3, key=1))
     assert ways == [True]
@@ -135,7 +135,7 @@ STATES_OF_ROWS = {
 
 @pytest.mark.parametrize("name", STATES_OF_ROWS)
 @pytest.mark.parametrize("rows", [3, 70])
-def test_a_state_with_an_axis_that_is_looped_over(rows, name):
+def test_a_carry_with_an_axis_that_is_looped_over(rows, name):
     assert_same(lambda x, y: jax.lax.scan(STATES_OF_ROWS[name], x, y), 0.1 * normal(rows, 2), 0.1 * normal(3))
 
 
@@ -143,16 +143,16 @@ def test_a_table_whose_rows_are_exchanged():
     order = jnp.arange(70)[::-1]
 
     def function(x):
-        def turn(table, number):
+        def iteration(table, number):
             rows = table.at[order].get(mode="promise_in_bounds")
             return rows + 1, (jnp.tanh(rows) * number).mean()
 
-        return jax.lax.scan(turn, jnp.linspace(0, 1, 70), x)
+        return jax.lax.scan(iteration, jnp.linspace(0, 1, 70), x)
 
     assert_same(function, normal(3))
 
 
-def test_a_trainings_states_are_overwritten(small, ways):
+def test_a_trainings_carry_is_overwritten(small, ways):
     """Parameters, momenta and sums over rows."""
     experiment = dataclasses.replace(small, data=vg.Data("moons", samples=200))
     clear_programs()
@@ -161,6 +161,6 @@ def test_a_trainings_states_are_overwritten(small, ways):
     assert all(ways)
 
 
-def test_a_loop_of_no_turns_is_refused():
+def test_a_loop_of_no_iterations_is_refused():
     with pytest.raises(NotInLanesError, match="scan of nothing"):
         jax.jit(over_lanes(lambda x: jax.lax.scan(lambda c, _: (c + 1, None), x, length=0)[0]))(normal(3))

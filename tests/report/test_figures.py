@@ -5,6 +5,7 @@ import pytest
 
 import vgrad_jax as vg
 from tests.made import EPOCHS, made_results
+from vgrad_jax.report import Report
 from vgrad_jax.statistics.ceiling import bayes_accuracy, majority_share
 from vgrad_jax.statistics.failure import ALL_ARMS
 

@@ -70,7 +70,7 @@ def test_page_terminal_and_json_say_that_the_runs_did_not_learn(tmp_path, capsys
         assert "did not learn" in shown
         assert "ratios between layers do not say why" in shown
     (remark,) = (remark for remark in summary["remarks"] if "ratios between layers do not say why" in remark)
-    assert "tanh_he (5.0% [" in remark
+    assert "tanh_he (5% converge)" in remark
     assert "relu_he" not in remark
     assert remark in terminal
     assert "<strong>relu_he</strong>: healthy" in text

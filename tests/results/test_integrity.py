@@ -17,7 +17,7 @@ STORED = [name for name in VARIABLES if name not in ("parameters", "gradients")]
 
 @pytest.fixture(scope="module")
 def arms():
-    """One arm that converges, and one that never does, so that its outcomes are fill values but for the word."""
+    """Describe two arms; the second never converges, so that all its outcomes but the word are fill values."""
     rest = {
         "data": vg.Data("moons", samples=16, random_state=2),
         "training": vg.Training(epochs=12, batch_size=4, threshold=0.75),
@@ -97,7 +97,7 @@ def test_only_the_damaged_block_is_trained_again(arms, copy):
 
 @pytest.mark.parametrize("name", ["outcome", "converged", "epochs_to_converge"])
 def test_a_file_of_another_time_is_noticed(arms, original, copy, name):
-    """A copy that mixed two states of a store: the file is whole, and its values are those of a fresh one."""
+    """Mix two states of a store, as a copy during a sweep may: a complete file holds values of an empty store."""
     group = zarr.open_group(str(copy), mode="r+")
     group[name].with_config({"write_empty_chunks": True})[0, 2:4] = VARIABLES[name].fill
     with pytest.raises(vg.InputError, match=r"disagree \(arm 'learns', seeds 2 to 3\)"):
@@ -119,7 +119,7 @@ def test_a_lost_coordinate_is_refused(copy, coordinate, message):
 
 
 def test_a_store_of_before_may_lack_files_that_hold_nothing(arms, original, copy):
-    """Files of fill values alone were not written by earlier versions."""
+    """Remove files of fill values alone, which earlier versions did not write."""
     group = zarr.open_group(str(copy), mode="r+")
     del group.attrs[EVERY_FILE_WRITTEN]
     for name in ("converged", "epochs_to_converge"):

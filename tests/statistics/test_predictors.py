@@ -91,6 +91,11 @@ def test_the_interval_where_every_pair_goes_the_same_way():
     value, low, high, _ = area_under_roc(np.arange(10.0) + 100, np.arange(20.0))
     assert value == high == 1
     assert 0.75 < low < 0.95
+    # At the bound, the distance from 1 is as many of Hanley and McNeil's standard errors as the normal's quantile.
+    q1, q2 = low / (2 - low), 2 * low**2 / (1 + low)
+    equal = (10 + 20) / 2  # Newcombe's method 5 takes both numbers of runs as their mean.
+    variance = (low * (1 - low) + (equal - 1) * (q1 - low**2) + (equal - 1) * (q2 - low**2)) / (10 * 20)
+    assert (1 - low) / np.sqrt(variance) == pytest.approx(stats.norm.ppf(0.975), rel=1e-6)
     mirrored = area_under_roc(np.arange(20.0), np.arange(10.0) + 100)
     np.testing.assert_allclose(mirrored[:3], (0, 0, 1 - low))
     for few, many in ((5, 6), (50, 60)):  # More runs say more.

@@ -1,4 +1,4 @@
-"""What the tests with processes of their own share."""
+"""Fixtures that the tests of sweeps share."""
 
 import os
 
@@ -10,7 +10,7 @@ import vgrad_jax as vg
 
 @pytest.fixture(scope="session")
 def tiny():
-    """The smallest training there is: two steps an epoch."""
+    """Describe a tiny training: two hidden units, and two steps an epoch."""
     return vg.Experiment(
         mlp=vg.MLP(hidden=(2,), activation="tanh"),
         data=vg.Data("moons", samples=16),
@@ -21,7 +21,7 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """For processes that need a program which this one, or an earlier one of them, has compiled."""
+    """Return an environment in which processes share compiled programs on disk with this process."""
     settings = {
         "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
         "jax_persistent_cache_min_compile_time_secs": 0,
@@ -36,6 +36,6 @@ def environment(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def whole(tiny, environment):
-    """What every sweep of two tiny arms has to give, however it went: 48 seeds, two of them trained together."""
+def reference(tiny, environment):
+    """Train two tiny arms over 48 seeds, in chunks of two: every other sweep of these arms must give these results."""
     return vg.sweep({"a": tiny, "b": tiny}, 48, chunk=2, engine="plain", progress=False)

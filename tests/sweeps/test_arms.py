@@ -1,4 +1,4 @@
-"""Arms of another kind are swept, stored, resumed and read, without a line of the library changed."""
+"""Arms of another kind are swept, stored, resumed and read without a change to the library."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import zarr
 import vgrad_jax as vg
 from vgrad_jax.results import num_layers
 from vgrad_jax.results.schema import Layout
-from vgrad_jax.statistics import outcomes
+from vgrad_jax.statistics import outcomes, summarise
 from vgrad_jax.sweeps import Arm, ArmSize, ExperimentArm
 from vgrad_jax.sweeps import engine as engines
 from vgrad_jax.training import EpochRecord, History
@@ -23,7 +23,7 @@ EPOCHS = 4
 
 @dataclass(frozen=True)
 class Slope:
-    """Gradient descent of one number, `w`, on `w^2`, that the run's key starts: a closed form for every record."""
+    """Arm that descends `w^2` from a `w` drawn from the run's key; every record has a closed form."""
 
     rate: float
     threshold: float = 0.5
@@ -95,7 +95,7 @@ def test_another_kind_of_arm_is_swept(engine):
 
 
 def test_it_stands_beside_an_experiment_and_in_a_store(tmp_path, tiny):
-    """One program trains both of its arms; a store knows them by their descriptions."""
+    """Resume a store of both kinds of arms: it identifies arms by their descriptions."""
     experiment = vg.Experiment(
         mlp=tiny.mlp, data=tiny.data, training=vg.Training(epochs=EPOCHS, batch_size=4, threshold=0.5)
     )
@@ -107,8 +107,8 @@ def test_it_stands_beside_an_experiment_and_in_a_store(tmp_path, tiny):
     assert num_layers(results) == {"fast": 1, "slow": 1, "network": 2}
     assert json.loads(zarr.open_group(str(path), mode="r").attrs["layers"]) == num_layers(results)
     assert np.isnan(results["gradient_log10_rms"].sel(arm="fast", layer=1)).all()
-    whole = vg.sweep(mixed, 5, chunk=2, engine="plain", progress=False)
-    np.testing.assert_array_equal(results["train_loss"], whole["train_loss"])
+    together = vg.sweep(mixed, 5, chunk=2, engine="plain", progress=False)
+    np.testing.assert_array_equal(results["train_loss"], together["train_loss"])
     with pytest.raises(vg.InputError, match=r"arms\.fast\.rate is 0\.3 there and 0\.2 here"):
         vg.sweep({**mixed, "fast": Slope(0.2)}, 5, store=path, resume=True, progress=False)
 
@@ -134,3 +134,11 @@ def test_other_things_are_no_arms(value):
 def test_arms_that_do_not_fit_together_are_refused(other):
     with pytest.raises(vg.InputError, match="need the same"):
         vg.sweep({"a": Slope(0.3), "b": other}, 2, progress=False)
+
+
+def test_its_statistics_need_no_description():
+    results = vg.sweep(ARMS, 8, engine="plain", progress=False)
+    fast, slow = summarise(results)
+    assert (fast.arm, fast.n, fast.converged.value) == ("fast", 8, 1.0)
+    assert slow.converged.value == 0.0
+    np.testing.assert_allclose(fast.initial_gradient_log10_rms, np.log10(2 * np.median(starts(8))), atol=0.2)

@@ -1,4 +1,4 @@
-"""A real cluster: a scheduler and two workers, each a process of its own."""
+"""Sweeps on a real cluster: a scheduler and two workers, each in a process of its own."""
 
 import dataclasses
 import json
@@ -42,7 +42,7 @@ def scheduler(tmp_path_factory, environment):
 
 
 @pytest.fixture(scope="module")
-def workers(scheduler, environment, whole):
+def workers(scheduler, environment, reference):
     options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, *options]
     processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
@@ -61,7 +61,7 @@ def test_workers_with_other_versions_are_refused(tiny, scheduler, workers, tmp_p
     assert not (tmp_path / "r.zarr").exists()
 
 
-def test_ctrl_c_keeps_what_is_finished_and_workers_stop_writing(tiny, scheduler, workers, whole, tmp_path):
+def test_ctrl_c_keeps_what_is_finished_and_workers_stop_writing(tiny, scheduler, workers, reference, tmp_path):
     path = tmp_path / "r.zarr"
 
     def interrupt(done, total):
@@ -80,7 +80,7 @@ def test_ctrl_c_keeps_what_is_finished_and_workers_stop_writing(tiny, scheduler,
     resumed = vg.sweep(*arguments, **options, resume=True, progress=lambda done, total: seen.append(done))
     assert seen[0] == kept.sum()
     assert seen[-1] == 2 * SEEDS
-    assert whole.equals(resumed.load())
+    assert reference.equals(resumed.load())
 
 
 def job_of(experiment):
@@ -89,7 +89,7 @@ def job_of(experiment):
 
 
 def test_a_block_of_another_sweep_is_not_written(tiny, tmp_path):
-    """A worker that was given up for dead wakes up after somebody else has gone on."""
+    """Simulate a worker that the scheduler gave up, and that wakes up after another sweep has begun."""
     path = tmp_path / "r.zarr"
     vg.sweep({"a": tiny}, 2, chunk=2, engine="plain", store=path, progress=False)
     job = job_of(tiny)
@@ -106,8 +106,8 @@ def test_a_block_of_another_sweep_is_not_written(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(("in_parts", "written"), [(True, 2), (False, 0)])
-def test_a_block_that_is_not_wanted_any_more(tiny, whole, tmp_path, monkeypatch, in_parts, written):
-    """Here what is finished of it is kept; a worker of a cluster writes nothing."""
+def test_a_block_that_is_not_wanted_any_more(tiny, reference, tmp_path, monkeypatch, in_parts, written):
+    """Stop in a block: this process keeps its finished runs, and a cluster's worker writes nothing."""
     path = tmp_path / "r.zarr"
     monkeypatch.setattr(policy, "BLOCKS_OF_AN_ARM", 1)
     monkeypatch.setattr(policy, "BLOCKS_OF_A_WORKER", 1)
@@ -121,11 +121,11 @@ def test_a_block_that_is_not_wanted_any_more(tiny, whole, tmp_path, monkeypatch,
     assert seen == [2]
     assert store.completed().sum() == written
     fill(job, store, cluster.Block("a", 0, 8), in_parts=in_parts)
-    np.testing.assert_array_equal(vg.open_results(path)["train_loss"], whole["train_loss"].values[:1, :8])
+    np.testing.assert_array_equal(vg.open_results(path)["train_loss"], reference["train_loss"].values[:1, :8])
 
 
-def test_a_killed_worker_changes_nothing(tiny, scheduler, workers, whole, tmp_path):
-    """The last test of this cluster: one worker is gone after it."""
+def test_a_killed_worker_changes_nothing(tiny, scheduler, workers, reference, tmp_path):
+    """Kill a worker; this must be the last test of the cluster, which then has a single worker left."""
     killed = threading.Event()
 
     def kill(done, total):
@@ -145,7 +145,7 @@ def test_a_killed_worker_changes_nothing(tiny, scheduler, workers, whole, tmp_pa
     assert killed.is_set()
     assert workers[0].wait(timeout=30) == -signal.SIGKILL
     assert workers[1].poll() is None
-    assert whole.equals(results.load())
+    assert reference.equals(results.load())
 
 
 def test_what_cannot_work_is_refused(tiny, tmp_path, monkeypatch):

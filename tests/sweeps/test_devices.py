@@ -29,8 +29,8 @@ print(jax.local_device_count(), used)
 """
 
 
-def test_results_do_not_depend_on_the_number_of_devices(tiny, whole, environment, tmp_path):
-    """`whole` is from one device; 47 seeds are not a number of calls on three."""
+def test_results_do_not_depend_on_the_number_of_devices(tiny, reference, environment, tmp_path):
+    """Compare three devices with one; 47 seeds do not divide into calls of three devices."""
     devices = 3
     description = tmp_path / "arm.json"
     description.write_text(tiny.to_json())
@@ -38,7 +38,7 @@ def test_results_do_not_depend_on_the_number_of_devices(tiny, whole, environment
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split(maxsplit=1) == [str(devices), f"{{{devices}}}\n"]
-    assert vg.open_results(tmp_path / "r.zarr").load().equals(whole.isel(seed=slice(0, 47)))
-    # Begun on several devices, ended on one.
+    assert vg.open_results(tmp_path / "r.zarr").load().equals(reference.isel(seed=slice(0, 47)))
+    # The sweep began on three devices and ends on one.
     more = vg.sweep({"a": tiny, "b": tiny}, 48, store=tmp_path / "r.zarr", resume=True, progress=False)
-    assert more.load().equals(whole)
+    assert more.load().equals(reference)

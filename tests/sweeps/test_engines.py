@@ -1,7 +1,9 @@
-"""Every engine gives what the plain one gives, and says so when it cannot."""
+"""Every engine gives the numbers of `plain`, or says that it cannot."""
 
 import dataclasses
 import json
+import threading
+import time
 from functools import partial
 
 import jax
@@ -44,11 +46,11 @@ OPTIMIZERS = (
     vg.Optimizer("adamw", learning_rate=0.01, weight_decay=0.1, clip_norm=1.0),
 )
 NUMBERS = {0: "", 1: "(0.3)", 2: "(-1, 1)"}
-"""What an initialiser is given that takes at least so many."""
+"""Smallest count of an initialiser's numbers to the numbers that the tests give it."""
 
 
 def steps():
-    """Every activation, norm, loss and optimiser, in networks of a few layers."""
+    """Yield cases with every activation, norm, loss and optimiser, in networks of a few layers."""
     networks = [(None, None), (None, 0.5), *((norm, None) for norm in NORMS)]
     for index, optimizer in enumerate(OPTIMIZERS):
         activations = tuple(ACTIVATIONS)[index :: len(OPTIMIZERS)]
@@ -83,8 +85,8 @@ TRAININGS["ten classes"] = vg.Experiment(
 )
 
 
-def assert_equal(one, other, **tolerance):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+def assert_equal(actual, expected, **tolerance):
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, **tolerance)
 
 
@@ -97,7 +99,7 @@ def test_the_steps_leave_nothing_out():
 
 @pytest.mark.parametrize(("mlp", "loss", "optimizer"), list(steps()))
 def test_a_step_in_lanes_is_that_of_vmap(mlp, loss, optimizer):
-    """Updates of two steps: the second one is of an optimiser with a past."""
+    """Compare the updates of two steps: in the second step the optimiser has a state."""
     x, y = jax.random.normal(jax.random.key(1), (6, 2)), jnp.arange(6) % 2
     one_step = partial(
         training_step.step,
@@ -114,7 +116,7 @@ def test_a_step_in_lanes_is_that_of_vmap(mlp, loss, optimizer):
     last = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), (params, rows))
     inside = jax.jit(over_lanes(two_steps))(*last)
     outside = jax.jit(jax.vmap(two_steps, out_axes=-1))(params, rows)
-    # A bias before a batch norm has a gradient of zero, whose rounding rmsprop divides by itself.
+    # The exact gradient of a bias before a batch norm is zero; rmsprop divides its rounding error by itself.
     assert_equal(inside, outside, rtol=2e-4, atol=1e-4)
 
 
@@ -133,7 +135,7 @@ def test_no_lanes_numbers_depend_on_how_many_there_are(name):
 
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_every_initialiser_draws_the_same_for_every_engine(name):
-    """Engines start from given parameters: what is left to compare is that these are `train`'s."""
+    """Compare the initial parameters with those of `train`: engines take them as inputs."""
     experiment = vg.Experiment(
         vg.MLP(hidden=(3, 4), kernel_init=name + NUMBERS[INITIALIZERS[name][0]], bias_init="normal(0.2)")
     )
@@ -187,7 +189,7 @@ def test_what_has_no_native_code_is_refused_in_a_loop(function, reason):
 
     with pytest.raises(NotInLanesError, match=reason):
         jax.jit(over_lanes(in_a_loop))(x)
-    # Outside of loops it is XLA's.
+    # Outside of a loop XLA computes the function.
     assert_equal(jax.jit(over_lanes(function))(x), jax.vmap(function, -1, -1)(x), rtol=1e-6)
 
 
@@ -213,14 +215,14 @@ def test_each_innermost_loop_is_a_native_function():
     x = jax.random.normal(jax.random.key(0), (5, LANES))
     program = jax.jit(over_lanes(nested))
     assert_equal(program(x), jax.vmap(nested, in_axes=-1, out_axes=-1)(x), rtol=1e-5, atol=1e-6)
-    # Two loops, what stands between and after them, and the other branch.
+    # Native functions: two loops, the operations between and after them, and the other branch.
     assert 4 <= program.lower(x).as_text().count("@vgrad_jax_") <= 9
 
 
-@pytest.mark.parametrize("place", ["before", "inside"])
-def test_side_effects_are_refused(place):
+@pytest.mark.parametrize("position", ["before", "inside"])
+def test_side_effects_are_refused(position):
     def speaks(x):
-        if place == "before":
+        if position == "before":
             jax.debug.print("x")
             return jax.lax.scan(lambda c, _: (c * 2, None), x, length=3)[0]
         return jax.lax.scan(lambda c, _: (c * 2, jax.debug.print("x")), x, length=3)[0]
@@ -252,8 +254,36 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
     assert traced == [None, ROWS_AT_ONCE]
 
 
+@pytest.mark.parametrize("engine", ["plain", "lanes"])
+def test_threads_with_a_cold_cache_compile_once_and_get_the_same_numbers(engine, small, monkeypatch):
+    expected = execute(engine, small, KEYS)
+    clear_programs()
+    compiled, histories, barrier = [], [], threading.Barrier(4)
+    trainer = ExperimentArm.trainer
+
+    def slow_trainer(arm, rows_at_once):
+        compiled.append(engine)
+        time.sleep(0.2)
+        return trainer(arm, rows_at_once)
+
+    def call():
+        barrier.wait()
+        histories.append(execute(engine, small, KEYS))
+
+    monkeypatch.setattr(ExperimentArm, "trainer", slow_trainer)
+    threads = [threading.Thread(target=call) for _ in range(barrier.parties)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert compiled == [engine]
+    assert len(histories) == barrier.parties
+    for history in histories:
+        assert_equal(history, expected, rtol=0)
+
+
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
-    """As there, but for the kernels: a thread's code, a lane after the other."""
+    """Run the code of a GPU's thread on the processor, lane after lane and without kernels."""
     expected = execute("plain", small, run_keys(0, np.arange(70)))
     clear_programs()
     threads, sizes = THREADS._replace(platform="cpu"), []
@@ -295,6 +325,27 @@ def test_lanes_are_for_single_precision(small):
     assert choose_engine(ExperimentArm(vg.Experiment()).size, 10_000, local_platform()) == "plain"
     with pytest.raises(NotInLanesError, match="and float64"):
         execute("lanes", small, KEYS)
+
+
+def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
+    """As with another version of XLA's interface for native functions."""
+
+    def refuse(*arguments, **options):
+        raise jax.errors.JaxRuntimeError("FFI handler API version mismatch")
+
+    arms = {"a": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,)))}
+    expected = vg.sweep(arms, LANES, engine="plain", progress=False)
+    monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
+    monkeypatch.setattr("vgrad_jax.lanes.ffi._registered", {})
+    monkeypatch.setattr(engines, "_warned", set())
+    clear_programs()
+    with pytest.warns(UserWarning, match="FFI handler API version mismatch.*'plain' trains it") as warned:
+        results = vg.sweep(arms, LANES, progress=False)
+    assert len(warned) == 1
+    assert json.loads(results.attrs["engines"]) == {"a": "lanes_or_plain"}
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(results[name], expected[name])
+    clear_programs()
 
 
 def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):

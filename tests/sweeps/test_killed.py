@@ -1,4 +1,4 @@
-"""However a sweep ends, what is marked is whole, and going on gives what an uninterrupted sweep gives."""
+"""However a sweep ends, marked runs are complete, and a resumed sweep gives the results of an uninterrupted sweep."""
 
 import pathlib
 import random
@@ -29,16 +29,16 @@ vg.sweep({"a": arm, "b": arm}, 48, chunk=2, engine="plain", workers=1, store=sys
 KILLS = 3
 
 
-def check_marked(path, whole):
+def check_marked(path, reference):
     kept = vg.open_results(path).load()
     marked = kept["completed"].values
-    for name in whole.data_vars:
-        expected = whole[name].values[:, : marked.shape[1]][marked]
+    for name in reference.data_vars:
+        expected = reference[name].values[:, : marked.shape[1]][marked]
         np.testing.assert_array_equal(kept[name].values[marked], expected, err_msg=name)
     return int(marked.sum())
 
 
-def test_killed_at_random_moments_and_resumed_equals_uninterrupted(tiny, whole, environment, tmp_path):
+def test_killed_at_random_moments_and_resumed_equals_uninterrupted(tiny, reference, environment, tmp_path):
     description, path = tmp_path / "arm.json", tmp_path / "r.zarr"
     description.write_text(tiny.to_json())
     command = [sys.executable, "-c", SWEEP, str(description), str(path)]
@@ -56,23 +56,25 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(tiny, whole, 
             refused += 1
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
-        check_marked(path, whole)
+        check_marked(path, reference)
     assert killed >= 2
     assert refused
-    assert vg.sweep({"a": tiny, "b": tiny}, SEEDS, store=path, resume=True, progress=False).load().equals(whole)
+    assert vg.sweep({"a": tiny, "b": tiny}, SEEDS, store=path, resume=True, progress=False).load().equals(reference)
     assert not path.with_name("r.zarr.lock").exists()
 
 
 class Killed(BaseException):
-    """Not caught by anything that cleans up."""
+    """Exception that no handler catches, as if the process were killed."""
 
 
-def test_dead_between_writing_and_renaming_a_file_and_resumed_equals_uninterrupted(tiny, whole, tmp_path, monkeypatch):
-    """At every third file of a sweep, from its first to its last."""
-    monkeypatch.setattr(blocks, "SECONDS_UNWRITTEN", -1.0)  # every chunk: a block is written twice
+def test_dead_between_writing_and_renaming_a_file_and_resumed_equals_uninterrupted(
+    tiny, reference, tmp_path, monkeypatch
+):
+    """Stop at every third file of a sweep, from the first file to the last."""
+    monkeypatch.setattr(blocks, "SECONDS_UNWRITTEN", -1.0)  # Each chunk is written at once: a block is written twice.
     monkeypatch.setattr(policy, "BLOCKS_OF_AN_ARM", 1)
     monkeypatch.setattr(policy, "BLOCKS_OF_A_WORKER", 1)
-    expected = whole.isel(arm=[0], seed=slice(0, 6))
+    expected = reference.isel(arm=[0], seed=slice(0, 6))
     replace, writes, kept = pathlib.Path.replace, [0], []
 
     def sweep(path):
@@ -104,10 +106,10 @@ def test_dead_between_writing_and_renaming_a_file_and_resumed_equals_uninterrupt
     assert set(kept) == {0, 2, 4}
 
 
-def test_blocks_that_are_finished_at_the_same_time_are_not_the_last_ones(tiny, whole, monkeypatch):
+def test_blocks_that_are_finished_at_the_same_time_are_not_the_last_ones(tiny, reference, monkeypatch):
     monkeypatch.setattr(sweep_module, "wait", lambda pending, **options: futures.wait(pending))
     results = vg.sweep({"a": tiny, "b": tiny}, SEEDS, chunk=2, engine="plain", workers=1, progress=False)
-    assert results.equals(whole)
+    assert results.equals(reference)
 
 
 def _files(path):

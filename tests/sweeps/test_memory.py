@@ -1,4 +1,4 @@
-"""The largest memory of a whole process, as the operating system counts it."""
+"""Peak memory of a process, as the operating system counts it."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
 
-# Not the resource module's number, which a process inherits from the one that started it.
+# The resource module is no source: a process inherits its number from the parent process.
 PEAK = """
 def peak():
     with open("/proc/self/status") as status:
@@ -121,7 +121,7 @@ def run(code, environment, *arguments):
 
 @pytest.mark.slow
 def test_it_does_not_grow_with_the_number_of_seeds(environment, tmp_path):
-    """Trainings, page and figures; the trainings' numbers are made up, so that there can be many."""
+    """Measure trainings, page and figures; the trainings' numbers are made up, so that many seeds take little time."""
     (_, few), (size, many) = run(MANY_SEEDS, environment, tmp_path, 500, 5000)
     assert size > 150
     assert many - few < 110
@@ -131,8 +131,8 @@ def test_it_does_not_grow_with_the_number_of_seeds(environment, tmp_path):
     ("hidden", "samples", "chunk"), [(2, 16, 32), pytest.param(64, 4000, 128, marks=pytest.mark.slow)]
 )
 def test_the_estimate_is_within_30_percent_of_what_is_measured(environment, tmp_path, hidden, samples, chunk):
-    """A process that is mostly libraries, and one that is mostly training."""
-    # Without XLA's newer fusions a program needs other memory than the one that is estimated.
+    """Compare estimate and measurement: most memory is for libraries in the first case, for training in the second."""
+    # The tests' XLA flags switch off fusions, which changes a program's memory; the estimate is for the defaults.
     environment = {name: value for name, value in environment.items() if name != "XLA_FLAGS"}
     ((estimated, measured),) = run(ESTIMATE, environment, tmp_path, hidden, samples, chunk, 4 * chunk)
     assert estimated == pytest.approx(measured, rel=0.3)

@@ -1,4 +1,4 @@
-"""Relations between the decisions of a sweep: which engine, how many seeds together; not the constants of today."""
+"""Decisions of a sweep: tests assert relations between engines, chunks and blocks, not the tuned constants."""
 
 import dataclasses
 
@@ -55,7 +55,7 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_small_network():
     assert choose_engine(NARROW, 10 * fewest, GPU, chunk=fewest // 4) == "plain"
     assert choose_engine(NARROW._replace(parameters=THREADS.sums_beside + 1), fewest, GPU) == "plain"
     assert choose_engine(NARROW, fewest, GPU._replace(devices=2)) == "plain"
-    assert choose_engine(NARROW, fewest, GPU._replace(machine=None)) == "plain"  # Of another maker.
+    assert choose_engine(NARROW, fewest, GPU._replace(machine=None)) == "plain"  # A GPU of another maker.
     assert chunk(NARROW, 1000, GPU) == chunk(NARROW, 100_000, GPU, engine="plain") == policy.ACCELERATOR_CHUNK
     assert chunk(NARROW, 5000, GPU) == 4096
     assert chunk(NARROW, 10**6, GPU) <= policy.THREADS_CHUNK
@@ -79,7 +79,7 @@ def test_a_processors_chunk_is_twice_as_large_only_where_the_sweep_then_ends_soo
                 together = chunk({str(arm): NARROW for arm in range(arms)}, seeds, workers=workers)
                 ends = {lanes: longest(lanes, seeds, workers, arms) for lanes in (LANES, 2 * LANES)}
                 gain = ends[2 * LANES] * policy.TIME_WITH_TWICE_AS_MANY < ends[LANES]
-                # Few seeds are `plain`'s, whose chunk depends on the platform and the memory alone.
+                # `plain` trains few seeds; its chunk depends on the platform and the memory alone.
                 is_lanes = seeds * NARROW.epochs >= policy.EPOCHS_A_PARAMETER * NARROW.parameters
                 assert together == (2 * LANES if gain and is_lanes else LANES)
 
@@ -91,7 +91,8 @@ def test_the_chunk_of_plain_depends_on_memory_alone():
     large = NARROW._replace(plain=policy.CHUNK_MEMORY // 5)
     assert chunk(large, 10**6) == 4
     assert chunk(NARROW._replace(plain=2 * policy.CHUNK_MEMORY), 10**6) == 1
-    assert chunk(large, 1920, engine="lanes") == 2 * LANES  # It has room: its rows come in blocks.
+    # `lanes` needs less memory, since its records evaluate a few rows at once.
+    assert chunk(large, 1920, engine="lanes") == 2 * LANES
     assert chunk(NARROW._replace(lanes=policy.CHUNK_MEMORY // 40), 1920) == LANES
 
 
@@ -128,7 +129,7 @@ def test_a_plan_of_the_article_on_a_gpu_needs_little_of_the_host():
     article = {"arm": ExperimentArm(vg.presets.article()["tanh_he"])}
     plan = make_plan(article, 100_000, platform=GPU)
     assert plan.engines == {"arm": "lanes_or_plain"}
-    fresh = plan._replace(resident_bytes=300 * 2**20)  # This process has compiled the programs of other tests.
+    fresh = plan._replace(resident_bytes=300 * 2**20)  # This process also holds programs of other tests.
     assert fresh.peak_bytes < 2 * 2**30
     long = dataclasses.replace(article["arm"].experiment, training=vg.Training(epochs=7000), recording=vg.Recording())
     many_records = make_plan({"arm": ExperimentArm(long)}, 100_000, platform=GPU)

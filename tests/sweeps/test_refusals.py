@@ -1,4 +1,4 @@
-"""Stores that cannot be written, or must not be: one sentence, and nothing is changed."""
+"""Stores that cannot or must not be written: the error is a sentence, and the store stays as it is."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ def contents(path):
     return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def test_a_full_disk_is_a_sentence_and_what_was_written_is_kept(tiny, whole, tmp_path, monkeypatch):
+def test_a_full_disk_is_a_sentence_and_what_was_written_is_kept(tiny, reference, tmp_path, monkeypatch):
     path = tmp_path / "r.zarr"
     sweep(tiny, path)
     replace, room = pathlib.Path.replace, [60]
@@ -46,14 +46,14 @@ def test_a_full_disk_is_a_sentence_and_what_was_written_is_kept(tiny, whole, tmp
     kept = vg.open_results(path)
     marked = kept["completed"].values
     assert 12 < marked.sum() < 96
-    for name in whole.data_vars:
-        np.testing.assert_array_equal(kept[name].values[marked], whole[name].values[marked], err_msg=name)
-    assert sweep(tiny, path, 48).equals(whole)
+    for name in reference.data_vars:
+        np.testing.assert_array_equal(kept[name].values[marked], reference[name].values[marked], err_msg=name)
+    assert sweep(tiny, path, 48).equals(reference)
 
 
 @contextlib.contextmanager
 def without_rights(folder):
-    """A superuser becomes nobody, who owns the folder: rights to write then mean something."""
+    """Run as the user nobody, who owns the folder: permissions do not restrict a superuser."""
     paths = [folder, *folder.rglob("*")]
     is_superuser = os.geteuid() == 0
     if is_superuser:
@@ -70,9 +70,9 @@ def without_rights(folder):
 
 
 @pytest.mark.parametrize("where", ["the folder", "the store", "a variable"])
-def test_a_read_only_store_is_refused(tiny, whole, monkeypatch, where):
+def test_a_read_only_store_is_refused(tiny, reference, monkeypatch, where):
     versions = versions_module.versions()
-    monkeypatch.setattr(versions_module, "versions", lambda: versions)  # They may be installed where nobody may look.
+    monkeypatch.setattr(versions_module, "versions", lambda: versions)  # The user nobody may not read the packages.
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         path = folder / "r.zarr"
@@ -95,7 +95,7 @@ def test_a_read_only_store_is_refused(tiny, whole, monkeypatch, where):
         ({"settings": "jax_enable_x64=True"}, "settings jax_enable_x64=True there and"),
     ],
 )
-def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, whole, tmp_path, change, message):
+def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, reference, tmp_path, change, message):
     path = tmp_path / "r.zarr"
     sweep(tiny, path)
     group = zarr.open_group(str(path), mode="r+")
@@ -107,8 +107,8 @@ def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, whole, tm
 
 
 @pytest.mark.parametrize("half", [b"", slice(0, -3)])
-def test_half_a_file_of_several_pieces_is_refused(tiny, whole, tmp_path, monkeypatch, half):
-    """The file system lost the end of a file, as after a power cut."""
+def test_half_a_file_of_several_pieces_is_refused(tiny, reference, tmp_path, monkeypatch, half):
+    """Truncate a file: the file system lost its end, as after a power cut."""
     monkeypatch.setattr(store, "READ_BYTES", 16)
     path = tmp_path / "results.zarr"
     results = sweep(tiny, path)
@@ -120,15 +120,15 @@ def test_half_a_file_of_several_pieces_is_refused(tiny, whole, tmp_path, monkeyp
     assert "damaged" in done.output
 
 
-def test_other_versions_of_what_changes_no_number_are_fine(tiny, whole, tmp_path):
+def test_other_versions_of_what_changes_no_number_are_fine(tiny, reference, tmp_path):
     path = tmp_path / "r.zarr"
     sweep(tiny, path)
     group = zarr.open_group(str(path), mode="r+")
     group.attrs["versions"] = json.dumps({**json.loads(group.attrs["versions"]), "xarray": "1", "vgrad_jax": "9"})
-    assert sweep(tiny, path, 8).equals(whole.isel(seed=slice(0, 8)))
+    assert sweep(tiny, path, 8).equals(reference.isel(seed=slice(0, 8)))
 
 
-def test_a_store_of_another_results_version_is_refused(tiny, whole, tmp_path, monkeypatch):
+def test_a_store_of_another_results_version_is_refused(tiny, reference, tmp_path, monkeypatch):
     path = tmp_path / "r.zarr"
     monkeypatch.setattr(description, "RESULTS_VERSION", 0)
     sweep(tiny, path)

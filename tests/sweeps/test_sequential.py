@@ -1,4 +1,4 @@
-"""Stopping early: bounds that stay honest however often one looks, and seeds that depend on the command alone."""
+"""Early stopping: bounds that are valid at every look, and seeds that depend on the command alone."""
 
 import dataclasses
 import itertools
@@ -49,7 +49,7 @@ def test_looking_all_the_time_the_sequence_holds_and_wilson_does_not(share):
     counts = np.cumsum(rng.random((studies, most)) < share, axis=1)
     n = np.arange(1, most + 1)
     every = np.arange(most + 1)[:, None] * np.ones(most + 1, int)
-    low, high = confidence_sequence(np.minimum(every.T, every), every)  # Of every n and count.
+    low, high = confidence_sequence(np.minimum(every.T, every), every)  # For every n and count.
     missed = (share < low[n, counts]) | (share > high[n, counts])
     z = stats.norm.ppf(0.975)
     centre = (counts + z**2 / 2) / (n + z**2)
@@ -57,17 +57,17 @@ def test_looking_all_the_time_the_sequence_holds_and_wilson_does_not(share):
     wilson_missed = np.abs(share - centre) > half
     limit = 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
     assert missed.any(axis=1).mean() <= limit
-    assert wilson_missed[:, -1].mean() <= limit + 0.02  # It is right for one look,
-    assert wilson_missed.any(axis=1).mean() > 0.25  # and not for all of them.
+    assert wilson_missed[:, -1].mean() <= limit + 0.02  # A single look is covered,
+    assert wilson_missed.any(axis=1).mean() > 0.25  # but not all looks together.
 
 
 def test_stopping_at_the_precision_keeps_the_coverage():
     rng = np.random.default_rng(1)
     missed = []
     for _ in range(200):
-        found = stopping_point(rng.random(600) < 0.15, 8, 600, 0.08)
-        assert found.half_width <= 0.08
-        missed.append(not found.low <= 0.15 <= found.high)
+        look = stopping_point(rng.random(600) < 0.15, 8, 600, 0.08)
+        assert look.half_width <= 0.08
+        missed.append(not look.low <= 0.15 <= look.high)
     assert np.mean(missed) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
 
 
@@ -78,7 +78,7 @@ def test_looks_do_not_depend_on_what_is_there():
     assert all(b - a >= 64 for a, b in itertools.pairwise(looks[:-1]))
     converged = np.random.default_rng(2).random(350) < 0.3
     all_of_them = list(share_bounds(converged, 32, 5000))
-    assert [one.n for one in all_of_them] == [look for look in looks if look <= 350]
+    assert [bounds.n for bounds in all_of_them] == [look for look in looks if look <= 350]
     assert list(share_bounds(converged[:300], 32, 5000)) == all_of_them[:4]
     assert all(b.low >= a.low and b.high <= a.high for a, b in itertools.pairwise(all_of_them))
 
@@ -92,27 +92,27 @@ def test_sure_things_need_few_seeds():
 
 @pytest.fixture(scope="module")
 def arms(tiny):
-    """One that always learns and one that learns sometimes, as the made-up trainings below say."""
+    """Describe an arm that always learns and an arm that sometimes learns; `made_up` replaces their trainings."""
     return {"sure": tiny, "unsure": dataclasses.replace(tiny, optimizer=vg.Optimizer("sgd", learning_rate=0.2))}
 
 
 @pytest.fixture
 def made_up(monkeypatch):
-    """Training that takes no time and whose outcome depends on the run alone; later blocks may come first."""
+    """Replace the training: it takes no time, and its outcome depends on the run alone; later blocks may come first."""
 
     def runs_from(self, arm, start):
         layout, size = self.arms[arm].layout, self.executions[arm].together
         sizes = {"record": (len(layout.epochs),), "layer": (layout.num_layers,)}
         share = (1.0, 0.3)[list(self.arms).index(arm)]
         converged = (np.random.default_rng(5).random(1000) < share)[start : start + size]
-        found = {"converged": converged, "outcome": np.where(converged, "converged", "not_converged")}
+        variables = {"converged": converged, "outcome": np.where(converged, "converged", "not_converged")}
         for name, variable in VARIABLES.items():
             if variable.dtype == "float32" and variable.dims[-1] in ("seed", "record", "layer"):
                 shape = sum((sizes[dimension] for dimension in variable.dims[2:]), ())
-                found[name] = np.full((size, *shape), 0.5, np.float32)
-        found["epochs_to_converge"] = np.where(converged, 0.5, np.nan).astype(np.float32)
+                variables[name] = np.full((size, *shape), 0.5, np.float32)
+        variables["epochs_to_converge"] = np.where(converged, 0.5, np.nan).astype(np.float32)
         time.sleep(0.002 * (start // size % 3))
-        return found
+        return variables
 
     monkeypatch.setattr(blocks.Job, "runs_from", runs_from)
 
@@ -142,7 +142,7 @@ def test_the_same_seeds_whatever_the_workers_and_interruptions(arms, made_up, tm
     assert resumed.equals(alone)
     assert 48 <= seen[0][0] < sum(counts)
     assert seen[-1] == (sum(counts), sum(counts))
-    # More seeds change nothing where an arm has enough.
+    # More seeds change nothing for an arm that has stopped.
     more = sweep(arms, 350, store=tmp_path / "cut.zarr", resume=True)
     assert more.isel(seed=slice(300)).equals(alone.assign_coords(seed=more["seed"][:300]))
     assert not more["completed"][:, 300:].any()
@@ -179,10 +179,10 @@ def test_where_the_precision_is_not_reached_all_seeds_are_trained(arms, made_up)
 def test_without_a_precision_a_stopped_sweep_goes_on(arms, made_up, tmp_path):
     stopped = sweep(arms, 80, store=tmp_path / "r.zarr", precision=0.2)
     assert not stopped["completed"].all()
-    whole = sweep(arms, 80, store=tmp_path / "r.zarr", resume=True, precision=None)
-    assert whole["completed"].all()
-    assert early_stops(whole) == []
-    assert missing_runs(stopped) == missing_runs(whole) == 0
+    complete = sweep(arms, 80, store=tmp_path / "r.zarr", resume=True, precision=None)
+    assert complete["completed"].all()
+    assert early_stops(complete) == []
+    assert missing_runs(stopped) == missing_runs(complete) == 0
 
 
 def test_the_page_does_not_call_them_missing_and_gives_the_command(made_up, tmp_path, monkeypatch):

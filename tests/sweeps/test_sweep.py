@@ -24,7 +24,7 @@ FLOATS = [name for name, variable in VARIABLES.items() if variable.dtype == "flo
 
 
 def assert_same(a, b, seeds=slice(None)):
-    """Equal value for value, NaN and -inf included."""
+    """Assert that all values are equal, NaN and -inf included."""
     for name in a.data_vars:
         np.testing.assert_array_equal(a[name].values[:, seeds], b[name].values[:, seeds], err_msg=name)
 
@@ -57,7 +57,7 @@ def test_a_run_is_that_of_train_with_its_key(arms):
     results = vg.sweep(arms, 20, seed=9, progress=False)
     for arm, experiment in arms.items():
         train = jax.jit(partial(vg.train, experiment))
-        for seed in (0, 18):  # of the first chunk and of the second
+        for seed in (0, 18):  # A run of the first chunk and a run of the second chunk.
             history = train(vg.run_key(9, seed))
             run = results.sel(arm=arm, seed=seed)
             np.testing.assert_allclose(run["train_loss"], history.records.train_loss, rtol=1e-4)
@@ -77,13 +77,13 @@ def test_seed_k_does_not_depend_on_how_many_seeds_or_workers(arms):
 
 
 def test_seeds_differ_and_the_studys_seed_matters(small):
-    one, other = (vg.sweep({"a": small}, 4, seed=seed, progress=False)["train_loss"].values for seed in (0, 1))
-    assert len({tuple(run) for run in (*one[0], *other[0])}) == 8
+    first, other = (vg.sweep({"a": small}, 4, seed=seed, progress=False)["train_loss"].values for seed in (0, 1))
+    assert len({tuple(run) for run in (*first[0], *other[0])}) == 8
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 5, 64])
 def test_chunk_size_does_not_matter(arms, chunk):
-    """XLA rounds reductions differently in programs of different shapes: the last digits, and nothing else."""
+    """Compare chunks: XLA rounds reductions differently in programs of different shapes, in the last digits only."""
     default, chunked = vg.sweep(arms, 5, progress=False), vg.sweep(arms, 5, chunk=chunk, progress=False)
     for name in ("outcome", "converged", "epochs_to_converge"):
         np.testing.assert_array_equal(default[name], chunked[name])
@@ -125,14 +125,14 @@ def test_store_and_memory_hold_the_same(arms, tmp_path):
     memory = vg.sweep(arms, 5, progress=False)
     assert_same(memory, stored)
     assert_same(memory, vg.open_results(tmp_path / "r.zarr"))
-    assert memory.identical(stored.load())  # Coordinates and descriptions too.
-    assert {name: one.dtype for name, one in memory.variables.items()} == {
-        name: one.dtype for name, one in stored.variables.items()
+    assert memory.identical(stored.load())  # Coordinates and attributes are equal too.
+    assert {name: values.dtype for name, values in memory.variables.items()} == {
+        name: values.dtype for name, values in stored.variables.items()
     }
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(arms, tmp_path):
-    whole = vg.sweep(arms, 10, chunk=2, progress=False)
+    uninterrupted = vg.sweep(arms, 10, chunk=2, progress=False)
 
     def interrupt(done, total):
         if done >= 8:
@@ -144,11 +144,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(arms, tmp_path):
     kept = interruption.value.results
     finished = kept["completed"].values
     assert 8 <= finished.sum() < 20
-    np.testing.assert_array_equal(kept["train_loss"].values[finished], whole["train_loss"].values[finished])
+    np.testing.assert_array_equal(kept["train_loss"].values[finished], uninterrupted["train_loss"].values[finished])
     seen = []
     resumed = vg.sweep(arms, 10, store=path, resume=True, progress=lambda done, total: seen.append(done))
     assert seen[0] == finished.sum()
-    assert_same(whole, resumed)
+    assert_same(uninterrupted, resumed)
 
 
 def test_more_seeds_later_runs_only_the_new_ones(arms, tmp_path):
@@ -254,14 +254,14 @@ def test_a_folder_that_is_no_store_is_refused(arms, tmp_path):
 )
 def test_bad_input_is_refused(arms, change, message, monkeypatch):
     arguments = {"arms": arms, "num_seeds": 2, "progress": False, **change}
-    # Without the tests' type checker: a user has none.
+    # Without the run-time type checker of the tests, which users do not have.
     function = getattr(vg.sweep, "__wrapped__", vg.sweep)
     with pytest.raises(vg.InputError, match=message):
         function(**arguments)
 
 
 def test_the_memory_estimate_is_that_of_the_compiler():
-    """Within 30 % of what XLA allocates for the article's study."""
+    """Compare the estimate with the memory that XLA allocates for the article's study: within 30 %."""
     experiment = vg.presets.article(epochs=50)["tanh_uniform"]
     size = ExperimentArm(experiment).size
     compiled = jax.jit(jax.vmap(partial(vg.train, experiment))).lower(run_keys(0, jnp.arange(16))).compile()
@@ -338,4 +338,4 @@ def test_a_chunk_s_keys_compile_nothing_new():
     train_seeds(arm, 0, 40, execution)
     assert not [name for name in events if "compile" in name]
     jax.jit(lambda x: x + 40)(1)
-    assert [name for name in events if "compile" in name]  # They are counted.
+    assert [name for name in events if "compile" in name]  # The listener counts compilations.

@@ -265,6 +265,8 @@ def measured_profile(mlp, data, seeds):
         {"activation": "tanh", "kernel_init": "glorot_normal", "bias_init": "normal(0.3)"},
         {"activation": "relu", "kernel_init": "fan_in_normal(6)", "norm": "layer"},
         {"activation": "relu", "kernel_init": "he_normal", "residual": 0.3},
+        {"activation": "tanh", "kernel_init": "lecun_normal", "residual": 0.3, "bias_init": "constant(0.8)"},
+        {"activation": "tanh", "kernel_init": "glorot_normal", "residual": -0.5, "bias_init": "constant(0.8)"},
     ],
 )
 def test_predicted_profiles_are_those_of_wide_networks(network):

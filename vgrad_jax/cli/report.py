@@ -46,7 +46,7 @@ def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:
     Args:
         report: the report.
         folder: folder of the page and the results.
-        title: of the table.
+        title: title of the table.
         as_json: True prints JSON.
     """
     from vgrad_jax.report.tables import terminal_table

@@ -1,4 +1,9 @@
-"""LLVM code that is written line by line: values, memory, loops."""
+"""LLVM code as text, written line by line: registers, memory, loops.
+
+    Code.line("fadd float %v1, %v2")  ──►  "  %v3 = fadd float %v1, %v2"
+
+A register holds an element of all lanes of a vector register (varying), or an element that all lanes share (uniform).
+"""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -9,35 +14,37 @@ import numpy as np
 __all__ = ["Code", "Kind", "Memory", "Register", "Scratch", "kind_of"]
 
 Kind = str
-"""What a register or memory holds: "float" (32 bits), "int" and "uint" (32 bits), "bool"."""
+"""Type of an element: "float" (32 bits), "int" and "uint" (32 bits), "bool"."""
 
 TYPES: dict[Kind, str] = {"float": "float", "int": "i32", "uint": "i32", "bool": "i1"}
 KINDS = {np.dtype(name): kind for name, kind in zip(("f4", "i4", "u4", "?"), TYPES, strict=True)}
 
 
 def kind_of(dtype: object) -> Kind | None:
-    """The kind of a dtype; None for those that have no code."""
+    """Return the kind of a dtype; None where it has no native code."""
     try:
         return KINDS.get(np.dtype(dtype))  # type: ignore[call-overload]
-    except TypeError:  # A key's.
+    except TypeError:  # The dtype of random keys is not NumPy's.
         return None
 
 
 class Register(NamedTuple):
-    """A value: one for all lanes, or one for each."""
+    """An element in a register."""
 
     text: str
+    """LLVM's name of the register, or a constant."""
     kind: Kind
     vector: bool
+    """True where the register holds an element for each lane."""
 
 
 class Memory(NamedTuple):
-    """An array in memory, row-major; what differs between lanes has them as its last axis."""
+    """An array in memory, row-major; a varying array has the lanes as its last axis."""
 
     pointer: str
     kind: Kind
     lanes: int
-    """Length of the last axis in memory; 0 where all lanes share a number."""
+    """Length of the last axis in memory; 0 where all lanes share an element."""
 
 
 class Code:
@@ -51,54 +58,55 @@ class Code:
         self.width = width
         self.lines: list[str] = []
         self.declared: dict[str, str] = {}
-        """Declarations of LLVM's functions that are called, by their names."""
+        """Name of a function of LLVM that is called to its declaration."""
         self.block = "entry"
+        """Name of the basic block that the next line belongs to."""
         self._count = 0
 
     def name(self) -> str:
-        """A name that is new."""
+        """Return a new name of a register."""
         self._count += 1
         return f"%v{self._count}"
 
     def here(self) -> tuple[int, str]:
-        """Where the code ends, for `back_to`."""
+        """Return the end of the code, for `back_to`."""
         return len(self.lines), self.block
 
     def back_to(self, here: tuple[int, str]) -> None:
-        """Take back what was written since."""
+        """Roll back all lines that were written since."""
         length, self.block = here
         del self.lines[length:]
 
     def type_of(self, kind: Kind, vector: bool) -> str:
-        """The type of a register."""
+        """Return LLVM's type of a register."""
         return self._lanes_of(TYPES[kind], vector)
 
     def _lanes_of(self, type_: str, vector: bool) -> str:
         return f"<{self.width} x {type_}>" if vector and self.width > 1 else type_
 
     def _suffix(self, vector: bool) -> str:
-        """What LLVM's functions of vectors have in their names."""
+        """Return the part of a function's name that tells the lanes."""
         return f"v{self.width}" if vector and self.width > 1 else ""
 
     def typed(self, register: Register) -> str:
-        """The register after its type."""
+        """Return a register after its type."""
         return f"{self.type_of(register.kind, register.vector)} {register.text}"
 
     def line(self, text: str) -> str:
-        """An instruction, and the name of its result."""
+        """Write an instruction and return the name of its result."""
         name = self.name()
         self.lines.append(f"  {name} = {text}")
         return name
 
     def constant(self, value: float | int, kind: Kind) -> Register:
-        """The same number for all lanes."""
+        """Return a constant, the same for all lanes."""
         if kind == "float":
             bits = struct.unpack("<Q", struct.pack("<d", float(np.float32(value))))[0]
             return Register(f"0x{bits:016X}", kind, False)
         return Register(str(int(value)) if kind != "bool" else str(bool(value)).lower(), kind, False)
 
     def spread(self, register: Register) -> Register:
-        """One for each lane."""
+        """Return a register with the element in each lane."""
         if register.vector or self.width == 1:
             return register._replace(vector=True)
         type_, scalar = self.type_of(register.kind, True), self.typed(register)
@@ -109,25 +117,25 @@ class Code:
         return Register(self.line(f"shufflevector {type_} {first}, {type_} poison, {zeros}"), register.kind, True)
 
     def same_form(self, registers: Sequence[Register]) -> list[Register]:
-        """All of them one for each lane, if one of them is."""
+        """Return all registers as vectors if any of them is a vector."""
         return [self.spread(r) for r in registers] if any(r.vector for r in registers) else list(registers)
 
     def binary(self, instruction: str, a: Register, b: Register, kind: Kind | None = None) -> Register:
-        """An instruction of two registers of one kind."""
+        """Write an instruction of two registers of one kind."""
         a, b = self.same_form((a, b))
         text = self.line(f"{instruction} {self.typed(a)}, {b.text}")
         return Register(text, kind or a.kind, a.vector)
 
     def unary(self, instruction: str, a: Register) -> Register:
-        """An instruction of one register."""
+        """Write an instruction of one register."""
         return Register(self.line(f"{instruction} {self.typed(a)}"), a.kind, a.vector)
 
     def cast(self, instruction: str, a: Register, kind: Kind) -> Register:
-        """An instruction that changes the type."""
+        """Write an instruction that changes the type."""
         return Register(self.line(f"{instruction} {self.typed(a)} to {self.type_of(kind, a.vector)}"), kind, a.vector)
 
     def saturated(self, a: Register, kind: Kind) -> Register:
-        """A float as a whole number: the nearest one where it is outside, zero where it is NaN."""
+        """Write the conversion of a float to an integer: the nearest integer of the kind, or zero for NaN."""
         type_, source = self.type_of(kind, a.vector), self.type_of(a.kind, a.vector)
         lanes = self._suffix(a.vector)
         name = f"@llvm.fpto{'si' if kind == 'int' else 'ui'}.sat.{lanes}i32.{lanes}f32"
@@ -135,7 +143,7 @@ class Code:
         return Register(self.line(f"call {type_} {name}({self.typed(a)})"), kind, a.vector)
 
     def select(self, condition: Register, yes: Register, no: Register) -> Register:
-        """`yes` where the condition holds, else `no`."""
+        """Write the choice of `yes` where the condition holds, else `no`."""
         yes, no = self.same_form((yes, no))
         if condition.vector:
             yes, no = self.spread(yes), self.spread(no)
@@ -143,7 +151,7 @@ class Code:
         return Register(text, yes.kind, yes.vector)
 
     def intrinsic(self, name: str, *arguments: Register) -> Register:
-        """A function of LLVM's that takes and gives one type."""
+        """Write a call of a function of LLVM whose arguments and result have the same type."""
         same = self.same_form(arguments)
         type_ = self.type_of(same[0].kind, same[0].vector)
         suffix = {"float": "f32"}.get(same[0].kind, "i32")
@@ -153,7 +161,7 @@ class Code:
         return Register(text, same[0].kind, same[0].vector)
 
     def integer(self, instruction: str, a: str, b: int) -> str:
-        """Arithmetic of an index and a constant; nothing is written where it changes nothing."""
+        """Return an index after arithmetic with a constant; a line is written only if the index is not a number."""
         if (instruction == "add" and b == 0) or (instruction == "mul" and b == 1):
             return a
         if a.lstrip("-").isdigit():
@@ -161,69 +169,70 @@ class Code:
         return self.line(f"{instruction} i64 {a}, {b}")
 
     def offset(self, pointer: str, elements: str, kind: Kind) -> str:
-        """A pointer further on."""
+        """Return a pointer that is some elements further on."""
         if elements == "0":
             return pointer
         return self.line(f"getelementptr {'i8' if kind == 'bool' else TYPES[kind]}, ptr {pointer}, i64 {elements}")
 
     def bytes_on(self, pointer: str, count: int) -> str:
-        """A pointer so many bytes further on."""
+        """Return a pointer that is some bytes further on."""
         return self.offset(pointer, str(count), "bool")
 
     def load(self, memory: Memory, element: str) -> Register:
-        """Element number `element` of an array, an index or a constant."""
+        """Load an element of an array, by its number: a register's name or a constant."""
         vector = memory.lanes > 0
-        place = self.offset(memory.pointer, self.integer("mul", element, max(memory.lanes, 1)), memory.kind)
+        address = self.offset(memory.pointer, self.integer("mul", element, max(memory.lanes, 1)), memory.kind)
         if memory.kind == "bool":
             type_ = self._lanes_of("i8", vector)
-            byte = self.line(f"load {type_}, ptr {place}, align 1")
+            byte = self.line(f"load {type_}, ptr {address}, align 1")
             zero = "0" if type_ == "i8" else "zeroinitializer"
             return Register(self.line(f"icmp ne {type_} {byte}, {zero}"), "bool", vector)
-        text = self.line(f"load {self.type_of(memory.kind, vector)}, ptr {place}, align 4")
+        text = self.line(f"load {self.type_of(memory.kind, vector)}, ptr {address}, align 4")
         return Register(text, memory.kind, vector)
 
     def store(self, memory: Memory, element: str, register: Register) -> None:
-        """Write an element."""
+        """Store an element in an array."""
         if memory.lanes:
             register = self.spread(register)
-        place = self.offset(memory.pointer, self.integer("mul", element, max(memory.lanes, 1)), memory.kind)
+        address = self.offset(memory.pointer, self.integer("mul", element, max(memory.lanes, 1)), memory.kind)
         text, align = self.typed(register), 4
         if memory.kind == "bool":
             type_ = self._lanes_of("i8", register.vector)
             text, align = f"{type_} {self.line(f'zext {text} to {type_}')}", 1
-        self.lines.append(f"  store {text}, ptr {place}, align {align}")
+        self.lines.append(f"  store {text}, ptr {address}, align {align}")
 
     def loop(
         self,
-        turns: int,
+        iterations: int,
         body: Callable[[str, list[str]], list[str]],
         start: Sequence[tuple[str, str]] = (),
     ) -> list[str]:
-        """A loop of at least one turn.
+        """Write a loop of at least one iteration.
 
         Args:
-            turns: how many.
-            body: gets the turn's number and the carried values, and writes the turn and gives the next values.
-            start: type and first value of what is carried.
+            iterations: how many.
+            body: writes an iteration from its number and the carried registers, and returns the next registers.
+            start: type and first value of each carried register.
 
         Returns:
-            The carried values after the last turn.
+            The carried registers after the last iteration.
         """
         before, label = self.block, f"loop{self.name()[1:]}"
         self.lines.append(f"  br label %{label}")
         self.lines.append(f"{label}:")
         self.block = label
         index, following = self.name(), self.name()
-        places = [len(self.lines) + number for number in range(len(start) + 1)]
+        # A loop's head names the registers that the end of its body gives: its lines are written last.
+        heads = [len(self.lines) + number for number in range(len(start) + 1)]
         names = [self.name() for _ in start]
         self.lines += [""] * (len(start) + 1)
         results = body(index, names)
         last = self.block
         self.lines.append(f"  {following} = add nuw nsw i64 {index}, 1")
-        self.lines[places[0]] = f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{last} ]"
-        for place, name, (type_, first), result in zip(places[1:], names, start, results, strict=True):
-            self.lines[place] = f"  {name} = phi {type_} [ {first}, %{before} ], [ {result}, %{last} ]"
-        done = self.line(f"icmp eq i64 {following}, {turns}")
+        self.lines[heads[0]] = f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{last} ]"
+        for head, name, (type_, first), result in zip(heads[1:], names, start, results, strict=True):
+            self.lines[head] = f"  {name} = phi {type_} [ {first}, %{before} ], [ {result}, %{last} ]"
+        done = self.line(f"icmp eq i64 {following}, {iterations}")
         out = f"after{label}"
         self.lines.append(f"  br i1 {done}, label %{out}, label %{label}")
         self.lines.append(f"{out}:")
@@ -232,32 +241,32 @@ class Code:
 
 
 class Scratch:
-    """Memory for what is needed between loops; arrays begin at cache lines.
+    """Memory for arrays between loops; arrays begin at cache lines.
 
     Args:
-        code: where pointers are written.
+        code: where the code of pointers is written.
         pointer: to the memory.
-        lanes: that share it.
-        lane: of the thread, where every lane is one. Threads wait for no other, so nothing is shared among them:
-            what is the same for all lanes has a place for each, too.
+        lanes: the number of lanes that share the memory.
+        lane: the thread's lane, where each lane is a thread. Threads do not wait for each other and share no
+            array: a uniform array has a copy for each of them.
     """
 
     def __init__(self, code: Code, pointer: str, lanes: int, lane: str | None = None) -> None:
         self.code, self.pointer, self.lanes, self.lane, self.bytes = code, pointer, lanes, lane, 0
 
-    def array(self, kind: Kind, numbers: int, mapped: bool) -> Memory:
-        """Room for an array."""
-        return self.within(self.pointer, self.room(numbers, mapped), kind, mapped)
+    def array(self, kind: Kind, numbers: int, varying: bool) -> Memory:
+        """Return a new array."""
+        return self.within(self.pointer, self.room(numbers, varying), kind, varying)
 
-    def room(self, numbers: int, mapped: bool) -> int:
-        """Where so many bytes from the start an array is to begin."""
-        place = self.bytes
-        self.bytes += -(-4 * numbers * (self.lanes if mapped or self.lane else 1) // 64) * 64
-        return place
+    def room(self, numbers: int, varying: bool) -> int:
+        """Reserve an array and return the bytes from the start of the memory to it."""
+        begin = self.bytes
+        self.bytes += -(-4 * numbers * (self.lanes if varying or self.lane else 1) // 64) * 64
+        return begin
 
-    def within(self, pointer: str, place: int, kind: Kind, mapped: bool) -> Memory:
-        """An array that begins so many bytes after a pointer."""
-        start = self.code.bytes_on(pointer, place)
+    def within(self, pointer: str, begin: int, kind: Kind, varying: bool) -> Memory:
+        """Return the array that begins some bytes after a pointer."""
+        start = self.code.bytes_on(pointer, begin)
         if self.lane:
             return Memory(self.code.offset(start, self.lane, kind), kind, self.lanes)
-        return Memory(start, kind, self.lanes if mapped else 0)
+        return Memory(start, kind, self.lanes if varying else 0)

@@ -50,8 +50,8 @@ class Dimensions:
 
     def ends_loop(self, operand: Node, node: Node) -> bool:
         """Return whether a node needs all iterations of the loop that its operand is computed in."""
-        if node.operation == "gather" and operand is node.inputs[0]:
-            return False  # A table is read from memory, whatever loop goes over its rows elsewhere.
+        if any(operand is node.inputs[table] for table in PRIMITIVES[node.operation].tables):
+            return False
         return self.in_loop(operand) and self.loops[operand.number] not in self.axes[node.number]
 
     def reduces_loop(self, node: Node) -> bool:
@@ -99,7 +99,7 @@ class _Classes:
 
 @dataclass
 class _Work:
-    """What computing a node goes through."""
+    """The work of computing a node."""
 
     dimensions: set[int]
     elements: float

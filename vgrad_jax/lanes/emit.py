@@ -19,7 +19,7 @@ class Target(NamedTuple):
 
     code: Code
     machine: Machine
-    """What the code is written for."""
+    """The machine that the code is written for."""
     scratch: Scratch
     """Memory for arrays between loops."""
 

@@ -27,7 +27,7 @@ class Part(NamedTuple):
     """One of the loops that a loop is split into."""
 
     computed: list[Node]
-    """In order."""
+    """Nodes in the order of computation."""
     kept: set[int]
     """Numbers of those nodes that later parts read from memory."""
 
@@ -99,7 +99,7 @@ class _Splitter:
     def _need(self, node: Node) -> None:
         if self._at_hand(node):
             return
-        if not (_is_cheap(node) and all(self._at_hand(base(self.dimensions, one)) for one in node.inputs)):
+        if not (_is_cheap(node) and all(self._at_hand(base(self.dimensions, operand)) for operand in node.inputs)):
             origin = base(self.dimensions, node)
             if not self._is_here(origin):
                 self.parts[self._part_of[origin.number]].kept.add(origin.number)

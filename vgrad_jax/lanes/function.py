@@ -36,7 +36,7 @@ class Argument(NamedTuple):
     """Without the lanes."""
     dtype: Any
     varying: bool
-    """Whether the lanes are its last axis; else all lanes share it."""
+    """True where the lanes are the last axis; else all lanes share the array."""
 
 
 def native_call(

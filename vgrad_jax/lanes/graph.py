@@ -42,7 +42,7 @@ class Node:
     """Without the lanes."""
     kind: Kind
     varying: bool
-    """Whether elements differ from lane to lane; else they are uniform."""
+    """True where elements differ from lane to lane; else they are uniform."""
     parameters: Mapping[str, Any]
     """The equation's."""
     number: int = field(default_factory=_numbers.__next__)

@@ -1,14 +1,13 @@
 """`vmap` with the mapped axis last: a lane of the processor's vector registers for each example.
 
-A network of ten units is far too small for a matrix library: `jax.vmap` over seeds gives batched products of 10 x 10
-matrices, each a call that costs more than its arithmetic. With the seeds on the last axis every number of the training
-is a vector over seeds, and a product is a sum of a few multiplications of such vectors:
+A network of ten units is far too small for a matrix library: a call costs more than a product of such matrices. With
+the examples on the last axis, each element is a vector, and a product is a sum of a few products of vectors:
 
-    array (rows, units)   ──►  array (rows, units, lanes)        one element = one register of lanes
+    array (rows, units)   ──►   array (rows, units, lanes)        an element is a register of lanes
 
-The function is traced for one example. Each innermost loop of the jaxpr, and what stands between two loops, becomes a
-native function that XLA calls; loops around them stay XLA's, as do operations outside of innermost loops that have no
-native code. On a GPU a lane is a thread, and the numbers of neighbouring threads are neighbours in memory.
+The function is traced for one example. Each innermost loop of the jaxpr becomes a native function that XLA calls, and
+so does the code between two loops. Outer loops stay XLA's, as do operations without native code outside of innermost
+loops. On a GPU a lane is a thread, and the elements of neighbouring threads are neighbours in memory.
 """
 
 import math
@@ -23,10 +22,12 @@ from jaxtyping import PyTree
 
 from vgrad_jax.jaxprs import (
     ClosedJaxpr,
+    Draw,
     Jaxpr,
     JaxprEqn,
     branches,
     carry_out,
+    draw_of,
     equations_inside,
     evaluate,
     is_literal,
@@ -52,7 +53,7 @@ class Value(NamedTuple):
 
     array: Any
     varying: bool
-    """Whether the lanes are the array's last axis; else it is the same for all lanes."""
+    """True where the lanes are the array's last axis; else all lanes share the array."""
 
 
 Known = dict[Any, Value]
@@ -148,26 +149,25 @@ class _Interpreter:
     def _alone(self, equation: JaxprEqn, known: Known, needed: set[Any]) -> None:
         """Evaluate a loop, a call, or a draw of random bits."""
         values = _read(known, equation.invars)
-        name, inner = equation.primitive.name, inlined(equation)
+        name, inner, draw = equation.primitive.name, inlined(equation), draw_of(equation)
         if not any(value.varying for value in values):
             self._by_xla([equation], known, needed)
         elif inner is not None:
             known.update(zip(equation.outvars, self.evaluate(inner, values), strict=True))
-        elif draws_threefry(equation):
-            known[equation.outvars[0]] = self._random_bits(equation, values[0])
+        elif draw is not None and draws_threefry(equation):
+            known[equation.outvars[0]] = self._random_bits(draw, values[0])
         elif name in ("cond", "scan") and (_has_loops(equation) or _draws(equation)):
             results = (self._cond if name == "cond" else self._scan)(equation, values)
             known.update(zip(equation.outvars, results, strict=True))
         else:
             self._native([equation], known, needed)
 
-    def _random_bits(self, equation: JaxprEqn, key: Value) -> Value:
+    def _random_bits(self, draw: Draw, key: Value) -> Value:
         data = Value(jnp.moveaxis(jax.random.key_data(key.array), -1, 0), True)
-        shape = equation.params["shape"]
-        draw = partial(threefry_bits, words=math.prod(shape))
-        closed = trace(draw, jax.ShapeDtypeStruct((2,), jnp.uint32))
+        words = partial(threefry_bits, words=math.prod(draw.shape))
+        closed = trace(words, jax.ShapeDtypeStruct((2,), jnp.uint32))
         bits = self.evaluate(closed, [data])[0].array
-        return Value(bits.reshape(*shape, self.lanes), True)
+        return Value(bits.reshape(*draw.shape, self.lanes), True)
 
     def _straight(self, equations: Sequence[JaxprEqn], known: Known, needed: set[Any]) -> None:
         """Evaluate equations without a loop: some by XLA, then native ones, then the rest by XLA."""

@@ -1,4 +1,4 @@
-"""What native code is written for: a processor with vector registers, or a GPU's threads."""
+"""Machines that native code is written for: processors with vector registers, and a GPU's threads."""
 
 import math
 from functools import lru_cache
@@ -27,7 +27,7 @@ class Machine(NamedTuple):
     sums_beside: int
     """Elements of sums that are fused into the loop that computes their terms."""
     products_beside: bool
-    """Whether sums of products may be fused."""
+    """True where sums of products may be fused."""
     long: float
     """Instructions of an iteration above which a loop is split, so that several iterations are in flight."""
 

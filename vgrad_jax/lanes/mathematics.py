@@ -1,6 +1,11 @@
-"""Elementary functions in single precision, written as sums and products of whole registers.
+"""Elementary functions in single precision, as sums and products of registers.
 
-Each is within a few units in the last place of the exact value; the tests hold them against NumPy's in double.
+LLVM has none for vector registers. A function reduces its argument to a small range, evaluates a polynomial or a
+rational function there, and undoes the reduction:
+
+    exp(x) = 2^n exp(r),  n = round(x / log 2),  r = x - n log 2
+
+Each is within a few units in the last place of the exact value; the tests compare with NumPy in double precision.
 """
 
 from collections.abc import Sequence
@@ -26,27 +31,27 @@ __all__ = [
 
 
 def add(code: Code, a: Register, b: Register | float) -> Register:
-    """A sum; with a product in it, one instruction."""
+    """Write a sum; with a product in it, it is one instruction."""
     return code.binary("fadd contract", a, _register(code, b))
 
 
 def multiply(code: Code, a: Register, b: Register | float) -> Register:
-    """A product."""
+    """Write a product."""
     return code.binary("fmul contract", a, _register(code, b))
 
 
 def subtract(code: Code, a: Register | float, b: Register | float) -> Register:
-    """A difference."""
+    """Write a difference."""
     return code.binary("fsub contract", _register(code, a), _register(code, b))
 
 
 def divide(code: Code, a: Register | float, b: Register | float) -> Register:
-    """A quotient."""
+    """Write a quotient."""
     return code.binary("fdiv", _register(code, a), _register(code, b))
 
 
 def compare(code: Code, predicate: str, a: Register, b: Register | float) -> Register:
-    """A comparison of floats, by LLVM's name for it."""
+    """Write a comparison of floats, by LLVM's name of the predicate."""
     return code.binary(f"fcmp {predicate}", a, _register(code, b), "bool")
 
 
@@ -55,26 +60,33 @@ def _register(code: Code, value: Register | float) -> Register:
 
 
 def maximum(code: Code, a: Register, b: Register) -> Register:
-    """The larger one; NaN where one of them is."""
+    """Write the larger of two floats; NaN where either is."""
     larger = code.select(compare(code, "ogt", a, b), a, b)
     return code.select(compare(code, "uno", a, a), a, larger)
 
 
 def minimum(code: Code, a: Register, b: Register) -> Register:
-    """The smaller one; NaN where one of them is."""
+    """Write the smaller of two floats; NaN where either is."""
     smaller = code.select(compare(code, "olt", a, b), a, b)
     return code.select(compare(code, "uno", a, a), a, smaller)
 
 
 def _bounded(code: Code, x: Register, bound: float) -> Register:
-    """Between -bound and bound; NaN stays NaN."""
+    """Clip a float to [-bound, bound]; NaN stays NaN."""
     high, low = code.constant(bound, "float"), code.constant(-bound, "float")
     x = code.select(compare(code, "ogt", x, high), high, x)
     return code.select(compare(code, "olt", x, low), low, x)
 
 
 def polynomial(code: Code, x: Register, coefficients: Sequence[float], *, monic: bool = False) -> Register:
-    """Horner's scheme, the highest power first; of a monic one, its coefficient of one is left out."""
+    """Evaluate a polynomial by Horner's scheme.
+
+    Args:
+        code: where the code is written.
+        x: the argument.
+        coefficients: the highest power's first.
+        monic: whether the highest power's coefficient is 1 and left out.
+    """
     first, *rest = coefficients
     total = add(code, x, first) if monic else code.constant(first, "float")
     for coefficient in rest:
@@ -83,10 +95,11 @@ def polynomial(code: Code, x: Register, coefficients: Sequence[float], *, monic:
 
 
 def tanh(code: Code, x: Register) -> Register:
-    """An odd rational function of degree 9 over 8, by least squares with Lawson's weights of its relative error.
+    """Evaluate tanh by an odd rational function of degree 9 over 8.
 
-    From 9.02 on tanh is one in single precision. Sums and bits have units of the processor that products have not, and
-    it is products that the training of a network of tanh waits for: hence the monic numerator, and the sign apart.
+    Its coefficients minimise the largest relative error (Lawson's iteratively reweighted least squares). From 9.02 on
+    tanh is 1 in single precision. The numerator is monic and the sign separate, since a training waits for the
+    processor's units of products, not for those of sums and bits.
     """
     size = code.intrinsic("fabs", x)
     size = code.select(compare(code, "ogt", size, 9.02), code.constant(9.02, "float"), size)
@@ -99,17 +112,17 @@ def tanh(code: Code, x: Register) -> Register:
 
 
 def exp(code: Code, x: Register) -> Register:
-    """2 to the power of a whole number times a polynomial of what is left (Cephes); zero below 2.5e-38.
+    """Evaluate exp(x) = 2^n exp(r) with a polynomial of r (Cephes); zero below 2.5e-38.
 
-    A large float plus a number is that number rounded, in the float's last bits: the exponent, after a shift.
+    A large float plus a number has the rounded number in its last bits: n, and the exponent after a shift.
     """
     inside = code.select(compare(code, "ogt", x, 89.0), code.constant(89.0, "float"), x)
     inside = code.select(compare(code, "olt", inside, -87.0), code.constant(-87.0, "float"), inside)
     large = 1.5 * 2.0**23
     shifted = add(code, multiply(code, inside, 1.44269504088896341), large)
-    whole = code.binary("fsub", shifted, code.constant(large, "float"))
-    rest = subtract(code, inside, multiply(code, whole, 0.693359375))
-    rest = add(code, rest, multiply(code, whole, 2.12194440e-4))
+    rounded = code.binary("fsub", shifted, code.constant(large, "float"))
+    rest = subtract(code, inside, multiply(code, rounded, 0.693359375))
+    rest = add(code, rest, multiply(code, rounded, 2.12194440e-4))
     value = polynomial(
         code,
         rest,
@@ -125,7 +138,7 @@ def exp(code: Code, x: Register) -> Register:
 
 
 def log(code: Code, x: Register) -> Register:
-    """The exponent times log 2 plus a polynomial of the rest (Cephes)."""
+    """Evaluate log x = n log 2 + log(1 + r), for x = 2^n (1 + r), with a polynomial of r (Cephes)."""
     small = compare(code, "olt", x, 1.17549435e-38)
     scaled = code.select(small, multiply(code, x, 2.0**23), x)
     bits = code.cast("bitcast", scaled, "int")
@@ -168,10 +181,10 @@ def _constants(code: Code, *values: float) -> list[Register]:
 
 
 def log1p(code: Code, x: Register) -> Register:
-    """k log 2 plus log(1 + r), where 1 + x = 2^k (1 + r), by a polynomial of r between -1/4 and 1/2.
+    """Evaluate log(1 + x) = k log 2 + log(1 + r), where 1 + x = 2^k (1 + r), with a polynomial of r in [-1/4, 1/2].
 
-    r is the sum of 2^-k x and 2^-k - 1, so that nothing of a small x is lost; the powers of two are taken off with the
-    bits of the exponents. Least squares with Lawson's weights, as for `tanh`.
+    r is the sum of 2^-k x and 2^-k - 1, so that no digit of a small x is lost. Integer arithmetic on the exponents'
+    bits scales by powers of two. The polynomial is fitted as that of `tanh`.
     """
     one_more = code.cast("bitcast", code.binary("fadd", x, code.constant(1.0, "float")), "int")
     exponent = code.binary("sub", one_more, code.constant(0x3F400000, "int"))  # 3/4
@@ -203,7 +216,7 @@ def log1p(code: Code, x: Register) -> Register:
 
 
 def expm1(code: Code, x: Register) -> Register:
-    """exp(x) - 1: near zero 2 t / (1 - t) with t = tanh(x / 2), which loses nothing there."""
+    """Evaluate exp(x) - 1; near zero as 2 t / (1 - t) with t = tanh(x / 2), which loses no digits there."""
     half = tanh(code, multiply(code, x, 0.5))
     near = divide(code, add(code, half, half), subtract(code, 1.0, half))
     far = subtract(code, exp(code, x), 1.0)
@@ -211,12 +224,12 @@ def expm1(code: Code, x: Register) -> Register:
 
 
 def logistic(code: Code, x: Register) -> Register:
-    """1 / (1 + exp(-x))."""
+    """Evaluate 1 / (1 + exp(-x))."""
     return divide(code, 1.0, add(code, exp(code, code.unary("fneg", x)), 1.0))
 
 
 def erf(code: Code, x: Register) -> Register:
-    """A rational function of degree 9 over 12 (Eigen, XLA)."""
+    """Evaluate erf by a rational function of degree 9 over 12 (Eigen, XLA)."""
     x = _bounded(code, x, 3.7439211627767994)
     square = multiply(code, x, x)
     above = polynomial(
@@ -247,7 +260,7 @@ def erf(code: Code, x: Register) -> Register:
 
 
 def power(code: Code, x: Register, exponent: int) -> Register:
-    """A whole power, by squaring."""
+    """Evaluate a power with an integer exponent, by squaring."""
     if exponent < 0:
         return divide(code, 1.0, power(code, x, -exponent))
     result = code.constant(1.0, "float") if exponent == 0 else None

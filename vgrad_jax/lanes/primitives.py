@@ -1,9 +1,12 @@
 """The registry: one record for each primitive that has native code.
 
-A record is all that the compiler knows of a primitive: which uses are refused, which of its axes are one dimension,
-what an element costs, and the code of an element. Records stand beside their code in `vgrad_jax/lanes/rules/`, where
-helpers make those of the families (elementwise, view, reduction). No other file names a primitive that it could
-ask the registry for.
+A record holds all that the compiler knows of a primitive:
+
+    refusal      uses without native code       axes   axes that are one dimension
+    cost         instructions of an element     code   the code of an element
+
+Records stand beside their code in `vgrad_jax/lanes/rules/`, where helpers make the records of a family (elementwise,
+view, reduction). A new primitive is a record there; no other file changes.
 """
 
 from abc import ABC, abstractmethod
@@ -50,13 +53,13 @@ class Use(NamedTuple):
     """An equation as a record judges it, without the lanes."""
 
     shapes: tuple[tuple[int, ...], ...]
-    """Of the atoms."""
+    """Shapes of the atoms."""
     kinds: tuple[Kind | None, ...]
     result: tuple[int, ...]
-    """The result's shape."""
+    """Shape of the result."""
     parameters: Any
     few: bool
-    """Whether every array has at most `FEW` elements."""
+    """True where each array has at most `FEW` elements."""
 
     @classmethod
     def of(cls, equation: JaxprEqn) -> "Use":
@@ -82,7 +85,7 @@ class Axes(NamedTuple):
 
 
 class Elements(ABC):
-    """What a record's code may ask for: elements of other nodes, as registers."""
+    """The services of the emitter to a record's code: elements of other nodes, as registers."""
 
     code: Code
     memory: dict[int, Memory]
@@ -108,16 +111,16 @@ class Elements(ABC):
 
 @dataclass(frozen=True)
 class Reduction:
-    """How terms become one element; a loop may go over the terms."""
+    """A reduction of terms to one element; a loop may go over the terms."""
 
     terms: Callable[[Elements, Node, Index], Iterator[tuple[Register, ...]]]
     """Yield the terms of an element, each as registers of the inputs' elements."""
     combine: Callable[[Code, Register, Register], Register]
-    """Of a total and a term's value."""
+    """Write the total of a total and a term's value."""
     identity: Callable[[Kind], float | int | bool | None]
     """The number that changes no total; None where a loop over the terms has no code for the kind."""
     value: Callable[..., Register] = lambda code, term: term
-    """A term's value."""
+    """Write a term's value from its registers."""
 
     def accumulate(self, code: Code, total: Register, term: tuple[Register, ...]) -> Register:
         """Return the total with one term more."""
@@ -157,8 +160,10 @@ class Primitive:
     """Axes of inputs that an element sums, or compares, over."""
     reduction: Reduction | None = None
     """None where no loop goes over `over`."""
+    tables: tuple[int, ...] = ()
+    """Inputs that are read from memory at a computed index, whatever loop computed them."""
     gpu: bool = True
-    """Whether a GPU's threads have exact code for it."""
+    """True where a GPU's threads have exact code for it."""
 
     def instructions(self, node: Node) -> float:
         """Return the instructions of an element of a node, about."""

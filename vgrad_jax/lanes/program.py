@@ -15,7 +15,7 @@ def compile_program(function: Callable[..., PyTree], *arguments: PyTree) -> Call
     """Compile a function that calls functions of `over_lanes`.
 
     The program belongs to the caller: XLA's memory is freed with the last reference. Machine code of the native
-    functions, about 10 KiB each, stays until the process ends, since XLA keeps their addresses.
+    functions, about 0.2 MiB each, stays until the process ends, since XLA keeps their addresses.
 
     Args:
         function: of arrays, pure.

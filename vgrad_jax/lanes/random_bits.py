@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, UInt32
 
-from vgrad_jax.jaxprs import JaxprEqn
+from vgrad_jax.jaxprs import JaxprEqn, draw_of
 
 __all__ = ["draws_threefry", "threefry_bits"]
 
@@ -24,20 +24,21 @@ PARITY = 0x1BD11BDA
 
 def draws_threefry(equation: JaxprEqn) -> bool:
     """Return whether an equation draws the random bits that `threefry_bits` gives."""
-    if equation.primitive.name != "random_bits":
+    draw = draw_of(equation)
+    if draw is None:
         return False
     key: Any = equation.invars[0].aval
     usual = jax.eval_shape(partial(jax.random.key, impl="threefry2x32"), 0)
     if not jax.config.jax_threefry_partitionable or (key.shape, key.dtype) != (usual.shape, usual.dtype):  # type: ignore[attr-defined]
         return False
-    return equation.params["bit_width"] == 32 and 0 < math.prod(equation.params["shape"]) < 2**31
+    return draw.bit_width == 32 and 0 < math.prod(draw.shape) < 2**31
 
 
 def threefry_bits(key_data: UInt32[Array, "2"], words: int) -> UInt32[Array, " words"]:
     """Return the words that `jax.random.bits` gives of a key.
 
-    Twenty rounds of Threefry-2x32 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
-    2011) encrypt the number of each word; a word is the exclusive or of both halves.
+    Twenty rounds of Threefry-2x32 encrypt the number of each word; the word is the exclusive or of both halves.
+    Reference: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
     Args:
         key_data: the key's two words, from `jax.random.key_data`.

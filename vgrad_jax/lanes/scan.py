@@ -1,8 +1,10 @@
 """A scan as a loop of one native function.
 
-The carry has memory of its own. An iteration first tries to overwrite it in place; where the code would then read an
-element after it was overwritten, the code is rolled back and written again for two copies of the carry, of which an
-iteration reads one and writes the other.
+The carry has memory of its own. The code is first written so that an iteration overwrites the carry in place. If the
+code then reads an element that it has overwritten, it is rolled back and written again for two copies of the carry:
+
+    iteration 0   copy 0 ──► copy 1
+    iteration 1   copy 1 ──► copy 0
 """
 
 import math

@@ -3,8 +3,8 @@
     graph ──► dimensions ──► stages, loops ──► fusion, fission ──► interleaving ──► steps
              (dimensions.py)                    (fission.py)       (latency.py)
 
-A step is straight code or one loop. Nodes of stage 0 come first, loop by loop; a reduction over a loop is fused into
-the loop that computes its terms if its totals fit into registers, else it gets a loop of its own, over terms in memory.
+A step is straight code or one loop. Nodes of stage 0 come first, loop by loop. A reduction is fused into the loop
+that computes its terms if its totals fit into registers. Else it gets a loop of its own over terms in memory.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from vgrad_jax.lanes.fission import Part, base, split
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.latency import element_groups, interleaved
 from vgrad_jax.lanes.machine import Machine
-from vgrad_jax.lanes.primitives import Index
+from vgrad_jax.lanes.primitives import PRIMITIVES, Index
 
 __all__ = ["Group", "Loop", "Schedule", "Sink", "Store", "Straight", "make_schedule"]
 
@@ -26,7 +26,7 @@ class Sink(NamedTuple):
 
     node: Node
     readable: bool
-    """Whether the array may serve as the node's memory for later steps, too."""
+    """True where later steps may read the node from the array."""
 
 
 class Store(NamedTuple):
@@ -57,7 +57,7 @@ class Loop(NamedTuple):
     interleaved: int
     """Iterations whose instructions alternate."""
     computed: tuple[Node, ...]
-    """In order."""
+    """Nodes in the order of computation."""
     totals: tuple[tuple[Node, Index], ...]
     """Elements of reductions whose terms the loop goes over."""
     stores: tuple[Store, ...]
@@ -72,7 +72,7 @@ class Schedule:
     dimensions: Dimensions
     steps: tuple[Straight | Loop, ...]
     last: tuple[Store, ...]
-    """Of nodes that no loop and no group stores."""
+    """Stores of nodes that no loop and no group stores."""
 
 
 def make_schedule(sinks: Sequence[Sink], machine: Machine) -> Schedule:
@@ -219,10 +219,11 @@ class _Scheduler:
 
 
 def _is_computed(node: Node) -> bool:
-    return bool(node.inputs) or node.operation == "iota"
+    return node.operation in PRIMITIVES
 
 
 def _is_product(node: Node) -> bool:
+    """Return whether a reduction's terms are products of elements of several inputs."""
     return len(node.inputs) > 1
 
 

@@ -13,7 +13,7 @@ from vgrad_jax.lanes.primitives import FEW, PRIMITIVES, Use
 
 __all__ = ["is_native", "refusal"]
 
-assert rules.__all__, "the records are registered by their import"
+assert rules.__all__, "the import of the rules registers their records"
 
 
 def is_native(equation: JaxprEqn, machine: Machine) -> bool:
@@ -49,7 +49,8 @@ def _of_any(equation: JaxprEqn) -> str | None:
     dtypes = {str(getattr(aval, "dtype", aval)): kind_of(getattr(aval, "dtype", None)) for aval in avals}
     if None in dtypes.values():
         return f"of {' and '.join(sorted(dtypes))} has no native code"
-    if any(aval.size == 0 for aval in avals) or equation.params.get("length") == 0:
+    no_iterations = equation.primitive.name == "scan" and scan_of(equation).length == 0
+    if no_iterations or any(aval.size == 0 for aval in avals):
         return "of nothing has no native code"
     return None
 

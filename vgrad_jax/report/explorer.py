@@ -1,4 +1,4 @@
-"""What the page's chart shows: quantiles over seeds of every arm's gradients and accuracy."""
+"""Data of the page's chart: quantiles over seeds of every arm's gradients and accuracy."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,12 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 
 def explorer_data(results: "xarray.Dataset") -> dict[str, Any]:
-    """Plain values for a script: at most 100 epochs, evenly spread.
+    """Return plain values for a script: at most 100 epochs, evenly spread.
 
     Returns:
-        `epochs`, and for each of `arms` its name, its `n` and its `series`: a label, a unit and
-        `values[quantile][epoch]` for the 10 %, 50 % and 90 % quantile, rounded; numbers that are not finite are the
-        texts of `json_value`, "-inf" for a gradient of exactly zero.
+        `epochs`, and for each of `arms` its name, its `n` and its `series`. A series has a label, a unit and
+        `values[quantile][epoch]` for the 10 %, 50 % and 90 % quantile. Numbers that are not finite are the texts of
+        `json_value`, "-inf" for a gradient of exactly zero.
     """
     total = results.sizes["record"]
     kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
@@ -40,15 +40,16 @@ def explorer_data(results: "xarray.Dataset") -> dict[str, Any]:
 def _series(results: "xarray.Dataset", arm: str, kept: np.ndarray) -> list[dict[str, Any]]:
     runs = completed_seeds(results, arm)
     gradients = seed_quantiles(gradients_of(results, arm).isel(record=kept), QUANTILES)
-    found = [
-        _one(gradients[..., layer], f"gradient of layer {layer}", "log10 RMS") for layer in range(gradients.shape[-1])
+    series = [
+        _series_of(gradients[..., layer], f"gradient of layer {layer}", "log10 RMS")
+        for layer in range(gradients.shape[-1])
     ]
     for kind in ("train", "test"):
         accuracy = seed_quantiles(runs[f"{kind}_accuracy"].isel(record=kept), QUANTILES)
-        found.append(_one(accuracy, f"{kind} accuracy", "share"))
-    return found
+        series.append(_series_of(accuracy, f"{kind} accuracy", "share"))
+    return series
 
 
-def _one(quantiles: np.ndarray, label: str, unit: str) -> dict[str, Any]:
+def _series_of(quantiles: np.ndarray, label: str, unit: str) -> dict[str, Any]:
     rounded = [[round(value, 3) for value in line] for line in quantiles.astype(float).tolist()]
     return {"label": label, "unit": unit, "values": json_value(rounded)}

@@ -1,8 +1,7 @@
 """Files of a report: written whole or not at all, never through a symbolic link, never over somebody else's file.
 
-check every path            refuse a link, and a file that no report wrote
-  then write NAME.part      with the permissions of a new file
-  then rename it to NAME    which replaces a file at once and follows no link
+Writing takes three steps. Every path is checked, `NAME.part` is written with the permissions of a new file, and it is
+renamed to `NAME`. Renaming replaces a file at once and follows no link.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""One training, shown as it happens."""
+"""A single training, shown as it happens."""
 
 import itertools
 from functools import partial
@@ -31,7 +31,7 @@ COURSE = 36
 
 
 class LiveRun:
-    """A run that has been watched: every record, and the first layer's weights at the epochs kept."""
+    """A run under observation: every record, and the first layer's weights at the epochs kept."""
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
@@ -40,12 +40,12 @@ class LiveRun:
         self.interrupted = False
 
     def values(self, name: str) -> list[float]:
-        """A scalar field of every record."""
+        """Return a scalar field of every record."""
         return [float(getattr(record, name)) for record in self.records]
 
     @property
     def outcome(self) -> str:
-        """How it ended, in a word."""
+        """The ending of the run, in a word."""
         assert self.run is not None
         return Outcome(int(outcome(self.run.convergence))).name.lower()
 
@@ -53,8 +53,8 @@ class LiveRun:
 def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: str) -> LiveRun:
     """Train one run, an epoch at a time, with a table that follows it.
 
-    The same functions in the same order as `vgrad_jax.train`, with the loop over epochs on the host. After Ctrl-C what
-    was seen until then comes back, marked as interrupted.
+    The functions and their order are those of `vgrad_jax.train`, with the loop over epochs on the host. After Ctrl-C
+    the records until then are returned, marked as interrupted.
     """
     from rich.live import Live
 
@@ -85,7 +85,7 @@ def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: 
 
 
 def live_table(watched: LiveRun, total: int, title: str) -> "Table":
-    """What is shown: the last value of everything, and its course so far."""
+    """Return the table that follows a run: the last value of each quantity, and its course so far."""
     from rich.table import Table
 
     caption = "gradient: each layer's log10 root mean square, of the full training loss"
@@ -115,7 +115,7 @@ def _course(values: list[float]) -> str:
 
 
 def ending(experiment: Experiment, watched: LiveRun) -> str:
-    """How the run ended, and the first layer's weights at the epochs kept: what the article prints."""
+    """Write how the run ended, and the first layer's weights at the epochs kept, as the article prints them."""
     assert watched.run is not None
     lines = []
     if watched.outcome == "converged":
@@ -137,7 +137,7 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
 
 
 def as_dict(watched: LiveRun) -> dict[str, Any]:
-    """The run's numbers for scripts."""
+    """Return the run's numbers for scripts."""
     scalars = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
     gradients = np.stack([record.gradient_log10_rms for record in watched.records])
     return {
@@ -149,7 +149,7 @@ def as_dict(watched: LiveRun) -> dict[str, Any]:
 
 
 def write_accuracy_curves(watched: LiveRun, folder: Path, title: str) -> Path:
-    """The article's figure as `accuracy.png`.
+    """Write the article's figure as `accuracy.png`.
 
     Raises:
         InputError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""What theory says of each arm of a sweep's results."""
+"""Theory of each arm of a sweep's results: first gradients, the law over seeds, and trainable depths."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,48 +21,48 @@ DATA_IS_GONE = "does not apply because the data is not there any more, or is not
 
 MANY_ARMS = 12
 FEWER_ROWS = 128
-"""That a prediction is made from where there are many arms: some hundredths of a decade less exact, and faster."""
+"""Rows of a prediction where arms are many: some hundredths of a decade less exact, and faster."""
 MOST_SEEDS = 1024
-"""Of an arm that are held against the exact law: enough to see a tenth of a standard deviation."""
+"""Most seeds of an arm that are compared with the exact law: enough to see a tenth of a standard deviation."""
 
 
 def predictions(results: "xarray.Dataset") -> dict[str, Prediction]:
-    """Arm name to the gradient profile that it should have started with, or to why there is none."""
-    arms, found = arms_of(results), {}
+    """Predict the gradient profile of every arm at initialisation, or say why there is no prediction."""
+    arms, predicted = arms_of(results), {}
     rows = MOST_ROWS if len(arms) <= MANY_ARMS else FEWER_ROWS
     for arm, experiment in arms.items():
         dataset = data_of(results, arm)
         if dataset is None:
-            found[arm] = Prediction(None, DATA_IS_GONE, ())
+            predicted[arm] = Prediction(None, DATA_IS_GONE, ())
             continue
-        found[arm] = _prediction(experiment.mlp, experiment.data, data_fingerprint(dataset), rows)
-    return found
+        predicted[arm] = _prediction(experiment.mlp, experiment.data, data_fingerprint(dataset), rows)
+    return predicted
 
 
 def seed_laws(results: "xarray.Dataset") -> dict[str, SeedLaw]:
-    """The exact law over seeds for the arms that have one, beside their finished runs' initial networks.
+    """Compare the initial networks of finished runs with the exact law over seeds, for arms that have a law.
 
-    Results hold the gradient of the loss over all rows, of which no law is known, so those networks are drawn again:
-    seed k of an arm is what it was in the sweep. Arms
-    whose data is gone or has changed are left out. Of more than 1024 seeds the first ones are taken.
+    Results hold the gradient of the loss over all rows, of which no law is known. So the networks are drawn again, seed
+    k of an arm as it was in the sweep. Arms whose data is gone or has changed are left out. Of more than 1024 seeds the
+    first are taken.
     """
-    found = {}
+    laws = {}
     for arm, experiment in arms_of(results).items():
         dataset = None if why_no_law(experiment.mlp) else data_of(results, arm)
         if dataset is None:
             continue
         seeds = completed_seeds(results, arm)["seed"].values[:MOST_SEEDS].tolist()
-        found[arm] = seed_law(experiment, dataset, seeds, study_seed(results))
-    return found
+        laws[arm] = seed_law(experiment, dataset, seeds, study_seed(results))
+    return laws
 
 
 def trainable_depths(results: "xarray.Dataset", families: Sequence[Family]) -> dict[str, float | None]:
-    """Family name to the hidden layers that theory says can be trained; None where it does not apply."""
-    arms, found = arms_of(results), {}
+    """Return family name to the hidden layers that theory says can be trained; None where it does not apply."""
+    arms, depths = arms_of(results), {}
     for family in families:
         mean_field = mean_field_of(arms[family.arms[max(family.arms)]].mlp).found
-        found[family.name] = None if mean_field is None else trainable_depth(mean_field)
-    return found
+        depths[family.name] = None if mean_field is None else trainable_depth(mean_field)
+    return depths
 
 
 @lru_cache(maxsize=64)

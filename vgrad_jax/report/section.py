@@ -1,10 +1,12 @@
-"""Sections: each answers one question about a sweep, for the page, the terminal, scripts and other programs.
+"""Sections: each answers a question about a sweep, for the page, the terminal, scripts and other programs.
 
-results ──► Study ──► compute ──► value ──► answer, sentences, remarks    page, terminal, JSON
-          (values that                ├───► block                         heading, table, sentences on the page
-           sections share)            ├───► charts                        figures, with caption and alternative text
-                                      ├───► tables, texts                 files in tables/
-                                      └───► numbers                       entries of summary.json and --json
+        results ──► Study ──► compute ──► value ──► answer, sentences, remarks    page, terminal, JSON
+                                            ├─────► block                         heading, table, sentences on the page
+                                            ├─────► charts                        figures, caption, alternative text
+                                            ├─────► tables, texts                 files in tables/
+                                            └─────► numbers                       entries of summary.json and --json
+
+A `Study` holds the values that several sections need.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,7 +60,7 @@ class Block(NamedTuple):
     items: Sequence[str] = ()
     note: str = ""
     after_remarks: bool = False
-    """Whether the terminal prints the items after the remarks: for comparisons with numbers of other people."""
+    """True where the terminal prints the items after the remarks: for comparisons with other people's numbers."""
 
 
 class Chart(NamedTuple):

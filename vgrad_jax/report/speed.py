@@ -16,7 +16,7 @@ __all__ = ["speed_table", "write_speed"]
 
 
 def speed_table(speeds: Sequence[Speed], title: str) -> "Table":
-    """One row for each way of training."""
+    """Return a table with a row for each way of training."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -38,7 +38,7 @@ def speed_table(speeds: Sequence[Speed], title: str) -> "Table":
 
 
 def write_speed(speeds: Sequence[Speed], folder: Path, title: str) -> dict[str, Any]:
-    """Write `speed.json` and `speed.png`; returns what is in the former."""
+    """Write `speed.json` and `speed.png`; return the content of `speed.json`."""
     content = {
         "title": title,
         "versions": versions(),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["as_dict", "profile_table", "sentences", "write_theory"]
 
 
-def profile_table(found: Comparison, title: str) -> "Table":
-    """One row for each layer."""
+def profile_table(comparison: Comparison, title: str) -> "Table":
+    """Return a table with a row for each layer."""
     from rich.table import Table
 
     table = Table(
@@ -32,35 +32,35 @@ def profile_table(found: Comparison, title: str) -> "Table":
     )
     for heading in ("layer", "predicted RMS", "measured RMS over seeds", "difference", "median over seeds"):
         table.add_column(heading, justify="right")
-    predicted, measured = found.prediction.log10_rms, found.measured_log10_rms
+    predicted, measured = comparison.prediction.log10_rms, comparison.measured_log10_rms
     last = len(measured) - 1
     for layer, value in enumerate(measured):
         side = " (input side)" if layer == 0 else " (output)" if layer == last else ""
-        middle = lower_median(found.measured[:, layer])
+        median = lower_median(comparison.measured[:, layer])
         theory = ("-", "-") if predicted is None else (_log10(predicted[layer]), f"{value - predicted[layer]:+.2f}")
-        table.add_row(f"{layer}{side}", theory[0], _log10(value), theory[1], _log10(middle))
+        table.add_row(f"{layer}{side}", theory[0], _log10(value), theory[1], _log10(median))
     return table
 
 
-def sentences(found: Comparison) -> list[str]:
-    """What theory says, and where it does not apply."""
-    prediction = found.prediction
+def sentences(comparison: Comparison) -> list[str]:
+    """Write the statements of theory, and why others do not apply."""
+    prediction = comparison.prediction
     profile = f"Profile: {prediction.why_not or '; '.join(prediction.remarks)}."
     return [
         profile,
-        f"Mean field: {_mean_field(found.mean_field)}.",
-        f"Law over seeds: {_law(found.seed_law)}.",
-        f"Jacobian: {_jacobian(found.jacobian)}.",
+        f"Mean field: {_mean_field(comparison.mean_field)}.",
+        f"Law over seeds: {_law(comparison.seed_law)}.",
+        f"Jacobian: {_jacobian(comparison.jacobian)}.",
     ]
 
 
-def as_dict(found: Comparison) -> dict[str, Any]:
-    """The numbers for scripts; what JSON cannot hold is text, and what does not apply is null with its reason."""
-    prediction, mean_field, law = found.prediction, found.mean_field, found.seed_law
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """Return the numbers for scripts, as `json_value` has them; what does not apply is None, with its reason."""
+    prediction, mean_field, law = comparison.prediction, comparison.mean_field, comparison.seed_law
     return {
-        "num_seeds": len(found.measured),
+        "num_seeds": len(comparison.measured),
         "predicted_log10_rms": None if prediction.log10_rms is None else json_value(prediction.log10_rms),
-        "measured_log10_rms": json_value(found.measured_log10_rms),
+        "measured_log10_rms": json_value(comparison.measured_log10_rms),
         "profile_note": prediction.why_not or list(prediction.remarks),
         "mean_field": None
         if mean_field.found is None
@@ -75,52 +75,52 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         if law.law is None
         else {"mean": law.law.mean, "variance": law.law.variance, "p_value": law.p_value},
         "law_over_seeds_note": law.why_not,
-        "jacobian": _jacobian_numbers(found.jacobian),
-        "jacobian_note": found.jacobian.why_not,
-        "sentences": sentences(found),
+        "jacobian": _jacobian_numbers(comparison.jacobian),
+        "jacobian_note": comparison.jacobian.why_not,
+        "sentences": sentences(comparison),
     }
 
 
-def write_theory(found: Comparison, experiment: Experiment, folder: Path, title: str) -> list[Path]:
+def write_theory(comparison: Comparison, experiment: Experiment, folder: Path, title: str) -> list[Path]:
     """Write `theory.json` and the figures that apply; returns their paths.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    figures = {"profile": profile_beside_prediction(found, title)}
-    mean_field, law = found.mean_field, found.seed_law
+    figures = {"profile": profile_beside_prediction(comparison, title)}
+    mean_field, law = comparison.mean_field, comparison.seed_law
     if mean_field.found is not None:
-        place = (mean_field.weight_variance, mean_field.bias_variance)
+        network = (mean_field.weight_variance, mean_field.bias_variance)
         figures["phase_diagram"] = phase_diagram(
             experiment.mlp.activations()[0],
-            weight_variance=(0.05, max(4.0, 1.3 * place[0])),
-            bias_variance=(0.0, max(0.5, 1.3 * place[1])),
-            network=place,
+            weight_variance=(0.05, max(4.0, 1.3 * network[0])),
+            bias_variance=(0.0, max(0.5, 1.3 * network[1])),
+            network=network,
         )
     if law.law is not None:
         figures["law_over_seeds"] = seed_histogram(law, title)
-    if found.jacobian.density is not None:
-        figures["jacobian_spectrum"] = spectrum_beside_prediction(found.jacobian, title)
+    if comparison.jacobian.density is not None:
+        figures["jacobian_spectrum"] = spectrum_beside_prediction(comparison.jacobian, title)
     written = [folder / f"{name}.png" for name in figures]
     try:
         for path, figure in zip(written, figures.values(), strict=True):
             figure.savefig(path)
-        (folder / "theory.json").write_text(json.dumps(as_dict(found), indent=2) + "\n")
+        (folder / "theory.json").write_text(json.dumps(as_dict(comparison), indent=2) + "\n")
     except OSError as error:
         raise InputError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from None
     return [*written, folder / "theory.json"]
 
 
 def _mean_field(of: MeanFieldOf) -> str:
-    found = of.found
-    if found is None:
+    numbers = of.found
+    if numbers is None:
         return of.why_not
-    reach = trainable_depth(found)
+    reach = trainable_depth(numbers)
     depth = "any depth can be trained" if math.isinf(reach) else f"about {_layers(reach)} can be trained"
-    note = f"; {found.note}" if found.note else ""
+    note = f"; {numbers.note}" if numbers.note else ""
     return (
-        f"weight variance times fan-in {of.weight_variance:.4g}, bias variance {of.bias_variance:.4g}: {found.phase}, "
-        f"squared gradients change by {found.chi_1:.4g} a layer towards the input, {depth}{note}"
+        f"weight variance times fan-in {of.weight_variance:.4g}, bias variance {of.bias_variance:.4g}: "
+        f"{numbers.phase}, squared gradients change by {numbers.chi_1:.4g} a layer towards the input, {depth}{note}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Verdicts on gradients: of a sweep's arms, and how one is shown in the terminal."""
+"""Verdicts on gradients: of a sweep's arms, and as a table for the terminal."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose
-from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
-from vgrad_jax.results.reading import arms_of, completed_seeds
+from vgrad_jax.results.reading import completed_seeds, num_layers
 
 if TYPE_CHECKING:
     import xarray
@@ -21,20 +20,20 @@ NOT_LEARNED = "runs_do_not_learn"
 """Code of the finding of an arm that mostly fails and whose gradients show no fault."""
 
 MOST_SEEDS, MOST_RECORDS = 64, 64
-"""That are looked at: a verdict is the majority's, and is judged over windows of the training."""
+"""Most seeds and records that are judged: a verdict is the majority's, over windows of the training."""
 
 
 def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
-    """Arm name to the verdict on its gradients over training, from the first 64 finished seeds.
+    """Judge every arm's gradients over training, from its first 64 finished seeds.
 
-    Judged by the layers' gradients and the training loss. A learning rate that does not fit is not told: that takes the
-    sizes of weights and updates, of which a sweep keeps only the ratio.
+    The verdict rests on the layers' gradients, the training loss, and the share of runs that converge. An unfit
+    learning rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
     """
     verdicts = {}
-    for arm, experiment in arms_of(results).items():
+    for arm, layers in num_layers(results).items():
         runs = completed_seeds(results, arm)
         converged = runs["converged"].values
-        verdict = diagnose(_record(runs.isel(seed=slice(MOST_SEEDS)), experiment))
+        verdict = diagnose(_record(runs.isel(seed=slice(MOST_SEEDS)), layers))
         verdicts[arm] = with_outcomes(verdict, int(converged.sum()), len(converged))
     return verdicts
 
@@ -43,7 +42,7 @@ def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
     """Return the verdict with regard to how the runs ended: an arm that mostly fails is neither healthy nor solved.
 
     Where most runs did not converge, seeds without a fault count as "unclear". A verdict that names no fault becomes
-    "unclear" too, with the finding `NOT_LEARNED`: the rules judge ratios between layers, which do not say why the runs
+    "unclear" too, with the finding `NOT_LEARNED`. The rules judge ratios between layers, which do not say why the runs
     failed.
 
     Args:
@@ -87,10 +86,9 @@ def _not_learned(converged: int, n: int) -> Finding:
     )
 
 
-def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
+def _record(runs: "xarray.Dataset", layers: int) -> Record:
     total = runs.sizes["record"]
     kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
-    layers = experiment.mlp.num_layers
     sizes = runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values
     with np.errstate(invalid="ignore"):  # -inf, of layers without a gradient, has no spread.
         mean, spread = sizes.mean(axis=1), sizes.std(axis=1)
@@ -106,7 +104,7 @@ def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
         updates_log10_rms=None,
         mean_log10_rms=mean,
         std_log10_rms=spread,
-        # Sizes of layers weigh their weights' part in the loss alone, and results hold no weights.
+        # Counts of parameters matter for the weights' part in the loss alone, and results hold no weights.
         counts=(1,) * layers,
         has_matrix=(True,) * layers,
         dtypes=("float32",) * layers,
@@ -114,7 +112,7 @@ def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
 
 
 def layer_table(diagnosis: Diagnosis) -> "Table":
-    """Every layer's part in it, input side first."""
+    """Return a table of every layer's part in a verdict, input side first."""
     from rich.table import Table
 
     table = Table(title="layers, input side first", title_justify="left")

@@ -20,7 +20,7 @@ def describe(
     Args:
         descriptions: arm name to the arm's description, or to the result of `undescribed`.
         fingerprints: arm name to the fingerprint of its data.
-        seed: of the whole study.
+        seed: seed of the study.
     """
     return {
         "results_version": RESULTS_VERSION,

@@ -18,7 +18,7 @@ class Memory:
 
     Args:
         coordinates: name of each coordinate to its dimension and values.
-        attributes: of the dataset.
+        attributes: attributes of the dataset.
         block: seeds written together.
     """
 

@@ -150,7 +150,7 @@ def shapes(labels: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, tuple[int,
     """Return the shape of each variable whose dimensions all have a coordinate.
 
     Args:
-        labels: from `coordinates`.
+        labels: coordinates, as `coordinates` returns them.
     """
     sizes = {dimension: len(values) for dimension, values in labels.values()}
     return {
@@ -169,8 +169,8 @@ def own_layers(name: str, values: np.ndarray) -> tuple[slice, ...]:
     """Return the index of an arm's values within a variable of its runs: an arm may have fewer layers than others.
 
     Args:
-        name: of the variable.
-        values: of the runs, seed axis first.
+        name: name of the variable.
+        values: values of the runs, seed axis first.
     """
     index = [slice(None)] * values.ndim
     if VARIABLES[name].dims[-1] == "layer":
@@ -203,7 +203,7 @@ def variables_of(
     """Yield the name and the values of each variable in the history of a chunk of an arm's runs.
 
     Args:
-        history: with a leading `seed` axis, on the host.
+        history: histories of the runs, with a leading `seed` axis, on the host.
         names: names of the arm's parameters in the order of a flattened `Params`; empty where none are kept.
         all_names: names of all arms' parameters, in the order of the coordinate `parameter`.
 

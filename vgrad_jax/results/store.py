@@ -86,7 +86,7 @@ class Store:
         Args:
             path: a folder that does not exist or is empty.
             coordinates: name of each coordinate to its dimension and values.
-            attributes: of the dataset.
+            attributes: attributes of the dataset.
             block: number of seeds in a file.
 
         Raises:

@@ -1,4 +1,13 @@
-"""How well a number tells two kinds of runs apart: the area under the ROC curve, with its interval."""
+"""The area under the ROC curve: how well a number tells two kinds of runs apart.
+
+The area is the chance that a positive run has a larger value than a negative run. Ties count one half:
+
+    negative  -----o--o-----o----------      3 of the 3 * 2 pairs go the right way, and 1 is a tie:
+    positive  -----x-----------x-------      the area is 3.5 / 6
+
+Its variance comes from the share of the other kind that each run exceeds (DeLong). Its interval is symmetric on the
+logit scale, so that it stays between 0 and 1.
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,17 +21,17 @@ CONFIDENCE = 0.95
 
 
 def area_under_roc(positive: Float[np.ndarray, " m"], negative: Float[np.ndarray, " n"]) -> Estimate:
-    """The chance that a positive run has a larger value than a negative one, ties counting one half; its interval.
+    """Compute the area under the ROC curve with its 95 % interval.
 
     DeLong, DeLong and Clarke-Pearson 1988, "Comparing the areas under two or more correlated receiver operating
-    characteristic curves", by ranks as in Sun and Xu 2014. The interval is taken on the logit scale, so that it stays
-    within 0 and 1, with the quantile of Student's t whose degrees of freedom Brunner and Munzel 2000 give for the same
-    variance, since failures can be few. Where every pair goes the same way that variance is zero: there the interval
-    is Newcombe's (2006, part 2, method 5), a score interval with Hanley and McNeil's variance.
+    characteristic curves", by ranks as in Sun and Xu 2014. The interval uses a quantile of Student's t, since failures
+    can be few. Brunner and Munzel 2000 give the degrees of freedom for the same variance. Where every pair goes the
+    same way, DeLong's variance is zero. The interval there is Newcombe's (2006, part 2, method 5), a score interval
+    with Hanley and McNeil's variance.
 
     Args:
-        positive: `(m,)` values of the one kind, 2 at least; infinite ones are as good as any.
-        negative: `(n,)` values of the other.
+        positive: values of the first kind of runs, 2 at least; infinite values are ordered like others.
+        negative: values of the second kind, 2 at least.
 
     Returns:
         The area, its 95 % interval, and m + n.
@@ -43,7 +52,7 @@ def area_under_roc(positive: Float[np.ndarray, " m"], negative: Float[np.ndarray
     if (together == together[0]).all():
         raise InputError(f"all {m + n} values are {together[0]}: there is nothing to tell apart")
     ranks = rankdata(together)
-    # Of each run, the share of the other kind that it beats.
+    # For each run, the share of the other kind that it exceeds.
     of_positive = (ranks[:m] - rankdata(positive)) / n
     of_negative = (ranks[m:] - rankdata(negative)) / m
     area = float(of_positive.mean())
@@ -58,7 +67,7 @@ def area_under_roc(positive: Float[np.ndarray, " m"], negative: Float[np.ndarray
 
 
 def _one_sided(area: float, m: int, n: int) -> tuple[float, float]:
-    """The interval where every pair goes the same way."""
+    """Return the interval of an area of 0 or 1."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
@@ -69,6 +78,6 @@ def _one_sided(area: float, m: int, n: int) -> tuple[float, float]:
         variance = true * (1 - true) * (1 + size * ((1 - true) / (2 - true) + true / (1 + true))) / (m * n)
         return (1 - true) ** 2 - z**2 * variance
 
-    # The formula is the same from either end.
+    # The formula is the same for an area of 0, seen from the other end.
     low = float(brentq(outside, 0.0, 1 - 1e-12))
     return (low, 1.0) if area == 1 else (0.0, 1 - low)

@@ -1,4 +1,4 @@
-"""What is typical of many runs, with intervals."""
+"""Typical values of a quantity over runs, with intervals."""
 
 from typing import NamedTuple
 
@@ -17,47 +17,51 @@ TRIMMED = 0.25
 
 
 class Distribution(NamedTuple):
-    """One quantity over runs."""
+    """Typical values of a quantity over runs."""
 
     interquartile_mean: Estimate
     """Mean of the middle half, with its bootstrap 95 % interval."""
     low: Estimate
-    """10 % quantile; this and the next two with their distribution-free 95 % interval, whose bound is infinite where
-    there are too few runs for one."""
+    """10 % quantile. Quantiles have distribution-free 95 % intervals, with an infinite bound where runs are too few."""
     median: Estimate
     high: Estimate
     """90 % quantile."""
 
 
-def distribution(values: Float[np.ndarray, " runs"], key: jax.Array) -> Distribution:
-    """Interquartile mean, median, 10 % and 90 % quantiles, with intervals.
+def distribution(values: np.ndarray, key: jax.Array) -> Distribution:
+    """Compute interquartile mean, median, 10 % and 90 % quantiles, with intervals.
 
-    The interquartile mean is what Agarwal and others (2021, "Deep reinforcement learning at the edge of the statistical
-    precipice") recommend over mean and median; its interval is the percentile bootstrap's. A resample is held as how
-    often it takes each distinct value, so that ten thousand accuracies on 500 rows cost no more than their 501 values.
-    Quantiles have the interval that inverts the sign test, between two of the values: the bootstrap's own for a
-    quantile is an approximation of it that covers too little (93 % for the 10 % quantile of 128 runs).
+    Agarwal and others (2021, "Deep reinforcement learning at the edge of the statistical precipice") recommend the
+    interquartile mean over mean and median. Its interval is the percentile bootstrap's. Quantiles have the interval
+    that inverts the sign test. The bootstrap's interval of a quantile covers too little: 93 % for the 10 % quantile of
+    128 runs.
 
     Args:
-        values: one a run; finite.
+        values: `(runs,)`, a finite value for each run.
         key: of the resampling; the same key gives the same interval.
 
     Raises:
-        InputError: no value, or one that is not finite.
+        InputError: no value, or a value that is not finite.
 
-    >>> found = distribution(np.arange(100.0), jax.random.key(0))
-    >>> found.interquartile_mean.value, found.median
+    >>> accuracy = distribution(np.arange(100.0), jax.random.key(0))
+    >>> accuracy.interquartile_mean.value, accuracy.median
     (49.5, Estimate(value=49.5, low=39.0, high=60.0, n=100))
     """
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise InputError("a distribution needs one finite value for each of one or more runs")
+        raise InputError(
+            f"a distribution needs a finite value for each run, and a run at least; got values of shape {values.shape}"
+        )
     ordered = np.sort(values)
     return Distribution(interquartile_mean(ordered, key), *(quantile_of(ordered, share) for share in (0.1, 0.5, 0.9)))
 
 
 def interquartile_mean(values: Float[np.ndarray, " runs"], key: jax.Array) -> Estimate:
-    """Mean of the middle half of runs, with its percentile bootstrap interval."""
+    """Compute the mean of the middle half of runs, with its percentile bootstrap interval.
+
+    A resample is held as a count for each distinct value. Accuracies on 500 rows have 501 values at the most, however
+    many runs there are.
+    """
     n = len(values)
     distinct, counts = np.unique(values, return_counts=True)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
@@ -75,7 +79,7 @@ def interquartile_mean(values: Float[np.ndarray, " runs"], key: jax.Array) -> Es
 def _trimmed_means(
     distinct: Float[np.ndarray, " values"], counts: Int[np.ndarray, "resamples values"]
 ) -> Float[np.ndarray, " resamples"]:
-    """Mean without the lowest and the highest quarter of runs that take each value so often."""
+    """Compute means without the lowest and the highest quarter of runs, of runs given as a count for each value."""
     n = int(counts[0].sum())
     cut = int(TRIMMED * n)
     kept = np.diff(np.clip(counts.cumsum(axis=1), cut, n - cut), axis=1, prepend=cut)
@@ -83,7 +87,7 @@ def _trimmed_means(
 
 
 def quantile_of(values: Float[np.ndarray, " runs"], share: float) -> Estimate:
-    """One quantile of ordered values, with the interval that inverts the sign test."""
+    """Compute a quantile of ordered values, with the interval that inverts the sign test."""
     from scipy.stats import quantile_test
 
     value = float(np.quantile(values, share))

@@ -1,4 +1,10 @@
-"""What no classifier beats, and what every classifier reaches: the Bayes accuracy and the larger class's share."""
+"""Accuracies to compare with: of the best possible rule, and of always naming the larger class.
+
+The rows of a class are noise-free points plus Gaussian noise, so that the density of each class is known. The best rule
+names the class with the larger density. Its accuracy is an integral over the plane, here a sum over a grid:
+
+    accuracy = integral of max(share_0 * density_0, share_1 * density_1)
+"""
 
 from functools import lru_cache
 
@@ -10,22 +16,23 @@ from vgrad_jax.data import Data, load_data, noise_free
 __all__ = ["bayes_accuracy", "majority_share"]
 
 NODES_PER_NOISE = 6
-"""Of the grid, for each standard deviation of the noise: on that scale the integrand is smooth but for the border."""
+"""Nodes of the grid in a standard deviation of the noise; on that scale the integrand is smooth but for the border."""
 
 REACH = 5.0
-"""Standard deviations beyond the points that the grid goes."""
+"""Standard deviations from the points to the edge of the grid."""
 
 APART = 12.0
-"""Standard deviations between the classes' nearest points beyond which none is mistaken (less than once in 1e8)."""
+"""Standard deviations between the classes' nearest points beyond which no row is mistaken (less than once in 1e8)."""
 
 
 @lru_cache(maxsize=16)
 def bayes_accuracy(data: Data) -> float | None:
-    """The expected accuracy of the best possible rule on new rows of made data; None where nobody knows it.
+    """Compute the expected accuracy of the best possible rule on new rows of made data.
 
-    The rows of a class are its noise-free points plus Gaussian noise, so the density of each class is known, and the
-    best rule names the class whose density is larger. Its accuracy is the integral over the plane of the larger of the
-    classes' densities times their shares, here a sum over a grid. Scaling the features does not change it.
+    Scaling the features does not change it.
+
+    Returns:
+        None for data whose densities are not known.
 
     >>> round(bayes_accuracy(Data("circles")), 2)
     0.84
@@ -51,13 +58,13 @@ def _distance(points: Float[np.ndarray, "points 2"], classes: Int[np.ndarray, " 
 
 
 def majority_share(data: Data) -> float:
-    """The share of test rows in the training rows' most frequent class: what always naming it scores."""
+    """Return the test accuracy of always naming the training rows' most frequent class."""
     dataset = load_data(data)
     return float(np.mean(np.asarray(dataset.test_y) == np.bincount(dataset.train_y).argmax()))
 
 
 def _density(points: Float[np.ndarray, "points 2"], nodes: list[np.ndarray], noise: float) -> Float[np.ndarray, "x y"]:
-    """Mean of the Gaussians around the points, on the grid: each is a product of one for each coordinate."""
+    """Compute the mean of the Gaussians around the points, on the grid; a Gaussian is a product over coordinates."""
     x, y = (
         np.exp(-0.5 * ((side[:, None] - points[:, axis]) / noise) ** 2) / (noise * np.sqrt(2 * np.pi))
         for axis, side in enumerate(nodes)

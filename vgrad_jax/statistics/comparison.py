@@ -1,4 +1,4 @@
-"""Two arms against each other: who converges, who is faster, and how sure that is."""
+"""Two arms against each other: shares that converge, times to converge, and tests of equality."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -24,7 +24,7 @@ class TimeComparison(NamedTuple):
     n_b: int
     budget: float
     logrank_chi2: float
-    """Of the two curves' equality, with one degree of freedom; NaN where they can differ at no time."""
+    """Statistic for equal curves, with a degree of freedom; NaN where the curves can differ at no time."""
     logrank_p: float
     restricted_mean_a: float
     """Mean time within the budget."""
@@ -35,9 +35,9 @@ class TimeComparison(NamedTuple):
     """Infinite where fewer than half converge."""
     median_b: float
     probability_a_faster: float
-    """That a run of `a` converges before one of `b`; ties, and two that never converge, count one half."""
+    """Chance that a run of `a` converges before a run of `b`; ties, and two that never converge, count one half."""
     mann_whitney_p: float
-    """Two-sided, that this probability is one half; runs lost before the budget count as never converging."""
+    """Two-sided test that this chance is one half; runs lost before the budget count as never converging."""
     share_a: Estimate
     """Share that converged within the budget."""
     share_b: Estimate
@@ -52,7 +52,7 @@ class Pair(NamedTuple):
     b: str
     comparison: TimeComparison
     logrank_p_adjusted: float
-    """For the number of pairs, by Benjamini and Hochberg (1995): the false discovery rate at which it would count."""
+    """p-value of the log-rank test, adjusted for the number of pairs: Benjamini and Hochberg's false discovery rate."""
 
 
 def compare_times(
@@ -77,8 +77,8 @@ def compare_times(
         InputError: different lengths, no run, times that are negative or not finite, an impossible budget.
 
     >>> never, times = np.array([50.0, 50.0, 50.0]), np.array([10.0, 20.0, 50.0])
-    >>> found = compare_times(times, np.array([True, True, False]), never, np.array([False] * 3), budget=50)
-    >>> round(found.probability_a_faster, 3), round(found.restricted_mean_a, 3), found.median_b
+    >>> comparison = compare_times(times, np.array([True, True, False]), never, np.array([False] * 3), budget=50)
+    >>> round(comparison.probability_a_faster, 3), round(comparison.restricted_mean_a, 3), comparison.median_b
     (0.833, 26.667, inf)
     """
     from scipy import stats
@@ -89,15 +89,11 @@ def compare_times(
     mean_b = restricted_mean(b_times, b_observed, budget)
     curve_a, curve_b = survival_curve(a_times, a_observed), survival_curve(b_times, b_observed)
     share_a, share_b = _share_by(curve_a, budget), _share_by(curve_b, budget)
-    with np.errstate(invalid="ignore", divide="ignore"):  # No time at which anything is left to compare.
+    with np.errstate(invalid="ignore", divide="ignore"):  # Where no run is left to compare at any time.
         logrank = stats.logrank(
             stats.CensoredData.right_censored(a_times, ~a_observed),
             stats.CensoredData.right_censored(b_times, ~b_observed),
         )
-    # A run that is not observed is slower than all that are, and ties with the others that are not.
-    a_rank, b_rank = np.where(a_observed, a_times, np.inf), np.where(b_observed, b_times, np.inf)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        faster = stats.mannwhitneyu(b_rank, a_rank, alternative="two-sided", method="asymptotic")
     return TimeComparison(
         n_a=len(a_times),
         n_b=len(b_times),
@@ -110,37 +106,47 @@ def compare_times(
         median_a=median_time(curve_a).value,
         median_b=median_time(curve_b).value,
         probability_a_faster=_probability_faster(curve_a, curve_b),
-        # All tied: nothing speaks against one half.
-        mann_whitney_p=float(faster.pvalue) if np.isfinite(faster.pvalue) else 1.0,
+        mann_whitney_p=_mann_whitney_p(a_times, a_observed, b_times, b_observed),
         share_a=share_a,
         share_b=share_b,
         share_difference=difference(share_a, share_b),
     )
 
 
+def _mann_whitney_p(a_times: np.ndarray, a_observed: np.ndarray, b_times: np.ndarray, b_observed: np.ndarray) -> float:
+    """Test that either group is as likely to be the faster; 1 where all runs are tied."""
+    from scipy.stats import mannwhitneyu
+
+    # A run that never converges is slower than all that do, and ties with the others that never do.
+    a, b = np.where(a_observed, a_times, np.inf), np.where(b_observed, b_times, np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p_value = float(mannwhitneyu(b, a, alternative="two-sided", method="asymptotic").pvalue)
+    return p_value if np.isfinite(p_value) else 1.0
+
+
 def _share_by(curve: SurvivalCurve, budget: float | int) -> Estimate:
-    """The share that converged within the budget: with Wilson's interval where nothing but the budget censors."""
-    place = np.searchsorted(curve.times, budget, side="right") - 1
-    if place < 0:
+    """Return the share that converged within the budget; its interval is Wilson's where only the budget censors."""
+    index = np.searchsorted(curve.times, budget, side="right") - 1
+    if index < 0:
         return share(0, curve.n)
-    survival, low, high = (float(values[place]) for values in (curve.survival, curve.low, curve.high))
+    survival, low, high = (float(values[index]) for values in (curve.survival, curve.low, curve.high))
     return Estimate(1 - survival, 1 - high, 1 - low, curve.n)
 
 
 def _probability_faster(a: SurvivalCurve, b: SurvivalCurve) -> float:
-    """Efron's (1967) probability from the two curves; where only the budget censors, Mann and Whitney's."""
+    """Compute Efron's (1967) probability from two curves; where only the budget censors, Mann and Whitney's."""
     times = np.union1d(a.times, b.times)
     left_a, left_b = (np.concatenate([[1.0], curve.at(times)]) for curve in (a, b))
     converge_a = -np.diff(left_a)
-    # Later than a, or at the same time as a with one half, or never, as a.
+    # A run of b converges later than a; or at the same time, or never like a, each of which counts one half.
     return float(converge_a @ (left_b[1:] + left_b[:-1]) / 2 + left_a[-1] * left_b[-1] / 2)
 
 
 def compare_arms(results: "xarray.Dataset") -> list[Pair]:
-    """All pairs of a sweep's arms, with control of the false discovery rate over them.
+    """Compare all pairs of a sweep's arms, with control of the false discovery rate over the pairs.
 
-    Arms are compared as independent groups; that run k of each has the same key is left unused, which costs precision
-    where runs of the same seed are alike.
+    Arms are compared as independent groups, although run k of each arm has the same key. This costs precision where
+    runs of the same seed are alike.
     """
     return _compare(outcomes(results))
 
@@ -148,11 +154,11 @@ def compare_arms(results: "xarray.Dataset") -> list[Pair]:
 def _compare(arms: Mapping[str, Outcomes]) -> list[Pair]:
     from scipy.stats import false_discovery_control
 
-    found = [
+    compared = [
         (a, b, compare_times(arms[a].times, arms[a].converged, arms[b].times, arms[b].converged, arms[a].budget))
         for a, b in combinations(arms, 2)
     ]
-    if not found:
+    if not compared:
         return []
-    adjusted = false_discovery_control([1.0 if np.isnan(c.logrank_p) else c.logrank_p for _, _, c in found])
-    return [Pair(a, b, comparison, float(p)) for (a, b, comparison), p in zip(found, adjusted, strict=True)]
+    adjusted = false_discovery_control([1.0 if np.isnan(c.logrank_p) else c.logrank_p for _, _, c in compared])
+    return [Pair(a, b, comparison, float(p)) for (a, b, comparison), p in zip(compared, adjusted, strict=True)]

@@ -1,4 +1,4 @@
-"""Arms that differ only in depth, and how deep such a family still converges."""
+"""Families: arms that differ only in depth, and the depth up to which a family converges."""
 
 import re
 from collections import Counter
@@ -20,27 +20,26 @@ class Family(NamedTuple):
     """Arms with the same layers, and different numbers of them."""
 
     name: str
-    """Of no other family among the same arms."""
+    """Name that no other family among the same arms has."""
     arms: dict[int, str]
-    """Number of hidden layers to the arm's name, in increasing order; two at least."""
+    """Number of hidden layers to the arm's name, in increasing order; two depths at least."""
 
 
 class Reach(NamedTuple):
-    """How deep a family still converges."""
+    """The depth up to which a family converges."""
 
     family: str
     deepest: int | None
-    """Hidden layers up to which at least half of the runs converge, at every depth on the way; None: not even the
-    shallowest."""
+    """Hidden layers up to which at least half of the runs converge, at every depth on the way; None: at no depth."""
     share: Estimate
-    """Of runs that converge at that depth, or at the shallowest."""
+    """Share of runs that converge at that depth, or at the shallowest depth where `deepest` is None."""
     next_depth: int | None
-    """The next depth, where fewer do; None where there is none."""
+    """The next depth, at which fewer converge; None where no arm is deeper."""
     next_share: Estimate | None
 
 
 def families(arms: Mapping[str, Experiment]) -> list[Family]:
-    """Arms that differ in nothing but the number of equal hidden layers, two depths at least.
+    """Find arms that differ in nothing but the number of equal hidden layers, two depths at least.
 
     Args:
         arms: arm name to experiment.
@@ -50,41 +49,45 @@ def families(arms: Mapping[str, Experiment]) -> list[Family]:
     >>> families({**deep, "other": Experiment()})
     [Family(name='tanh', arms={2: 'tanh_2', 4: 'tanh_4'})]
     """
-    found: dict[Experiment, dict[int, str]] = {}
+    members: dict[Experiment, dict[int, str]] = {}
     for name, experiment in arms.items():
         mlp = experiment.mlp
         if mlp.hidden and len(set(mlp.hidden)) == len(set(mlp.activations())) == 1:
-            one = replace(mlp, hidden=mlp.hidden[:1], activation=mlp.activations()[0])
-            found.setdefault(replace(experiment, mlp=one), {}).setdefault(len(mlp.hidden), name)
-    named = [(_name(one, members), dict(sorted(members.items()))) for one, members in found.items() if len(members) > 1]
+            shallow = replace(mlp, hidden=mlp.hidden[:1], activation=mlp.activations()[0])
+            members.setdefault(replace(experiment, mlp=shallow), {}).setdefault(len(mlp.hidden), name)
+    named = [
+        (_name(experiment, depths), dict(sorted(depths.items())))
+        for experiment, depths in members.items()
+        if len(depths) > 1
+    ]
     counts = Counter(name for name, _ in named)
     return [
-        Family(name if counts[name] == 1 else f"{name} (as {next(iter(members.values()))})", members)
-        for name, members in named
+        Family(name if counts[name] == 1 else f"{name} (as {next(iter(depths.values()))})", depths)
+        for name, depths in named
     ]
 
 
-def reaches(found: Sequence[Family], summaries: Sequence[ArmSummary]) -> list[Reach]:
-    """How deep each family converges."""
+def reaches(families: Sequence[Family], summaries: Sequence[ArmSummary]) -> list[Reach]:
+    """Compute the depth up to which each family converges."""
     shares = {summary.arm: summary.converged for summary in summaries}
     result = []
-    for family in found:
+    for family in families:
         steps = [(depth, shares[arm]) for depth, arm in family.arms.items()]
-        count = next((place for place, (_, share) in enumerate(steps) if share.value < HALF), len(steps))
+        count = next((index for index, (_, share) in enumerate(steps) if share.value < HALF), len(steps))
         deepest, share = steps[count - 1] if count else (None, steps[0][1])
         after = steps[count] if 0 < count < len(steps) else (None, None)
         result.append(Reach(family.name, deepest, share, *after))
     return result
 
 
-def _name(one: Experiment, members: Mapping[int, str]) -> str:
-    """What the arms' names have in common beside their depth, or else what the layers are."""
+def _name(experiment: Experiment, members: Mapping[int, str]) -> str:
+    """Return the part that the arms' names share beside their depth, or else the kind of the layers."""
     first, *others = [_without(depth, arm) for depth, arm in members.items()]
     common = [name for name in first if name and all(name in names for names in others)]
-    return common[0] if common else f"{one.mlp.activation} {one.mlp.kernel_init}"
+    return common[0] if common else f"{experiment.mlp.activation} {experiment.mlp.kernel_init}"
 
 
 def _without(depth: int, arm: str) -> list[str]:
-    """The name without one number that is the depth, the last such number first: another may be a coefficient."""
-    places = [*re.finditer(rf"[^0-9A-Za-z]*(?<![0-9]){depth}(?![0-9])", arm)]
-    return [arm[: place.start()] + arm[place.end() :] for place in reversed(places)]
+    """Return the name without a number that is the depth, the last such number first: another may be a coefficient."""
+    matches = [*re.finditer(rf"[^0-9A-Za-z]*(?<![0-9]){depth}(?![0-9])", arm)]
+    return [arm[: match.start()] + arm[match.end() :] for match in reversed(matches)]

@@ -1,4 +1,4 @@
-"""Sweeps that may stop early: what is known of each arm, and which runs are missing rather than left out."""
+"""Sweeps that may stop early: the share of each arm, and the runs that are missing rather than left out."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,22 +18,24 @@ class EarlyStop(NamedTuple):
 
     arm: str
     converged: Estimate
-    """Share after the last look, with its anytime-valid 95 % interval: the running intersection of a confidence
-    sequence, which holds although the data decided when to stop, as Wilson's does not."""
+    """Share after the last look, with a time-uniform 95 % interval: the running intersection of a confidence sequence.
+
+    It covers although the data decided when to stop. Wilson's interval would not.
+    """
     stopped: bool
-    """Whether the precision was reached; else the arm went on to the last seed, or is not finished."""
+    """True where the precision was reached; otherwise the arm went on to the last seed, or is not finished."""
     most: int
     """Seeds that the arm might have had."""
 
 
 def precision_of(results: "xarray.Dataset") -> float | None:
-    """Half the width of an interval at which an arm stopped; None where all seeds were to be trained."""
+    """Return half the width of an interval at which an arm stops; None where all seeds are to be trained."""
     precision = results.attrs.get("precision")
     return None if precision is None else float(precision)
 
 
 def early_stops(results: "xarray.Dataset") -> list[EarlyStop]:
-    """What is known of each arm that could stop early, in the order of the results.
+    """Compute the share of each arm that could stop early, in the order of the results.
 
     Args:
         results: of a sweep, finished or not.
@@ -44,7 +46,7 @@ def early_stops(results: "xarray.Dataset") -> list[EarlyStop]:
     precision = precision_of(results)
     if precision is None:
         return []
-    found = []
+    stops = []
     for arm, converged in _prefixes(results).items():
         block, most = int(results.attrs["block"]), results.sizes["seed"]
         point = stopping_point(converged, block, most, precision)
@@ -52,12 +54,12 @@ def early_stops(results: "xarray.Dataset") -> list[EarlyStop]:
         if looks:
             last = looks[-1] if point is None else point
             estimate = Estimate(last.successes / last.n, last.low, last.high, last.n)
-            found.append(EarlyStop(arm, estimate, point is not None, most))
-    return found
+            stops.append(EarlyStop(arm, estimate, point is not None, most))
+    return stops
 
 
 def missing_runs(results: "xarray.Dataset") -> int:
-    """Runs that are not there, but for those that a sweep left out because it knew enough."""
+    """Count the runs that are not there, but for runs that a sweep left out because it knew enough."""
     completed = results["completed"].values
     stopped = {stop.arm for stop in early_stops(results) if stop.stopped}
     rows = [row for arm, row in zip(results["arm"].values, completed, strict=True) if str(arm) not in stopped]
@@ -65,7 +67,7 @@ def missing_runs(results: "xarray.Dataset") -> int:
 
 
 def _prefixes(results: "xarray.Dataset") -> dict[str, np.ndarray]:
-    """Arm to whether its first runs converged, up to the first one that is not there."""
+    """Return arm name to whether its first runs converged, up to the first run that is missing."""
     completed, converged = results["completed"].values, results["converged"].values
     lengths = [len(row) if row.all() else int(np.argmin(row)) for row in completed]
     return {str(arm): row[:length] for arm, row, length in zip(results["arm"].values, converged, lengths, strict=True)}

@@ -1,4 +1,12 @@
-"""Two things changed at once: which of them did it?"""
+"""Crossed designs: two changes, alone and together, and their effects on the share of runs that converge.
+
+                          second factor as it was    second factor changed
+    first as it was       start                      second_only
+    first changed         first_only                 both
+
+An effect is a contrast of the four arms. Run k of every arm has the same key, so that arms are correlated; the
+correlation is measured over seeds and enters the intervals.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
@@ -52,20 +60,16 @@ FACTORS = {
 
 
 class Effect(NamedTuple):
-    """What a change does."""
+    """The effect of a change."""
 
     share: Estimate
-    """To the share converged: positive where more converge."""
+    """Change of the share that converges: positive where more runs do."""
     restricted_mean: Estimate
-    """To the mean epochs within the budget: negative where they converge sooner."""
+    """Change of the mean epochs within the budget: negative where runs converge sooner."""
 
 
 class Crossed(NamedTuple):
-    """A pair of arms that differ in two factors, and the two cells between them.
-
-    Effects compare arms over their seeds. Run k of every arm has the same key: how alike the same seed's runs are in
-    two arms is measured, and taken in.
-    """
+    """Two arms that differ in two factors, the two arms between them, and all effects."""
 
     first: str
     """The factor's name, such as "activation"."""
@@ -76,26 +80,26 @@ class Crossed(NamedTuple):
     second_only: str
     both: str
     first_alone: Effect
-    """Of changing only the first factor, from `start`."""
+    """Effect of changing only the first factor, from `start`."""
     second_alone: Effect
     together: Effect
-    """Of changing both."""
+    """Effect of changing both factors."""
     first_added: Effect
-    """Of changing the first factor where the second is already changed: from `second_only` to `both`."""
+    """Effect of changing the first factor where the second is already changed: from `second_only` to `both`."""
     second_added: Effect
     first_main: Effect
-    """The main effect: of changing the first factor, averaged over both settings of the second."""
+    """Main effect of changing the first factor, averaged over both settings of the second."""
     second_main: Effect
     interaction: Effect
-    """How much larger the first factor's effect is where the second is changed: `first_added` minus `first_alone`."""
+    """Excess of the first factor's effect where the second is changed: `first_added` minus `first_alone`."""
 
     @property
     def cause(self) -> str:
-        """Which change raises the share converged: one of the keys of `CAUSES`.
+        """The change that raises the share that converges: a key of `CAUSES`.
 
-        A change does it when its interval lies above zero. It is ruled out only where its interval ends below
-        `NEGLIGIBLE` both alone and on top of the other change, and only adds to the other where it does so alone: an
-        interval that merely includes zero is no evidence of no effect.
+        A change helps where its interval lies above zero. It is ruled out only where its interval ends below
+        `NEGLIGIBLE`, both alone and on top of the other change. An interval that merely includes zero is no evidence
+        of no effect.
         """
         first = _role(self.first_alone.share, self.first_added.share)
         second = _role(self.second_alone.share, self.second_added.share)
@@ -113,13 +117,13 @@ class Crossed(NamedTuple):
         return CAUSES[self.cause].format(first=self.first, second=self.second)
 
 
-def crossed(results: "xarray.Dataset", start: str, both: str) -> Crossed | None:
-    """The crossed design between two arms, where the arms for it are there.
+def crossed(results: "xarray.Dataset", start: str, target: str) -> Crossed | None:
+    """Compute the crossed design between two arms.
 
     Args:
         results: of a sweep.
         start: the arm before any change.
-        both: the arm with both factors changed.
+        target: the arm with target factors changed.
 
     Returns:
         None where the arms do not differ in two factors, or the cells between them are missing.
@@ -128,46 +132,46 @@ def crossed(results: "xarray.Dataset", start: str, both: str) -> Crossed | None:
         InputError: no such arm, or one of the four without a finished run.
     """
     arms = arms_of(results)
-    for name in (start, both):
+    for name in (start, target):
         if name not in arms:
             raise InputError(f"no arm {name!r} in these results; there are {', '.join(arms)}")
-    cells = _cells(_differences(arms), list(arms), start, both)
+    cells = _cells(_differences(arms), list(arms), start, target)
     return None if cells is None else effects(outcomes(results), cells, _factors(_differences(arms), cells))
 
 
 def crossed_designs(results: "xarray.Dataset") -> list[Crossed]:
-    """Every set of four arms that cross two factors, each once, the earlier arms as the start."""
+    """Compute every crossed design among the arms, each set of four arms once, an earlier arm as the start."""
     arms = arms_of(results)
     differences, ends = _differences(arms), outcomes(results)
-    found: dict[frozenset[str], tuple[str, str, str, str]] = {}
-    for start, both in permutations(arms, 2):
-        cells = _cells(differences, list(arms), start, both)
+    designs: dict[frozenset[str], tuple[str, str, str, str]] = {}
+    for start, target in permutations(arms, 2):
+        cells = _cells(differences, list(arms), start, target)
         if cells is not None:
-            found.setdefault(frozenset(cells), cells)
-    return [effects(ends, cells, _factors(differences, cells)) for cells in found.values()]
+            designs.setdefault(frozenset(cells), cells)
+    return [effects(ends, cells, _factors(differences, cells)) for cells in designs.values()]
 
 
 Differences = Mapping[tuple[str, str], frozenset[str]]
 
 
-def _cells(differences: Differences, arms: Sequence[str], start: str, both: str) -> tuple[str, str, str, str] | None:
-    """The names of start, first only, second only and both."""
-    changed = differences[start, both]
+def _cells(differences: Differences, arms: Sequence[str], start: str, target: str) -> tuple[str, str, str, str] | None:
+    """Return the names of start, first only, second only and target; None where an arm between is missing."""
+    changed = differences[start, target]
     for first_only in arms:
         first = differences[start, first_only]
-        if not first or not first < changed or differences[first_only, both] != changed - first:
+        if not first or not first < changed or differences[first_only, target] != changed - first:
             continue
         for second_only in arms:
             second = differences[start, second_only]
-            if second == changed - first and differences[second_only, both] == first:
-                cells = (start, first_only, second_only, both)
+            if second == changed - first and differences[second_only, target] == first:
+                cells = (start, first_only, second_only, target)
                 # The first factor is the one that is described first; fields are numbered.
-                return cells if min(first) < min(second) else (start, second_only, first_only, both)
+                return cells if min(first) < min(second) else (start, second_only, first_only, target)
     return None
 
 
 def _differences(arms: Mapping[str, Experiment]) -> dict[tuple[str, str], frozenset[str]]:
-    """Pair of arms to the fields that differ; each name starts with its place in the description."""
+    """Return pair of arms to the fields that differ; a field's name starts with its index in the description."""
     fields = {name: _fields(experiment) for name, experiment in arms.items()}
     return {
         (a, b): frozenset(name for name, value in fields[a].items() if value != fields[b][name])
@@ -187,7 +191,7 @@ def _fields(experiment: Experiment) -> dict[str, Any]:
     values = [(name, value) for part in parts.values() for name, value in vars(part).items()]
     # An output layer without an initialiser of its own has the others'.
     values = [(name, mlp.kernel_init if name == "output_init" and value is None else value) for name, value in values]
-    return {f"{place:03} {name}": value for place, (name, value) in enumerate(values)}
+    return {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
 
 
 def _factor(fields: frozenset[str]) -> str:
@@ -201,21 +205,21 @@ def _factors(differences: Differences, cells: tuple[str, str, str, str]) -> tupl
 
 
 def effects(ends: Mapping[str, Outcomes], cells: tuple[str, str, str, str], factors: tuple[str, str]) -> Crossed:
-    """Every effect of a crossed design.
+    """Compute every effect of a crossed design.
 
     Args:
         ends: how the runs of each arm ended.
         cells: the arms' names: start, first factor changed, second changed, both.
         factors: their names.
     """
-    start, first_only, second_only, both = cells
+    start, first_only, second_only, target = cells
     runs = [ends[arm] for arm in cells]
     shares = [share(int(arm.converged.sum()), len(arm.seeds)) for arm in runs]
     means = [restricted_mean(arm.times, arm.converged, arm.budget) for arm in runs]
     alike = [_correlations(runs, [arm.converged for arm in runs]), _correlations(runs, [arm.times for arm in runs])]
 
     def effect(*coefficients: float | int) -> Effect:
-        # Likeness of arms that are taken from each other narrows an interval, and is the lower of what it may be.
+        # A correlation of arms that are subtracted narrows an interval, so there the cautious one is taken.
         subtracted = np.multiply.outer(coefficients, coefficients) < 0
         related = [np.where(subtracted, lower, plain) for plain, lower in alike]
         return Effect(contrast(coefficients, shares, related[0]), contrast(coefficients, means, related[1]))
@@ -226,7 +230,7 @@ def effects(ends: Mapping[str, Outcomes], cells: tuple[str, str, str, str], fact
         start=start,
         first_only=first_only,
         second_only=second_only,
-        both=both,
+        both=target,
         first_alone=effect(-1, 1, 0, 0),
         second_alone=effect(-1, 0, 1, 0),
         together=effect(-1, 0, 0, 1),
@@ -239,13 +243,13 @@ def effects(ends: Mapping[str, Outcomes], cells: tuple[str, str, str, str], fact
 
 
 def _correlations(arms: Sequence[Outcomes], values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Correlation of the arms' means, from runs with the same seed, as far as the arms have the same seeds.
+    """Compute correlations of the arms' means, from runs with the same seed.
 
     Returns:
-        As it is, and, where it is positive, with the covariance reduced by half of what one run can add to it:
-        Newcombe's correction (1998, "Improved confidence intervals for the difference between binomial proportions
-        based on paired data", method 10), without which a few pairs that happen to be all alike would seem to know
-        their difference exactly.
+        The correlations, and cautious ones. For those a positive covariance is reduced by half of the most that a
+        single run can add to it. This is Newcombe's correction (1998, "Improved confidence intervals for the difference
+        between binomial proportions based on paired data", method 10). Without it a few pairs that happen to be alike
+        would seem to know their difference exactly.
     """
     plain, lower = np.eye(len(arms)), np.eye(len(arms))
     for i, j in permutations(range(len(arms)), 2):

@@ -1,4 +1,8 @@
-"""What predicts failure: each measurement at initialisation against whether the run converges."""
+"""Predictors of failure: each measurement at initialisation against the ending of the run.
+
+A measurement predicts failure as well as its area under the ROC curve says. Many measurements are tried, so that
+p-values are adjusted over all of them (false discovery rate).
+"""
 
 import math
 from collections.abc import Mapping
@@ -21,34 +25,36 @@ ALL_ARMS = "all arms together"
 """The scope of pooled runs: there an arm's identity is part of what a measurement knows."""
 
 FEWEST = 5
-"""Of converged and of failed runs: with fewer of either kind nothing is said."""
+"""Fewest converged and fewest failed runs of which a predictor is told."""
 
 FALSE_DISCOVERIES = 0.05
 """Expected share of false ones among the predictors that are called real."""
 
 
 class Predictor(NamedTuple):
-    """How well one measurement at initialisation predicts that a run fails to converge."""
+    """A measurement at initialisation as a predictor that a run fails to converge."""
 
     scope: str
     """An arm, or `ALL_ARMS`."""
     measurement: str
     """A name from `MEASUREMENTS`, or `gradient_` and the layer."""
     area: Estimate | None
-    """Chance that of a failed and a converged run the failed one has the larger value, ties counting one half (the
-    area under the ROC curve), with DeLong's 95 % interval; None where it cannot be told."""
+    """Chance that a failed run has a larger value than a converged run, ties counting one half.
+
+    This is the area under the ROC curve, with DeLong's 95 % interval; None where it cannot be told.
+    """
     p_value: float
-    """Of the two-sided Mann-Whitney test that the measurement has nothing to do with the outcome; NaN without one."""
+    """Two-sided Mann-Whitney test that the measurement has nothing to do with the outcome; NaN without an area."""
     q_value: float
     """The same, adjusted for all measurements and scopes (Benjamini and Hochberg 1995)."""
     converged: int
     failed: int
     why_not: str
-    """Why it cannot be told; empty where it can."""
+    """Reason why the area cannot be told; empty where it can."""
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few converged or too few failed runs to tell."""
+        """True where converged runs or failed runs are too few to tell."""
         return min(self.converged, self.failed) < FEWEST
 
     @property
@@ -58,21 +64,21 @@ class Predictor(NamedTuple):
 
     @property
     def direction(self) -> str:
-        """Which values mean failure: "large", "small", or "" where the interval includes 0.5."""
+        """The values that mean failure: "large", "small", or "" where the interval includes 0.5."""
         if self.area is None or self.area.low <= 0.5 <= self.area.high:
             return ""
         return "large" if self.area.value > 0.5 else "small"
 
     @property
     def real(self) -> bool:
-        """Whether it stands out of the many that were tried: q at most 5 %, and the interval excludes 0.5."""
+        """True where the predictor stands out of all that were tried: q at most 5 %, and an interval without 0.5."""
         return self.q_value <= FALSE_DISCOVERIES and bool(self.direction)
 
 
 def predictors(results: "xarray.Dataset") -> list[Predictor]:
-    """Every measurement at initialisation, in every arm and in all arms together, the best of each scope first.
+    """Rank every measurement at initialisation, in every arm and in all arms together, the best of each scope first.
 
-    A run fails when it does not converge within the budget or diverges. Intervals are for one measurement each: the
+    A run fails when it does not converge within the budget or diverges. An interval is for its measurement alone: the
     best of many looks better than it is.
 
     Args:
@@ -93,39 +99,39 @@ def predictors(results: "xarray.Dataset") -> list[Predictor]:
 def rank(
     measured: Mapping[str, Mapping[str, Float[np.ndarray, " seed"]]], failed: Mapping[str, Bool[np.ndarray, " seed"]]
 ) -> list[Predictor]:
-    """`predictors` of values that are there already.
+    """Rank measurements that are given as values; `predictors` measures a sweep.
 
     Args:
         measured: arm to measurement to `(seed,)` values.
         failed: arm to whether each run failed.
 
     >>> values = np.arange(20.0)
-    >>> (found,) = rank({"a": {"loss": values}}, {"a": values > 9})
-    >>> found.area.value, found.direction, found.real, (found.converged, found.failed)
+    >>> (loss,) = rank({"a": {"loss": values}}, {"a": values > 9})
+    >>> loss.area.value, loss.direction, loss.real, (loss.converged, loss.failed)
     (1.0, 'large', True, (10, 10))
     """
     from scipy.stats import false_discovery_control
 
-    found = [_predictor(arm, name, values, failed[arm]) for arm in measured for name, values in measured[arm].items()]
+    ranked = [_predictor(arm, name, values, failed[arm]) for arm in measured for name, values in measured[arm].items()]
     if len(measured) > 1:
         shared = [name for name in next(iter(measured.values())) if all(name in values for values in measured.values())]
         together = np.concatenate([failed[arm] for arm in measured])
         for name in shared:
-            found.append(
+            ranked.append(
                 _predictor(ALL_ARMS, name, np.concatenate([measured[arm][name] for arm in measured]), together)
             )
-    tested = [index for index, one in enumerate(found) if one.area is not None]
+    tested = [index for index, each in enumerate(ranked) if each.area is not None]
     if tested:
-        adjusted = false_discovery_control([found[index].p_value for index in tested])
+        adjusted = false_discovery_control([ranked[index].p_value for index in tested])
         for index, q_value in zip(tested, adjusted, strict=True):
-            found[index] = found[index]._replace(q_value=float(q_value))
-    scopes = list(dict.fromkeys(one.scope for one in found))
+            ranked[index] = ranked[index]._replace(q_value=float(q_value))
+    scopes = list(dict.fromkeys(each.scope for each in ranked))
     # Sorting is stable: what cannot be told keeps its order, last.
-    return sorted(found, key=lambda one: (scopes.index(one.scope), -one.strength if one.area else 1.0))
+    return sorted(ranked, key=lambda each: (scopes.index(each.scope), -each.strength if each.area else 1.0))
 
 
 def label_of(measurement: str) -> str:
-    """A measurement's name for figures and sentences.
+    """Return a measurement's name for figures and sentences.
 
     >>> label_of("gradient_0"), label_of("dead_share")
     ('gradient of layer 0', 'dead units')

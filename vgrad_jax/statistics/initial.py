@@ -1,6 +1,7 @@
-"""What can be measured of a run before it trains.
+"""Measurements of a run before it trains.
 
-A seed is an identity: the parameters that run k of a stored sweep started from are drawn again from its key.
+A seed is an identity: the initial parameters of run k of a stored sweep are drawn again from its key. The program that
+measures is compiled for a network and a number of seeds. The last piece of an arm's runs is filled up to this number.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.numerics import lower_median
-from vgrad_jax.results.reading import arms_of, completed_seeds, data_of, study_seed
+from vgrad_jax.results.reading import arms_of, completed_seeds, data_of, num_layers, study_seed
 from vgrad_jax.theory.draws import networks_of_seeds
 from vgrad_jax.theory.spectra import input_jacobian
 
@@ -29,21 +30,21 @@ if TYPE_CHECKING:
 __all__ = ["MEASUREMENTS", "Measurement", "initial_measurements", "redrawn_parameters"]
 
 ROWS = 16
-"""Of the training set, spread evenly over it: the input's Jacobian and the units' states are taken there."""
+"""Training rows, spread evenly over the set, on which the input's Jacobian and the units' states are measured."""
 
 SEEDS_AT_ONCE = 2048
 JACOBIAN_MEMORY = 256 * 2**20
-"""Of the Jacobians of the seeds that are measured at once; wide networks are taken fewer at a time."""
+"""Bytes of the Jacobians of the seeds that are measured at once; wide networks are measured fewer at a time."""
 
 JACOBIAN_LARGEST, JACOBIAN_SMALLEST = "jacobian_largest", "jacobian_smallest"
 SATURATED, DEAD = "saturated_share", "dead_share"
 
 
 class Measurement(NamedTuple):
-    """A number that each run has at initialisation."""
+    """A number that a run has at initialisation."""
 
     label: str
-    """For figures and sentences."""
+    """Name in figures and sentences."""
     description: str
 
 
@@ -75,33 +76,33 @@ MEASUREMENTS: dict[str, Measurement] = {
 
 
 def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float[np.ndarray, " seed"]]:
-    """Everything that is measured of an arm's runs at initialisation.
+    """Compute all measurements of an arm's runs at initialisation.
 
-    The loss and the layers' gradients are those of record 0; the rest is measured on parameters that are drawn again,
-    on 16 training rows that are spread evenly over the set. The Jacobian is that of the last hidden layer and not of
-    the logits, since that of one logit has a single singular value.
+    The loss and the layers' gradients are those of record 0. The other measurements are taken on parameters that are
+    drawn again, on 16 training rows. The Jacobian is that of the last hidden layer: the Jacobian of a single logit has
+    a single singular value.
 
     Args:
         results: of a sweep.
         arm: its name.
 
     Returns:
-        Measurement name (see `MEASUREMENTS`) to `(seed,)` values, in the order of the completed seeds. What does not
-        apply is left out: shares of units without such units, the Jacobian without hidden layers or with batch norm
-        (where an output depends on all rows), and everything redrawn where the data is not what it was. What is not
-        finite counts as larger than any number.
+        Measurement name (see `MEASUREMENTS`) to `(seed,)` values, in the order of the completed seeds. NaN counts as
+        larger than any number. Measurements that do not apply are left out. These are shares of units that
+        the network lacks, and the Jacobian without hidden layers or with batch norm. Where the data has changed, all
+        redrawn measurements are left out.
 
     Raises:
         InputError: no run of the arm is finished.
     """
     runs = completed_seeds(results, arm)
     experiment = arms_of(results)[arm]
-    gradients = runs["gradient_log10_rms"].isel(record=0, layer=slice(experiment.mlp.num_layers)).values
+    gradients = runs["gradient_log10_rms"].isel(record=0, layer=slice(num_layers(results)[arm])).values
     gradients = np.where(np.isnan(gradients), np.inf, gradients.astype(np.float64))
     first, last = gradients[:, 0], gradients[:, -1]
     with np.errstate(invalid="ignore"):
         ratio = np.where(np.isneginf(first), -np.inf, first - last)
-    found = {
+    measurements = {
         "loss": runs["train_loss"].isel(record=0).values.astype(np.float64),
         **{f"gradient_{layer}": gradients[:, layer] for layer in range(gradients.shape[1])},
         "smallest_gradient": gradients.min(axis=1),
@@ -109,12 +110,12 @@ def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float
     }
     dataset = data_of(results, arm)
     if dataset is not None:
-        found |= _redrawn(experiment, dataset, study_seed(results), runs["seed"].values)
-    return {name: np.where(np.isnan(values), np.inf, values) for name, values in found.items()}
+        measurements |= _redrawn(experiment, dataset, study_seed(results), runs["seed"].values)
+    return {name: np.where(np.isnan(values), np.inf, values) for name, values in measurements.items()}
 
 
 def redrawn_parameters(experiment: Experiment, seed: int, runs: Int[Array | np.ndarray, " seed"]) -> Params:
-    """The parameters that runs of a sweep started from, on a leading axis.
+    """Draw the initial parameters of runs of a sweep again, on a leading axis.
 
     Args:
         experiment: their arm.
@@ -156,20 +157,20 @@ def _measuring(mlp: MLP) -> Callable[[Params, Array], dict[str, Array]]:
 
 
 def _measure(params: Params, x: Float[Array, "rows features"], *, mlp: MLP) -> dict[str, Float[Array, "..."]]:
-    """What is measured of one network with its parameters at hand, and its Jacobians."""
-    found: dict[str, Float[Array, ...]] = dict(_units(params, x, mlp))
+    """Measure a network with its parameters at hand; Jacobians are returned as they are."""
+    measured: dict[str, Float[Array, ...]] = dict(_units(params, x, mlp))
     if mlp.hidden and mlp.norm != "batch":
-        found["jacobian"] = jax.vmap(lambda row: input_jacobian(params, row, mlp, to="hidden"))(x)
-    return found
+        measured["jacobian"] = jax.vmap(lambda row: input_jacobian(params, row, mlp, to="hidden"))(x)
+    return measured
 
 
 def _singular_ends(
     jacobians: Float[np.ndarray, "seed rows width features"],
 ) -> tuple[Float[np.ndarray, "seed rows"], Float[np.ndarray, "seed rows"]]:
-    """The largest and the smallest singular value; what is smaller than rounding makes it is zero.
+    """Compute the largest and the smallest singular value; a value that rounding can explain is zero.
 
-    The bound is that of `numpy.linalg.matrix_rank`. In NumPy: with the SVD in JAX's program, two arms measured in two
-    threads were seen to wait for each other for ever.
+    The bound is that of `numpy.linalg.matrix_rank`. NumPy computes them: with the SVD in JAX's program, two arms
+    measured in two threads were seen to wait for each other for ever.
     """
     finite = np.isfinite(jacobians).all(axis=(-2, -1))
     singular = np.linalg.svd(np.where(finite[..., None, None], jacobians, 0), compute_uv=False)
@@ -189,15 +190,15 @@ def _units(params: Params, x: Float[Array, "rows features"], mlp: MLP) -> dict[s
     stats, _ = forward_pass(logits, leaves, x)
     smooth = np.array([kind in ("tanh", "logistic") for kind in stats.kinds], bool)
     relu = np.array([kind == "relu" for kind in stats.kinds], bool)
-    found = {}
+    shares = {}
     if smooth.any():
-        found[SATURATED] = jnp.mean(stats.off_fraction[smooth])
+        shares[SATURATED] = jnp.mean(stats.off_fraction[smooth])
     if relu.any():
-        found[DEAD] = jnp.mean(stats.stuck_fraction[relu])
-    return found
+        shares[DEAD] = jnp.mean(stats.stuck_fraction[relu])
+    return shares
 
 
 def _log10_middle(values: Float[np.ndarray, "seed rows"]) -> Float[np.ndarray, " seed"]:
-    """log10 of the lower median: one of the values, since -inf has no mean."""
+    """Return log10 of the lower median over rows."""
     with np.errstate(divide="ignore"):
         return np.log10(lower_median(values, axis=1))

@@ -31,7 +31,9 @@ class Estimate(NamedTuple):
         return (self.high - self.low) / 2
 
 
-def wilson(shares: ArrayLike, n: ArrayLike) -> tuple[Float[np.ndarray, "*shares"], Float[np.ndarray, "*shares"]]:
+def wilson(
+    shares: ArrayLike | float, n: ArrayLike | float | int
+) -> tuple[Float[np.ndarray, "*shares"], Float[np.ndarray, "*shares"]]:
     """Compute Wilson's (1927) 95 % score interval of shares, which covers near 0 and 1 too.
 
     Args:

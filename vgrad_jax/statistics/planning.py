@@ -1,4 +1,4 @@
-"""How many seeds a question needs, before a study; and how far a study got, after it."""
+"""Planning: the seeds that a question needs, before a study, and the precision reached, after it."""
 
 import math
 from typing import NamedTuple
@@ -11,29 +11,29 @@ __all__ = ["Reached", "precision_reached", "seeds_needed", "seeds_needed_to_be_b
 
 
 class Reached(NamedTuple):
-    """How sure a share is."""
+    """The precision of a share."""
 
     half_width: float
     """Half the width of its 95 % interval."""
     more_seeds: int
-    """How many more of them would halve it, at the same share."""
+    """Further seeds that would halve it, at the same share."""
 
 
 def seeds_needed(
     effect: float, power: float = 0.9, *, baseline: float | None = None, significance: float = 0.05
 ) -> int:
-    """Seeds of each of two arms to see that their shares of converged runs differ.
+    """Compute the seeds of each of two arms that show a difference of their shares of converged runs.
 
-    The normal approximation of the two-sided comparison of two independent proportions (Fleiss, Levin and Paik 2003,
-    "Statistical Methods for Rates and Proportions", section 4.2, without continuity correction). Arms that are paired
-    by seed need no more as long as the pairs are positively related.
+    The formula is the normal approximation of the two-sided comparison of two independent proportions, without
+    continuity correction. It is from Fleiss, Levin and Paik 2003, "Statistical Methods for Rates and Proportions",
+    section 4.2. Arms that are paired by seed need no more, as long as the pairs are positively related.
 
     Args:
         effect: the difference of the shares that must not be missed, above 0 and below 1.
         power: the chance of seeing it.
-        baseline: the share of one arm, where it is known; the other one may be larger or smaller by `effect`, whichever
+        baseline: the share of an arm, where it is known; the other share is larger or smaller by `effect`, whichever
             needs more seeds. None is the worst case: shares as far above one half as below.
-        significance: the chance of seeing a difference where there is none.
+        significance: the chance of seeing a difference between equal shares.
 
     Raises:
         InputError: a number that is out of range.
@@ -59,15 +59,15 @@ def seeds_needed(
 
 
 def seeds_needed_to_be_better(probability: float = 0.75, power: float = 0.95, *, significance: float = 0.05) -> int:
-    """Seeds of each of two arms to see that a run of the one beats a run of the other with this probability.
+    """Compute the seeds of each of two arms that show which arm's runs are better.
 
     Noether 1987, "Sample size determination for some common nonparametric tests", for the one-sided Mann-Whitney test
     with as many runs of either arm.
 
     Args:
-        probability: that a run of the better arm beats one of the other, ties counting one half; above 0.5, below 1.
+        probability: that a run of the better arm beats a run of the other, ties counting one half; above 0.5, below 1.
         power: the chance of seeing it.
-        significance: the chance of seeing it where both are alike.
+        significance: the chance of seeing it where the arms are alike.
 
     Raises:
         InputError: a number that is out of range.
@@ -81,13 +81,13 @@ def seeds_needed_to_be_better(probability: float = 0.75, power: float = 0.95, *,
 
 
 def seeds_needed_to_know(half_width: float, *, share: float = 0.5) -> int:
-    """Seeds of an arm to know its share of converged runs within plus or minus `half_width`.
+    """Compute the seeds of an arm that determine its share of converged runs within plus or minus `half_width`.
 
-    The smallest number for which Wilson's 95 % interval is as narrow, which is the one that is reported.
+    It is the smallest number for which Wilson's 95 % interval, the reported interval, is as narrow.
 
     Args:
-        half_width: of the interval, above 0 and below 0.5.
-        share: that will be seen; one half needs the most.
+        half_width: half the width of the interval, above 0 and below 0.5.
+        share: the share that will be seen; one half needs the most seeds.
 
     Raises:
         InputError: a number that is out of range.
@@ -102,7 +102,7 @@ def seeds_needed_to_know(half_width: float, *, share: float = 0.5) -> int:
     most = 1
     while _wilson_half_width(share, most) > half_width:
         most *= 2
-    least = most // 2  # Too few, or none.
+    least = most // 2  # Too few seeds, or no seed.
     while most - least > 1:
         middle = (least + most) // 2
         least, most = (least, middle) if _wilson_half_width(share, middle) <= half_width else (middle, most)
@@ -110,7 +110,7 @@ def seeds_needed_to_know(half_width: float, *, share: float = 0.5) -> int:
 
 
 def precision_reached(estimate: Estimate) -> Reached:
-    """How sure a share is after a study, and what it would take to halve its interval.
+    """Return the precision of a share after a study, and the further seeds that would halve its interval.
 
     Args:
         estimate: as `vgrad_jax.statistics.intervals.share` gives it.

@@ -1,6 +1,7 @@
-"""Where the article's own single runs fall among the seeds.
+"""The article's own single runs among the seeds.
 
-The published numbers are from Brownlee 2019, "How to Fix the Vanishing Gradients Problem Using the ReLU": one run each.
+The published numbers are from Brownlee 2019, "How to Fix the Vanishing Gradients Problem Using the ReLU". Each is the
+number of a single run.
 """
 
 import dataclasses
@@ -34,7 +35,7 @@ FIRST_EPOCH, SECOND_EPOCH = 50, 100
 QUIET_EPOCHS = 200
 LEARNED_MARGIN = 0.05
 ROUNDING = 1e-6
-"""Accuracies are float32: 280 of 500 is not 0.56 to the last digit."""
+"""Largest rounding error of an accuracy in float32, in which 280 of 500 is not 0.56 to the last digit."""
 
 PUBLISHED = {
     "test_accuracy": {TANH_ARM: 0.56},
@@ -43,7 +44,7 @@ PUBLISHED = {
 
 
 class Placement(NamedTuple):
-    """A published number among the seeds of the arm that it belongs to."""
+    """A published number among the seeds of its arm."""
 
     arm: str
     quantity: str
@@ -56,29 +57,35 @@ class Placement(NamedTuple):
 
     @property
     def inside(self) -> bool:
-        """Within the central 90 % of seeds."""
+        """True within the central 90 % of seeds."""
         return self.quantiles[0] - ROUNDING <= self.published <= self.quantiles[2] + ROUNDING
 
 
 def placements(results: "xarray.Dataset") -> list[Placement]:
-    """Every published number that these results can be held against: the same arm, trained as long, with a
-    finite number in one run at least."""
+    """Place every published number among these results that have the same arm, trained as long.
+
+    A number is left out where no run has a finite number to compare with.
+    """
     arms = arms_of(results)
-    found: list[Placement | None] = []
+    placed: list[Placement | None] = []
     for arm, published in PUBLISHED["test_accuracy"].items():
         if arm in arms and is_the_articles(arms[arm], arm) and arms[arm].training == article()[arm].training:
             accuracy = completed_seeds(results, arm)["test_accuracy"].isel(record=-1).values
-            found.append(_place(arm, "test accuracy after the last epoch", published, accuracy))
+            placed.append(_place(arm, "test accuracy after the last epoch", published, accuracy))
     for arm, published in PUBLISHED["first_layer_change"].items():
         values = first_layer_change(results, arm) if arm in arms and is_the_articles(arms[arm], arm) else None
         if values is not None:
             quantity = f"mean absolute change of the first layer's weights, epoch {FIRST_EPOCH} to {SECOND_EPOCH}"
-            found.append(_place(arm, quantity, published, values))
-    return [placement for placement in found if placement is not None]
+            placed.append(_place(arm, quantity, published, values))
+    return [placement for placement in placed if placement is not None]
 
 
 def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None:
-    """Mean absolute change of the first kernel from epoch 50 to 100, for each seed; None where it was not kept."""
+    """Compute the mean absolute change of the first kernel from epoch 50 to 100, for each seed.
+
+    Returns:
+        None where the weights of those epochs were not kept.
+    """
     if "parameters" not in results or not {FIRST_EPOCH, SECOND_EPOCH} <= set(
         results["parameters_epoch"].values.tolist()
     ):
@@ -89,7 +96,7 @@ def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None
 
 
 def weight_paths(results: "xarray.Dataset", arm: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mean absolute distance of the first kernel from where it began, for each seed at each kept epoch.
+    """Compute the mean absolute distance of the first kernel from its start, for each seed at each kept epoch.
 
     Returns:
         The epochs `(kept,)` and the distances `(seed, kept)`; None where epoch 0 and two others were not kept.
@@ -105,10 +112,13 @@ def weight_paths(results: "xarray.Dataset", arm: str) -> tuple[np.ndarray, np.nd
 
 
 def learned_by(results: "xarray.Dataset", arm: str, epoch: int = QUIET_EPOCHS) -> np.ndarray | None:
-    """Whether each seed had learned anything within `epoch` epochs; None where it trained shorter or the data changed.
+    """Return whether each seed had learned anything within `epoch` epochs.
 
-    Learned something: a training accuracy 5 points or more above the larger class's share, at any record until then.
-    Always naming one class scores that share, so it is what a network gets for nothing.
+    A seed has learned where its training accuracy is 5 points or more above the larger class's share at some record.
+    Always naming the larger class scores that share, so that a network has it for nothing.
+
+    Returns:
+        None where the arm trained shorter or the data has changed.
     """
     runs = completed_seeds(results, arm)
     epochs = runs["epoch"].values
@@ -121,27 +131,27 @@ def learned_by(results: "xarray.Dataset", arm: str, epoch: int = QUIET_EPOCHS) -
 
 
 def _mean_distance(weights: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Mean absolute difference over the weights that the arm has; NaN where none is a number, as after divergence."""
+    """Compute the mean absolute difference over the weights; NaN where no weight is a number, as after divergence."""
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs(weights - others)
         return np.ma.filled(np.ma.array(distance, mask=np.isnan(distance)).mean(axis=-1), np.nan)
 
 
 def _first_kernel(runs: "xarray.Dataset") -> np.ndarray:
-    """`(seed, kept epoch, weight)`."""
+    """Return the first kernel's weights, `(seed, kept epoch, weight)`."""
     names = [name for name in runs["parameter"].values.tolist() if name.startswith("0/kernel/")]
     return runs["parameters"].sel(parameter=names).values
 
 
 def is_the_articles(experiment: Experiment, arm: str) -> bool:
-    """Whether the arm is the article's own but for how long it trains and what is recorded."""
+    """Return whether the arm is the article's own, whatever its epochs and its recording."""
     own = article()[arm]
     training = dataclasses.replace(experiment.training, epochs=own.training.epochs)
     return dataclasses.replace(experiment, training=training, recording=own.recording) == own
 
 
 def _larger_class(dataset: Dataset) -> float:
-    """Share of the TRAINING rows in their most frequent class; `ceiling.majority_share` is that of the test rows."""
+    """Return the share of the TRAINING rows in their most frequent class; `ceiling.majority_share` is of test rows."""
     return float(np.bincount(dataset.train_y).max() / len(dataset.train_y))
 
 

@@ -1,4 +1,4 @@
-"""How each run of a sweep ended."""
+"""The endings of a sweep's runs."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,8 +18,10 @@ class Outcomes(NamedTuple):
 
     seeds: Int[np.ndarray, " runs"]
     times: Float[np.ndarray, " runs"]
-    """Epochs to converge; the budget for a run that never does, whatever stopped it: a run that diverged early will not
-    converge later, so it is not lost at the moment it diverged."""
+    """Epochs to converge, or the budget for a run that never does.
+
+    A run that diverges has the budget too: it will not converge later, so that it is not lost when it diverges.
+    """
     converged: Bool[np.ndarray, " runs"]
     diverged: Bool[np.ndarray, " runs"]
     budget: float
@@ -27,7 +29,7 @@ class Outcomes(NamedTuple):
 
 
 def outcomes(results: "xarray.Dataset") -> dict[str, Outcomes]:
-    """Arm name to how its finished runs ended.
+    """Return arm name to the endings of its finished runs.
 
     Raises:
         InputError: an arm without a finished run.

@@ -1,4 +1,4 @@
-"""Each arm of a sweep in a row of numbers."""
+"""A row of numbers for each arm of a sweep."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from vgrad_jax.numerics import lower_median
-from vgrad_jax.results.reading import arms_of, completed_seeds
+from vgrad_jax.results.reading import arm_names, completed_seeds, num_layers
 from vgrad_jax.statistics.bootstrap import Distribution, distribution
 from vgrad_jax.statistics.intervals import Estimate, share
 from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["BOOTSTRAP_SEED", "ArmSummary", "summarise"]
 
 BOOTSTRAP_SEED = 0
-"""Of the resampling behind intervals of accuracies, unless a key is given."""
+"""Seed of the resampling behind intervals of accuracies, unless a key is given."""
 
 
 class ArmSummary(NamedTuple):
-    """One arm, over its completed seeds. A run converges, or it diverges, or it is dead, or it is stuck."""
+    """An arm over its completed seeds. A run converges, or it diverges, or it is dead, or it is stuck."""
 
     arm: str
     n: int
@@ -39,15 +39,15 @@ class ArmSummary(NamedTuple):
     dead: Estimate
     """Share of runs that neither converge nor diverge and end with an exactly zero gradient in their first layer."""
     stuck: Estimate
-    """Share of the other runs that do not converge: they have a gradient, and it does not help them in time."""
+    """Share of the other runs that do not converge: runs with a gradient that does not help them in time."""
     initial_gradient_log10_rms: tuple[float, ...]
-    """Median over seeds, by layer, at initialisation; -inf where most seeds have none, NaN where none is finite."""
+    """Lower median over seeds, by layer, at initialisation; -inf where most are zero, NaN where none is a number."""
     final_gradient_log10_rms: tuple[float, ...]
     """The same after the last epoch."""
 
 
 def summarise(results: "xarray.Dataset", key: jax.Array | None = None) -> list[ArmSummary]:
-    """Every arm with its numbers, in the order of the results.
+    """Compute the numbers of every arm, in the order of the results.
 
     Args:
         results: of a sweep.
@@ -57,12 +57,10 @@ def summarise(results: "xarray.Dataset", key: jax.Array | None = None) -> list[A
         InputError: an arm without a finished run.
     """
     key = jax.random.key(BOOTSTRAP_SEED) if key is None else key
-    arms, ends = arms_of(results), outcomes(results)
+    layers, ends = num_layers(results), outcomes(results)
     return [
-        _summarise_arm(
-            arm, completed_seeds(results, arm), ends[arm], experiment.mlp.num_layers, jax.random.fold_in(key, index)
-        )
-        for index, (arm, experiment) in enumerate(arms.items())
+        _summarise_arm(arm, completed_seeds(results, arm), ends[arm], layers[arm], jax.random.fold_in(key, index))
+        for index, arm in enumerate(arm_names(results))
     ]
 
 

@@ -1,4 +1,11 @@
-"""Times to converge, where some runs never do within the budget."""
+"""Times to converge, where some runs never do within the budget: survival curves, medians and restricted means.
+
+share that has not converged
+1 ──┐
+    └──┐                 Kaplan and Meier's curve falls where a run converges.
+       └─────┐           Its area up to the budget is the restricted mean.
+0 ───────────┴────── budget
+"""
 
 from typing import NamedTuple
 
@@ -12,7 +19,7 @@ from vgrad_jax.statistics.intervals import Estimate, Z, wilson
 __all__ = ["SurvivalCurve", "check_times", "median_time", "restricted_mean", "survival_curve"]
 
 PSEUDO_RUNS = 2
-"""At each end of what is possible, in the interval of a restricted mean."""
+"""Runs added at time zero, and as many at the budget, for the interval of a restricted mean."""
 
 
 class SurvivalCurve(NamedTuple):
@@ -33,12 +40,12 @@ class SurvivalCurve(NamedTuple):
     n: int
 
     def at(self, when: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-        """The curve at any times."""
+        """Return the curve at any times."""
         return np.concatenate([[1.0], self.survival])[np.searchsorted(self.times, when, side="right")]
 
 
 def check_times(times: ArrayLike, observed: ArrayLike) -> tuple[Float[np.ndarray, " runs"], Bool[np.ndarray, " runs"]]:
-    """Times and whether each is a convergence, as arrays.
+    """Return times, and whether each is a convergence, as arrays.
 
     Raises:
         InputError: different lengths, no run, a time that is negative or not finite.
@@ -54,16 +61,16 @@ def check_times(times: ArrayLike, observed: ArrayLike) -> tuple[Float[np.ndarray
 
 
 def survival_curve(times: ArrayLike, observed: ArrayLike, *, weights: np.ndarray | None = None) -> SurvivalCurve:
-    """Kaplan and Meier's (1958) curve with pointwise 95 % intervals.
+    """Compute Kaplan and Meier's (1958) curve with pointwise 95 % intervals.
 
-    The intervals are Wilson's with the number of runs that would have Greenwood's variance (Rothman 1978, "Estimation
-    of confidence limits for the cumulative probability of survival"). Where only the budget censors this is Wilson's
-    interval itself.
+    The intervals are Wilson's, for the number of runs whose share would have Greenwood's variance. They are from
+    Rothman 1978, "Estimation of confidence limits for the cumulative probability of survival". Where only the budget
+    censors, this number is the number of runs.
 
     Args:
         times: when each run converged, or was last seen; `(runs,)`.
         observed: False where it had not converged by then.
-        weights: how often each run counts; None is once.
+        weights: of the runs; None is 1 for each.
 
     Raises:
         InputError: as `check_times`.
@@ -74,13 +81,13 @@ def survival_curve(times: ArrayLike, observed: ArrayLike, *, weights: np.ndarray
     """
     times, observed = check_times(times, observed)
     weights = np.ones(len(times)) if weights is None else weights
-    when, place = np.unique(times, return_inverse=True)
-    leaving = np.bincount(place, weights)
-    events = np.bincount(place, weights * observed)
+    when, index = np.unique(times, return_inverse=True)
+    leaving = np.bincount(index, weights)
+    events = np.bincount(index, weights * observed)
     at_risk = leaving[::-1].cumsum()[::-1]
     survival = np.cumprod(1 - events / at_risk)
     n = leaving.sum()
-    # Shares whose variance is Greenwood's: survival (1 - survival) / effective. None has happened yet: all runs count.
+    # Greenwood's variance is survival (1 - survival) / effective. Before the first event all runs count.
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = survival / (1 - survival) * np.cumsum(events / (at_risk * (at_risk - events)))
         effective = np.where((survival < 1) & (survival > 0), 1 / greenwood, np.where(survival > 0, at_risk, n))
@@ -89,7 +96,7 @@ def survival_curve(times: ArrayLike, observed: ArrayLike, *, weights: np.ndarray
 
 
 def median_time(curve: SurvivalCurve) -> Estimate:
-    """The time by which half of the runs have converged; infinite where fewer do.
+    """Return the time by which half of the runs have converged; infinite where fewer do.
 
     Its interval holds every time at which the curve's interval holds one half (Brookmeyer and Crowley 1982).
     """
@@ -100,12 +107,11 @@ def median_time(curve: SurvivalCurve) -> Estimate:
 def restricted_mean(
     times: Float[np.ndarray, " runs"], observed: Bool[np.ndarray, " runs"], budget: float | int
 ) -> Estimate:
-    """Mean time within a budget: a run that never converges counts with the whole budget.
+    """Compute the mean time within a budget: a run that never converges counts with the whole budget.
 
-    The area under the survival curve (Royston and Parmar 2011). Its interval has Greenwood's variance after adding two
-    runs that take no time and two that take the whole budget, Agresti and Coull's (1998) remedy for shares, of which
-    this is the mean when every run converges at once or never. Without it the interval is empty when all runs are
-    alike, and too narrow when a handful of many converge.
+    It is the area under the survival curve (Royston and Parmar 2011). Its interval has Greenwood's variance after
+    adding two runs that take no time and two that take the whole budget. This is Agresti and Coull's (1998) remedy for
+    shares. Without it the interval is empty when all runs are alike, and too narrow when a handful of many converge.
 
     Args:
         times: when each run converged, or was last seen; `(runs,)`.
@@ -140,12 +146,12 @@ def restricted_mean(
 
 
 def _area(curve: SurvivalCurve, budget: float) -> tuple[float, float]:
-    """The area under a curve up to the budget, and its variance by Greenwood's formula."""
+    """Compute the area under a curve up to the budget, and its variance by Greenwood's formula."""
     inside = curve.times < budget
     times = curve.times[inside]
     steps = np.concatenate([[1.0], curve.survival[inside]])
     pieces = steps * np.diff(np.concatenate([[0.0], times, [budget]]))
-    # Area that is still to come after each time.
+    # The area to the right of each time.
     rest = pieces[::-1].cumsum()[::-1][1:]
     before, at_risk = steps[:-1], curve.at_risk[inside]
     events = at_risk * (1 - curve.survival[inside] / np.where(before > 0, before, 1.0))

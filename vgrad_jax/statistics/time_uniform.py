@@ -42,18 +42,18 @@ def confidence_sequence(
 ) -> tuple[Float[np.ndarray, "*look"], Float[np.ndarray, "*look"]]:
     """Compute time-uniform 95 % bounds of a share, valid under any stopping rule.
 
-    The beta-binomial mixture with a uniform prior (Robbins 1970, "Statistical methods related to the law of the
-    iterated logarithm"; Howard, Ramdas, McAuliffe and Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic
-    confidence sequences", section 3): for the true share p the reciprocal of `(n + 1) P(successes of n | p)` is a
-    martingale that starts at 1, which by Ville's inequality ever reaches 20 with a chance of 5 % at most. The bounds
-    hold every p for which it is below.
+    The bounds are those of the beta-binomial mixture with a uniform prior. The idea is from Robbins 1970, "Statistical
+    methods related to the law of the iterated logarithm". The mixture is from Howard, Ramdas, McAuliffe and Sekhon
+    2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences", section 3. For the true share p the
+    reciprocal of `(n + 1) P(successes of n | p)` is a martingale that starts at 1. By Ville's inequality it ever
+    reaches 20 with a chance of 5 % at most. The bounds hold every p for which it is below 20.
 
     Args:
         successes: `(...)` numbers of successes.
-        n: `(...)` numbers of runs, in which those are counted.
+        n: `(...)` numbers of runs in which the successes are counted.
 
     Returns:
-        Lower and upper bounds, `(...)` each. The intersection of those of one study's looks holds as well.
+        Lower and upper bounds, `(...)` each. The intersection over the looks of a study holds as well.
 
     >>> low, high = confidence_sequence(np.array([0, 50, 500]), np.array([100, 100, 1000]))
     >>> low.round(3).tolist(), high.round(3).tolist()
@@ -101,7 +101,7 @@ def share_bounds(converged: Bool[np.ndarray, " seed"], block: int, num_seeds: in
     counts = np.concatenate([[0], np.cumsum(converged)])[looks]
     low, high = confidence_sequence(counts, looks)
     low, high = np.maximum.accumulate(low), np.minimum.accumulate(high)
-    # They can cross only where the true share was left out at some look.
+    # Bounds can cross only where the true share was left out at some look.
     low, high = np.where(low > high, [(low + high) / 2] * 2, [low, high])
     for successes, n, *bounds in zip(counts, looks, low, high, strict=True):
         yield ShareBounds(int(successes), int(n), *map(float, bounds))

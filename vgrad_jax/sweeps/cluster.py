@@ -44,7 +44,7 @@ def connected(address: str) -> "Iterator[Client]":
     """Connect to a Dask scheduler, and check that its workers have the versions of this process.
 
     Args:
-        address: of the scheduler, such as "tcp://10.0.0.1:8786".
+        address: address of the scheduler, such as "tcp://10.0.0.1:8786".
 
     Yields:
         The connected client.
@@ -85,9 +85,9 @@ def train_blocks(
     """Train blocks on the workers; a block is written before it is reported.
 
     Args:
-        client: from `connected`.
+        client: client that `connected` yields.
         job: the sweep.
-        path: of the store; it names the same folder on every machine.
+        path: folder of the store; it names the same folder on every machine.
         blocks: block with missing runs to the number of these runs.
         report: called with the number of new runs after each block.
 
@@ -130,7 +130,7 @@ def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, 
         block: seeds of an arm.
         job: the sweep.
         path: absolute path of the store.
-        token: of the sweep; another token in the store ends the task.
+        token: token of the sweep; another token in the store ends the task.
         here: names and versions of the client's software.
 
     Raises:

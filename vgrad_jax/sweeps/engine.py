@@ -106,7 +106,7 @@ def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> Histor
 
     Args:
         arm: the arm.
-        seed: of the whole study.
+        seed: seed of the study.
         start: number of the first run.
         execution: the engine, and the number of runs.
 
@@ -136,6 +136,7 @@ def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
 
 
 def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+    """Compile the training of a group of seeds; the seed axis is last inside the program, and first outside."""
     train_one = arm.trainer(rows_at_once)
 
     def program(inputs: PyTree, keys: jax.Array, settings: Settings) -> History:

@@ -1,4 +1,4 @@
-"""Plans of a sweep: its chunks and blocks, and an estimate of its memory."""
+"""Plan of a sweep: chunks, blocks and workers, and an estimate of memory."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -18,7 +18,7 @@ Measured; they are much the same for all networks.
 
 
 class Block(NamedTuple):
-    """Seeds `start` up to `stop` of an arm, trained by a single worker; a variable of a block is a file."""
+    """Seeds `start` up to `stop` of an arm, trained by a single worker; each variable of a block is a file."""
 
     arm: str
     start: int

@@ -1,8 +1,8 @@
 """Execution policy of a sweep: every constant that is tuned, and every choice by platform, is in this file.
 
-    sizes of the arms ─┐
+    sizes of the arms ──┐
     wishes of the user ─┼─► decide ─► an `Execution` for each arm: engine, chunk, rows at once, devices
-    local platform ────┘             and for all of them: workers, block
+    local platform ─────┘              for all arms together: workers, block
 
 A chunk is a number of seeds that a program trains together. The chunk decides the last digits of `plain`, because XLA
 rounds reductions differently in programs of different shapes. The default chunk of `plain` therefore depends on the
@@ -52,7 +52,7 @@ ACCELERATOR_CHUNK = 1024
 """Seeds that `plain` trains together on an accelerator."""
 
 FEWEST_ON_GPU = 4096
-"""Smallest number of seeds together with which `lanes` is faster on a GPU: fewer threads leave most of it idle."""
+"""Smallest number of seeds with which `lanes` is faster on a GPU: fewer threads leave most of the GPU idle."""
 
 THREADS_CHUNK = 32768
 """Largest number of seeds in a program of `lanes` on a GPU: about the threads that an H200 runs at a time."""
@@ -61,7 +61,7 @@ CHUNK_MEMORY = 512 * 2**20
 """Largest size of a chunk in training, in bytes, unless a single seed is larger."""
 
 BLOCK_SEEDS = 1024
-"""Largest number of seeds in a block; a variable of a block is a file."""
+"""Largest number of seeds in a block: each variable of a block is a file."""
 
 BLOCK_MEMORY = 32 * 2**20
 """Largest size of a block's results, in bytes: a worker holds them until it writes them."""
@@ -205,7 +205,7 @@ def choose_engine(size: ArmSize, num_seeds: int, platform: Platform, chunk: int 
     """Return the name of the engine that trains an arm fastest, compilation included.
 
     Args:
-        size: of one training.
+        size: size of one training.
         num_seeds: runs of the arm.
         platform: devices and processor of the sweep.
         chunk: seeds trained together on a device; None where the number is not decided yet.

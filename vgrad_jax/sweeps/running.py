@@ -81,7 +81,7 @@ def sweep(
     Args:
         arms: arm name to `Experiment` or another `Arm`; all with the same epochs, recording and threshold.
         num_seeds: runs of each arm, with the seeds 0 to num_seeds - 1.
-        seed: of the whole study.
+        seed: seed of the study.
         store: a new folder for the results (Zarr), written block by block; None keeps the results in memory.
         resume: go on with an interrupted store of the same study, or add seeds to a finished store.
         chunk: seeds trained together; None chooses by memory, engine and workers.

@@ -167,9 +167,14 @@ def _profile(
         if mlp.norm == "layer":
             branch, divisor = _layer_norm(branch, bias)
         divisors.append(divisor)
-        # A branch's weights are new and have no mean: it is uncorrelated with its stream, and their moments add.
+        # A branch's weights are new and have no mean: it is uncorrelated with its stream, and their covariances add.
         if skips[layer] and moments is not None and mlp.residual is not None:
-            branch = Moments(*(old + mlp.residual**2 * new for old, new in zip(moments, branch, strict=True)))
+            factor = mlp.residual
+            branch = Moments(
+                moments.mean + factor * branch.mean,
+                moments.same + factor**2 * branch.same,
+                moments.cross + factor**2 * branch.cross,
+            )
         moments = branch
         activated.append(activate(function, moments))
         reads.append(widths[layer + 1] * activated[-1].same)

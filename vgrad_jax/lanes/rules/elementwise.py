@@ -17,7 +17,7 @@ Refusal = Callable[[Use], str | None]
 def elementwise_axes(node: Node) -> Axes:
     """Relate each axis of the inputs to the same axis of the result."""
     inputs = enumerate(node.inputs)
-    return Axes(tuple(((n, axis), (RESULT, axis)) for n, one in inputs for axis in range(len(one.shape))))
+    return Axes(tuple(((n, axis), (RESULT, axis)) for n, operand in inputs for axis in range(len(operand.shape))))
 
 
 def elementwise(

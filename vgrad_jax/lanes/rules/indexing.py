@@ -70,4 +70,4 @@ def _rows_only(use: Use) -> str | None:
 
 
 register(Primitive("iota", _iota, lambda node: Axes()))
-register(Primitive("gather", _gather, _gather_axes, refusal=_rows_only))
+register(Primitive("gather", _gather, _gather_axes, refusal=_rows_only, tables=(0,)))

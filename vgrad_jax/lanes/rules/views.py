@@ -42,8 +42,8 @@ def _unlooped(position: int) -> int:
 
 
 def _all_axes(node: Node) -> tuple[AxisRef, ...]:
-    operands = [(RESULT, node), *enumerate(node.inputs)]
-    return tuple((operand, axis) for operand, one in operands for axis in range(len(one.shape)))
+    nodes = [(RESULT, node), *enumerate(node.inputs)]
+    return tuple((operand, axis) for operand, some in nodes for axis in range(len(some.shape)))
 
 
 def _broadcast(node: Node, index: Index) -> Source:

@@ -33,8 +33,8 @@ def share_against_depth(
     Args:
         families: arms that differ in depth alone.
         summaries: of all arms.
-        trainable: family name to theory's trainable depth, marked by a vertical line where it is on the axis; inf is
-            any depth, None is where theory says nothing.
+        trainable: family name to theory's trainable depth, marked by a vertical line where it is on the axis. Its value
+            inf is any depth, and None is no statement.
     """
     shares = {summary.arm: summary.converged for summary in summaries}
     figure = new_figure(9, 4.2)

@@ -1,4 +1,4 @@
-"""What predicts failure: measurements at initialisation, ranked."""
+"""Predictors of failure: measurements at initialisation, ranked."""
 
 import math
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ __all__ = ["predictors_caption", "predictors_ranked"]
 
 COLUMNS = 4
 MOST = 24
-"""Measurements drawn, unless more are the best of a panel: a deep network has one more for each layer."""
+"""Most measurements drawn, unless more are the best of a panel: a deep network has one for each layer."""
 
 
-def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
-    """The area under the ROC curve of each measurement with its interval, a panel for each arm and the pooled one.
+def predictors_ranked(predictors: Sequence[Predictor]) -> "Figure":
+    """Draw the area under the ROC curve of each measurement with its interval, a panel for each scope.
 
-    Measurements are on the same line in every panel, in the order of their mean strength over the arms: the best one of
-    each panel, and of the others the strongest. To the right of one half, large values mean failure; to the left,
-    small ones. A filled mark stands out of the many that were tried. Arms of which nothing can be told have no panel,
-    unless there are no others.
+    A measurement is on the same line in every panel, in the order of the mean strength over the arms. Shown are the
+    best of each panel, and of the others the strongest. To the right of one half, large values mean failure; to the
+    left, small values. A filled mark stands out of the many that were tried. Arms of which nothing can be told have no
+    panel, unless all arms are such.
 
     Args:
-        found: as `vgrad_jax.statistics.failure.predictors` gives it.
+        predictors: as `vgrad_jax.statistics.predictors` gives them.
     """
-    scopes = list(dict.fromkeys(one.scope for one in found if one.area is not None))
-    scopes = scopes or list(dict.fromkeys(one.scope for one in found))
-    names = _shown(found)
+    scopes = list(dict.fromkeys(predictor.scope for predictor in predictors if predictor.area is not None))
+    scopes = scopes or list(dict.fromkeys(predictor.scope for predictor in predictors))
+    names = _shown(predictors)
     columns = min(len(scopes), COLUMNS)
     lines = math.ceil(len(scopes) / columns)
     figure = new_figure(2.3 * columns + 2.2, (0.21 * len(names) + 0.75) * lines + 0.7)
@@ -40,7 +40,7 @@ def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
     for spare in grid.flat[len(scopes) :]:
         spare.remove()
     for scope, axes in zip(scopes, grid.flat, strict=False):
-        _draw(axes, [one for one in found if one.scope == scope], names)
+        _draw(axes, [predictor for predictor in predictors if predictor.scope == scope], names)
     first = grid[0, 0]
     first.set_yticks(range(len(names)), [label_of(name) for name in names], fontsize=8)
     first.set_ylim(len(names) - 0.5, -0.5)
@@ -59,19 +59,19 @@ def predictors_ranked(found: Sequence[Predictor]) -> "Figure":
     return figure
 
 
-def predictors_caption(found: Sequence[Predictor]) -> str:
-    """What to look for in `predictors_ranked`."""
-    told = sum(one.area is not None for one in found)
-    measurements, shown = len({one.measurement for one in found}), len(_shown(found))
-    untold = {one.scope for one in found} - {one.scope for one in found if one.area is not None}
+def predictors_caption(predictors: Sequence[Predictor]) -> str:
+    """Write the caption of `predictors_ranked`."""
+    told = sum(predictor.area is not None for predictor in predictors)
+    measurements, shown = len({predictor.measurement for predictor in predictors}), len(_shown(predictors))
+    without_area = {each.scope for each in predictors} - {each.scope for each in predictors if each.area is not None}
     strongest = f" Shown are {shown} of {measurements} measurements, the best of each panel among them."
     strongest = strongest if shown < measurements else ""
-    arms = counted(len(untold), "arm of which nothing can be told has", "arms of which nothing can be told have")
-    without = f" {arms} no panel." if told and untold else ""
+    arms = counted(len(without_area), "arm of which nothing can be told has", "arms of which nothing can be told have")
+    without = f" {arms} no panel." if told and without_area else ""
     pooled = (
         f" In the panel of {ALL_ARMS} a measurement also knows which arm a run belongs to: what is strong there and "
         "weak in each arm tells networks apart, not seeds."
-        if any(one.scope == ALL_ARMS for one in found)
+        if any(predictor.scope == ALL_ARMS for predictor in predictors)
         else ""
     )
     filled = (
@@ -87,29 +87,31 @@ def predictors_caption(found: Sequence[Predictor]) -> str:
     )
 
 
-def _shown(found: Sequence[Predictor]) -> list[str]:
-    ordered = _in_order(found)
-    told = [one for one in found if one.area is not None]
+def _shown(predictors: Sequence[Predictor]) -> list[str]:
+    ordered = _in_order(predictors)
+    told = [predictor for predictor in predictors if predictor.area is not None]
     best = {
-        max((one for one in told if one.scope == scope), key=lambda one: one.strength).measurement
-        for scope in {one.scope for one in told}
+        max(
+            (predictor for predictor in told if predictor.scope == scope), key=lambda predictor: predictor.strength
+        ).measurement
+        for scope in {predictor.scope for predictor in told}
     }
     others = [name for name in ordered if name not in best][: max(MOST - len(best), 0)]
     return [name for name in ordered if name in best or name in others]
 
 
-def _in_order(found: Sequence[Predictor]) -> list[str]:
-    """Measurements, the strongest on average first; pooled areas count only where nothing else is told.
+def _in_order(predictors: Sequence[Predictor]) -> list[str]:
+    """Return measurements, the strongest on average first; pooled areas count only where nothing else is told.
 
-    Those of which nothing is told are left out, unless there are no others.
+    Measurements of which nothing is told are left out, unless all are such.
     """
-    names = list(dict.fromkeys(one.measurement for one in found if one.area is not None))
-    names = names or list(dict.fromkeys(one.measurement for one in found))
+    names = list(dict.fromkeys(predictor.measurement for predictor in predictors if predictor.area is not None))
+    names = names or list(dict.fromkeys(predictor.measurement for predictor in predictors))
 
     def weakness(name: str) -> float:
-        known = [one for one in found if one.measurement == name and one.area is not None]
-        known = [one for one in known if one.scope != ALL_ARMS] or known
-        return -sum(one.strength for one in known) / len(known) if known else 0.0
+        known = [predictor for predictor in predictors if predictor.measurement == name and predictor.area is not None]
+        known = [predictor for predictor in known if predictor.scope != ALL_ARMS] or known
+        return -sum(predictor.strength for predictor in known) / len(known) if known else 0.0
 
     return sorted(names, key=weakness)
 
@@ -120,17 +122,17 @@ def _draw(axes: "Axes", ranked: list[Predictor], names: list[str]) -> None:
     axes.tick_params(labelsize=8, labelbottom=True)
     converged, failed = ranked[0].converged, ranked[0].failed
     axes.set_title(f"{literal(ranked[0].scope)}\n{converged} converged, {failed} failed", fontsize=8)
-    if all(one.area is None for one in ranked):
+    if all(predictor.area is None for predictor in ranked):
         axes.text(
             0.5, 0.5, "cannot be told", transform=axes.transAxes, ha="center", fontsize=8, backgroundcolor="white"
         )
-    for one in ranked:
-        if one.area is None or one.measurement not in names:
+    for predictor in ranked:
+        if predictor.area is None or predictor.measurement not in names:
             continue
-        place = names.index(one.measurement)
-        marker, colour = ("s", ORANGE) if one.direction == "large" else ("o", BLUE)
-        if not one.real:
+        row = names.index(predictor.measurement)
+        marker, colour = ("s", ORANGE) if predictor.direction == "large" else ("o", BLUE)
+        if not predictor.real:
             marker, colour = "D", GREY
-        axes.plot([one.area.low, one.area.high], [place, place], color=colour, linewidth=1.5)
-        face = colour if one.real else "white"
-        axes.plot(one.area.value, place, marker, color=colour, markerfacecolor=face, markersize=4.5)
+        axes.plot([predictor.area.low, predictor.area.high], [row, row], color=colour, linewidth=1.5)
+        face = colour if predictor.real else "white"
+        axes.plot(predictor.area.value, row, marker, color=colour, markerfacecolor=face, markersize=4.5)

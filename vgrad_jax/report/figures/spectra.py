@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 __all__ = ["spectrum_beside_prediction"]
 
 DECADES = 6
-"""Below the largest value: what is smaller is told in words."""
+"""Decades below the largest value that are drawn; smaller values are counted in words."""
 NOTHING = 1e-12
-"""Of the largest: what single precision leaves of a singular value of zero."""
+"""Share of the largest value that single precision leaves of a singular value of zero."""
 BINS = 60
 
 
-def spectrum_beside_prediction(found: JacobianSpectrum, title: str) -> "Figure":
-    """Histogram of squared singular values over seeds, and the density of wide networks over it; on a log axis.
+def spectrum_beside_prediction(spectrum: JacobianSpectrum, title: str) -> "Figure":
+    """Draw a histogram of squared singular values over seeds, and the density of wide networks; on a log axis.
 
     Args:
-        found: measured and predicted; both have to be there.
+        spectrum: measured and predicted; neither may be None.
         title: the network's name.
     """
-    assert found.squares is not None
-    assert found.density is not None
-    squares, predicted = found.squares.ravel(), found.density
+    assert spectrum.squares is not None
+    assert spectrum.density is not None
+    squares, predicted = spectrum.squares.ravel(), spectrum.density
     largest = max(float(squares.max()), predicted.largest)
     shown = squares[squares > NOTHING * largest]
     seen = np.log10(shown)
@@ -47,15 +47,15 @@ def spectrum_beside_prediction(found: JacobianSpectrum, title: str) -> "Figure":
     inside = np.log10(predicted.squares) >= low
     if weighted.any():
         axes.plot(np.log10(predicted.squares[inside]), weighted[inside], "--", color=ORANGE, label="predicted")
-    place, held = predicted.point
+    position, held = predicted.point
     if held:
-        axes.axvline(np.log10(place), color=ORANGE, linestyle="--", label=f"predicted: {held:.0%} at one place")
+        axes.axvline(np.log10(position), color=ORANGE, linestyle="--", label=f"predicted: {held:.0%} at one place")
     below = np.mean(squares <= 10**low)
     expected = float(predicted.cumulative(np.asarray(10.0**low)))
     axes.set(
         xlabel="log10 of the squared singular value, last by first hidden layer",
         ylabel="share of singular values\nper decade",
-        title=f"{literal(title)}, {len(found.squares)} networks",
+        title=f"{literal(title)}, {len(spectrum.squares)} networks",
         xlim=(low, high),
     )
     axes.set_ylim(bottom=0)
@@ -66,6 +66,6 @@ def spectrum_beside_prediction(found: JacobianSpectrum, title: str) -> "Figure":
 
 
 def _start(squares: np.ndarray, weighted: np.ndarray) -> float:
-    """log10 of where the density begins to be seen."""
+    """Return log10 of the smallest square at which the density can be seen."""
     seen = weighted > 0.01 * weighted.max()
     return float(np.log10(squares[seen.argmax()])) if weighted.any() else np.inf

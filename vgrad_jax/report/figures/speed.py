@@ -1,4 +1,4 @@
-"""How fast a sweep is."""
+"""Speed of a sweep."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,15 +16,15 @@ __all__ = ["speed_bars"]
 
 
 def speed_bars(speeds: "Sequence[Speed]", title: str) -> "Figure":
-    """Wall time of a whole training for each way of doing it, on a log scale."""
+    """Draw the wall time of a training for each way of training, on a log axis."""
     figure = new_figure(7, 0.5 * len(speeds) + 1.2)
     axes = figure.subplots()
     values = [speed.run_milliseconds for speed in speeds]
     axes.barh(range(len(speeds)), values, color=BLUE, height=0.6)
-    for place, speed in enumerate(speeds):
+    for row, speed in enumerate(speeds):
         faster = values[0] / speed.run_milliseconds
-        note = f"{speed.run_milliseconds:,.0f} ms" + (f", {faster:.2g} times as fast" if place else "")
-        axes.annotate(note, (speed.run_milliseconds, place), (5, 0), textcoords="offset points", va="center", size=9)
+        note = f"{speed.run_milliseconds:,.0f} ms" + (f", {faster:.2g} times as fast" if row else "")
+        axes.annotate(note, (speed.run_milliseconds, row), (5, 0), textcoords="offset points", va="center", size=9)
     axes.set_yticks(range(len(speeds)), [literal(speed.name) for speed in speeds])
     axes.invert_yaxis()
     axes.set_xscale("log")

@@ -27,7 +27,7 @@ class Depth(NamedTuple):
     trainable: dict[str, float | None]
     """Family name to theory's trainable depth; None where theory does not apply."""
     is_the_question: bool
-    """Whether every arm is in a family."""
+    """True where every arm is in a family."""
 
 
 def _compute(study: Study) -> Depth:

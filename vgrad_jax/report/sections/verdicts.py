@@ -6,7 +6,6 @@ from vgrad_jax.diagnosis import TABLE, Diagnosis
 from vgrad_jax.report.section import Block, Fold, Section
 from vgrad_jax.report.study import Study
 from vgrad_jax.report.verdict import MOST_SEEDS, NOT_LEARNED, arm_verdicts
-from vgrad_jax.report.words import percent
 from vgrad_jax.statistics.summary import ArmSummary
 
 __all__ = ["SECTION"]
@@ -24,9 +23,9 @@ def _compute(study: Study) -> Verdicts:
 
 
 def _remarks(arms: Verdicts) -> list[str]:
-    """Name the arms that did not learn for a reason that the verdict does not tell."""
+    """List the arms that did not learn for a reason that the verdict does not tell."""
     unexplained = [
-        f"{summary.arm} ({percent(summary.converged)} converge)"
+        f"{summary.arm} ({summary.converged.value:.0%} converge)"
         for summary in arms.summaries
         if any(finding.code == NOT_LEARNED for finding in arms.verdicts[summary.arm].findings)
     ]
