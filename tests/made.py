@@ -7,8 +7,8 @@ import xarray
 
 from vgrad_jax import presets
 from vgrad_jax.results.description import describe
+from vgrad_jax.results.environment import versions
 from vgrad_jax.results.schema import VARIABLES, coordinates
-from vgrad_jax.results.versions import versions
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 
 EPOCHS = 200

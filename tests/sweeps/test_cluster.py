@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-from vgrad_jax.results import versions as versions_module
+from vgrad_jax.results import environment as environment_module
 from vgrad_jax.sweeps import cluster, policy
 from vgrad_jax.sweeps import running as sweep_module
 from vgrad_jax.sweeps.blocks import Job, fill
@@ -55,7 +55,7 @@ def workers(scheduler, environment, reference):
 
 
 def test_workers_with_other_versions_are_refused(tiny, scheduler, workers, tmp_path, monkeypatch):
-    monkeypatch.setattr(versions_module, "version", lambda name: "0.0.1" if name == "jax" else version(name))
+    monkeypatch.setattr(environment_module, "version", lambda name: "0.0.1" if name == "jax" else version(name))
     with pytest.raises(vg.InputError, match=r"worker tcp://.* does not match: jax .* there and 0\.0\.1 here"):
         vg.sweep({"a": tiny}, 2, scheduler=scheduler, store=tmp_path / "r.zarr", progress=False)
     assert not (tmp_path / "r.zarr").exists()

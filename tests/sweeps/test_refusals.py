@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
-from vgrad_jax.results import description, zarr_layout
-from vgrad_jax.results import versions as versions_module
+from vgrad_jax.results import description, environment, zarr_layout
 
 
 def sweep(tiny, path, seeds=6):
@@ -71,8 +70,8 @@ def without_rights(folder):
 
 @pytest.mark.parametrize("where", ["the folder", "the store", "a variable"])
 def test_a_read_only_store_is_refused(tiny, reference, monkeypatch, where):
-    versions = versions_module.versions()
-    monkeypatch.setattr(versions_module, "versions", lambda: versions)  # The user nobody may not read the packages.
+    versions = environment.versions()
+    monkeypatch.setattr(environment, "versions", lambda: versions)  # The user nobody may not read the packages.
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         path = folder / "r.zarr"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.report.figures.speed import speed_bars
-from vgrad_jax.results.versions import versions
+from vgrad_jax.results.environment import versions
 from vgrad_jax.sweeps.speed import Speed
 
 if TYPE_CHECKING:

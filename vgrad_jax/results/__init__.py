@@ -1,5 +1,6 @@
 """Results of a sweep: schema, stores, descriptions of studies, and reading."""
 
+from vgrad_jax.results.environment import versions as versions
 from vgrad_jax.results.reading import arm_names as arm_names
 from vgrad_jax.results.reading import arms_of as arms_of
 from vgrad_jax.results.reading import completed_seeds as completed_seeds
@@ -12,4 +13,3 @@ from vgrad_jax.results.schema import Layout as Layout
 from vgrad_jax.results.schema import Variable as Variable
 from vgrad_jax.results.store import Store as Store
 from vgrad_jax.results.store import open_results as open_results
-from vgrad_jax.results.versions import versions as versions

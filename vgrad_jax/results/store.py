@@ -22,9 +22,9 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.description import difference
+from vgrad_jax.results.environment import check_versions
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, check_coordinates, find_damage, remove_block
 from vgrad_jax.results.schema import VARIABLES, own_layers
-from vgrad_jax.results.versions import check_versions
 from vgrad_jax.results.zarr_layout import lay_out, resize
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vgrad_jax.errors import InputError
+from vgrad_jax.results.environment import check_versions, versions
 from vgrad_jax.results.store import Store
-from vgrad_jax.results.versions import check_versions, versions
 from vgrad_jax.sweeps.blocks import Job, fill
 from vgrad_jax.sweeps.plan import Block
 from vgrad_jax.sweeps.policy import local_platform

@@ -16,7 +16,7 @@ from jaxtyping import Key, PyTree
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.keys import run_keys
 from vgrad_jax.lanes import NotInLanesError, compile_program, over_lanes
-from vgrad_jax.results.versions import JAX_SETTINGS
+from vgrad_jax.results.environment import JAX_SETTINGS
 from vgrad_jax.sweeps.arms import Arm
 from vgrad_jax.sweeps.devices import over_devices, spread
 from vgrad_jax.sweeps.policy import Execution

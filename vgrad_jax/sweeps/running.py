@@ -18,12 +18,12 @@ from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.results.description import describe, undescribed
+from vgrad_jax.results.environment import versions
 from vgrad_jax.results.lock import only_writer
 from vgrad_jax.results.memory import Memory
 from vgrad_jax.results.schema import Layout, coordinates
 from vgrad_jax.results.store import Store
 from vgrad_jax.results.target import Target
-from vgrad_jax.results.versions import versions
 from vgrad_jax.sweeps.agenda import Agenda
 from vgrad_jax.sweeps.arms import Arm, check_arms
 from vgrad_jax.sweeps.blocks import Job, fill
