@@ -105,3 +105,10 @@ def test_a_room_exports_its_public_names_and_does_nothing_else(name):
     assert imports_alone
     assert all(isinstance(node, ast.ImportFrom) for node in imports_alone)
     assert all(alias.name == alias.asname for node in imports_alone for alias in node.names)
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
+def test_no_exported_name_hides_a_module(name):
+    tree = ast.parse((PACKAGE / name / "__init__.py").read_text())
+    exported = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not exported & {path.stem for path in (PACKAGE / name).iterdir()}
