@@ -11,8 +11,9 @@ from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.statistics import initial
 from vgrad_jax.statistics.auc import area_under_roc
-from vgrad_jax.statistics.failure import ALL_ARMS, predictors, rank
+from vgrad_jax.statistics.failure import ALL_ARMS, Predictor, predictors, rank
 from vgrad_jax.statistics.initial import initial_measurements, redrawn_parameters
+from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.training.records import batch_loss
 
 
@@ -229,3 +230,19 @@ def test_with_few_of_a_kind_nothing_is_said(results):
     assert len(told) >= 8
     constant = rank({"a": {"loss": np.ones(20)}}, {"a": np.arange(20) < 9})
     assert "the same for all 20 runs" in constant[0].why_not
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "q_value", "direction", "real"),
+    [
+        (0.6, 0.9, 0.01, "large", True),
+        (0.1, 0.4, 0.05, "small", True),
+        (0.6, 0.9, 0.051, "large", False),
+        (0.5, 0.9, 0.01, "", False),
+        (0.1, 0.5, 0.01, "", False),
+    ],
+)
+def test_a_predictor_is_real_by_its_q_value_and_its_interval(low, high, q_value, direction, real):
+    predictor = Predictor("a", "loss", Estimate((low + high) / 2, low, high, 20), q_value, q_value, 10, 10, "")
+    assert (predictor.direction, predictor.real) == (direction, real)
+    assert not predictor._replace(area=None, q_value=np.nan).real
