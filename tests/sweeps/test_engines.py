@@ -328,7 +328,7 @@ def test_lanes_are_for_single_precision(small):
 
 
 def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
-    """As with another version of XLA's interface for native functions."""
+    """Refuse native code, as XLA does with another version of its interface for native functions."""
 
     def refuse(*arguments, **options):
         raise jax.errors.JaxRuntimeError("FFI handler API version mismatch")

@@ -111,6 +111,11 @@ class Store:
     def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
         """Open a store to train its missing runs, and enlarge it where it has fewer seeds than `num_seeds`.
 
+        Args:
+            path: folder of the store.
+            study: description of the study, which must equal the store's description.
+            num_seeds: seeds of each arm.
+
         Raises:
             InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of
                 other versions.
@@ -174,6 +179,12 @@ class Store:
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
         """Write the runs `start` to `stop` of an arm, and mark them as completed.
+
+        Args:
+            arm: index of the arm.
+            start: first run.
+            stop: run after the last run.
+            variables: variable name to values, seed axis first.
 
         Raises:
             InputError: the runs cannot be written, for example because the disk is full. They stay without marks, and
