@@ -166,7 +166,7 @@ def test_a_layout_that_was_killed_is_removed_by_the_next(arms, tmp_path, monkeyp
     from vgrad_jax.results import store
 
     path = tmp_path / "results.zarr"
-    monkeypatch.setattr(store, "_lay_out", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(store, "lay_out", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(arms, path)
     assert len(list(tmp_path.iterdir())) == 1

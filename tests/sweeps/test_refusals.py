@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
-from vgrad_jax.results import description, store
+from vgrad_jax.results import description, zarr_layout
 from vgrad_jax.results import versions as versions_module
 
 
@@ -109,7 +109,7 @@ def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, reference
 @pytest.mark.parametrize("half", [b"", slice(0, -3)])
 def test_half_a_file_of_several_pieces_is_refused(tiny, reference, tmp_path, monkeypatch, half):
     """Truncate a file: the file system lost its end, as after a power cut."""
-    monkeypatch.setattr(store, "READ_BYTES", 16)
+    monkeypatch.setattr(zarr_layout, "READ_BYTES", 16)
     path = tmp_path / "results.zarr"
     results = sweep(tiny, path)
     assert results["train_loss"].encoding["shards"] == (1, 2, 4)

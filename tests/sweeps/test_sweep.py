@@ -179,7 +179,7 @@ def test_being_killed_while_growing_is_set_right(arms, tmp_path):
 
 
 def test_being_killed_while_a_store_is_made_leaves_none(arms, tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_lay_out", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(store_module, "lay_out", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         vg.sweep(arms, 2, store=tmp_path / "r.zarr", progress=False)
     monkeypatch.undo()

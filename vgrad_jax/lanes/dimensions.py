@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import Node
-from vgrad_jax.lanes.primitives import FEW, ITERATION, PRIMITIVES, RESULT, AxisRef, Index
+from vgrad_jax.lanes.primitives import FEW, ITERATION, PRIMITIVES, RESULT, Index
 
 __all__ = ["Dimensions", "analyse"]
 
@@ -141,15 +141,11 @@ def _united(nodes: Sequence[Node]) -> tuple[dict[int, tuple[int, ...]], _Classes
         raw[node.number] = [classes.new(size) for size in node.shape]
         if not node.inputs:
             continue
-
-        def axis_of(ref: AxisRef, node: Node = node) -> int:
-            operand, axis = ref
-            return raw[(node if operand == RESULT else node.inputs[operand]).number][axis]
-
         relation = PRIMITIVES[node.operation].axes(node)
-        unlooped.update(map(axis_of, relation.unlooped))
-        for a, b in relation.same:
-            classes.unite(axis_of(a), axis_of(b))
+        operands = {RESULT: raw[node.number], **{n: raw[operand.number] for n, operand in enumerate(node.inputs)}}
+        unlooped.update(operands[operand][axis] for operand, axis in relation.unlooped)
+        for (a, axis_a), (b, axis_b) in relation.same:
+            classes.unite(operands[a][axis_a], operands[b][axis_b])
     axes = {number: tuple(map(classes.find, some)) for number, some in raw.items()}
     return axes, classes, set(map(classes.find, unlooped))
 

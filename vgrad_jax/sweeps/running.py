@@ -117,11 +117,7 @@ def sweep(
     num_seeds = whole_number("num_seeds", num_seeds, minimum=1)
     seed = whole_number("seed", seed, maximum=MAX_SEED)
     _check_options(chunk, workers, engine, store, scheduler, precision)
-    study = describe(
-        {name: _described(arm, stored=store is not None) for name, arm in arms.items()},
-        {name: arm.fingerprint() for name, arm in arms.items()},
-        seed,
-    )
+    study = _describe_study(arms, seed, stored=store is not None)
     layouts = {name: arm.layout for name, arm in arms.items()}
     labels = coordinates(layouts, num_seeds)
     with ExitStack() as stack:
@@ -140,13 +136,9 @@ def sweep(
             stack.enter_context(only_writer(Path(store)))
         attributes = _attributes(study, plan, layouts)
         target, plan = _target(store, resume, labels, study, attributes, plan)
-        job = Job(
-            arms={name: arms[name] for name in plan.arms},  # A resumed store has its own order of rows.
-            fingerprints=study["data"],
-            seed=seed,
-            executions=plan.executions,
-            parameters=tuple(labels["parameter"][1].tolist()) if "parameter" in labels else (),
-        )
+        parameters = tuple(labels["parameter"][1].tolist()) if "parameter" in labels else ()
+        # A resumed store has its own order of rows.
+        job = Job({name: arms[name] for name in plan.arms}, study["data"], seed, plan.executions, parameters)
         stack.enter_context(PROGRAMS.room_for(2 * len(arms)))  # A refused arm has an entry of each engine.
         report = stack.enter_context(_reporting(progress, plan))
         try:
@@ -180,6 +172,14 @@ def _check_options(
             raise InputError("precision= decides after each round of blocks, and a cluster gets all at once; give one")
     if scheduler is not None and store is None:
         raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
+
+
+def _describe_study(arms: Mapping[str, Arm], seed: int, *, stored: bool) -> dict[str, Any]:
+    return describe(
+        {name: _described(arm, stored=stored) for name, arm in arms.items()},
+        {name: arm.fingerprint() for name, arm in arms.items()},
+        seed,
+    )
 
 
 def _described(arm: Arm, *, stored: bool) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""Layout of a store's arrays: their chunks, their files, and their growth with the number of seeds.
+
+variable (arm, seed, record, ...) ──► a file for each arm and block of seeds ──► pieces of a few records
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgrad_jax.results.schema import VARIABLES, attributes_of, shapes
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["lay_out", "resize"]
+
+READ_BYTES = 2**20
+"""Size of a piece of a block's file (records that are read together), in bytes before compression."""
+
+COORDINATE_CHUNK = 2**16
+"""Number of a coordinate's values in a file."""
+
+
+def lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> None:
+    """Write an empty group with all arrays and coordinates into an existing folder."""
+    import zarr
+
+    group = zarr.create_group(str(path), attributes=dict(attributes))
+    block = int(attributes["block"])
+    for name, (dimension, values) in coordinates.items():
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            # A fixed length, because the number of seeds may grow.
+            chunks=(COORDINATE_CHUNK,),
+            dtype="str" if values.dtype.kind == "U" else values.dtype,
+            dimension_names=(dimension,),
+            config={"write_empty_chunks": True},
+        )
+        array[:] = values
+    for name, shape in shapes(coordinates).items():
+        chunks, shards = _pieces(shape, block)
+        group.create_array(
+            name,
+            shape=shape,
+            chunks=chunks,
+            shards=shards,
+            dtype=VARIABLES[name].dtype,
+            fill_value=VARIABLES[name].fill,
+            dimension_names=VARIABLES[name].dims,
+            attributes=attributes_of(name),
+        )
+
+
+def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Return the shape of an array's pieces, and the shape of its files where a file has several pieces.
+
+        file of a block: | piece: records 0 to 9 | piece: records 10 to 19 | ...
+
+    Zarr calls the pieces chunks and the files shards. A piece is unpacked alone. A reader of a single record of every
+    seed therefore does not unpack the other records. `shape` is `(arm, seed)` or `(arm, seed, record, ...)`.
+    """
+    if len(shape) == 2:
+        return (1, block), None
+    records, *rest = shape[2:]
+    together = max(READ_BYTES // (4 * block * math.prod(rest)), 1)
+    if together >= records:
+        return (1, block, records, *rest), None
+    return (1, block, together, *rest), (1, block, -(-records // together) * together, *rest)
+
+
+def resize(group: "zarr.Group", num_seeds: int) -> None:
+    """Give every array `num_seeds` seeds.
+
+    The coordinate `seed` holds the store's number of seeds and is enlarged last. If the process is killed before that,
+    the next resumption corrects the arrays.
+    """
+    for name in VARIABLES:
+        if name in group and _array(group, name).shape[1] != num_seeds:
+            array = _array(group, name)
+            array.resize((array.shape[0], num_seeds, *array.shape[2:]))
+    seeds = _array(group, "seed")
+    if not np.array_equal(seeds[:], np.arange(num_seeds)):
+        seeds.resize((num_seeds,))
+        seeds[:] = np.arange(num_seeds)
+
+
+def _array(group: "zarr.Group", name: str) -> Any:
+    # The return type is Any, because Zarr's types do not say whether a member is an array or a group.
+    return group[name]
