@@ -112,3 +112,10 @@ def test_a_report_writes_its_files_this_way(tmp_path, monkeypatch):
             write_report(results, tmp_path / "report")
         assert (tmp_path / "report" / name).read_bytes() == MINE
         (tmp_path / "report" / name).write_bytes(written[name])
+
+
+def test_a_table_of_a_version_with_fewer_columns_is_replaced(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "arms.csv").write_bytes(b"arm,n\r\na,1\r\n")
+    write_files(tmp_path, FILES)
+    assert content(tmp_path) == FILES

@@ -1,5 +1,6 @@
 """Verdicts on arms go with how the runs ended."""
 
+import dataclasses
 import html
 import json
 
@@ -8,8 +9,8 @@ import pytest
 
 from tests.made import made_results
 from vgrad_jax.cli.report import show
-from vgrad_jax.report import write_report
-from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, with_outcomes
+from vgrad_jax.report import Report, write_report
+from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, layer_table, with_outcomes
 
 SEEDS = 20
 
@@ -88,3 +89,25 @@ def test_verdicts_follow_the_gradients():
     assert verdicts["tanh_uniform"] == "vanishing"
     assert verdicts["relu_uniform"] == "dead"
     assert verdicts["relu_he"] == "healthy"
+
+
+def test_runs_that_are_dead_or_diverged_have_a_reason_already():
+    made = study({"tanh_he": 2, "relu_he": 2})
+    made["gradient_log10_rms"].loc[{"arm": "tanh_he", "layer": 0, "seed": slice(2, 9)}] = -np.inf
+    (remark,) = (text for text in Report(made).remarks if "ratios between layers do not say why" in text)
+    assert "relu_he" in remark
+    assert "tanh_he" in remark
+    made["gradient_log10_rms"].loc[{"arm": "tanh_he", "layer": 0, "seed": slice(2, 10)}] = -np.inf
+    (remark,) = (text for text in Report(made).remarks if "ratios between layers do not say why" in text)
+    assert "relu_he" in remark
+    assert "tanh_he" not in remark
+
+
+def test_the_table_of_layers_has_a_dash_where_updates_were_not_recorded():
+    verdict = arm_verdicts(study({"tanh_he": SEEDS}))["tanh_he"]
+    layers, *_, updates = layer_table(verdict).columns
+    assert list(layers.cells) == [f"layer {layer}" for layer in range(6)]
+    assert set(updates.cells) == {"-"}
+    told = dataclasses.replace(verdict.layers[0], update_ratio_log10=-2.5)
+    *_, updates = layer_table(dataclasses.replace(verdict, layers=(told,))).columns
+    assert list(updates.cells) == ["-2.5"]

@@ -32,6 +32,13 @@ def test_wilson_equals_the_formula():
     np.testing.assert_allclose(share(k, n)[1:3], [centre - half, centre + half], rtol=1e-9)
 
 
+def test_a_share_of_a_single_run_and_of_none():
+    assert share(1, 1)[:3] == pytest.approx((1, 1 / (1 + Z**2), 1))
+    assert share(0, 1)[:3] == pytest.approx((0, 0, Z**2 / (1 + Z**2)))
+    with pytest.raises(vg.InputError, match="a share needs a run at least"):
+        share(0, 0)
+
+
 @pytest.mark.parametrize("probability", [0.02, 0.3, 0.97, 0.995])
 def test_a_share_covers(probability):
     """Near 0 and 1 with a thousand runs: with few, all or nothing is covered, since only few shares are possible."""

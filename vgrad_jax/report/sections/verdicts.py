@@ -23,11 +23,12 @@ def _compute(study: Study) -> Verdicts:
 
 
 def _remarks(arms: Verdicts) -> list[str]:
-    """List the arms that did not learn for a reason that the verdict does not tell."""
+    """List the arms that did not learn for a reason that neither the verdict nor another remark tells."""
     unexplained = [
         f"{summary.arm} ({summary.converged.value:.0%} converge)"
         for summary in arms.summaries
         if any(finding.code == NOT_LEARNED for finding in arms.verdicts[summary.arm].findings)
+        and summary.dead.value + summary.diverged.value < (1 - summary.converged.value) / 2
     ]
     if not unexplained:
         return []
