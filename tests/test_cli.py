@@ -223,6 +223,12 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path, heard):
     assert bool(vg.open_results(tmp_path / "long")["completed"].all())
 
 
+def test_a_warning_is_a_sentence():
+    script = "import warnings, vgrad_jax.cli as cli; cli.app = lambda: warnings.warn('slower'); cli.main()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "vgrad: warning: slower\n")
+
+
 def test_help_has_an_example_for_every_command():
     for command in ("sweep", "run", "report"):
         assert f"Example: vgrad {command}" in CliRunner().invoke(app, [command, "--help"]).stdout

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
-from vgrad_jax.numerics import json_value, lower_median, lower_quantile, rms_over_seeds
+from vgrad_jax.numerics import finite_quantiles, json_value, lower_median, lower_quantile, rms_over_seeds
 
 
 @pytest.mark.parametrize("n", range(1, 12))
@@ -68,3 +68,15 @@ def test_json_has_one_text_for_each_number_that_is_not_finite():
         "sizes": [["nan", 1.0], ["inf", "-inf"]],
         "others": ["text", None, True, 3, 4, "nan"],
     }
+
+
+def test_finite_quantiles_are_numpys_of_the_finite_elements_of_each_column():
+    values = np.random.default_rng(0).normal(size=(9, 2, 3))
+    shares = [0.0, 0.3, 0.5, 1.0]
+    np.testing.assert_array_equal(finite_quantiles(values, shares), np.quantile(values, shares, axis=0))
+    values[2:4, 1, 0], values[5, 1, 0], values[:, 0, 2] = np.inf, np.nan, -np.inf
+    quantiles = finite_quantiles(values, shares)
+    assert quantiles.shape == (4, 2, 3)
+    np.testing.assert_array_equal(quantiles[:, 1, 0], np.quantile(values[[0, 1, 4, 6, 7, 8], 1, 0], shares))
+    np.testing.assert_array_equal(quantiles[:, 0, 1], np.quantile(values[:, 0, 1], shares))
+    assert np.isnan(quantiles[:, 0, 2]).all()

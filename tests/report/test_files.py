@@ -19,7 +19,7 @@ FILES = {
     "tables/arms.tex": b"\\begin{tabular}{l}\n\\toprule\n",
     "tables/summary.json": b'{"answer": "", "arms": []}',
 }
-MINE = b"what nobody may lose"
+MINE = b"what,nobody,may lose\r\nfor any reason\r\n"
 
 
 def content(folder):

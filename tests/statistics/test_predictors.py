@@ -11,8 +11,9 @@ from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.statistics import initial
 from vgrad_jax.statistics.auc import area_under_roc
-from vgrad_jax.statistics.failure import ALL_ARMS, predictors, rank
+from vgrad_jax.statistics.failure import ALL_ARMS, Predictor, predictors, rank
 from vgrad_jax.statistics.initial import initial_measurements, redrawn_parameters
+from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.training.records import batch_loss
 
 
@@ -91,6 +92,11 @@ def test_the_interval_where_every_pair_goes_the_same_way():
     value, low, high, _ = area_under_roc(np.arange(10.0) + 100, np.arange(20.0))
     assert value == high == 1
     assert 0.75 < low < 0.95
+    # At the bound, the distance from 1 is as many of Hanley and McNeil's standard errors as the normal's quantile.
+    q1, q2 = low / (2 - low), 2 * low**2 / (1 + low)
+    equal = (10 + 20) / 2  # Newcombe's method 5 takes both numbers of runs as their mean.
+    variance = (low * (1 - low) + (equal - 1) * (q1 - low**2) + (equal - 1) * (q2 - low**2)) / (10 * 20)
+    assert (1 - low) / np.sqrt(variance) == pytest.approx(stats.norm.ppf(0.975), rel=1e-6)
     mirrored = area_under_roc(np.arange(20.0), np.arange(10.0) + 100)
     np.testing.assert_allclose(mirrored[:3], (0, 0, 1 - low))
     for few, many in ((5, 6), (50, 60)):  # More runs say more.
@@ -224,3 +230,19 @@ def test_with_few_of_a_kind_nothing_is_said(results):
     assert len(told) >= 8
     constant = rank({"a": {"loss": np.ones(20)}}, {"a": np.arange(20) < 9})
     assert "the same for all 20 runs" in constant[0].why_not
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "q_value", "direction", "real"),
+    [
+        (0.6, 0.9, 0.01, "large", True),
+        (0.1, 0.4, 0.05, "small", True),
+        (0.6, 0.9, 0.051, "large", False),
+        (0.5, 0.9, 0.01, "", False),
+        (0.1, 0.5, 0.01, "", False),
+    ],
+)
+def test_a_predictor_is_real_by_its_q_value_and_its_interval(low, high, q_value, direction, real):
+    predictor = Predictor("a", "loss", Estimate((low + high) / 2, low, high, 20), q_value, q_value, 10, 10, "")
+    assert (predictor.direction, predictor.real) == (direction, real)
+    assert not predictor._replace(area=None, q_value=np.nan).real

@@ -26,7 +26,9 @@ def test_against_the_plain_arithmetic(results):
         final = runs["test_accuracy"].values[:, -1].astype(float)
         quantiles = [part.value for part in summary.test_accuracy[1:]]
         np.testing.assert_allclose(quantiles, np.quantile(final, [0.1, 0.5, 0.9]))
-        assert len(summary.initial_gradient_log10_rms) == 6
+        for record, shown in ((0, summary.initial_gradient_log10_rms), (-1, summary.final_gradient_log10_rms)):
+            sizes = runs["gradient_log10_rms"].values[:, record].astype(float)
+            np.testing.assert_array_equal(shown, np.quantile(sizes, 0.5, axis=0, method="lower"))
 
 
 def test_every_run_has_one_fate(results):

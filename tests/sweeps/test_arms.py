@@ -12,7 +12,7 @@ import zarr
 import vgrad_jax as vg
 from vgrad_jax.results import num_layers
 from vgrad_jax.results.schema import Layout
-from vgrad_jax.statistics import outcomes
+from vgrad_jax.statistics import outcomes, summarise
 from vgrad_jax.sweeps import Arm, ArmSize, ExperimentArm
 from vgrad_jax.sweeps import engine as engines
 from vgrad_jax.training import EpochRecord, History
@@ -134,3 +134,11 @@ def test_other_things_are_no_arms(value):
 def test_arms_that_do_not_fit_together_are_refused(other):
     with pytest.raises(vg.InputError, match="need the same"):
         vg.sweep({"a": Slope(0.3), "b": other}, 2, progress=False)
+
+
+def test_its_statistics_need_no_description():
+    results = vg.sweep(ARMS, 8, engine="plain", progress=False)
+    fast, slow = summarise(results)
+    assert (fast.arm, fast.n, fast.converged.value) == ("fast", 8, 1.0)
+    assert slow.converged.value == 0.0
+    np.testing.assert_allclose(fast.initial_gradient_log10_rms, np.log10(2 * np.median(starts(8))), atol=0.2)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import threading
+import time
 from functools import partial
 
 import jax
@@ -252,6 +254,34 @@ def test_a_grid_over_numbers_and_initialisers_compiles_once(small, monkeypatch):
     assert traced == [None, ROWS_AT_ONCE]
 
 
+@pytest.mark.parametrize("engine", ["plain", "lanes"])
+def test_threads_with_a_cold_cache_compile_once_and_get_the_same_numbers(engine, small, monkeypatch):
+    expected = execute(engine, small, KEYS)
+    clear_programs()
+    compiled, histories, barrier = [], [], threading.Barrier(4)
+    trainer = ExperimentArm.trainer
+
+    def slow_trainer(arm, rows_at_once):
+        compiled.append(engine)
+        time.sleep(0.2)
+        return trainer(arm, rows_at_once)
+
+    def call():
+        barrier.wait()
+        histories.append(execute(engine, small, KEYS))
+
+    monkeypatch.setattr(ExperimentArm, "trainer", slow_trainer)
+    threads = [threading.Thread(target=call) for _ in range(barrier.parties)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert compiled == [engine]
+    assert len(histories) == barrier.parties
+    for history in histories:
+        assert_equal(history, expected, rtol=0)
+
+
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """Run the code of a GPU's thread on the processor, lane after lane and without kernels."""
     expected = execute("plain", small, run_keys(0, np.arange(70)))
@@ -295,6 +325,27 @@ def test_lanes_are_for_single_precision(small):
     assert choose_engine(ExperimentArm(vg.Experiment()).size, 10_000, local_platform()) == "plain"
     with pytest.raises(NotInLanesError, match="and float64"):
         execute("lanes", small, KEYS)
+
+
+def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
+    """As with another version of XLA's interface for native functions."""
+
+    def refuse(*arguments, **options):
+        raise jax.errors.JaxRuntimeError("FFI handler API version mismatch")
+
+    arms = {"a": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,)))}
+    expected = vg.sweep(arms, LANES, engine="plain", progress=False)
+    monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
+    monkeypatch.setattr("vgrad_jax.lanes.ffi._registered", {})
+    monkeypatch.setattr(engines, "_warned", set())
+    clear_programs()
+    with pytest.warns(UserWarning, match="FFI handler API version mismatch.*'plain' trains it") as warned:
+        results = vg.sweep(arms, LANES, progress=False)
+    assert len(warned) == 1
+    assert json.loads(results.attrs["engines"]) == {"a": "lanes_or_plain"}
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(results[name], expected[name])
+    clear_programs()
 
 
 def test_a_store_keeps_the_engine_it_began_with(small, tmp_path, monkeypatch):

@@ -42,7 +42,9 @@ def test_a_run_that_diverges_never_converged_and_poisons_no_neighbour(small):
     experiment = dataclasses.replace(small, mlp=vg.MLP(hidden=(4, 3), activation="relu"))
     keys = jax.random.split(jax.random.key(0), 4)
     params = jax.vmap(lambda key: vg.init_mlp(key, experiment.mlp, 2))(keys)
-    sick = jax.tree.map(lambda leaf: leaf.at[2].set(jnp.full(leaf.shape[1:], 1e20)), params)
+    sick = jax.tree.map(
+        lambda leaf: leaf.at[2].set(jnp.full(leaf.shape[1:], float(jnp.finfo(leaf.dtype).max) ** 0.6)), params
+    )
     run = jax.jit(jax.vmap(partial(vg.train_from, experiment)))
     healthy, mixed = run(params, keys), run(sick, keys)
     assert mixed.outcome[2] == vg.Outcome.DIVERGED

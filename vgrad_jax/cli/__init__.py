@@ -67,7 +67,14 @@ def main() -> None:
     - 2: bad usage or bad input;
     - 130: Ctrl-C.
     """
+    warnings.showwarning = _print_warning
     app()
+
+
+def _print_warning(message: Warning | str, *details: Any, **more: Any) -> None:
+    """Print a warning as a sentence, without the line of code that gave it."""
+    del details, more
+    print(f"vgrad: warning: {message}", file=sys.stderr)
 
 
 def _reuse_compiled_programs() -> None:

@@ -139,11 +139,11 @@ TABLE: dict[str, Status] = {
 """Statuses in the order of priority: causes before their consequences."""
 
 PRIORITY = tuple(status for status, row in TABLE.items() if row.advice)
-"""Statuses that rules find; the first of those that were found is the verdict."""
+"""Statuses of findings; the first status that has a finding is the verdict."""
 FAULTLESS = tuple(status for status, row in TABLE.items() if not row.is_fault)
 """Statuses that name no fault of the gradients."""
 STATUSES = (HEALTHY, *PRIORITY, UNCLEAR)
-"""Every verdict there is, but for those of a user's own rules."""
+"""Every verdict, but for those of a user's own rules."""
 
 _STATUS_OF_CODE = {code: status for status, row in TABLE.items() for code in row.advice}
 _RANK = {status: index for index, status in enumerate(TABLE)}
@@ -176,7 +176,7 @@ def spread_of(status: str) -> Spread:
 DROP = 2.5
 """Decades over the depth from which the gradient counts as attenuated."""
 DROP_WITHOUT_TIME = DROP + 0.5
-"""The same where the loss over time is not known, and for a gradient that grows towards the input."""
+"""Decades over the depth where the loss over time is not known, or where the gradient grows towards the input."""
 INSENSITIVE = -3.0
 """log10 of the sensitivity below which the loss does not depend on the layers on the input side.
 
@@ -184,7 +184,7 @@ Also log10 of a layer's gradient over the largest, below which the layer takes p
 GROWTH = 1.5
 """Decades that preactivations may grow by; Gaussian ReLU layers with variance 2 / fan-in keep their size on average."""
 STALLED = 0.03
-"""Share of the loss that it must lose over the late four fifths of the records; below it nothing is learned."""
+"""Share of itself that the loss must lose over the late four fifths of the records; below it the loss has stalled."""
 LEARNED = 0.02
 """Share of the first loss below which nothing is left to learn."""
 HARDLY = 0.9
@@ -198,7 +198,7 @@ LARGE_UPDATE = -1.0
 REPLACED = 2.0
 """log10 of update over weights at which the first step leaves nothing of the weights."""
 SATURATED = 0.5
-"""Share of saturated outputs."""
+"""Share of saturated outputs in a layer from which the gradient counts as lost in them."""
 
 SHRUNK = 2.0
 """Decades by which every layer's gradient shrinks where nothing is left to learn and the loss is not known."""
@@ -212,8 +212,9 @@ SHORT_DTYPE = -30.0
 UNDERFLOWN = 0.5
 """Decades above the dtype's smallest number, up to which a layer's largest element has underflown."""
 UNDERFLOWN_WITH_ZEROS = 1.5
-"""The same for a layer of which more elements than `SHARE_OF_ZEROS` are zero."""
+"""Decades above the smallest number for a layer of which a share of `SHARE_OF_ZEROS` is zero."""
 SHARE_OF_ZEROS = 0.1
+"""Share of a layer's elements that are zero, above which more of them may have underflown."""
 UNDERFLOWN_LAYERS = 0.5
 """Share of the layers that must have underflown."""
 

@@ -11,7 +11,7 @@ of its sites are stacked by the scan itself.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -64,7 +64,9 @@ class _Walk:
     units: int = 0
     """Number of units of the last product."""
     scan: tuple[int, ...] = ()
+    """Step of each scan over layers around the walk."""
     stacked: frozenset[int] = frozenset()
+    """Leaves that these scans go over."""
 
 
 def forward_pass(
@@ -107,6 +109,7 @@ def _run(walk: _Walk, closed: ClosedJaxpr, arguments: Sequence[tuple[Any, Origin
 
 
 def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:
+    """Carry out an equation, and note which leaves it uses and whether it is a site."""
     if (inner := called(equation)) is not None:
         return _run(walk, inner, arguments)
     name = equation.primitive.name
@@ -144,17 +147,19 @@ def _units(equation: Any, origins: list[Origin]) -> int:
 
 
 def _activation(equation: Any, values: list[Any], units: int) -> str | None:
+    """Return the kind of an activation; None for any other equation."""
     name = equation.primitive.name
     if name in ("tanh", "logistic"):
         return str(name)
     zero = any(is_literal(atom) and np.all(literal_value(atom) == 0) for atom in equation.invars)
     floating = all(jnp.issubdtype(jnp.result_type(value), jnp.floating) for value in values)
-    # Else it is not of a layer's units: a norm's variance, say, which is kept from being negative.
+    # A maximum of other numbers is no activation: a norm keeps its variance from being negative.
     of_units = units in equation.outvars[0].aval.shape
     return "relu" if name == "max" and zero and floating and of_units else None
 
 
 def _see(walk: _Walk, kind: str, output: Any) -> None:
+    """Add a site to the walk, with its units on the last axis."""
     if output.size:
         # A vmap may put the examples last.
         elsewhere = walk.units in output.shape[:-1] and output.shape[-1] != walk.units
@@ -163,47 +168,41 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
-    """Carry out a `lax.scan` with the same body, whose looks are gathered over its steps."""
+    """Run a `lax.scan` with the same body, and gather the numbers of its sites over the iterations."""
     scan = scan_of(equation)
     consts, carried = scan.num_consts, scan.num_carry
     first_x = consts + carried
     over = frozenset(leaf for origin in origins[first_x:] if origin is not None for leaf in origin)
+    # A carry depends on the data from the second iteration on, whatever its first value is made of.
+    body_origins = [DATA if consts <= index < first_x else origin for index, origin in enumerate(origins)]
     walk.steps += 1
-    inside = [origin if number < consts or number >= first_x else DATA for number, origin in enumerate(origins)]
-    inner = _Walk(current=walk.current, units=walk.units, stacked=walk.stacked | over)
-    inner.scan = (*walk.scan, walk.steps) if over else walk.scan
-    inner.steps = 0 if over else walk.steps
-    kept: list[Site] = []
+    start = _Walk(
+        steps=0 if over else walk.steps,
+        current=walk.current,
+        units=walk.units,
+        scan=(*walk.scan, walk.steps) if over else walk.scan,
+        stacked=walk.stacked | over,
+    )
+    traces: list[_Walk] = []
 
     def step(carry: list[Any], x: list[Any]) -> Any:
-        walk_inside = _Walk(
-            current=inner.current, units=inner.units, scan=inner.scan, stacked=inner.stacked, steps=inner.steps
-        )
-        results = _run(walk_inside, scan.body, list(zip([*values[:consts], *carry, *x], inside, strict=True)))
-        kept[:] = measured(walk_inside.sites)
-        inner.uses, inner.current, inner.steps = walk_inside.uses, walk_inside.current, walk_inside.steps
-        inner.units = walk_inside.units
+        inside = replace(start, sites=[], uses={})  # JAX may trace the body more than once.
+        results = _run(inside, scan.body, list(zip([*values[:consts], *carry, *x], body_origins, strict=True)))
+        inside.sites = measured(inside.sites)
+        traces.append(inside)
         outputs = [value for value, _ in results]
-        return outputs[:carried], (outputs[carried:], [site.numbers for site in kept])
+        return outputs[:carried], (outputs[carried:], [site.numbers for site in inside.sites])
 
-    start = inner.current, inner.steps, inner.units
-
-    def fresh(carry: list[Any], x: list[Any]) -> Any:
-        inner.current, inner.steps, inner.units = start  # The body may be traced more than once.
-        return step(carry, x)
-
-    final, (stacked, seen) = jax.lax.scan(
-        fresh,
-        values[consts:first_x],
-        values[first_x:],
-        length=scan.length,
-        reverse=scan.reverse,
+    final, (stacked, numbers_of_sites) = jax.lax.scan(
+        step, values[consts:first_x], values[first_x:], length=scan.length, reverse=scan.reverse
     )
+    inner = traces[-1]
     for leaf, use in inner.uses.items():
         walk.uses.setdefault(leaf, use)
-    walk.steps = max(walk.steps, inner.steps if not over else 0)
+    walk.steps = walk.steps if over else max(walk.steps, inner.steps)
     walk.current, walk.units = inner.current, inner.units
-    for site, numbers in zip(kept, seen, strict=True):
+    for site, numbers in zip(inner.sites, numbers_of_sites, strict=True):
+        # The scan's axis is in front: layers if it goes over the site's leaf, else iterations of a recurrence.
         axis = site.axis + 1 if site.axis is not None else 0 if site.leaf in over else None
         walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True))
     return [(value, DATA) for value in (*final, *stacked)]

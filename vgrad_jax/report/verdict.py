@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose
-from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
-from vgrad_jax.results.reading import arms_of, completed_seeds
+from vgrad_jax.results.reading import completed_seeds, num_layers
 
 if TYPE_CHECKING:
     import xarray
@@ -31,10 +30,10 @@ def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
     learning rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
     """
     verdicts = {}
-    for arm, experiment in arms_of(results).items():
+    for arm, layers in num_layers(results).items():
         runs = completed_seeds(results, arm)
         converged = runs["converged"].values
-        verdict = diagnose(_record(runs.isel(seed=slice(MOST_SEEDS)), experiment))
+        verdict = diagnose(_record(runs.isel(seed=slice(MOST_SEEDS)), layers))
         verdicts[arm] = with_outcomes(verdict, int(converged.sum()), len(converged))
     return verdicts
 
@@ -87,10 +86,9 @@ def _not_learned(converged: int, n: int) -> Finding:
     )
 
 
-def _record(runs: "xarray.Dataset", experiment: Experiment) -> Record:
+def _record(runs: "xarray.Dataset", layers: int) -> Record:
     total = runs.sizes["record"]
     kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
-    layers = experiment.mlp.num_layers
     sizes = runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values
     with np.errstate(invalid="ignore"):  # -inf, of layers without a gradient, has no spread.
         mean, spread = sizes.mean(axis=1), sizes.std(axis=1)

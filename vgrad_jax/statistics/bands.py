@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vgrad_jax.numerics import finite_quantiles, lower_quantile
-from vgrad_jax.results.reading import arms_of, completed_seeds
+from vgrad_jax.results.reading import completed_seeds, num_layers
 from vgrad_jax.statistics.published import weight_paths
 from vgrad_jax.statistics.streaming import record_slices, seed_quantiles
 
@@ -92,7 +92,7 @@ def accuracy_band(results: "xarray.Dataset", arm: str) -> AccuracyBand:
 
 def gradients_of(results: "xarray.Dataset", arm: str) -> "xarray.DataArray":
     """Return sizes of gradients `(seed, record, layer)` of the arm's own layers, without reading them."""
-    layers = arms_of(results)[arm].mlp.num_layers
+    layers = num_layers(results)[arm]
     return completed_seeds(results, arm)["gradient_log10_rms"].isel(layer=slice(layers))
 
 

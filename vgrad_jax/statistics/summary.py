@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from vgrad_jax.numerics import lower_median
-from vgrad_jax.results.reading import arms_of, completed_seeds
+from vgrad_jax.results.reading import arm_names, completed_seeds, num_layers
 from vgrad_jax.statistics.bootstrap import Distribution, distribution
 from vgrad_jax.statistics.intervals import Estimate, share
 from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
@@ -57,12 +57,10 @@ def summarise(results: "xarray.Dataset", key: jax.Array | None = None) -> list[A
         InputError: an arm without a finished run.
     """
     key = jax.random.key(BOOTSTRAP_SEED) if key is None else key
-    arms, ends = arms_of(results), outcomes(results)
+    layers, ends = num_layers(results), outcomes(results)
     return [
-        _summarise_arm(
-            arm, completed_seeds(results, arm), ends[arm], experiment.mlp.num_layers, jax.random.fold_in(key, index)
-        )
-        for index, (arm, experiment) in enumerate(arms.items())
+        _summarise_arm(arm, completed_seeds(results, arm), ends[arm], layers[arm], jax.random.fold_in(key, index))
+        for index, arm in enumerate(arm_names(results))
     ]
 
 

@@ -65,7 +65,7 @@ def _write_at_risk(
         along = axes.get_yaxis_transform()
         axes.plot([-0.3, -0.25], [row, row], color=colour, linestyle=dash, transform=along, clip_on=False)
         axes.plot(-0.275, row, mark, color=colour, markersize=4, transform=along, clip_on=False)
-        axes.text(-0.24, row, literal(arm), transform=along, va="center", fontsize=8)
+        axes.text(-0.24, row, literal(arm, longest=26), transform=along, va="center", fontsize=8)
         for tick in ticks:
             count = round(float(curve.at(np.asarray([tick]))[0]) * curve.n)
             axes.text(tick, row, str(count), ha="center", va="center", fontsize=8)
