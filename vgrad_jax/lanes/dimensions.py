@@ -156,8 +156,7 @@ def _choose_loops(
     """Loop over the dimensions that save the most code; no node has two of them."""
     works = {node.number: _work(node, axes) for node in nodes if node.inputs}
     loops: dict[int, int | None] = dict.fromkeys((node.number for node in nodes), None)
-    repeated = {axis for some in axes.values() for axis in some if some.count(axis) > 1}
-    candidates = {d for work in works.values() for d in work.dimensions if sizes[d] > 1} - unlooped - repeated
+    candidates = {d for work in works.values() for d in work.dimensions if sizes[d] > 1} - unlooped - _repeated(axes)
     while candidates:
         saved = {d: _saved(works.values(), d, sizes[d]) for d in candidates}
         best = max(saved, key=lambda d: (saved[d], d))
@@ -175,6 +174,11 @@ def _choose_loops(
     if sum(work.elements for work in works.values()) > MOST_UNROLLED:
         raise NotInLanesError("so many numbers that the code would be long")
     return _with_sources(nodes, axes, loops)
+
+
+def _repeated(axes: Mapping[int, tuple[int, ...]]) -> set[int]:
+    """Return the dimensions that some node has twice, such as that of a diagonal."""
+    return {axis for some in axes.values() for axis in some if some.count(axis) > 1}
 
 
 def _with_sources(

@@ -7,9 +7,10 @@ A step is straight code or one loop. Nodes of stage 0 come first, loop by loop. 
 that computes its terms if its totals fit into registers. Else it gets a loop of its own over terms in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import compress
+from typing import NamedTuple, TypeVar
 
 from vgrad_jax.lanes.dimensions import Dimensions, analyse
 from vgrad_jax.lanes.fission import Part, base, split
@@ -154,28 +155,27 @@ class _Scheduler:
 
     def _add_loops(self, loop: int, stage: int, computed: Sequence[Node]) -> None:
         """Add the loops over a dimension in a stage: parts of what is computed, then reductions from memory."""
-        d, reductions = self.dimensions, self._reductions(loop, stage)
+        reductions, stores = self._reductions(loop, stage), self._stores_in(loop, stage)
         fused = [node for node in reductions if node.number in self._fused]
-        stores = [
-            Store(node, number)
-            for number, (node, _) in enumerate(self.sinks)
-            if d.loops[node.number] == loop and d.in_loop(node) and d.stages[node.number] == stage
-        ]
         must = {node.number for node in computed if node.number in self._kept}
         ends = must | {operand.number for node in fused for operand in node.inputs}
-        parts = split(d, computed, must=must, ends=ends, memory=self._memory, long=self.machine.long)
+        parts = split(self.dimensions, computed, must=must, ends=ends, memory=self._memory, long=self.machine.long)
         for part in parts:
             here = {node.number for node in part.computed}
             materialised = self._materialised(part, must, stores)
             stores += [store for store in materialised if store.sink is None]
             # Only the last part has all factors of a product's terms.
-            now = [n for n in fused if (part is parts[-1] if _is_product(n) else n.inputs[0].number in here)]
-            fused = [node for node in fused if node not in now]
-            ready = [store for store in stores if store.node.number in here]
-            stores = [store for store in stores if store.node.number not in here]
+            now, fused = _divide(fused, lambda n: part is parts[-1] if _is_product(n) else n.inputs[0].number in here)  # noqa: B023
+            ready, stores = _divide(stores, lambda store: store.node.number in here)  # noqa: B023
             self._add_loop(loop, part.computed, now, ready, materialised)
         self._add_loop(loop, (), fused, stores)  # Terms and elements that are in memory already.
         self._add_sums(loop, [node for node in reductions if node.number not in self._fused])
+
+    def _stores_in(self, loop: int, stage: int) -> list[Store]:
+        """Return the stores of wanted nodes that a loop of a stage computes."""
+        d, sinks = self.dimensions, enumerate(self.sinks)
+        in_loop = [(n, s) for n, (s, _) in sinks if d.in_loop(s) and d.loops[s.number] == loop]
+        return [Store(node, number) for number, node in in_loop if d.stages[node.number] == stage]
 
     def _materialised(self, part: Part, must: set[int], stores: Sequence[Store]) -> tuple[Store, ...]:
         """Return where later steps read the nodes of a part."""
@@ -216,6 +216,15 @@ class _Scheduler:
         iterations = self.dimensions.sizes[loop]
         beside = interleaved(self.dimensions, computed, iterations)
         self.steps.append(Loop(iterations, beside, tuple(computed), tuple(totals), tuple(stores), tuple(materialised)))
+
+
+Item = TypeVar("Item")
+
+
+def _divide(items: Sequence[Item], condition: Callable[[Item], bool]) -> tuple[list[Item], list[Item]]:
+    """Return the items for which a condition holds, and the others, in their order."""
+    flags = [condition(item) for item in items]
+    return list(compress(items, flags)), [item for item, flag in zip(items, flags, strict=True) if not flag]
 
 
 def _is_computed(node: Node) -> bool:
