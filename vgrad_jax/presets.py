@@ -9,7 +9,7 @@ from vgrad_jax.experiment import Experiment, Recording, Training
 from vgrad_jax.nets.mlp import MLP
 from vgrad_jax.optimizers import Optimizer
 
-__all__ = ["STUDIES", "Study", "article", "depth"]
+__all__ = ["STUDIES", "StudyPreset", "article", "depth"]
 
 _UNIFORM = "uniform(0, 1)"
 
@@ -102,7 +102,7 @@ def depth(*, epochs: int = 20) -> dict[str, Experiment]:
     }
 
 
-class Study(NamedTuple):
+class StudyPreset(NamedTuple):
     """A study that is ready to run, as the command line offers it."""
 
     make: Callable[..., dict[str, Experiment]]
@@ -113,5 +113,5 @@ class Study(NamedTuple):
     """Default number of runs of each arm: a sweep takes some minutes on two cores."""
 
 
-STUDIES = {"article": Study(article, epochs=500, seeds=128), "depth": Study(depth, epochs=20, seeds=32)}
+STUDIES = {"article": StudyPreset(article, epochs=500, seeds=128), "depth": StudyPreset(depth, epochs=20, seeds=32)}
 """Studies by name."""

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, Study, arms_of_study, claim, free_folder, terminal
+from vgrad_jax.cli.shared import AsJson, StudyName, arms_of_study, claim, free_folder, terminal
 
 __all__ = ["bench"]
 
 
 def bench(
-    study: Study = "article",
+    study: StudyName = "article",
     arm: Annotated[str, typer.Option(help="The arm to time.")] = "tanh_he",
     out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
     as_json: AsJson = False,

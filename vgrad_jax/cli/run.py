@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder, terminal
+from vgrad_jax.cli.shared import AsJson, Epochs, StudyName, StudySeed, arms_of_study, claim, free_folder, terminal
 from vgrad_jax.descriptions import MAX_SEED, whole_number
 
 __all__ = ["run"]
@@ -14,7 +14,7 @@ __all__ = ["run"]
 
 def run(
     arm: Annotated[str, typer.Option(help="The arm to train.")],
-    study: Study = "article",
+    study: StudyName = "article",
     seed: Annotated[int, typer.Option(help="Which run: seed k here is seed k of the sweep.")] = 0,
     epochs: Epochs = None,
     study_seed: StudySeed = 0,

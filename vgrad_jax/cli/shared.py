@@ -13,9 +13,19 @@ from vgrad_jax.presets import STUDIES
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["AsJson", "Epochs", "Study", "StudySeed", "arms_of_study", "claim", "free_folder", "study_of", "terminal"]
+__all__ = [
+    "AsJson",
+    "Epochs",
+    "StudyName",
+    "StudySeed",
+    "arms_of_study",
+    "claim",
+    "free_folder",
+    "study_of",
+    "terminal",
+]
 
-Study = Annotated[str, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.")]
+StudyName = Annotated[str, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.")]
 Epochs = Annotated[
     int | None,
     typer.Option(
@@ -28,7 +38,7 @@ StudySeed = Annotated[int, typer.Option(help="Seed of the whole study; run k dep
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")]
 
 
-def study_of(name: str) -> presets.Study:
+def study_of(name: str) -> presets.StudyPreset:
     """Return the ready-made study of a name.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vgrad_jax.cli.report import show
-from vgrad_jax.cli.shared import AsJson, Epochs, Study, StudySeed, arms_of_study, claim, free_folder, study_of
+from vgrad_jax.cli.shared import AsJson, Epochs, StudyName, StudySeed, arms_of_study, claim, free_folder, study_of
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.presets import STUDIES
@@ -17,7 +17,7 @@ SEEDS = "Runs of each arm; by default " + ", ".join(f"{s.seeds} for {name}" for 
 
 
 def sweep(
-    study: Study = "article",
+    study: StudyName = "article",
     arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given several times.")] = None,
     seeds: Annotated[int | None, typer.Option(help=SEEDS)] = None,
     epochs: Epochs = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, Study, StudySeed, arms_of_study, claim, free_folder, terminal
+from vgrad_jax.cli.shared import AsJson, StudyName, StudySeed, arms_of_study, claim, free_folder, terminal
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
@@ -16,7 +16,7 @@ __all__ = ["theory"]
 
 
 def theory(
-    study: Study = "article",
+    study: StudyName = "article",
     arm: Annotated[str | None, typer.Option(help="An arm of the study; or describe a network below.")] = None,
     activation: Annotated[str | None, typer.Option(help="Of a network of your own, such as tanh.")] = None,
     kernel_init: Annotated[str, typer.Option(help="With --activation: its weights.")] = "he_normal",
