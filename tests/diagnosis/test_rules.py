@@ -235,6 +235,11 @@ def test_every_code_has_an_example_here():
     assert set(FINDINGS) == {code for row in TABLE.values() for code in row.advice}
 
 
+def test_a_first_step_beyond_the_weights_is_growth_of_an_unknown_size():
+    (finding,) = vg.RULES["exploding"].find(evidence(updates=3.0))
+    assert (finding.code, finding.layer, finding.value) == ("preactivations_grow", "layer_0", 0.0)
+
+
 def test_words_of_a_training_that_diverges():
     def sentence(**changes):
         return vg.RULES["learning_rate_large"].find(evidence(**changes))[0].sentence
