@@ -93,7 +93,10 @@ def test_an_error_is_not_kept(cache):
 
     with pytest.raises(ValueError, match="broken"):
         cache.get("a", broken)
+    assert len(cache) == 0
+    assert cache.peek("a") is None
     assert cache.get("a", lambda: "program") == "program"
+    assert cache.peek("a") == "program"
 
 
 def test_all_caches_are_cleared_together(cache):

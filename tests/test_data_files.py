@@ -56,6 +56,8 @@ def test_no_row_is_lost_or_invented(write, first, rows):
         ("NA,NaN,?\n" + ROWS, r"row 1, column A is missing"),
         (ROWS + "1,nan,0\n", r"row 10, column B is missing or not finite: 'nan'"),
         (ROWS + "1,2,\n", r"row 10, column C is missing"),
+        (ROWS + ",,\n1,2,0\n", r"row 10, column A is missing"),
+        (ROWS + "1,2,0\n,,\n", r"row 11, column A is missing"),
         (ROWS + "-inf,2,1\n", r"row 10, column A is missing or not finite"),
         (ROWS + "# 1,2,0\n", r"row 10, column A is not a number: '# 1'"),
         (ROWS + "1,2,0 # wrong\n", r"row 10, column C is not a number: '0 # wrong'"),
@@ -106,8 +108,9 @@ def test_the_header_is_part_of_a_description_only_where_it_is_given():
     assert "header" not in vg.Data("file", path="a.csv").to_dict()
     told = vg.Data("file", path="a.csv", header=True)
     assert vg.Data.from_json(told.to_json()) == told
-    with pytest.raises(vg.InputError, match="goes with the source 'file'"):
-        vg.Data("moons", header=True)
+    for other in ({"source": "moons"}, {"source": "file", "path": "table.npz"}):
+        with pytest.raises(vg.InputError, match="header .* goes with a CSV file"):
+            vg.Data(**other, header=True)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,8 @@ def test_the_header_is_part_of_a_description_only_where_it_is_given():
         ({"x": np.ones((4, 2)), "y": [0, 1, 3, 1]}, r"y\[2\] has the class 3"),
         ({"x": np.ones((4, 2)) * 1j, "y": [0, 1, 0, 1]}, "must hold real numbers; got complex"),
         ({"x": np.array([["1", "2"]] * 2), "y": [0, 1]}, "must hold real numbers"),
+        ({"x": np.ones((4, 2)), "y": [0, 1, np.inf, 1]}, r"y\[2\] is inf; classes"),
+        ({"x": np.ones((4, 2)), "y": [0, np.nan, 0, 1]}, r"y\[1\] is nan; classes"),
         ({"x": np.ones((4, 2)), "y": np.eye(4)}, r"needs x \(rows, features\)"),
         ({"x": np.ones((4, 2))}, "y is not a file"),
     ],

@@ -6,9 +6,11 @@ The first thread that asks for a key compiles its program; the other threads wai
 recently used programs.
 """
 
+import ctypes
+import gc
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -80,8 +82,17 @@ class ProgramCache(Generic[Program]):
             self._drop_oldest()
         with entry.lock:
             if not entry.programs:
-                entry.programs.append(compile_program())
+                try:
+                    entry.programs.append(compile_program())
+                except BaseException:
+                    self._forget(key, entry)
+                    raise
         return entry.programs[0]
+
+    def peek(self, key: Hashable) -> Program | None:
+        """Return the program of a key if it is compiled and kept, else None."""
+        entry = self._entries.get(key)
+        return entry.programs[0] if entry is not None and entry.programs else None
 
     @contextmanager
     def room_for(self, programs: int) -> Iterator[None]:
@@ -96,12 +107,20 @@ class ProgramCache(Generic[Program]):
         finally:
             with self._lock:
                 self._reserved -= programs
+                before = len(self._entries)
                 self._drop_oldest()
+            if len(self._entries) < before:
+                _return_memory()
 
     def clear(self) -> None:
         """Drop every program."""
         with self._lock:
             self._entries.clear()
+
+    def _forget(self, key: Hashable, entry: "_Entry[Program]") -> None:
+        with self._lock:
+            if self._entries.get(key) is entry:
+                del self._entries[key]
 
     def _drop_oldest(self) -> None:
         """Drop the least recently used programs above the limit; the caller holds the lock."""
@@ -125,3 +144,11 @@ def clear_programs() -> None:
     """Drop all compiled programs that the package keeps in memory; the next call compiles its program again."""
     for cache in _caches:
         cache.clear()
+    _return_memory()
+
+
+def _return_memory() -> None:
+    """Give freed memory back to the operating system; without this glibc keeps most of a dropped program's pages."""
+    gc.collect()
+    with suppress(AttributeError, OSError):  # Other C libraries have no such function.
+        ctypes.CDLL(None).malloc_trim(0)

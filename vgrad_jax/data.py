@@ -76,8 +76,9 @@ class Data(Description):
             raise InputError(f"path goes with the source 'file'; got source {self.source!r} and path {self.path!r}")
         if self.path is not None:
             object.__setattr__(self, "path", str(self.path))
-        if self.header is not None and not (self.source == "file" and isinstance(self.header, bool)):
-            raise InputError(f"header is None, True or False, and goes with the source 'file'; got {self.header!r}")
+        is_csv = self.source == "file" and not str(self.path).lower().endswith(".npz")
+        if self.header is not None and not (is_csv and isinstance(self.header, bool)):
+            raise InputError(f"header is None, True or False, and goes with a CSV file; got {self.header!r}")
         if self.train_samples is not None:
             object.__setattr__(self, "train_samples", whole_number("train_samples", self.train_samples, minimum=1))
             if self.samples is not None and self.train_samples >= self.samples:

@@ -9,6 +9,7 @@ in the same way: row 1 is the first line of the file, and column A holds first c
 """
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,11 @@ def read_table(path: Path, header: bool | None) -> Table:
 
 def _read_csv(path: Path, header: bool | None) -> Table:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [(number, cells) for number, line in enumerate(csv.reader(file), 1) if any(cells := _stripped(line))]
+        rows = [
+            (number, cells)
+            for number, line in enumerate(csv.reader(file), 1)
+            if (cells := _stripped(line)) not in ([], [""])
+        ]
     if rows and _is_header(path, rows, header):
         del rows[0]
     if not rows:
@@ -189,7 +194,7 @@ def _check_classes(y: Float[np.ndarray, " rows"], addresses: Sequence[str]) -> N
         InputError: a class is no whole number, is missing, or is the only class.
     """
     for value, address in zip(y.tolist(), addresses, strict=True):
-        if not (value >= 0 and value == int(value)):
+        if not (math.isfinite(value) and value >= 0 and value == int(value)):
             raise InputError(f"{address} is {value:g}; classes 0, 1, ... are whole numbers, in the last column or in y")
     classes = np.unique(y)
     if len(classes) < 2:

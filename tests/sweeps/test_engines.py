@@ -156,15 +156,16 @@ def sorting(x):
     return jnp.sort(x[None])[0] + jnp.tanh(x)
 
 
-def test_what_lanes_do_not_accept_falls_back_after_one_warning(small):
-    unusual = dataclasses.replace(small, mlp=vg.MLP(hidden=(3,), activation=sorting))
+def test_what_lanes_do_not_accept_falls_back_after_a_warning_for_each_arm(small):
+    unusual = dataclasses.replace(small, mlp=vg.MLP(hidden=(2,), activation=sorting))
     with pytest.raises(NotInLanesError, match="sort has no native code"):
         execute("lanes", unusual, KEYS)
-    expected = execute("plain", unusual, KEYS)
-    engines._warned.clear()
-    with pytest.warns(UserWarning, match="'lanes' refuses an arm: .*sort has no native code.*'plain' trains it"):
-        assert_equal(execute("lanes_or_plain", unusual, KEYS), expected, rtol=0)
-    assert_equal(execute("lanes_or_plain", unusual, KEYS), expected, rtol=0)  # A second warning would be an error.
+    assert_equal(execute("lanes_or_plain", unusual, KEYS), execute("plain", unusual, KEYS), rtol=0)
+    arms = {"usual": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,))), "sorts": unusual, "sorts too": unusual}
+    for _ in range(2):  # In every sweep, also where the refusal is known.
+        with pytest.warns(UserWarning, match="refuses the arm 'sorts.*sort has no native code.*'plain' trains") as w:
+            vg.sweep(arms, 3 * LANES, chunk=LANES, progress=False)
+        assert sorted(str(warning.message).split("'")[3] for warning in w) == ["sorts", "sorts too"]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,6 @@ def test_what_lanes_do_not_accept_is_trained_in_plains_chunks(small, monkeypatch
     sizes, plain = [], engines.plain
     monkeypatch.setattr(engines, "lanes", refused)
     monkeypatch.setattr(engines, "plain", lambda *arguments: sizes.append(len(arguments[1])) or plain(*arguments))
-    monkeypatch.setattr(engines, "_warned", {"for this test"})
     history = execute("lanes_or_plain", small, run_keys(0, np.arange(20)), fall_back_chunk=8)
     assert sizes == [8, 8, 4]
     for a, b in zip(jax.tree.leaves(history), jax.tree.leaves(expected), strict=True):
@@ -337,7 +337,6 @@ def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
     expected = vg.sweep(arms, LANES, engine="plain", progress=False)
     monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
     monkeypatch.setattr("vgrad_jax.lanes.ffi._registered", {})
-    monkeypatch.setattr(engines, "_warned", set())
     clear_programs()
     with pytest.warns(UserWarning, match="FFI handler API version mismatch.*'plain' trains it") as warned:
         results = vg.sweep(arms, LANES, progress=False)

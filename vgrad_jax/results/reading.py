@@ -1,6 +1,7 @@
 """Reading of a sweep's results: arms, data, seed, finished runs and numbers of layers."""
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,22 +26,31 @@ def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
     """Return the arms of a sweep's results: arm name to the `Experiment` that its description gives.
 
     Raises:
-        InputError: an arm has no description, because it holds a function without a name.
+        InputError: an arm has no description, because it holds a function without a name; or an arm is of another kind
+            than `Experiment`.
     """
-    described = json.loads(results.attrs["study"])["arms"]
-    for name in arm_names(results):
-        if NOT_WRITTEN_DOWN in described[name]:
-            raise InputError(
-                f"this needs the descriptions of all arms, and that of {name!r} was not stored because it holds a "
-                "function that cannot be found again by a name"
-            )
-    return {name: Experiment.from_dict(described[name]) for name in arm_names(results)}
+    return {name: _experiment(results, name) for name in arm_names(results)}
+
+
+def _experiment(results: "xarray.Dataset", arm: str) -> Experiment:
+    described = json.loads(results.attrs["study"])["arms"][arm]
+    if NOT_WRITTEN_DOWN in described:
+        raise InputError(
+            f"this needs the descriptions of all arms, and that of {arm!r} was not stored because it holds a "
+            "function that cannot be found again by a name"
+        )
+    if not set(described) <= {field.name for field in fields(Experiment)}:
+        raise InputError(f"this needs arms that are Experiments, and {arm!r} is an arm of another kind: {described}")
+    return Experiment.from_dict(described)
 
 
 def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
-    """Return the data that an arm was trained on, or None where its file is gone or has changed."""
+    """Return the data that an arm was trained on.
+
+    None is returned where the data are gone, have changed, or are not described by an `Experiment`.
+    """
     try:
-        dataset = load_data(arms_of(results)[arm].data)
+        dataset = load_data(_experiment(results, arm).data)
     except InputError:
         return None
     return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None

@@ -4,8 +4,8 @@
                                  ├─► Arm ─► policy (engine, chunk, ...) ─► engine ─► results
     an arm of another kind ──────┘
 
-They know this protocol alone. A class with these members therefore sweeps another kind of training; nothing else in
-the package changes.
+Policy, engines and results know this protocol alone. An object of a class with these members is therefore swept like
+an `Experiment`. Its parameters and whole gradients cannot be kept: their names are those of a multilayer perceptron.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -105,6 +105,10 @@ def check_arms(arms: Any) -> dict[str, Arm]:
     return checked
 
 
+MEMBERS = tuple(name for name in vars(Arm) if not name.startswith("_"))
+"""Names of the members of an arm."""
+
+
 class _Recorded(NamedTuple):
     """Epochs and recording of an arm; all arms of a sweep must agree in them."""
 
@@ -125,9 +129,21 @@ def _recorded(arm: Arm) -> _Recorded:
     return _Recorded(layout.epochs[-1], layout.epochs, layout.parameters_at, layout.gradients_at)
 
 
+def missing_members(value: Any) -> list[str]:
+    """Return the members of an arm that a value lacks.
+
+    Names alone are looked up: an error inside a property of the user's is not mistaken for a missing member.
+    """
+    return sorted(MEMBERS) if isinstance(value, type) else sorted(set(MEMBERS) - set(dir(value)))
+
+
 def _as_arm(name: str, value: Any) -> Arm:
     if isinstance(value, Experiment):
         return ExperimentArm(value)
-    if isinstance(value, Arm) and not isinstance(value, type):
-        return value
-    raise InputError(f"arm {name!r} must be an Experiment; got {value!r}")
+    missing = missing_members(value)
+    if missing:
+        raise InputError(
+            f"arm {name!r} must be an Experiment or have the members of an Arm; {value!r} lacks {', '.join(missing)}"
+        )
+    arm: Arm = value
+    return arm

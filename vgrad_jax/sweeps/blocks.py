@@ -14,7 +14,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.results.schema import variables_of
 from vgrad_jax.results.target import Target
 from vgrad_jax.sweeps.arms import Arm
-from vgrad_jax.sweeps.engine import train_seeds
+from vgrad_jax.sweeps.engine import refusal, train_seeds
 from vgrad_jax.sweeps.plan import Block
 from vgrad_jax.sweeps.policy import Execution, Platform, execution_of
 
@@ -49,6 +49,11 @@ class Job:
             for name, execution in self.executions.items()
         }
         return replace(self, executions=executions)
+
+    def refusal(self, arm: str) -> str | None:
+        """Return the reason why `lanes` refused an arm that it should train in this process, or None."""
+        execution = self.executions[arm]
+        return refusal(self.arms[arm], execution) if execution.engine == "lanes_or_plain" else None
 
     def runs_from(self, arm: str, start: int) -> dict[str, np.ndarray]:
         """Train as many runs of an arm as one call takes.

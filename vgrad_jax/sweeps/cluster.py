@@ -80,7 +80,12 @@ def num_threads(client: "Client") -> int:
 
 
 def train_blocks(
-    client: "Client", job: Job, path: Path, blocks: Mapping[Block, int], report: Callable[[int], None]
+    client: "Client",
+    job: Job,
+    path: Path,
+    blocks: Mapping[Block, int],
+    report: Callable[[int], None],
+    warn_of_refusal: Callable[[str, str | None], None],
 ) -> None:
     """Train blocks on the workers; a block is written before it is reported.
 
@@ -90,6 +95,7 @@ def train_blocks(
         path: folder of the store; it names the same folder on every machine.
         blocks: block with missing runs to the number of these runs.
         report: called with the number of new runs after each block.
+        warn_of_refusal: called after each block with its arm and the reason why `lanes` refused the arm, or None.
 
     Raises:
         InputError: a worker has other versions or data, sees another store or none, or cannot write; or the scheduler
@@ -105,7 +111,7 @@ def train_blocks(
     futures = {client.submit(_fill, block, *arguments, pure=False): block for block in blocks}
     try:
         for future in as_completed(list(futures)):
-            future.result()
+            warn_of_refusal(futures[future].arm, future.result())
             report(blocks[futures[future]])
     except (CancelledError, KilledWorker) as error:
         raise InputError(f"the cluster gave up, and what was finished is kept: {error}") from None
@@ -123,7 +129,7 @@ def train_blocks(
         raise InputError(f"the workers wrote elsewhere than {str(path)!r}: {SHARED}")
 
 
-def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, str], ...]) -> None:
+def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, str], ...]) -> str | None:
     """Train and write a block; this is the task of a worker.
 
     Args:
@@ -133,6 +139,9 @@ def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, 
         token: token of the sweep; another token in the store ends the task.
         here: names and versions of the client's software.
 
+    Returns:
+        The reason why `lanes` refused the arm, or None.
+
     Raises:
         InputError: the worker has other versions, another store or other data than the client, or cannot write.
     """
@@ -141,13 +150,15 @@ def _fill(block: Block, job: Job, path: str, token: str, here: tuple[tuple[str, 
     current = store.token()
     if current != token:
         if current == "":  # The sweep was interrupted, or has failed: its client waits no more.
-            return
+            return None
         raise InputError(
             f"a worker sees another store at {path!r}; it must be in a file system that all machines share"
         )
     if job.arms[block.arm].fingerprint() != job.fingerprints[block.arm]:
         raise InputError(f"a worker finds other data for arm {block.arm!r} than there are here")
-    fill(job.on(local_platform()), store, block, stopped=lambda: store.token() != token, in_parts=False)
+    job = job.on(local_platform())
+    fill(job, store, block, stopped=lambda: store.token() != token, in_parts=False)
+    return job.refusal(block.arm)
 
 
 @lru_cache

@@ -5,8 +5,8 @@ an `Execution`, and returns a `History` with a leading `seed` axis. A new engine
 give the numbers of `plain`.
 """
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from vgrad_jax.sweeps.policy import Execution
 from vgrad_jax.training.run import History
 from vgrad_jax.training.settings import Settings
 
-__all__ = ["ENGINES", "PROGRAMS", "Engine", "lanes", "lanes_or_plain", "plain", "train_seeds"]
+__all__ = ["ENGINES", "PROGRAMS", "Engine", "lanes", "lanes_or_plain", "plain", "refusal", "train_seeds"]
 
 Keys = Key[jax.Array, " seed"]
 Engine = Callable[[Arm, Keys, Execution], History]
@@ -49,7 +49,7 @@ def plain(arm: Arm, keys: Keys, execution: Execution) -> History:
         train_one = arm.trainer(rows_at_once=None)
         return jax.jit(over_devices(jax.vmap(train_one, in_axes=(0, 0, None)), devices))
 
-    program = PROGRAMS.get(("plain", arm.program_key, devices), build)
+    program = PROGRAMS.get(("plain", type(arm), arm.program_key, devices), build)
     assert not isinstance(program, str)
     return program(arm.inputs(keys), keys, arm.settings())
 
@@ -82,14 +82,12 @@ def lanes(arm: Arm, keys: Keys, execution: Execution) -> History:
 
 
 def lanes_or_plain(arm: Arm, keys: Keys, execution: Execution) -> History:
-    """Train with `lanes`, or with `plain` after a warning where `lanes` refuses the arm.
+    """Train with `lanes`, or with `plain` where `lanes` refuses the arm; `refusal` then gives the reason.
 
     The chunk was chosen for `lanes`; `plain` needs more memory for each seed and divides the chunk.
     """
-    try:
+    with suppress(NotInLanesError):
         return lanes(arm, keys, execution)
-    except NotInLanesError as error:
-        _warn_once(str(error))
     size = execution.fall_back_chunk
     on_one_device = execution._replace(devices=1)
     if len(keys) <= size:
@@ -99,6 +97,12 @@ def lanes_or_plain(arm: Arm, keys: Keys, execution: Execution) -> History:
 
 
 ENGINES: dict[str, Engine] = {"plain": plain, "lanes": lanes, "lanes_or_plain": lanes_or_plain}
+
+
+def refusal(arm: Arm, execution: Execution) -> str | None:
+    """Return the reason why `lanes` refused an arm in this process; None where it did not."""
+    program = PROGRAMS.peek(_lanes_key(arm, execution.rows_at_once, execution.lanes))
+    return program if isinstance(program, str) else None
 
 
 def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> History:
@@ -127,12 +131,15 @@ def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
         except NotInLanesError as error:
             return str(error)
 
-    jax_settings = tuple(getattr(jax.config, name) for name in JAX_SETTINGS)
-    key = ("lanes", arm.program_key, rows_at_once, jax_settings, len(arguments[1]))
-    program = PROGRAMS.get(key, build)
+    program = PROGRAMS.get(_lanes_key(arm, rows_at_once, len(arguments[1])), build)
     if isinstance(program, str):
         raise NotInLanesError(program)
     return program
+
+
+def _lanes_key(arm: Arm, rows_at_once: int | None, lanes: int) -> Hashable:
+    jax_settings = tuple(getattr(jax.config, name) for name in JAX_SETTINGS)
+    return "lanes", type(arm), arm.program_key, rows_at_once, jax_settings, lanes
 
 
 def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
@@ -145,17 +152,3 @@ def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), history)
 
     return compile_program(program, *arguments)
-
-
-_warned: set[str] = set()
-
-
-def _warn_once(reason: str) -> None:
-    """Warn that a sweep is slower than planned, once for each reason."""
-    if reason not in _warned:
-        _warned.add(reason)
-        warnings.warn(
-            f"the engine 'lanes' refuses an arm: {reason}. The engine 'plain' trains it; for a narrow network on a "
-            "processor that takes about ten times as long",
-            stacklevel=2,
-        )

@@ -1,4 +1,4 @@
-"""Execution policy of a sweep: every constant that is tuned, and every choice by platform, is in this file.
+"""Execution policy of a sweep: every choice of engine, chunk, block and workers, with its tuned constants.
 
     sizes of the arms ──┐
     wishes of the user ─┼─► decide ─► an `Execution` for each arm: engine, chunk, rows at once, devices

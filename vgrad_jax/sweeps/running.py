@@ -4,6 +4,7 @@ arms ─► plan ─► agenda ─► blocks ─► workers: threads of this pro
 """
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -236,7 +237,7 @@ def _run(job: Job, plan: Plan, target: Target, report: Progress) -> None:
     Two blocks for each worker are submitted at a time. A thread that finishes a block then has its next block at once,
     and an interruption leaves few blocks in work.
     """
-    agenda = Agenda(plan, target)
+    agenda, warn_of_refusal = Agenda(plan, target), _refusal_warner()
     done, total = agenda.done, agenda.total
     report(done, total)
     stop = Event()
@@ -255,7 +256,9 @@ def _run(job: Job, plan: Plan, target: Target, report: Progress) -> None:
                 finished, pending = wait(pending, timeout=SECONDS_BETWEEN_REPORTS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
-                    agenda.finish(blocks.pop(future))
+                    block = blocks.pop(future)
+                    agenda.finish(block)
+                    warn_of_refusal(block.arm, job.refusal(block.arm))
                 before = done, total
                 total = agenda.total
                 while not new_runs.empty():
@@ -279,7 +282,23 @@ def _run_on_cluster(client: "Client", job: Job, plan: Plan, target: Target, path
         done += runs
         report(done, total)
 
-    train_blocks(client, job, path, _missing(plan, completed), add)
+    train_blocks(client, job, path, _missing(plan, completed), add, _refusal_warner())
+
+
+def _refusal_warner() -> Callable[[str, str | None], None]:
+    """Return a function of an arm and a reason that warns once for each arm that trains more slowly than planned."""
+    warned: set[str] = set()
+
+    def warn(arm: str, reason: str | None) -> None:
+        if reason is not None and arm not in warned:
+            warned.add(arm)
+            warnings.warn(
+                f"the engine 'lanes' refuses the arm {arm!r}: {reason}. The engine 'plain' trains it; for a narrow "
+                "network on a processor that takes about ten times as long",
+                stacklevel=4,
+            )
+
+    return warn
 
 
 @contextmanager
