@@ -29,14 +29,14 @@ def cache(monkeypatch):
     return ProgramCache(most=2)
 
 
-def compile_in_threads(cache, keys, seconds=0.05):
+def compile_in_threads(cache, keys):
     """Ask for every key at the same moment, each in a thread of its own: the compiled keys and the programs."""
     compiled, programs = [], []
     barrier = threading.Barrier(len(keys))
 
     def compile_slowly(key):
         compiled.append(key)
-        time.sleep(seconds)
+        time.sleep(0.05)
         return object()
 
     def ask(key):
@@ -58,7 +58,7 @@ def test_threads_that_ask_for_a_key_together_compile_it_once(cache):
 
 
 def test_other_keys_do_not_wait(cache):
-    """Each waits for the other: with one lock for all keys this would never end."""
+    """Each waits for the other: with one lock for all keys the barrier breaks after its time."""
     barrier = threading.Barrier(2, timeout=10)
     threads = [threading.Thread(target=cache.get, args=(key, barrier.wait)) for key in ("a", "b")]
     for thread in threads:

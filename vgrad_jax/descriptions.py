@@ -213,7 +213,7 @@ def hand_over(function: Callable[..., Any]) -> None:
 
 
 _handed_over: dict[str, Callable[..., Any]] = {}
-"""Path, "module:name", to the caller's function; its size is the number of functions that were handed over."""
+"""Functions that were handed over: path, "module:name", to function."""
 
 
 def _to_plain(name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Random keys: every key that a study uses is derived here.
+"""Random keys of a study: its runs, their networks and layers, and their orders of rows.
 
 key(seed) --run--> run_key --0--> network_key --layer--> layer_key
                       |

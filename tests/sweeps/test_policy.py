@@ -63,6 +63,13 @@ def test_a_gpus_lanes_are_for_many_seeds_of_a_small_network():
     assert (engine(few_at_a_time, 10**6, GPU), chunk(few_at_a_time, 10**6, GPU)) == ("plain", 512)
 
 
+def test_what_lanes_refuse_on_a_gpu_has_room_in_plain():
+    large = NARROW._replace(plain=policy.CHUNK_MEMORY // 100)
+    execution = decide(large, 10**5, GPU, engine="lanes").executions["arm"]
+    assert execution.chunk > execution.fall_back_chunk
+    assert execution.fall_back_chunk * (large.results + large.plain) <= policy.CHUNK_MEMORY
+
+
 @pytest.mark.parametrize("platform", [CPU, GPU])
 @pytest.mark.parametrize("wish", ["plain", "lanes"])
 def test_a_wish_is_an_order(platform, wish):

@@ -17,7 +17,7 @@ JAX_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partiti
 """Names of JAX's settings on which a run's numbers depend, beside its description."""
 
 DECISIVE = ("jax", "jaxlib", "llvmlite", "optax", "numpy", "machine", "instructions", "device", "settings")
-"""Keys of `versions` that change numbers: first the last digits, and after many steps complete runs."""
+"""Keys of `versions` whose values change numbers: the last digits of a step, and so the course of a long training."""
 
 
 def versions() -> dict[str, str]:

@@ -166,7 +166,7 @@ def attributes_of(name: str) -> dict[str, Any]:
 
 
 def own_layers(name: str, values: np.ndarray) -> tuple[slice, ...]:
-    """Return the index of an arm's values within a variable of its runs: an arm may have fewer layers than others.
+    """Return the slices of a variable, seeds first, that an arm's values fill: the arm may have fewer layers than others.
 
     Args:
         name: name of the variable.

@@ -45,7 +45,7 @@ class Job:
     def on(self, platform: Platform) -> "Job":
         """Return the job for a worker on another machine, whose number of devices may differ."""
         executions = {
-            name: execution_of(execution.engine, execution.chunk, platform)
+            name: execution_of(execution.engine, execution.chunk, platform, execution.fall_back_chunk)
             for name, execution in self.executions.items()
         }
         return replace(self, executions=executions)

@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     num_seeds: int
     """Seeds of each arm."""
     block: int
-    """Seeds written together: a multiple of the chunk. The last chunk is filled up, so that all share a program."""
+    """Seeds written together: a multiple of the chunk."""
     workers: int
     """Blocks trained at the same time."""
     chunk_bytes: int
@@ -94,7 +94,10 @@ class Plan(NamedTuple):
             platform: devices and processor of the resumed sweep.
         """
         return self._replace(
-            executions={arm: execution_of(engine, chunk, platform) for arm, engine in engines.items()},
+            executions={
+                arm: execution_of(engine, chunk, platform, self.executions[arm].fall_back_chunk)
+                for arm, engine in engines.items()
+            },
             block=block,
             chunk_bytes=self.chunk_bytes * chunk // self.chunk,
             block_bytes=self.block_bytes * min(block, self.num_seeds) // min(self.block, self.num_seeds),

@@ -164,10 +164,13 @@ def decide(
     """
     if chunk is None:
         # With a precision the looks come after complete blocks, which must not depend on the number of workers.
-        ending = None if precision is not None else workers or platform.cores
-        chunk = _choose_chunk(sizes, num_seeds, platform, engine, ending)
+        balanced = None if precision is not None else workers or platform.cores
+        chunk = _choose_chunk(sizes, num_seeds, platform, engine, balanced)
     engines = _engines(sizes, num_seeds, platform, engine, chunk)
-    executions = {name: execution_of(engines[name], chunk, platform) for name in sizes}
+    executions = {
+        name: execution_of(engines[name], chunk, platform, CHUNK_MEMORY // (size.results + size.plain))
+        for name, size in sizes.items()
+    }
     devices = max(execution.devices for execution in executions.values())
     workers = workers or (max(platform.cores // devices, 1) if platform.is_cpu else 1)
     if precision is None:
@@ -178,7 +181,7 @@ def decide(
     return Decision(executions, workers, _choose_block(chunk * devices, largest_results, *limits))
 
 
-def execution_of(engine: str, chunk: int, platform: Platform) -> Execution:
+def execution_of(engine: str, chunk: int, platform: Platform, room: int = ACCELERATOR_CHUNK) -> Execution:
     """Return the execution of an engine with chunks of this size.
 
     `plain` uses all local devices. `lanes` is the work of a single core, or of a single GPU whose threads are the
@@ -188,6 +191,7 @@ def execution_of(engine: str, chunk: int, platform: Platform) -> Execution:
         engine: name in `vgrad_jax.sweeps.engine.ENGINES`.
         chunk: seeds trained together on a device.
         platform: devices and processor of the sweep.
+        room: seeds that `plain` has memory for on an accelerator.
     """
     # A CPU's program of 2 * LANES seeds is faster only where every lane has a seed; a GPU's lanes are threads.
     on_cpu = 2 * LANES if chunk % (2 * LANES) == 0 else LANES
@@ -197,7 +201,7 @@ def execution_of(engine: str, chunk: int, platform: Platform) -> Execution:
         devices=platform.devices if engine == "plain" else 1,
         lanes=on_cpu if platform.is_cpu else math.ceil(chunk / LANES) * LANES,
         rows_at_once=ROWS_AT_ONCE if platform.is_cpu else None,
-        fall_back_chunk=min(chunk, LANES if platform.is_cpu else ACCELERATOR_CHUNK),
+        fall_back_chunk=min(chunk, LANES if platform.is_cpu else _power_of_two(min(ACCELERATOR_CHUNK, room))),
     )
 
 
@@ -247,7 +251,7 @@ def _choose_chunk(
         num_seeds: seeds of each arm.
         platform: devices and processor of the sweep.
         engine: the user's choice.
-        workers: workers on a CPU that should end at the same time; None where the chunk must not depend on them.
+        workers: workers of a CPU to be kept busy until the end; None where the chunk must not depend on them.
     """
     in_plain = max(size.results + size.plain for size in sizes.values())
     in_lanes = max(size.results + size.lanes for size in sizes.values())
