@@ -1,7 +1,9 @@
 """A store whose files are lost is refused with the block's name, or trained again; nothing else is removed."""
 
+import dataclasses
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -128,6 +130,46 @@ def test_a_store_of_before_may_lack_files_that_hold_nothing(arms, original, copy
     assert vg.open_results(copy).load().equals(original[1])
     block_files(copy, "epochs_to_converge", arm=0)[0].unlink()
     with pytest.raises(vg.InputError, match=r"epochs_to_converge/c/0/0 is missing \(arm 'learns', seeds 0 to 1\)"):
+        vg.open_results(copy)
+
+
+FLOATS = [name for name in STORED if VARIABLES[name].dtype == "float32"]
+
+
+@pytest.fixture(scope="module")
+def diverged(arms, tmp_path_factory):
+    """Train arms of which the second diverges, into a store of a version that wrote no file of fill values alone."""
+    path = tmp_path_factory.mktemp("diverged") / "results.zarr"
+    learns = arms["learns"]
+    too_fast = dataclasses.replace(learns, optimizer=vg.Optimizer("sgd", learning_rate=1e38))
+    arms = {"learns": learns, "diverges": too_fast}
+    results = train(arms, path).load()
+    del zarr.open_group(str(path), mode="r+").attrs[EVERY_FILE_WRITTEN]
+    return arms, path, results
+
+
+def test_an_older_store_of_diverged_runs_may_lack_files_of_nan(diverged, tmp_path):
+    arms, path, results = diverged
+    copy = tmp_path / "results.zarr"
+    shutil.copytree(path, copy)
+    assert set(results["outcome"].sel(arm="diverges").values) == {"diverged"}
+    expected = results.copy(deep=True)
+    for name in FLOATS:
+        expected[name][1] = np.nan
+        for file in block_files(copy, name, arm=1):
+            file.unlink()
+    assert vg.open_results(copy).load().equals(expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert train(arms, copy, resume=True).load().equals(expected)
+
+
+@pytest.mark.parametrize(("name", "arm"), [(name, 0) for name in FLOATS] + [("outcome", 1)])
+def test_an_older_store_may_lack_no_other_file(diverged, tmp_path, name, arm):
+    copy = tmp_path / "results.zarr"
+    shutil.copytree(diverged[1], copy)
+    block_files(copy, name, arm)[0].unlink()
+    with pytest.raises(vg.InputError, match=rf"{name}/c/{arm}/0.* is missing"):
         vg.open_results(copy)
 
 

@@ -4,7 +4,7 @@
 
 Zarr reads a missing file as an array of fill values. A lost file would therefore look like runs in which nothing
 happened. A store that writes every file carries the attribute `EVERY_FILE_WRITTEN`. An older store left out files that
-held fill values alone. There a missing file is accepted only where the outcomes agree with fill values.
+held fill values alone. A file may be missing from an older store only where the outcomes agree with fill values.
 """
 
 import os
@@ -104,7 +104,7 @@ def _file_problem(
         if key in sizes:
             if sizes[key] == 0:
                 return f"the file {name}/{key} is empty"
-        elif not (name in _MAY_BE_FILL and _may_be_left_out(group, arm, seeds)):
+        elif not _may_be_left_out(group, name, arm, seeds):
             return f"the file {name}/{key} is missing"
     return None
 
@@ -127,12 +127,17 @@ def _key(group: "zarr.Group", name: str, arm: int, block: int) -> str:
     return str(array.metadata.encode_chunk_key((arm, block) + (0,) * (array.ndim - 2)))
 
 
-def _may_be_left_out(group: "zarr.Group", arm: int, seeds: slice) -> bool:
-    """Return whether an older store may have left out a block's file because no run converged."""
+def _may_be_left_out(group: "zarr.Group", name: str, arm: int, seeds: slice) -> bool:
+    """Return whether an older store may have left out a block's file, because the file held fill values alone."""
     if group.attrs.get(EVERY_FILE_WRITTEN):
         return False
-    outcome: Any = group["outcome"]
-    return "converged" not in outcome[arm, seeds].tolist()
+    arrays: list[Any] = [group["outcome"], group["completed"]]
+    outcome, completed = (np.asarray(array[arm, seeds]) for array in arrays)
+    if name in _MAY_BE_FILL and not (outcome == "converged").any():
+        return True
+    # A run that diverges in its first iteration has NaN, the fill value, in every record.
+    is_nan_filled = VARIABLES[name].dtype == "float32" and np.isnan(VARIABLES[name].fill)
+    return bool(is_nan_filled and (outcome[completed] == "diverged").all())
 
 
 def _outcome_problem(
