@@ -1,7 +1,10 @@
 """A store whose files are lost is refused with the block's name, or trained again; nothing else is removed."""
 
 import dataclasses
+import itertools
+import json
 import os
+import pathlib
 import shutil
 import warnings
 
@@ -12,6 +15,7 @@ import zarr
 import vgrad_jax as vg
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN
 from vgrad_jax.results.schema import VARIABLES
+from vgrad_jax.results.store import Store
 
 SEEDS = 6
 STORED = [name for name in VARIABLES if name not in ("parameters", "gradients")]
@@ -32,8 +36,8 @@ def arms():
     }
 
 
-def train(arms, path, **options):
-    return vg.sweep(arms, SEEDS, chunk=2, engine="plain", store=path, progress=False, **options)
+def train(arms, path, seeds=SEEDS, **options):
+    return vg.sweep(arms, seeds, chunk=2, engine="plain", store=path, progress=False, **options)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +122,55 @@ def test_a_lost_coordinate_is_refused(copy, coordinate, message):
         vg.InputError, match=f"damaged results .*'{coordinate}' .*{message}|'{coordinate}' are {message}"
     ):
         vg.open_results(copy)
+
+
+class Killed(BaseException):
+    """Exception that no handler catches, as if the process were killed."""
+
+
+def test_a_store_whose_growth_was_killed_is_completed_by_resuming(arms, original, tmp_path, monkeypatch):
+    """Stop before each file that growing a store writes."""
+    grown = train(arms, None, seeds=10).drop_attrs()
+    study = json.loads(original[1].attrs["study"])
+    replace, refusals, moment = pathlib.Path.replace, [], 0
+    while True:
+        path = tmp_path / f"{moment}.zarr"
+        shutil.copytree(original[0], path)
+        writes = itertools.count()
+
+        def dying(self, target):
+            if next(writes) == moment:  # noqa: B023
+                raise Killed
+            return replace(self, target)
+
+        with monkeypatch.context() as context:
+            context.setattr(pathlib.Path, "replace", dying)
+            try:
+                Store.resume(path, study, 10)
+            except Killed:
+                pass
+            else:
+                break
+        try:
+            kept = vg.open_results(path).load()
+        except vg.InputError as error:
+            assert "resuming the sweep corrects it" in str(error)  # noqa: PT017
+            refusals.append(moment)
+        else:
+            assert kept.equals(original[1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert train(arms, path, seeds=10, resume=True).load().drop_attrs().equals(grown)
+        moment += 1
+    # The first write changes nothing, and each later write leaves arrays of different lengths or zeros in `seed`.
+    assert refusals == list(range(1, len(STORED) + 2))
+
+
+def test_a_store_whose_growth_was_killed_never_loses_runs(arms, copy):
+    seeds = zarr.open_group(str(copy), mode="r+")["seed"]
+    seeds[:] = 0
+    with pytest.raises(vg.InputError, match="was laid out for 6 seeds, more than 2"):
+        train(arms, copy, seeds=2, resume=True)
 
 
 def test_a_store_of_before_may_lack_files_that_hold_nothing(arms, original, copy):

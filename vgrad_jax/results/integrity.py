@@ -46,19 +46,29 @@ class Damage(NamedTuple):
     """Description of the damage for people: the file, the arm and the seeds."""
 
 
-def check_coordinates(group: "zarr.Group", path: Path) -> None:
-    """Refuse a store whose coordinates are damaged.
+def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False) -> None:
+    """Refuse a store whose coordinates are damaged, or whose growth was interrupted.
 
     Args:
         group: the store.
         path: its folder, for the message.
+        resuming: accept a store whose growth was interrupted, because `resize` completes it.
 
     Raises:
-        InputError: a coordinate does not count, does not increase, or has lost names.
+        InputError: a coordinate does not count, does not increase, or has lost names; or arrays differ in their
+            numbers of seeds.
     """
     for name in COUNTED:
         values = _values(group, name)
-        if not np.array_equal(values, np.arange(len(values))):
+        counts = values == np.arange(len(values))
+        if name == "seed" and (counts | (values == 0)).all():
+            if resuming or (counts.all() and _numbers_of_seeds(group) == {len(values)}):
+                continue
+            raise InputError(
+                f"damaged results in {str(path)!r}: the coordinate 'seed' does not count from 0 to the last seed, as "
+                "after a sweep that ended while it added seeds; resuming the sweep corrects it"
+            )
+        if not counts.all():
             raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not count from 0")
     for name in ("epoch", "parameters_epoch", "gradients_epoch"):
         if name in group and (np.diff(_values(group, name)) <= 0).any():
@@ -68,6 +78,12 @@ def check_coordinates(group: "zarr.Group", path: Path) -> None:
             labels = _values(group, name).tolist()
             if "" in labels or len(set(labels)) < len(labels):
                 raise InputError(f"damaged results in {str(path)!r}: names in the coordinate {name!r} are lost")
+
+
+def _numbers_of_seeds(group: "zarr.Group") -> set[int]:
+    """Return the different lengths of the variables' seed axes."""
+    arrays: list[Any] = [group[name] for name in VARIABLES if name in group]
+    return {array.shape[1] for array in arrays}
 
 
 def find_damage(group: "zarr.Group", path: Path) -> list[Damage]:

@@ -120,7 +120,7 @@ class Store:
             InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of
                 other versions.
         """
-        group = _open_group(path, mode="r+")
+        group = _open_group(path, mode="r+", resuming=True)
         other = difference(json.loads(str(group.attrs["study"])), study)
         if other:
             raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
@@ -241,8 +241,11 @@ def _dataset(group: "zarr.Group") -> "xarray.Dataset":
     return dataset[[name for name in VARIABLES if name in dataset]]
 
 
-def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
-    """Open a folder as a store, and refuse it where its attributes, arrays or coordinates are damaged."""
+def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr.Group":
+    """Open a folder as a store, and refuse it where its attributes, arrays or coordinates are damaged.
+
+    `resuming` accepts a store whose growth was interrupted.
+    """
     import zarr
 
     try:
@@ -254,7 +257,7 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
         optional = ("parameters", "gradients")
         for name in ("arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)):
             group[name]
-        check_coordinates(group, Path(path))
+        check_coordinates(group, Path(path), resuming=resuming)
     except InputError:
         raise
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
