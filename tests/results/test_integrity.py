@@ -269,3 +269,16 @@ def test_a_layout_that_was_killed_is_removed_by_the_next(arms, tmp_path, monkeyp
     results = train(arms, path)
     assert [file.name for file in tmp_path.iterdir()] == ["results.zarr"]
     assert np.asarray(results["completed"]).all()
+
+
+@pytest.mark.parametrize("name", ["a.b", "axb", "a[b]"])
+def test_the_layout_of_another_store_is_kept(arms, tmp_path, name):
+    """Lay out a store beside a layout of `name`; another process may be writing that layout at the same time."""
+    from vgrad_jax.results import store
+
+    layouts = [tmp_path / f".{stem}.{'0f' * 16}.incomplete" for stem in (name, "a")]
+    for layout in layouts:
+        layout.mkdir()
+        (layout / store.MARKER).touch()
+    train(arms, tmp_path / "a")
+    assert [layout.exists() for layout in layouts] == [True, False]

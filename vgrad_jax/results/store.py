@@ -7,7 +7,6 @@ A layout and a file appear under their names only when they are complete. A proc
 therefore leaves a store that can be resumed. Runs without a mark in `completed` are trained again.
 """
 
-import glob
 import json
 import os
 import re
@@ -275,8 +274,10 @@ def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove layouts of this store that a killed process left behind; no folder without the marker is touched."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.incomplete"):
-        if (folder / MARKER).is_file() and not folder.is_symlink():
+    # The whole name is compared: the layout of a store `a.b` also begins with `.a.` and ends with `.incomplete`.
+    layout = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.incomplete")
+    for folder in path.parent.glob(".*.incomplete"):
+        if layout.fullmatch(folder.name) and (folder / MARKER).is_file() and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
 
 
