@@ -1,7 +1,12 @@
 """A store whose files are lost is refused with the block's name, or trained again; nothing else is removed."""
 
+import dataclasses
+import itertools
+import json
 import os
+import pathlib
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +15,7 @@ import zarr
 import vgrad_jax as vg
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN
 from vgrad_jax.results.schema import VARIABLES
+from vgrad_jax.results.store import Store
 
 SEEDS = 6
 STORED = [name for name in VARIABLES if name not in ("parameters", "gradients")]
@@ -30,8 +36,8 @@ def arms():
     }
 
 
-def train(arms, path, **options):
-    return vg.sweep(arms, SEEDS, chunk=2, engine="plain", store=path, progress=False, **options)
+def train(arms, path, seeds=SEEDS, **options):
+    return vg.sweep(arms, seeds, chunk=2, engine="plain", store=path, progress=False, **options)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +124,55 @@ def test_a_lost_coordinate_is_refused(copy, coordinate, message):
         vg.open_results(copy)
 
 
+class Killed(BaseException):
+    """Exception that no handler catches, as if the process were killed."""
+
+
+def test_a_store_whose_growth_was_killed_is_completed_by_resuming(arms, original, tmp_path, monkeypatch):
+    """Stop before each file that growing a store writes."""
+    grown = train(arms, None, seeds=10).drop_attrs()
+    study = json.loads(original[1].attrs["study"])
+    replace, refusals, moment = pathlib.Path.replace, [], 0
+    while True:
+        path = tmp_path / f"{moment}.zarr"
+        shutil.copytree(original[0], path)
+        writes = itertools.count()
+
+        def dying(self, target):
+            if next(writes) == moment:  # noqa: B023
+                raise Killed
+            return replace(self, target)
+
+        with monkeypatch.context() as context:
+            context.setattr(pathlib.Path, "replace", dying)
+            try:
+                Store.resume(path, study, 10)
+            except Killed:
+                pass
+            else:
+                break
+        try:
+            kept = vg.open_results(path).load()
+        except vg.InputError as error:
+            assert "resuming the sweep corrects it" in str(error)  # noqa: PT017
+            refusals.append(moment)
+        else:
+            assert kept.equals(original[1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert train(arms, path, seeds=10, resume=True).load().drop_attrs().equals(grown)
+        moment += 1
+    # The first write changes nothing, and each later write leaves arrays of different lengths or zeros in `seed`.
+    assert refusals == list(range(1, len(STORED) + 2))
+
+
+def test_a_store_whose_growth_was_killed_never_loses_runs(arms, copy):
+    seeds = zarr.open_group(str(copy), mode="r+")["seed"]
+    seeds[:] = 0
+    with pytest.raises(vg.InputError, match="was laid out for 6 seeds, more than 2"):
+        train(arms, copy, seeds=2, resume=True)
+
+
 def test_a_store_of_before_may_lack_files_that_hold_nothing(arms, original, copy):
     """Remove files of fill values alone, which earlier versions did not write."""
     group = zarr.open_group(str(copy), mode="r+")
@@ -128,6 +183,46 @@ def test_a_store_of_before_may_lack_files_that_hold_nothing(arms, original, copy
     assert vg.open_results(copy).load().equals(original[1])
     block_files(copy, "epochs_to_converge", arm=0)[0].unlink()
     with pytest.raises(vg.InputError, match=r"epochs_to_converge/c/0/0 is missing \(arm 'learns', seeds 0 to 1\)"):
+        vg.open_results(copy)
+
+
+FLOATS = [name for name in STORED if VARIABLES[name].dtype == "float32"]
+
+
+@pytest.fixture(scope="module")
+def diverged(arms, tmp_path_factory):
+    """Train arms of which the second diverges, into a store of a version that wrote no file of fill values alone."""
+    path = tmp_path_factory.mktemp("diverged") / "results.zarr"
+    learns = arms["learns"]
+    too_fast = dataclasses.replace(learns, optimizer=vg.Optimizer("sgd", learning_rate=1e38))
+    arms = {"learns": learns, "diverges": too_fast}
+    results = train(arms, path).load()
+    del zarr.open_group(str(path), mode="r+").attrs[EVERY_FILE_WRITTEN]
+    return arms, path, results
+
+
+def test_an_older_store_of_diverged_runs_may_lack_files_of_nan(diverged, tmp_path):
+    arms, path, results = diverged
+    copy = tmp_path / "results.zarr"
+    shutil.copytree(path, copy)
+    assert set(results["outcome"].sel(arm="diverges").values) == {"diverged"}
+    expected = results.copy(deep=True)
+    for name in FLOATS:
+        expected[name][1] = np.nan
+        for file in block_files(copy, name, arm=1):
+            file.unlink()
+    assert vg.open_results(copy).load().equals(expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert train(arms, copy, resume=True).load().equals(expected)
+
+
+@pytest.mark.parametrize(("name", "arm"), [(name, 0) for name in FLOATS] + [("outcome", 1)])
+def test_an_older_store_may_lack_no_other_file(diverged, tmp_path, name, arm):
+    copy = tmp_path / "results.zarr"
+    shutil.copytree(diverged[1], copy)
+    block_files(copy, name, arm)[0].unlink()
+    with pytest.raises(vg.InputError, match=rf"{name}/c/{arm}/0.* is missing"):
         vg.open_results(copy)
 
 
@@ -174,3 +269,16 @@ def test_a_layout_that_was_killed_is_removed_by_the_next(arms, tmp_path, monkeyp
     results = train(arms, path)
     assert [file.name for file in tmp_path.iterdir()] == ["results.zarr"]
     assert np.asarray(results["completed"]).all()
+
+
+@pytest.mark.parametrize("name", ["a.b", "axb", "a[b]"])
+def test_the_layout_of_another_store_is_kept(arms, tmp_path, name):
+    """Lay out a store beside a layout of `name`; another process may be writing that layout at the same time."""
+    from vgrad_jax.results import store
+
+    layouts = [tmp_path / f".{stem}.{'0f' * 16}.incomplete" for stem in (name, "a")]
+    for layout in layouts:
+        layout.mkdir()
+        (layout / store.MARKER).touch()
+    train(arms, tmp_path / "a")
+    assert [layout.exists() for layout in layouts] == [True, False]

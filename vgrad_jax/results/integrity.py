@@ -4,7 +4,7 @@
 
 Zarr reads a missing file as an array of fill values. A lost file would therefore look like runs in which nothing
 happened. A store that writes every file carries the attribute `EVERY_FILE_WRITTEN`. An older store left out files that
-held fill values alone. There a missing file is accepted only where the outcomes agree with fill values.
+held fill values alone. A file may be missing from an older store only where the outcomes agree with fill values.
 """
 
 import os
@@ -46,19 +46,29 @@ class Damage(NamedTuple):
     """Description of the damage for people: the file, the arm and the seeds."""
 
 
-def check_coordinates(group: "zarr.Group", path: Path) -> None:
-    """Refuse a store whose coordinates are damaged.
+def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False) -> None:
+    """Refuse a store whose coordinates are damaged, or whose growth was interrupted.
 
     Args:
         group: the store.
         path: its folder, for the message.
+        resuming: accept a store whose growth was interrupted, because `resize` completes it.
 
     Raises:
-        InputError: a coordinate does not count, does not increase, or has lost names.
+        InputError: a coordinate does not count, does not increase, or has lost names; or arrays differ in their
+            numbers of seeds.
     """
     for name in COUNTED:
         values = _values(group, name)
-        if not np.array_equal(values, np.arange(len(values))):
+        counts = values == np.arange(len(values))
+        if name == "seed" and (counts | (values == 0)).all():
+            if resuming or (counts.all() and _numbers_of_seeds(group) == {len(values)}):
+                continue
+            raise InputError(
+                f"damaged results in {str(path)!r}: the coordinate 'seed' does not count from 0 to the last seed, as "
+                "after a sweep that ended while it added seeds; resuming the sweep corrects it"
+            )
+        if not counts.all():
             raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not count from 0")
     for name in ("epoch", "parameters_epoch", "gradients_epoch"):
         if name in group and (np.diff(_values(group, name)) <= 0).any():
@@ -68,6 +78,12 @@ def check_coordinates(group: "zarr.Group", path: Path) -> None:
             labels = _values(group, name).tolist()
             if "" in labels or len(set(labels)) < len(labels):
                 raise InputError(f"damaged results in {str(path)!r}: names in the coordinate {name!r} are lost")
+
+
+def _numbers_of_seeds(group: "zarr.Group") -> set[int]:
+    """Return the different lengths of the variables' seed axes."""
+    arrays: list[Any] = [group[name] for name in VARIABLES if name in group]
+    return {array.shape[1] for array in arrays}
 
 
 def find_damage(group: "zarr.Group", path: Path) -> list[Damage]:
@@ -104,7 +120,7 @@ def _file_problem(
         if key in sizes:
             if sizes[key] == 0:
                 return f"the file {name}/{key} is empty"
-        elif not (name in _MAY_BE_FILL and _may_be_left_out(group, arm, seeds)):
+        elif not _may_be_left_out(group, name, arm, seeds):
             return f"the file {name}/{key} is missing"
     return None
 
@@ -127,12 +143,17 @@ def _key(group: "zarr.Group", name: str, arm: int, block: int) -> str:
     return str(array.metadata.encode_chunk_key((arm, block) + (0,) * (array.ndim - 2)))
 
 
-def _may_be_left_out(group: "zarr.Group", arm: int, seeds: slice) -> bool:
-    """Return whether an older store may have left out a block's file because no run converged."""
+def _may_be_left_out(group: "zarr.Group", name: str, arm: int, seeds: slice) -> bool:
+    """Return whether an older store may have left out a block's file, because the file held fill values alone."""
     if group.attrs.get(EVERY_FILE_WRITTEN):
         return False
-    outcome: Any = group["outcome"]
-    return "converged" not in outcome[arm, seeds].tolist()
+    arrays: list[Any] = [group["outcome"], group["completed"]]
+    outcome, completed = (np.asarray(array[arm, seeds]) for array in arrays)
+    if name in _MAY_BE_FILL and not (outcome == "converged").any():
+        return True
+    # A run that diverges in its first iteration has NaN, the fill value, in every record.
+    is_nan_filled = VARIABLES[name].dtype == "float32" and np.isnan(VARIABLES[name].fill)
+    return bool(is_nan_filled and (outcome[completed] == "diverged").all())
 
 
 def _outcome_problem(

@@ -7,7 +7,6 @@ A layout and a file appear under their names only when they are complete. A proc
 therefore leaves a store that can be resumed. Runs without a mark in `completed` are trained again.
 """
 
-import glob
 import json
 import os
 import re
@@ -120,7 +119,7 @@ class Store:
             InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of
                 other versions.
         """
-        group = _open_group(path, mode="r+")
+        group = _open_group(path, mode="r+", resuming=True)
         other = difference(json.loads(str(group.attrs["study"])), study)
         if other:
             raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
@@ -241,8 +240,11 @@ def _dataset(group: "zarr.Group") -> "xarray.Dataset":
     return dataset[[name for name in VARIABLES if name in dataset]]
 
 
-def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
-    """Open a folder as a store, and refuse it where its attributes, arrays or coordinates are damaged."""
+def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr.Group":
+    """Open a folder as a store, and refuse it where its attributes, arrays or coordinates are damaged.
+
+    `resuming` accepts a store whose growth was interrupted.
+    """
     import zarr
 
     try:
@@ -254,7 +256,7 @@ def _open_group(path: str | Path, mode: Any) -> "zarr.Group":
         optional = ("parameters", "gradients")
         for name in ("arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)):
             group[name]
-        check_coordinates(group, Path(path))
+        check_coordinates(group, Path(path), resuming=resuming)
     except InputError:
         raise
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
@@ -272,8 +274,10 @@ def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove layouts of this store that a killed process left behind; no folder without the marker is touched."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.incomplete"):
-        if (folder / MARKER).is_file() and not folder.is_symlink():
+    # The whole name is compared: the layout of a store `a.b` also begins with `.a.` and ends with `.incomplete`.
+    layout = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.incomplete")
+    for folder in path.parent.glob(".*.incomplete"):
+        if layout.fullmatch(folder.name) and (folder / MARKER).is_file() and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -75,8 +75,8 @@ def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[
 def resize(group: "zarr.Group", num_seeds: int) -> None:
     """Give every array `num_seeds` seeds.
 
-    The coordinate `seed` holds the store's number of seeds and is enlarged last. If the process is killed before that,
-    the next resumption corrects the arrays.
+    The coordinate `seed` is enlarged last, and its new values are zero until they are written. If the process is
+    killed in between, the next resumption corrects the arrays and the coordinate.
     """
     for name in VARIABLES:
         if name in group and _array(group, name).shape[1] != num_seeds:
