@@ -166,7 +166,7 @@ def attributes_of(name: str) -> dict[str, Any]:
 
 
 def own_layers(name: str, values: np.ndarray) -> tuple[slice, ...]:
-    """Return the slices of a variable, seeds first, that an arm's values fill: the arm may have fewer layers than others.
+    """Return the slices of a variable, seeds first, that an arm's values fill: an arm may have fewer layers.
 
     Args:
         name: name of the variable.
