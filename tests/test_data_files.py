@@ -109,7 +109,7 @@ def test_the_header_is_part_of_a_description_only_where_it_is_given():
     told = vg.Data("file", path="a.csv", header=True)
     assert vg.Data.from_json(told.to_json()) == told
     for other in ({"source": "moons"}, {"source": "file", "path": "table.npz"}):
-        with pytest.raises(vg.InputError, match="header .* goes with a CSV file"):
+        with pytest.raises(vg.InputError, match=r"header .* goes with a CSV file"):
             vg.Data(**other, header=True)
 
 
