@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
 import shutil
 import warnings
@@ -13,6 +12,7 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
+from vgrad_jax.results import integrity
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN
 from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.results.store import Store
@@ -82,6 +82,20 @@ def test_a_lost_file_is_refused_by_name_and_trained_again(arms, original, copy, 
         resumed = train(arms, copy, resume=True)
     assert resumed.load().equals(original[1])
     assert vg.open_results(copy).load().equals(original[1])
+
+
+def test_a_file_that_vanishes_during_the_check_is_missing(copy, monkeypatch):
+    walk, file = integrity._walk, block_files(copy, "train_loss")[1]
+
+    def removing(folder):
+        for entry in walk(folder):
+            if entry.path == str(file):
+                file.unlink(missing_ok=True)
+            yield entry
+
+    monkeypatch.setattr(integrity, "_walk", removing)
+    with pytest.raises(vg.InputError, match=r"train_loss/c/0/1.* is missing"):
+        vg.open_results(copy)
 
 
 def test_only_the_damaged_block_is_trained_again(arms, copy):
@@ -239,22 +253,6 @@ def test_nothing_of_the_users_is_removed(arms, tmp_path):
     train(arms, path, resume=True)
     assert notes.read_text() == lookalike.read_text() == "a year of work"
     assert partial.read_text() == "mine"
-
-
-@pytest.mark.parametrize("kind", ["file", "link", "folder"])
-def test_a_file_in_the_place_of_the_lock_is_refused(arms, tmp_path, kind):
-    lock, target = tmp_path / "results.zarr.lock", tmp_path / "thesis.tex"
-    target.write_text("a year of work")
-    if kind == "file":
-        lock.write_text("a year of work")
-    elif kind == "link":
-        lock.symlink_to(target)
-    else:
-        lock.mkdir()
-    with pytest.raises(vg.InputError, match="is not a lock of a sweep"):
-        train(arms, tmp_path / "results.zarr")
-    assert target.read_text() == "a year of work"
-    assert os.path.lexists(lock)
 
 
 def test_a_layout_that_was_killed_is_removed_by_the_next(arms, tmp_path, monkeypatch):

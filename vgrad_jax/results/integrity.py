@@ -7,6 +7,7 @@ happened. A store that writes every file carries the attribute `EVERY_FILE_WRITT
 held fill values alone. A file may be missing from an older store only where the outcomes agree with fill values.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,7 +172,11 @@ def _outcome_problem(
 
 def _file_sizes(folder: Path) -> dict[str, int]:
     """Map the key of every chunk of an array to the size of its file in bytes."""
-    return {str(Path(entry.path).relative_to(folder).as_posix()): entry.stat().st_size for entry in _walk(folder / "c")}
+    sizes = {}
+    for entry in _walk(folder / "c"):
+        with contextlib.suppress(FileNotFoundError):  # Another process may remove a damaged block at the same time.
+            sizes[str(Path(entry.path).relative_to(folder).as_posix())] = entry.stat().st_size
+    return sizes
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
