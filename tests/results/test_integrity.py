@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
 import shutil
 import warnings
@@ -13,6 +12,7 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
+from vgrad_jax.results import integrity
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN
 from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.results.store import Store
@@ -66,22 +66,86 @@ def test_every_file_of_every_block_is_written(original):
         assert {len(block_files(path, name, arm)) for name in STORED} == {3}
 
 
+def harm(file, damage):
+    """Damage a file in the given way."""
+    content = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        garbage = np.random.default_rng(0).bytes(len(content))
+        file.write_bytes({"empty": b"", "truncated": content[:-3], "garbage": garbage}[damage])
+
+
 @pytest.mark.parametrize("name", [name for name in STORED if name != "completed"])
 @pytest.mark.parametrize("arm", ["learns", "stays"])
 @pytest.mark.parametrize("damage", ["missing", "empty"])
 def test_a_lost_file_is_refused_by_name_and_trained_again(arms, original, copy, name, arm, damage):
     row = list(arms).index(arm)
-    file = block_files(copy, name, row)[1]
-    if damage == "missing":
-        file.unlink()
-    else:
-        file.write_bytes(b"")
+    harm(block_files(copy, name, row)[1], damage)
     with pytest.raises(vg.InputError, match=rf"{name}/c/{row}/1.* is {damage} \(arm '{arm}', seeds 2 to 3\)"):
         vg.open_results(copy)
     with pytest.warns(UserWarning, match=rf"{name}/c/{row}/1.* trained again"):
         resumed = train(arms, copy, resume=True)
     assert resumed.load().equals(original[1])
     assert vg.open_results(copy).load().equals(original[1])
+
+
+@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_an_unreadable_file_is_trained_again(arms, original, copy, name, damage):
+    harm(block_files(copy, name)[1], damage)
+    message = rf"the file {name}/c/0/1.* cannot be read \(.*\) \(arm 'learns', seeds 2 to 3\)"
+    if VARIABLES[name].dims == ("arm", "seed"):
+        with pytest.raises(vg.InputError, match=message):
+            vg.open_results(copy)
+    with pytest.warns(UserWarning, match=rf"{message}; trained again"):
+        resumed = train(arms, copy, resume=True)
+    assert resumed.load().equals(original[1])
+
+
+def test_an_empty_file_of_marks_is_trained_again(arms, original, copy):
+    harm(block_files(copy, "completed")[1], "empty")
+    with pytest.raises(vg.InputError, match="the file completed/c/0/1 is empty"):
+        vg.open_results(copy)
+    with pytest.warns(UserWarning, match=r"completed/c/0/1 is empty .* trained again"):
+        assert train(arms, copy, resume=True).load().equals(original[1])
+
+
+@pytest.mark.parametrize("damage", [None, "truncated"])
+def test_a_block_without_a_file_of_marks_counts_as_not_trained(arms, original, copy, damage):
+    harm(block_files(copy, "completed")[1], "missing")
+    if damage:
+        harm(block_files(copy, "train_loss")[1], damage)
+    expected = original[1]["completed"].values.copy()
+    expected[0, 2:4] = False
+    np.testing.assert_array_equal(vg.open_results(copy)["completed"].values, expected)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert train(arms, copy, resume=True).load().equals(original[1])
+    assert len([w for w in caught if "train_loss/c/0/1" in str(w.message)]) == bool(damage)
+
+
+@pytest.mark.parametrize("name", ["arm", "seed", "record", "epoch", "layer"])
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage"])
+def test_an_unreadable_coordinate_is_refused(arms, copy, name, damage):
+    harm(copy / name / "c" / "0", damage)
+    for use in (vg.open_results, lambda path: train(arms, path, resume=True)):
+        with pytest.raises(vg.InputError, match=rf"damaged results .* the file {name}/c/0 cannot be read"):
+            use(copy)
+
+
+def test_a_file_that_vanishes_during_the_check_is_missing(copy, monkeypatch):
+    walk, file = integrity._walk, block_files(copy, "train_loss")[1]
+
+    def removing(folder):
+        for entry in walk(folder):
+            if entry.path == str(file):
+                file.unlink(missing_ok=True)
+            yield entry
+
+    monkeypatch.setattr(integrity, "_walk", removing)
+    with pytest.raises(vg.InputError, match=r"train_loss/c/0/1.* is missing"):
+        vg.open_results(copy)
 
 
 def test_only_the_damaged_block_is_trained_again(arms, copy):
@@ -239,22 +303,6 @@ def test_nothing_of_the_users_is_removed(arms, tmp_path):
     train(arms, path, resume=True)
     assert notes.read_text() == lookalike.read_text() == "a year of work"
     assert partial.read_text() == "mine"
-
-
-@pytest.mark.parametrize("kind", ["file", "link", "folder"])
-def test_a_file_in_the_place_of_the_lock_is_refused(arms, tmp_path, kind):
-    lock, target = tmp_path / "results.zarr.lock", tmp_path / "thesis.tex"
-    target.write_text("a year of work")
-    if kind == "file":
-        lock.write_text("a year of work")
-    elif kind == "link":
-        lock.symlink_to(target)
-    else:
-        lock.mkdir()
-    with pytest.raises(vg.InputError, match="is not a lock of a sweep"):
-        train(arms, tmp_path / "results.zarr")
-    assert target.read_text() == "a year of work"
-    assert os.path.lexists(lock)
 
 
 def test_a_layout_that_was_killed_is_removed_by_the_next(arms, tmp_path, monkeypatch):

@@ -106,7 +106,7 @@ def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, reference
 
 
 @pytest.mark.parametrize("half", [b"", slice(0, -3)])
-def test_half_a_file_of_several_pieces_is_refused(tiny, reference, tmp_path, monkeypatch, half):
+def test_half_a_file_of_several_pieces_is_refused_and_trained_again(tiny, reference, tmp_path, monkeypatch, half):
     """Truncate a file: the file system lost its end, as after a power cut."""
     monkeypatch.setattr(zarr_layout, "READ_BYTES", 16)
     path = tmp_path / "results.zarr"
@@ -117,6 +117,8 @@ def test_half_a_file_of_several_pieces_is_refused(tiny, reference, tmp_path, mon
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert done.exit_code == 2, done.output
     assert "damaged" in done.output
+    with pytest.warns(UserWarning, match=r"the file train_accuracy/c/.* trained again"):
+        assert sweep(tiny, path).equals(results)
 
 
 def test_other_versions_of_what_changes_no_number_are_fine(tiny, reference, tmp_path):

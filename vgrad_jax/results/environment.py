@@ -3,7 +3,7 @@
 import platform
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import jax
@@ -21,11 +21,14 @@ DECISIVE = ("jax", "jaxlib", "llvmlite", "optax", "numpy", "machine", "instructi
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the software and the properties of the machine, by name."""
+    """Return the versions of the software and the properties of the machine, by name.
+
+    A package that is not installed has the version "not installed".
+    """
     device = jax.devices()[0]
     return {
         **{
-            name: version(name)
+            name: _version(name)
             for name in ("vgrad_jax", "jax", "jaxlib", "llvmlite", "optax", "numpy", "xarray", "zarr")
         },
         "python": sys.version.split()[0],
@@ -55,6 +58,14 @@ def check_versions(others: Mapping[str, str], opening: str) -> None:
     ]
     if changed:
         raise InputError(f"{opening}: {'; '.join(changed)}. The same seed gives other numbers there and here")
+
+
+def _version(package: str) -> str:
+    """Return the version of a package; the engine `plain` needs no llvmlite, for example."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _instructions() -> str:

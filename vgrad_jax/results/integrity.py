@@ -1,14 +1,16 @@
 """Checks that a store still holds every run that it marks as completed.
 
-    completed[arm, seed] ──► a file for each variable, arm and block ──► missing, empty or contradicted: `Damage`
+    completed[arm, seed] ──► a file for each variable, arm and block
+                                     └──► missing, empty, unreadable or contradicted: `Damage`
 
 Zarr reads a missing file as an array of fill values. A lost file would therefore look like runs in which nothing
 happened. A store that writes every file carries the attribute `EVERY_FILE_WRITTEN`. An older store left out files that
 held fill values alone. A file may be missing from an older store only where the outcomes agree with fill values.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +19,7 @@ from jaxtyping import Bool
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.schema import VARIABLES
+from vgrad_jax.results.zarr_layout import UnreadableError, array_of, read
 
 if TYPE_CHECKING:
     import zarr
@@ -57,9 +60,10 @@ def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False
     Raises:
         InputError: a coordinate does not count, does not increase, or has lost names; or arrays differ in their
             numbers of seeds.
+        UnreadableError: a file of a coordinate cannot be read or decoded.
     """
     for name in COUNTED:
-        values = _values(group, name)
+        values = _coordinate(group, name)
         counts = values == np.arange(len(values))
         if name == "seed" and (counts | (values == 0)).all():
             if resuming or (counts.all() and _numbers_of_seeds(group) == {len(values)}):
@@ -71,57 +75,115 @@ def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False
         if not counts.all():
             raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not count from 0")
     for name in ("epoch", "parameters_epoch", "gradients_epoch"):
-        if name in group and (np.diff(_values(group, name)) <= 0).any():
+        if name in group and (np.diff(_coordinate(group, name)) <= 0).any():
             raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not increase")
     for name in ("arm", "parameter"):
         if name in group:
-            labels = _values(group, name).tolist()
+            labels = _coordinate(group, name).tolist()
             if "" in labels or len(set(labels)) < len(labels):
                 raise InputError(f"damaged results in {str(path)!r}: names in the coordinate {name!r} are lost")
 
 
 def _numbers_of_seeds(group: "zarr.Group") -> set[int]:
     """Return the different lengths of the variables' seed axes."""
-    arrays: list[Any] = [group[name] for name in VARIABLES if name in group]
-    return {array.shape[1] for array in arrays}
+    return {array_of(group, name).shape[1] for name in VARIABLES if name in group}
 
 
-def find_damage(group: "zarr.Group", path: Path) -> list[Damage]:
-    """Return every block that holds completed runs and is damaged.
+def _coordinate(group: "zarr.Group", name: str) -> np.ndarray:
+    """Return the values of a coordinate; it may have several files where it has many values."""
+    array = array_of(group, name)
+    return np.concatenate([read(array, (file,)) for file in range(-(-array.shape[0] // array.chunks[0]))])
 
-    The check reads the sizes of all files and the values of the outcomes; it reads no other values.
+
+def find_damage(group: "zarr.Group", path: Path, *, decode: bool = False) -> list[Damage]:
+    """Return every damaged block.
+
+    The check reads the sizes of all files, the marks and the outcomes. It reads the other values only with `decode`.
 
     Args:
         group: the store.
         path: its folder.
+        decode: decode every file, also in blocks without marks.
+
+    Raises:
+        UnreadableError: the coordinate `arm` cannot be read.
     """
-    completed = _values(group, "completed")
-    block = int(str(group.attrs["block"]))
-    files = {name: _file_sizes(path / name) for name in VARIABLES if name in group}
-    names = [str(name) for name in _values(group, "arm")]
+    num_seeds, block = array_of(group, "completed").shape[1], int(str(group.attrs["block"]))
+    # Held here, because a Zarr group reads an array's metadata from disk at each access.
+    arrays = {name: array_of(group, name) for name in VARIABLES if name in group}
+    sizes = {name: _file_sizes(path / name) for name in arrays}
+    names = [str(name) for name in _coordinate(group, "arm")]
+    is_older = not group.attrs.get(EVERY_FILE_WRITTEN)
     damage = []
-    for arm, start in np.ndindex(len(names), -(-completed.shape[1] // block)):
-        seeds = slice(start * block, min((start + 1) * block, completed.shape[1]))
-        if not completed[arm, seeds].any():
-            continue
-        block_name = f"arm {names[arm]!r}, seeds {seeds.start} to {seeds.stop - 1}"
-        reason = _file_problem(group, files, arm, start, seeds) or _outcome_problem(group, arm, seeds, completed)
+    for arm, index in np.ndindex(len(names), -(-num_seeds // block)):
+        files = {name: _File(array, sizes[name], arm, index) for name, array in arrays.items()}
+        try:
+            reason = _problem(files, is_older, decode)
+        except UnreadableError as error:
+            reason = str(error)
         if reason is not None:
-            damage.append(Damage(arm, seeds.start, seeds.stop, f"{reason} ({block_name})"))
+            start, stop = index * block, min((index + 1) * block, num_seeds)
+            reason = f"{reason} (arm {names[arm]!r}, seeds {start} to {stop - 1})"
+            damage.append(Damage(arm, start, stop, reason))
     return damage
 
 
-def _file_problem(
-    group: "zarr.Group", files: dict[str, dict[str, int]], arm: int, block: int, seeds: slice
-) -> str | None:
+class _File:
+    """File of a variable that holds a block.
+
+    Args:
+        array: the variable.
+        sizes: key of each of the variable's files to its size in bytes.
+        arm: index of the arm.
+        block: index of the block of seeds.
+    """
+
+    def __init__(self, array: Any, sizes: Mapping[str, int], arm: int, block: int) -> None:
+        key = _key(array, arm, block)
+        self.array, self.index, self.name = array, (arm, block), f"{array.basename}/{key}"
+        self.size = sizes.get(key)
+
+    def read(self) -> np.ndarray:
+        """Return the values, seed axis first; fill values where the file is missing.
+
+        Raises:
+            UnreadableError: the file cannot be read or decoded.
+        """
+        return read(self.array, self.index)[0]
+
+
+def _problem(files: Mapping[str, _File], is_older: bool, decode: bool) -> str | None:
+    """Return words that describe the first damage of a block, or None.
+
+    Args:
+        files: name of each variable to the block's file.
+        is_older: the store may lack files of fill values alone.
+        decode: decode every file.
+
+    Raises:
+        UnreadableError: a file cannot be read or decoded.
+    """
+    if files["completed"].size == 0:
+        return f"the file {files['completed'].name} is empty"
+    completed = files["completed"].read()
+    if completed.any():
+        reason = _file_problem(files, is_older, completed) or _outcome_problem(files, completed)
+        if reason is not None:
+            return reason
+    if decode:
+        # Files of a block without marks must be readable too: a writer of a part of a block reads the rest.
+        for file in files.values():
+            file.read()
+    return None
+
+
+def _file_problem(files: Mapping[str, _File], is_older: bool, completed: Bool[np.ndarray, " seed"]) -> str | None:
     """Return words that name the first missing or empty file of a block, or None."""
-    for name, sizes in files.items():
-        key = _key(group, name, arm, block)
-        if key in sizes:
-            if sizes[key] == 0:
-                return f"the file {name}/{key} is empty"
-        elif not _may_be_left_out(group, name, arm, seeds):
-            return f"the file {name}/{key} is missing"
+    for name, file in files.items():
+        if file.size == 0:
+            return f"the file {file.name} is empty"
+        if file.size is None and not (is_older and _may_be_left_out(name, files["outcome"].read(), completed)):
+            return f"the file {file.name} is missing"
     return None
 
 
@@ -134,21 +196,16 @@ def remove_block(group: "zarr.Group", path: Path, damage: Damage) -> None:
     block = damage.start // int(str(group.attrs["block"]))
     for name in reversed(VARIABLES):
         if name in group:
-            (path / name / _key(group, name, damage.arm, block)).unlink(missing_ok=True)
+            (path / name / _key(array_of(group, name), damage.arm, block)).unlink(missing_ok=True)
 
 
-def _key(group: "zarr.Group", name: str, arm: int, block: int) -> str:
+def _key(array: Any, arm: int, block: int) -> str:
     """Return the path of a block's file within the folder of its variable; each block is a single file."""
-    array: Any = group[name]
     return str(array.metadata.encode_chunk_key((arm, block) + (0,) * (array.ndim - 2)))
 
 
-def _may_be_left_out(group: "zarr.Group", name: str, arm: int, seeds: slice) -> bool:
-    """Return whether an older store may have left out a block's file, because the file held fill values alone."""
-    if group.attrs.get(EVERY_FILE_WRITTEN):
-        return False
-    arrays: list[Any] = [group["outcome"], group["completed"]]
-    outcome, completed = (np.asarray(array[arm, seeds]) for array in arrays)
+def _may_be_left_out(name: str, outcome: np.ndarray, completed: Bool[np.ndarray, " seed"]) -> bool:
+    """Return whether the outcomes of a block, `(seed,)`, agree with a file of fill values alone."""
     if name in _MAY_BE_FILL and not (outcome == "converged").any():
         return True
     # A run that diverges in its first iteration has NaN, the fill value, in every record.
@@ -156,22 +213,20 @@ def _may_be_left_out(group: "zarr.Group", name: str, arm: int, seeds: slice) -> 
     return bool(is_nan_filled and (outcome[completed] == "diverged").all())
 
 
-def _outcome_problem(
-    group: "zarr.Group", arm: int, seeds: slice, completed: Bool[np.ndarray, "arm seed"]
-) -> str | None:
-    """Return words where the three variables about the end of a run disagree or cannot be read, or None."""
-    arrays: list[Any] = [group[name] for name in ("outcome", "converged", "epochs_to_converge")]
-    try:
-        outcome, converged, epochs = (np.asarray(array[arm, seeds]) for array in arrays)
-    except (OSError, RuntimeError, ValueError) as error:  # Zarr's codecs raise the last two.
-        return f"the outcomes cannot be read: {error}"
+def _outcome_problem(files: Mapping[str, _File], completed: Bool[np.ndarray, " seed"]) -> str | None:
+    """Return words where the three variables about the end of a run disagree, or None."""
+    outcome, converged, epochs = (files[name].read() for name in ("outcome", "converged", "epochs_to_converge"))
     agree = (outcome != "") & (converged == (outcome == "converged")) & (converged == np.isfinite(epochs))
-    return None if agree[completed[arm, seeds]].all() else "outcomes, marks and times disagree"
+    return None if agree[completed].all() else "outcomes, marks and times disagree"
 
 
 def _file_sizes(folder: Path) -> dict[str, int]:
     """Map the key of every chunk of an array to the size of its file in bytes."""
-    return {str(Path(entry.path).relative_to(folder).as_posix()): entry.stat().st_size for entry in _walk(folder / "c")}
+    sizes = {}
+    for entry in _walk(folder / "c"):
+        with contextlib.suppress(FileNotFoundError):  # Another process may remove a damaged block at the same time.
+            sizes[str(Path(entry.path).relative_to(folder).as_posix())] = entry.stat().st_size
+    return sizes
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -184,8 +239,3 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield from _walk(Path(entry.path))
             elif not entry.name.endswith(".partial"):
                 yield entry
-
-
-def _values(group: "zarr.Group", name: str) -> np.ndarray:
-    array: Any = group[name]
-    return np.asarray(array[:])

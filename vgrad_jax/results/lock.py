@@ -1,5 +1,6 @@
 """Lock of a store: a single process writes."""
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,9 @@ def only_writer(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     file = Path(f"{path}.lock")
-    if file.is_symlink() or (file.exists() and (not file.is_file() or file.stat().st_size)):
-        raise InputError(f"{str(file)!r} is not a lock of a sweep; move it away, or choose another folder")
     try:
+        if not _may_be_lock(file):
+            raise InputError(f"{str(file)!r} is not a lock of a sweep; move it away, or choose another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock")
         lock.acquire(blocking=False)
@@ -43,3 +44,13 @@ def only_writer(path: Path) -> Iterator[None]:
         # Removed while the lock is held: a process that has opened the file sees that it is gone, and makes a new file.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def _may_be_lock(file: Path) -> bool:
+    """Return whether a path is free or holds an empty file."""
+    try:
+        # The state is read once, because the process that holds the lock may remove the file at any moment.
+        state = file.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(state.st_mode) and state.st_size == 0

@@ -24,7 +24,7 @@ from vgrad_jax.results.description import difference
 from vgrad_jax.results.environment import check_versions
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, check_coordinates, find_damage, remove_block
 from vgrad_jax.results.schema import VARIABLES, own_layers
-from vgrad_jax.results.zarr_layout import lay_out, resize
+from vgrad_jax.results.zarr_layout import UnreadableError, array_of, lay_out, resize
 
 if TYPE_CHECKING:
     import xarray
@@ -124,7 +124,7 @@ class Store:
         if other:
             raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
         check_versions(json.loads(str(group.attrs["versions"])), f"{str(path)!r} was made elsewhere")
-        held = _array(group, "seed").shape[0]
+        held = array_of(group, "seed").shape[0]
         if held > num_seeds:
             raise InputError(
                 f"{str(path)!r} was laid out for {held} seeds, more than {num_seeds}; ask for {held} or more, "
@@ -207,7 +207,7 @@ class Store:
         # Kept here, because a Zarr group reads an array's metadata from disk at each access.
         if name not in self._arrays:
             # Zarr would leave out files of fill values alone; with every file written, a missing file is a lost file.
-            self._arrays[name] = _array(self.group, name).with_config({"write_empty_chunks": True})
+            self._arrays[name] = array_of(self.group, name).with_config({"write_empty_chunks": True})
         return self._arrays[name]
 
 
@@ -259,6 +259,8 @@ def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr
         check_coordinates(group, Path(path), resuming=resuming)
     except InputError:
         raise
+    except UnreadableError as error:
+        raise InputError(f"damaged results in {str(path)!r}: {error}") from None
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise InputError(f"no results of a sweep in {str(path)!r}, or damaged ones: {error}") from None
     return group
@@ -266,7 +268,7 @@ def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr
 
 def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
     """Remove every damaged block with a warning, so that its runs are trained again."""
-    damage = find_damage(group, path)
+    damage = find_damage(group, path, decode=True)
     for block in damage:
         warnings.warn(f"damaged results in {str(path)!r}: {block.reason}; trained again", stacklevel=4)
         remove_block(group, path, block)
@@ -279,11 +281,6 @@ def _remove_abandoned(path: Path) -> None:
     for folder in path.parent.glob(".*.incomplete"):
         if layout.fullmatch(folder.name) and (folder / MARKER).is_file() and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _array(group: "zarr.Group", name: str) -> Any:
-    # The return type is Any, because Zarr's types do not say whether a member is an array or a group.
-    return group[name]
 
 
 def _refuse_used(path: Path) -> None:

@@ -4,6 +4,7 @@ variable (arm, seed, record, ...) ──► a file for each arm and block of see
 """
 
 import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,51 @@ from vgrad_jax.results.schema import VARIABLES, attributes_of, shapes
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["lay_out", "resize"]
+__all__ = ["UnreadableError", "array_of", "lay_out", "read", "resize"]
 
 READ_BYTES = 2**20
 """Size of a piece of a block's file (records that are read together), in bytes before compression."""
 
 COORDINATE_CHUNK = 2**16
 """Number of a coordinate's values in a file."""
+
+
+_DECODING_ERRORS = (OSError, RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError, zlib.error)
+"""Errors that Zarr's codecs raise for a damaged file; the codecs have no common error."""
+
+
+class UnreadableError(Exception):
+    """Error of a file that cannot be read or decoded; its text names the file."""
+
+
+def array_of(group: "zarr.Group", name: str) -> Any:
+    """Return an array of a store.
+
+    The return type is `Any`, because Zarr's types do not say whether a member is an array or a group.
+    """
+    return group[name]
+
+
+def read(array: Any, file: tuple[int, ...]) -> np.ndarray:
+    """Return the values in a file of an array.
+
+    Args:
+        array: an array of a store.
+        file: index of the file along each axis; zero on the last axes that are left out.
+
+    Raises:
+        UnreadableError: the file cannot be read or decoded.
+    """
+    file += (0,) * (array.ndim - len(file))
+    sizes = array.shards or array.chunks
+    index = tuple(slice(i * size, (i + 1) * size) for i, size in zip(file, sizes, strict=True))
+    try:
+        return np.asarray(array[index])
+    except _DECODING_ERRORS as error:
+        key = array.metadata.encode_chunk_key(file)
+        raise UnreadableError(
+            f"the file {array.basename}/{key} cannot be read ({str(error) or type(error).__name__})"
+        ) from error
 
 
 def lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> None:
@@ -79,15 +118,10 @@ def resize(group: "zarr.Group", num_seeds: int) -> None:
     killed in between, the next resumption corrects the arrays and the coordinate.
     """
     for name in VARIABLES:
-        if name in group and _array(group, name).shape[1] != num_seeds:
-            array = _array(group, name)
+        if name in group and array_of(group, name).shape[1] != num_seeds:
+            array = array_of(group, name)
             array.resize((array.shape[0], num_seeds, *array.shape[2:]))
-    seeds = _array(group, "seed")
+    seeds = array_of(group, "seed")
     if not np.array_equal(seeds[:], np.arange(num_seeds)):
         seeds.resize((num_seeds,))
         seeds[:] = np.arange(num_seeds)
-
-
-def _array(group: "zarr.Group", name: str) -> Any:
-    # The return type is Any, because Zarr's types do not say whether a member is an array or a group.
-    return group[name]
