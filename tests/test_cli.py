@@ -56,6 +56,7 @@ def test_sweep_leaves_page_figures_and_results(study):
     assert "6/6 seeds" in done.stderr
     assert "estimated peak memory" in " ".join(done.stderr.split())
     assert {path.name for path in (folder / "pair").iterdir()} == {
+        ".vgrad-report.json",
         "figures",
         "index.html",
         "results.zarr",

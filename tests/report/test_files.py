@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import vgrad_jax as vg
 from tests.made import made_results
 from vgrad_jax.report import Report, write_report
-from vgrad_jax.report.files import write_files
+from vgrad_jax.report.files import MANIFEST, write_files
 
 PNG = b"\x89PNG\r\n\x1a\n Software Matplotlib version3"
 FILES = {
@@ -23,7 +24,9 @@ MINE = b"what,nobody,may lose\r\nfor any reason\r\n"
 
 
 def content(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file but the manifest."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def test_files_of_an_earlier_report_are_replaced(tmp_path):
@@ -98,7 +101,7 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
 
 
 def test_a_report_writes_its_files_this_way(tmp_path, monkeypatch):
-    """And its own files are told from others by what they hold: the second report replaces the first."""
+    """The second report replaces the first, and a file that the user changed is refused."""
     results = made_results({"tanh_he": np.full(3, 9.0)}, epochs=20)
     charts = [*itertools.islice(Report(results).charts(), 2)]
     monkeypatch.setattr("vgrad_jax.report.report.Report.charts", lambda report: iter(charts))
@@ -115,7 +118,65 @@ def test_a_report_writes_its_files_this_way(tmp_path, monkeypatch):
 
 
 def test_a_table_of_a_version_with_fewer_columns_is_replaced(tmp_path):
-    (tmp_path / "tables").mkdir()
+    write_files(tmp_path, FILES)
+    (tmp_path / MANIFEST).unlink()
     (tmp_path / "tables" / "arms.csv").write_bytes(b"arm,n\r\na,1\r\n")
+    write_files(tmp_path, FILES)
+    assert content(tmp_path) == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_users_file_that_looks_like_a_reports_is_refused(tmp_path, name):
+    """A figure by Matplotlib, a table of a paper: without a page beside it nothing says that a report wrote it."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(FILES[name])
+    if name == "index.html":  # The mark in it is a report's alone.
+        return
+    with pytest.raises(vg.InputError, match="was not written by a report"):
+        write_files(tmp_path, FILES)
+    assert content(tmp_path) == {name: FILES[name]}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_the_user_changed_is_refused(tmp_path, name):
+    write_files(tmp_path, FILES)
+    (tmp_path / name).write_bytes(FILES[name] + b"my own words")
+    with pytest.raises(vg.InputError, match="or was changed since"):
+        write_files(tmp_path, {name: text + b"later" for name, text in FILES.items()})
+    assert content(tmp_path) == {**FILES, name: FILES[name] + b"my own words"}
+
+
+def test_files_that_the_new_report_lacks_are_removed(tmp_path):
+    write_files(tmp_path, {**FILES, "figures/old.png": PNG, "figures/changed.png": PNG})
+    (tmp_path / "figures" / "changed.png").write_bytes(MINE)
+    (tmp_path / "figures" / "mine.png").write_bytes(PNG)
+    write_files(tmp_path, FILES)
+    assert content(tmp_path) == {**FILES, "figures/changed.png": MINE, "figures/mine.png": PNG}
+
+
+@pytest.mark.parametrize("kept", range(len(FILES) + 2))
+def test_a_report_that_was_killed_is_written_again(tmp_path, monkeypatch, kept):
+    write_files(tmp_path, FILES)
+    later = {name: text + b"later" for name, text in FILES.items()}
+    replace, left = pathlib.Path.replace, [kept]
+
+    def dying(self, target):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(pathlib.Path, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            write_files(tmp_path, later)
+    write_files(tmp_path, later)
+    assert content(tmp_path) == later
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"files": 3}', b'{"files": {"index.html": null}}'])
+def test_a_damaged_manifest_is_as_none(tmp_path, text):
+    write_files(tmp_path, FILES)
+    (tmp_path / MANIFEST).write_bytes(text)
     write_files(tmp_path, FILES)
     assert content(tmp_path) == FILES

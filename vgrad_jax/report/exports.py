@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vgrad_jax.numerics import json_value
 from vgrad_jax.report.report import Report
 from vgrad_jax.statistics.comparison import TimeComparison
 from vgrad_jax.statistics.intervals import Estimate
@@ -17,8 +17,8 @@ __all__ = ["table_files"]
 def table_files(report: Report) -> dict[str, bytes]:
     """Return the files of the folder tables/: a CSV for each table, `summary.json`, and the sections' own files.
 
-    In a CSV, `NAME`, `NAME_low`, `NAME_high` and `NAME_n` are an estimate with its 95 % interval. An empty cell is a
-    number that is not finite, or a number that there is not.
+    In a CSV, `NAME`, `NAME_low`, `NAME_high` and `NAME_n` are an estimate with its 95 % interval. Numbers that are not
+    finite are "inf", "-inf" and "nan", as in JSON. An empty cell is a number that the row lacks.
 
     Returns:
         Name of the file to content.
@@ -36,7 +36,7 @@ def _csv(rows: Sequence[Any]) -> str:
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     for row in table:
-        writer.writerow({name: "" if _is_missing(value) else value for name, value in row.items()})
+        writer.writerow({name: json_value(value) for name, value in row.items()})
     return text.getvalue()
 
 
@@ -56,7 +56,3 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
         parts = (name,) if isinstance(element, TimeComparison) else (name, key)
         row |= _flat(element, "_".join(filter(None, parts)))
     return row
-
-
-def _is_missing(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

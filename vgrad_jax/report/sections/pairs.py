@@ -13,7 +13,7 @@ from vgrad_jax.wording import counted
 __all__ = ["COLUMNS", "SECTION", "pair_rows"]
 
 MOST_PAIRS = 66
-"""Most pairs on the page, those of twelve arms; more are in `tables/pairs.csv` only."""
+"""Most pairs on the page, those of twelve arms; `tables/pairs.csv` and `summary.json` have all of them."""
 
 SIGNIFICANT = 0.05
 """Adjusted p-value below which two curves differ."""
@@ -23,8 +23,8 @@ COLUMNS = tuple(map(Column, ("pair", "converged, points", "mean epochs", "first 
 NOTE = (
     "Differences are the first arm minus the second, with 95 % intervals. p: log-rank test of equal curves, adjusted "
     "for the number of pairs by Benjamini and Hochberg's false discovery rate. Arms are compared here as independent "
-    "groups; the effects above use that arms share their seeds, and are narrower where the same seed fares alike in "
-    "both."
+    "groups. Effects of a crossed design use that arms share their seeds; their intervals are narrower where a seed "
+    "ends alike in both arms."
 )
 
 
@@ -46,9 +46,10 @@ def _answer(arms: Arms) -> str:
     if len(ranked) == 1:
         return f"{best.arm} converges in {percent(best.converged)} of {counted(best.n, 'run')}."
     if best.converged.value == worst.converged.value:
+        alike = len({summary.n for summary in ranked}) == 1  # Else each arm has an interval of its own.
+        shown = percent(best.converged) if alike else f"{best.converged.value:.1%}"
         return (
-            f"The arms cannot be told apart by the share of runs that converge: {percent(best.converged)} in each of "
-            f"the {len(ranked)}."
+            f"The arms cannot be told apart by the share of runs that converge: {shown} in each of the {len(ranked)}."
         )
     differ = {frozenset((pair.a, pair.b)) for pair in arms.pairs if _differs(pair.comparison.share_difference)}
     if frozenset((best.arm, worst.arm)) not in differ:
