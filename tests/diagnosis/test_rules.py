@@ -82,7 +82,7 @@ BOUNDARIES = {
         evidence(product_log10_rms=products(1.45)),
         evidence(product_log10_rms=products(1.55)),
     ),
-    "first step": ("preactivations_grow", evidence(updates=1.95), evidence(updates=2.05)),
+    "first step": ("first_update_replaces_weights", evidence(updates=1.95), evidence(updates=2.05)),
     "growth, but it learns": (
         "preactivations_grow",
         evidence(product_log10_rms=products(3), loss=course(late=0.96)),
@@ -204,6 +204,13 @@ KILLED = np.where(np.arange(LAYERS) == 1, np.inf, 0)
 FINDINGS = {
     "non_finite_gradient": (evidence(nonfinite_fraction=with_number(0, 3, 0.25)), "layer_3", 0.25, 0.0, "25%"),
     "preactivations_grow": (evidence(product_log10_rms=products(2.5)), "layer_2", 2.5, 1.5, "10^2.5"),
+    "first_update_replaces_weights": (
+        evidence(updates=[1.0, np.nan, 2.5, 3.25, np.inf, 0.0]),
+        "layer_3",
+        3.25,
+        2.0,
+        "first update is 10^3.2 of",
+    ),
     "gradient_grows": (evidence(steep(-4)), "layer_0", 4.0, 3.0, "10^4.0 times larger"),
     "training_diverges": (evidence(loss=course(late=4.0), updates=-1.5), None, 4.0, 1.5, "4 times"),
     "gradient_underflows": (
@@ -235,9 +242,12 @@ def test_every_code_has_an_example_here():
     assert set(FINDINGS) == {code for row in TABLE.values() for code in row.advice}
 
 
-def test_a_first_step_beyond_the_weights_is_growth_of_an_unknown_size():
-    (finding,) = vg.RULES["exploding"].find(evidence(updates=3.0))
-    assert (finding.code, finding.layer, finding.value) == ("preactivations_grow", "layer_0", 0.0)
+@pytest.mark.parametrize("unknown", [None, np.full(LAYERS, np.nan)])
+def test_a_first_update_beyond_the_weights_tells_nothing_of_preactivations_that_are_unknown(unknown):
+    (finding,) = vg.RULES["exploding"].find(evidence(updates=3.0, product_log10_rms=unknown))
+    assert (finding.status, finding.code) == ("exploding", "first_update_replaces_weights")
+    assert finding.value > finding.threshold
+    assert "grow" not in finding.sentence
 
 
 def test_words_of_a_training_that_diverges():

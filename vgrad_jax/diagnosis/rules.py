@@ -15,6 +15,7 @@ from vgrad_jax.diagnosis.statuses import (
     HARDLY,
     INSENSITIVE,
     LEARNED,
+    REPLACED,
     SATURATED,
     SHARE_OF_ZEROS,
     SHORT_DTYPE,
@@ -74,16 +75,26 @@ def exploding(e: Evidence) -> list[Finding]:
     """Find signals or gradients that grow with every layer, or a first step far larger than the weights."""
     findings = []
     if overgrown(e) and not (learns(e) and not stalled(e)):
-        growth = e.growth or 0.0
-        layer = int(np.nanargmax(e.product_log10_rms)) if e.product_log10_rms is not None else 0
-        sentence = f"At initialisation preactivations grow by the factor 10^{growth:.1f} on their way to this layer."
-        findings.append(_finding("preactivations_grow", sentence, layer=e.paths[layer], value=growth, threshold=GROWTH))
+        findings.append(_overgrown(e))
     if e.drop < -DROP_WITHOUT_TIME and not learns(e):
         sentence = f"The gradient is 10^{-e.drop:.1f} times larger on the input side than on the output side."
         findings.append(
             _finding("gradient_grows", sentence, layer=e.paths[0], value=-e.drop, threshold=DROP_WITHOUT_TIME)
         )
     return findings
+
+
+def _overgrown(e: Evidence) -> Finding:
+    """Report the growth of the preactivations, or a first update that replaces the weights where it is not known."""
+    if e.growth is not None and e.product_log10_rms is not None:
+        layer = int(np.nanargmax(e.product_log10_rms))
+        sentence = f"At initialisation preactivations grow by the factor 10^{e.growth:.1f} on their way to this layer."
+        return _finding("preactivations_grow", sentence, layer=e.paths[layer], value=e.growth, threshold=GROWTH)
+    first = e.update_ratio_log10[0] if e.update_ratio_log10 is not None else np.full(len(e.paths), math.nan)
+    value = largest(first)
+    layer = int(np.argmax(first == value))
+    sentence = f"The first update is 10^{value:.1f} of this layer's weights; the preactivations are not known."
+    return _finding("first_update_replaces_weights", sentence, layer=e.paths[layer], value=value, threshold=REPLACED)
 
 
 def learning_rate_large(e: Evidence) -> list[Finding]:

@@ -65,6 +65,9 @@ TABLE: dict[str, Status] = {
             "preactivations_grow": "Scale the kernels' variance to 2 / fan-in for ReLU (he_normal) or 1 / fan-in for "
             "tanh (lecun_normal), scale residual branches by 1 / sqrt(depth), or normalise; clipping the gradient only "
             "hides it.",
+            "first_update_replaces_weights": "Look at the preactivations by check_init, and hand the check to "
+            "diagnose. Where they grow, scale the kernels' variance or normalise; where they keep their size, divide "
+            "the learning rate by 10 until an update is smaller than the weights.",
             "gradient_grows": "Lower the kernels' variance, or normalise; clip the gradient by its global norm to keep "
             "single steps small.",
         },
