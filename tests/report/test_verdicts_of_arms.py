@@ -9,6 +9,7 @@ import pytest
 
 from tests.made import made_results
 from vgrad_jax.cli.report import show
+from vgrad_jax.diagnosis import TABLE
 from vgrad_jax.report import Report, write_report
 from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, layer_table, with_outcomes
 
@@ -32,6 +33,12 @@ def test_an_arm_is_healthy_where_at_least_half_of_its_runs_converge(converged, s
         assert found[NOT_LEARNED].status == "unclear"
         assert verdict.seeds == {"unclear": SEEDS}
         assert {layer.status for layer in verdict.layers} == {"unclear"}
+
+
+def test_the_text_of_an_arm_that_does_not_learn_gives_its_reason_alone():
+    text = str(arm_verdicts(study({"tanh_he": 1}))["tanh_he"])
+    assert "Most runs did not learn: 19 of 20" in text
+    assert TABLE["unclear"].meaning not in text
 
 
 def test_a_loss_that_is_gone_in_runs_that_fail_is_not_called_solved():

@@ -68,7 +68,7 @@ class Diagnosis:
         for finding in self.findings:
             layer = f" [{finding.layer}]" if finding.layer else ""
             lines += [f"  {finding.code}{layer}: {finding.sentence}", f"    {finding.advice}"]
-        if self.status == UNCLEAR:
+        if self.status == UNCLEAR and not self.findings:
             lines.append(f"  {TABLE[UNCLEAR].meaning}")
         return "\n".join(lines)
 
