@@ -82,6 +82,11 @@ def test_the_most_frequent_fault_stays_the_verdict_where_seeds_without_a_fault_a
     assert (fold.status, fold.note) == ("vanishing", "seeds: unclear 38, vanishing 26")
 
 
+def test_of_two_statuses_with_as_many_seeds_the_worse_one_is_named_first():
+    verdict = failing("vanishing", {"healthy": 3, "vanishing": 4, "solved": 1, "dead": 4})
+    assert list(verdict.seeds.items()) == [("dead", 4), ("vanishing", 4), ("unclear", 4)]
+
+
 def test_page_terminal_and_json_say_that_the_runs_did_not_learn(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("vgrad_jax.report.report.Report.charts", lambda report: iter(()))
     report = write_report(study({"tanh_he": 1, "relu_he": SEEDS}), tmp_path)

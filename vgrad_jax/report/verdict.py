@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose
+from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
 from vgrad_jax.gradients import Record
 from vgrad_jax.results.reading import completed_seeds, num_layers
 
@@ -64,7 +64,7 @@ def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
         status=_of_failed(verdict.status),
         findings=tuple(findings),
         layers=tuple(replace(layer, status=_of_failed(layer.status)) for layer in verdict.layers),
-        seeds=dict(seeds.most_common()),
+        seeds=most_frequent_first(seeds),
     )
 
 
