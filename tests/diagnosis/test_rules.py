@@ -4,33 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from made_evidence import BFLOAT16, FLOAT16, LAYERS, RECORDS, course, evidence, with_number
 
 import vgrad_jax as vg
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.statuses import TABLE
 from vgrad_jax.diagnosis.symptoms import faded, harmed, largest, learns, lost, overgrown, stalled
-
-LAYERS, RECORDS = 6, 20
-FLOAT32, FLOAT16, BFLOAT16 = -37.9, -4.2, -37.9
-STUCK = np.full(RECORDS, 0.7)
-
-
-def evidence(profile=-2.0, *, shrinks=0.0, loss=STUCK, updates=-2.0, weights=0.0, records=RECORDS, **changes):
-    """Make evidence of a profile over the layers, all of which shrink by so many decades in the late window."""
-    sizes = np.broadcast_to(np.asarray(profile, float), (records, LAYERS)).copy()
-    sizes[records - max(1, records // 4) :] -= shrinks
-    fields = {
-        "counts": np.full(LAYERS, 100.0),
-        "smallest": np.full(LAYERS, FLOAT32),
-        "log10_rms": sizes,
-        "log10_max": sizes + 0.5,
-        "zero_fraction": np.isneginf(sizes).astype(float),
-        "nonfinite_fraction": np.isnan(sizes).astype(float),
-        "params_log10_rms": np.full_like(sizes, weights),
-        "update_ratio_log10": np.broadcast_to(np.asarray(updates, float), sizes.shape),
-        "loss": None if loss is None else np.asarray(loss, float)[:records],
-    }
-    return Evidence(tuple(f"layer_{n}" for n in range(LAYERS)), **(fields | changes))
 
 
 def steep(drop):
@@ -38,20 +17,8 @@ def steep(drop):
     return [-2 - drop, -2 - drop + 0.1, -3.0, -2.5, -2.0, -9.0]
 
 
-def course(*, early=1.0, late=1.0, first=1.0):
-    """Return a loss: its first value, its value up to the late window, its value in the late window."""
-    return np.array([first, *[early] * (RECORDS - 1 - RECORDS // 4), *[late] * (RECORDS // 4)])
-
-
 def products(growth):
     return np.array([0.0, 0.5, growth, math.nan, 0.2, 0.1])
-
-
-def with_number(record, layer, number):
-    """Return zeros with a number at one place."""
-    array = np.zeros((RECORDS, LAYERS))
-    array[record, layer] = number
-    return array
 
 
 HALF = np.where(np.arange(LAYERS) < 3, 1.0, 0.0)
@@ -200,7 +167,6 @@ def test_on_both_sides_of_a_threshold(name):
     assert code in findings[1]
 
 
-KILLED = np.where(np.arange(LAYERS) == 1, np.inf, 0)
 FINDINGS = {
     "non_finite_gradient": (evidence(nonfinite_fraction=with_number(0, 3, 0.25)), "layer_3", 0.25, 0.0, "25%"),
     "preactivations_grow": (evidence(product_log10_rms=products(2.5)), "layer_2", 2.5, 1.5, "10^2.5"),
@@ -248,17 +214,6 @@ def test_a_first_update_beyond_the_weights_tells_nothing_of_preactivations_that_
     assert (finding.status, finding.code) == ("exploding", "first_update_replaces_weights")
     assert finding.value > finding.threshold
     assert "grow" not in finding.sentence
-
-
-def test_words_of_a_training_that_diverges():
-    def sentence(**changes):
-        return vg.RULES["learning_rate_large"].find(evidence(**changes))[0].sentence
-
-    assert "is no longer finite." in sentence(nonfinite_fraction=with_number(9, 0, 1.0), loss=course(late=np.nan))
-    assert "have none any more" in sentence(shrinks=KILLED, updates=0.0)
-    assert "have none any more" not in sentence(shrinks=KILLED, updates=0.0, loss=course(late=2.0))
-    assert "The first update is 10^-1.5" in sentence(loss=course(late=4.0), updates=-1.5)
-    assert "first update" not in sentence(loss=course(late=4.0), update_ratio_log10=None)
 
 
 def test_without_a_loss_nothing_is_learned_or_harmed():

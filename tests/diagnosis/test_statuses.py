@@ -82,6 +82,27 @@ def test_of_two_statuses_with_as_many_seeds_the_worse_one_is_the_verdict(first, 
     assert diagnosis.status == worse
 
 
+def test_statuses_of_ones_own_with_as_many_seeds_are_in_the_order_of_the_alphabet():
+    def find(evidence):
+        status = "zigzag" if evidence.first_profile[0] < -2 else "slow"
+        return [vg.Finding("found", status, None, 1.0, 0.0, "Found.", "Wait.")]
+
+    seeds = [record(FLAT + shift, loss=STUCK) for shift in (-0.5, 0.5)]
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *seeds)
+    diagnosis = vg.diagnose(stacked, rules={"these": vg.Rule(find, "made up")})
+    assert list(diagnosis.seeds) == ["slow", "zigzag"]
+    assert diagnosis.status == "slow"
+
+
+@pytest.mark.parametrize("status", ["healthy", "unclear"])
+def test_a_fault_goes_before_a_finding_of_ones_own_that_names_none(status):
+    def find(evidence):
+        own = vg.Finding("fine", status, None, 1.0, 0.0, "Fine.", "Wait.")
+        return [own, vg.Finding("found", "vanishing", None, 1.0, 0.0, "Found.", "Wait.")]
+
+    assert vg.diagnose(record(FLAT, loss=STUCK), rules={"these": vg.Rule(find, "made up")}).status == "vanishing"
+
+
 # Layer 0 is zero, layers 1 and 2 are more than three decades below the largest, layer 3 is just not.
 PROFILE = np.array([-np.inf, -6.0, -5.1, -4.9, -2.0, -2.0])
 EXPECTED = {

@@ -9,7 +9,9 @@ import pytest
 
 from tests.made import made_results
 from vgrad_jax.cli.report import show
+from vgrad_jax.diagnosis import TABLE
 from vgrad_jax.report import Report, write_report
+from vgrad_jax.report.sections.verdicts import SECTION, Verdicts
 from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, layer_table, with_outcomes
 
 SEEDS = 20
@@ -34,6 +36,12 @@ def test_an_arm_is_healthy_where_at_least_half_of_its_runs_converge(converged, s
         assert {layer.status for layer in verdict.layers} == {"unclear"}
 
 
+def test_the_text_of_an_arm_that_does_not_learn_gives_its_reason_alone():
+    text = str(arm_verdicts(study({"tanh_he": 1}))["tanh_he"])
+    assert "Most runs did not learn: 19 of 20" in text
+    assert TABLE["unclear"].meaning not in text
+
+
 def test_a_loss_that_is_gone_in_runs_that_fail_is_not_called_solved():
     made = study({"tanh_he": 1})
     made["train_loss"][:] = np.geomspace(1, 1e-6, made.sizes["record"])
@@ -54,6 +62,29 @@ def test_a_fault_stays_the_verdict_and_no_seed_of_a_failing_arm_is_healthy():
     assert verdict.seeds == {"vanishing": 15, "unclear": 5}
     assert NOT_LEARNED not in {finding.code for finding in verdict.findings}
     assert with_outcomes(verdict, SEEDS, SEEDS) == verdict
+
+
+def failing(status, seeds):
+    """Return the verdict on an arm that mostly fails, whose seeds have these statuses."""
+    sound = arm_verdicts(study({"tanh_he": SEEDS}))["tanh_he"]
+    layers = (dataclasses.replace(sound.layers[0], status=status), *sound.layers[1:])
+    return with_outcomes(dataclasses.replace(sound, status=status, layers=layers, seeds=seeds), 10, 64)
+
+
+def test_the_most_frequent_fault_stays_the_verdict_where_seeds_without_a_fault_are_more_together():
+    verdict = failing("vanishing", {"vanishing": 26, "healthy": 20, "solved": 18})
+    assert verdict.status == "vanishing"
+    assert list(verdict.seeds.items()) == [("unclear", 38), ("vanishing", 26)]
+    assert [layer.status for layer in verdict.layers] == ["vanishing"] + ["unclear"] * 5
+    block = SECTION.block(Verdicts({"tanh_he": verdict}, []))
+    assert "A fault stays the verdict, even where unclear seeds are more." in block.intro
+    (fold,) = block.folds
+    assert (fold.status, fold.note) == ("vanishing", "seeds: unclear 38, vanishing 26")
+
+
+def test_of_two_statuses_with_as_many_seeds_the_worse_one_is_named_first():
+    verdict = failing("vanishing", {"healthy": 3, "vanishing": 4, "solved": 1, "dead": 4})
+    assert list(verdict.seeds.items()) == [("dead", 4), ("vanishing", 4), ("unclear", 4)]
 
 
 def test_page_terminal_and_json_say_that_the_runs_did_not_learn(tmp_path, capsys, monkeypatch):

@@ -10,6 +10,7 @@ from vgrad_jax.diagnosis.statuses import STATUSES as STATUSES
 from vgrad_jax.diagnosis.statuses import TABLE as TABLE
 from vgrad_jax.diagnosis.statuses import UNCLEAR as UNCLEAR
 from vgrad_jax.diagnosis.statuses import Status as Status
+from vgrad_jax.diagnosis.statuses import most_frequent_first as most_frequent_first
 from vgrad_jax.diagnosis.verdict import Diagnosis as Diagnosis
 from vgrad_jax.diagnosis.verdict import LayerStatus as LayerStatus
 from vgrad_jax.diagnosis.verdict import diagnose as diagnose

@@ -116,7 +116,8 @@ class Evidence:
         """Loss in the late window over the first loss; infinite where it is not finite; None where it is not known."""
         if self.loss is None or self.records < 2 or not self.loss[0] > 0:
             return None
-        ratio = float(lower_median(self.loss[self.late]) / self.loss[0])
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = float(lower_median(self.loss[self.late]) / self.loss[0])
         return ratio if math.isfinite(ratio) else math.inf
 
     @cached_property

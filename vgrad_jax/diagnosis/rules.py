@@ -101,15 +101,41 @@ def learning_rate_large(e: Evidence) -> list[Finding]:
     """Find steps that do harm after a healthy start."""
     if e.first_broken == 0 or overgrown(e) or not harmed(e):
         return []
-    ratio = e.loss_ratio if e.loss_ratio is not None else math.inf
-    outcome = "is no longer finite" if math.isinf(ratio) else f"is {ratio:.3g} times what it was at first"
-    if e.first_broken is None and ratio <= WORSE:
-        outcome += ", and layers that had a gradient have none any more"
-    sentence = f"The first gradient is in order, but later the loss {outcome}."
+    harm = _harm(e)
+    sentence = f"The first gradient is in order, but {harm.words}."
     if e.update_ratio_log10 is not None:
         first = largest(e.update_ratio_log10[0])
         sentence += f" The first update is 10^{first:.1f} of the weights in its largest layer."
-    return [_finding("training_diverges", sentence, layer=None, value=ratio, threshold=WORSE)]
+    return [_finding("training_diverges", sentence, layer=harm.layer, value=harm.value, threshold=harm.threshold)]
+
+
+class _Harm(NamedTuple):
+    """Harm that the steps did."""
+
+    words: str
+    layer: str | None
+    value: float
+    threshold: float
+
+
+def _harm(e: Evidence) -> _Harm:
+    """Return the harm that came first: loss or gradient not finite, a larger loss, or layers without a gradient."""
+    record, unbounded = e.first_broken or 0, e.loss_ratio == math.inf
+    # A loss that is not finite makes the gradient of its record not finite too, so the loss comes first.
+    if e.loss is not None and not np.isfinite(e.loss[record]) and (e.first_broken is not None or unbounded):
+        share = float(np.mean(~np.isfinite(e.loss)))
+        return _Harm(f"the loss is infinite or missing in {share:.0%} of the records", None, share, 0.0)
+    if e.first_broken is not None:
+        shares = e.nonfinite_fraction[record]
+        layer = int(np.argmax(shares))
+        words = f"later {shares[layer]:.0%} of this layer's gradient is infinite or missing"
+        return _Harm(words, e.paths[layer], float(shares[layer]), 0.0)
+    if e.loss_ratio is not None and e.loss_ratio > WORSE:
+        return _Harm(f"later the loss is {e.loss_ratio:.3g} times what it was at first", None, e.loss_ratio, WORSE)
+    killed = np.isneginf(e.late_profile)
+    layer = int(np.flatnonzero(killed)[-1])
+    words = f"later {killed.sum()} of {len(killed)} layers have no gradient any more, this layer nearest to the output"
+    return _Harm(words, e.paths[layer], float(killed.mean()), 0.0)
 
 
 def underflow(e: Evidence) -> list[Finding]:

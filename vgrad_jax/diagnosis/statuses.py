@@ -7,6 +7,7 @@ Thresholds were chosen on one half of a labelled set of models and are measured 
 Sizes are in decades (log10), so that a threshold on a ratio holds whatever the scale of the loss.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ __all__ = [
     "UNCLEAR",
     "Spread",
     "Status",
+    "most_frequent_first",
     "rank",
     "spread_of",
     "status_of",
@@ -169,6 +171,16 @@ def rank(status: str) -> int:
     (True, -1)
     """
     return _RANK.get(status, -1)
+
+
+def most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of seeds by status, the largest first; of equal numbers that of the worse status first.
+
+    >>> most_frequent_first({"healthy": 2, "solved": 1, "vanishing": 2})
+    {'vanishing': 2, 'healthy': 2, 'solved': 1}
+    """
+    ordered = sorted(counts, key=lambda status: (-counts[status], rank(status), status))
+    return {status: counts[status] for status in ordered}
 
 
 def spread_of(status: str) -> Spread:

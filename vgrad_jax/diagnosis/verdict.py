@@ -19,7 +19,17 @@ from jaxtyping import Float
 
 from vgrad_jax.diagnosis.evidence import CONFIDENCE, Evidence, evidence_of, straight_line
 from vgrad_jax.diagnosis.rules import RULES, Finding, Rule
-from vgrad_jax.diagnosis.statuses import HARDLY, HEALTHY, INSENSITIVE, PRIORITY, TABLE, UNCLEAR, Spread, rank, spread_of
+from vgrad_jax.diagnosis.statuses import (
+    HARDLY,
+    HEALTHY,
+    INSENSITIVE,
+    TABLE,
+    UNCLEAR,
+    Spread,
+    most_frequent_first,
+    rank,
+    spread_of,
+)
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
@@ -68,7 +78,7 @@ class Diagnosis:
         for finding in self.findings:
             layer = f" [{finding.layer}]" if finding.layer else ""
             lines += [f"  {finding.code}{layer}: {finding.sentence}", f"    {finding.advice}"]
-        if self.status == UNCLEAR:
+        if self.status == UNCLEAR and not self.findings:
             lines.append(f"  {TABLE[UNCLEAR].meaning}")
         return "\n".join(lines)
 
@@ -130,9 +140,8 @@ def diagnose(
     seeds = evidence_of(record_or_stats, before)
     findings = [[finding for rule in rules.values() for finding in rule.find(evidence)] for evidence in seeds]
     statuses = [_status(own, evidence) for own, evidence in zip(findings, seeds, strict=True)]
-    counts = Counter(statuses)
-    ordered = sorted(counts, key=lambda status: (-counts[status], rank(status)))
-    status = ordered[0]
+    counts = most_frequent_first(Counter(statuses))
+    status = next(iter(counts))
     typical = _typical_seed([seed for seed, own in enumerate(statuses) if own == status], seeds)
     own_first = tuple(sorted(findings[typical], key=lambda finding: finding.status != status))
     return Diagnosis(
@@ -140,7 +149,7 @@ def diagnose(
         findings=own_first,
         layers=_layers(status, seeds, {finding.layer for finding in own_first if finding.status == status}),
         attenuation=_attenuation(seeds),
-        seeds={name: counts[name] for name in ordered},
+        seeds=counts,
     )
 
 
@@ -151,7 +160,7 @@ def _status(findings: list[Finding], evidence: Evidence) -> str:
     """
     statuses = {finding.status for finding in findings}
     if statuses:
-        return min(statuses, key=lambda status: (PRIORITY.index(status) if status in PRIORITY else -1, status))
+        return min(statuses, key=lambda status: (rank(status), status))
     fall, ratio = evidence.late_fall, evidence.loss_ratio
     if ratio is None or fall is None:  # A look at one moment, or no loss: the profile is all there is.
         return HEALTHY

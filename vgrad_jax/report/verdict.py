@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose
+from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
 from vgrad_jax.gradients import Record
 from vgrad_jax.results.reading import completed_seeds, num_layers
 
@@ -41,9 +41,10 @@ def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
 def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
     """Return the verdict with regard to how the runs ended: an arm that mostly fails is neither healthy nor solved.
 
-    Where most runs did not converge, seeds without a fault count as "unclear". A verdict that names no fault becomes
-    "unclear" too, with the finding `NOT_LEARNED`. The rules judge ratios between layers, which do not say why the runs
-    failed.
+    Where most runs did not converge, seeds and layers without a fault count as "unclear". The seeds do not vote again:
+    the most frequent status stays the verdict where it names a fault, even where unclear seeds are now more. A verdict
+    that names no fault becomes "unclear" too, with the finding `NOT_LEARNED`. The rules judge ratios between layers,
+    which do not say why the runs failed.
 
     Args:
         verdict: on the gradients alone.
@@ -56,16 +57,14 @@ def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
     for status, count in verdict.seeds.items():
         seeds[_of_failed(status)] += count
     findings = [finding for finding in verdict.findings if finding.status not in FAULTLESS]
-    layers = verdict.layers
     if verdict.status in FAULTLESS:
         findings.insert(0, _not_learned(converged, n))
-        layers = tuple(replace(layer, status=_of_failed(layer.status)) for layer in layers)
     return replace(
         verdict,
         status=_of_failed(verdict.status),
         findings=tuple(findings),
-        layers=layers,
-        seeds=dict(seeds.most_common()),
+        layers=tuple(replace(layer, status=_of_failed(layer.status)) for layer in verdict.layers),
+        seeds=most_frequent_first(seeds),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from vgrad_jax.diagnosis import TABLE, Diagnosis
+from vgrad_jax.diagnosis import TABLE, UNCLEAR, Diagnosis
 from vgrad_jax.report.section import Block, Fold, Section
 from vgrad_jax.report.study import Study
 from vgrad_jax.report.verdict import MOST_SEEDS, NOT_LEARNED, arm_verdicts
@@ -38,8 +38,10 @@ def _remarks(arms: Verdicts) -> list[str]:
 def _block(arms: Verdicts) -> Block:
     return Block(
         "Verdicts on the gradients",
-        intro="By rules on ratios between layers and on the loss over the training, each seed for itself; the verdict "
-        f"is the one that most of the first {MOST_SEEDS} finished seeds have.",
+        intro="By rules on ratios between layers and on the loss over the training, each seed for itself. The verdict "
+        f"is the status that most of the first {MOST_SEEDS} finished seeds have. Where most runs of an arm do not "
+        f"converge, healthy and solved seeds count as {UNCLEAR}, and a verdict without a fault becomes {UNCLEAR}. A "
+        f"fault stays the verdict, even where {UNCLEAR} seeds are more.",
         folds=[_fold(arm, verdict) for arm, verdict in arms.verdicts.items()],
     )
 
