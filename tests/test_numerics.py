@@ -2,15 +2,37 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import vgrad_jax as vg
-from vgrad_jax.numerics import finite_quantiles, json_value, lower_median, lower_quantile, rms_over_seeds
+from vgrad_jax.numerics import LEVEL, finite_quantiles, json_value, lower_median, lower_quantile, rms_over_seeds
+from vgrad_jax.statistics.intervals import Z
+from vgrad_jax.statistics.time_uniform import MISSES
+
+
+def test_the_level_of_intervals_is_written_in_a_single_module():
+    package = Path(vg.__file__).parent
+    assigned = re.compile(r"^\w+ = (0\.95|0\.05)$", re.MULTILINE)
+    levels = {
+        path.relative_to(package).as_posix(): assigned.findall(path.read_text())
+        for path in [package / "numerics.py", *package.glob("diagnosis/*.py"), *package.glob("statistics/*.py")]
+    }
+    # Two shares of other kinds: of false discoveries, and of an accuracy's distance from the best.
+    others = {"statistics/failure.py": ["0.05"], "statistics/published.py": ["0.05"]}
+    assert {name: numbers for name, numbers in levels.items() if numbers} == {"numerics.py": ["0.95"], **others}
+
+
+def test_constants_that_follow_from_the_level():
+    assert pytest.approx(scipy.stats.norm.ppf(0.5 + LEVEL / 2), rel=1e-15) == Z
+    assert MISSES == 0.05
 
 
 @pytest.mark.parametrize("n", range(1, 12))

@@ -16,7 +16,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-__all__ = ["finite_quantiles", "json_value", "lower_median", "lower_quantile", "rms_over_seeds"]
+__all__ = ["LEVEL", "finite_quantiles", "json_value", "lower_median", "lower_quantile", "rms_over_seeds"]
+
+LEVEL = 0.95
+"""Share of studies whose interval covers the truth, of every interval that the package gives."""
 
 
 def lower_quantile(values: ArrayLike, share: float, *, axis: int = 0, skip_nan: bool = False) -> Any:

@@ -5,8 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import vgrad_jax as vg
+from vgrad_jax.diagnosis.figures import _draw_band
 
 DEPTH, WIDTH = 6, 12
 BATCH = (jax.random.normal(jax.random.key(3), (16, WIDTH)), jnp.ones(16))
@@ -79,6 +81,24 @@ def test_the_picture(tmp_path):
     labels = {text for axes in figure.axes for text in axes.get_legend_handles_labels()[1]}
     assert {"preactivations", "zero (ReLU)", "units off for every example", "gradient exactly zero"} <= labels
     figure.savefig(tmp_path / "check.png")
+
+
+def test_a_band_is_over_the_seeds_that_have_a_number():
+    values = np.random.default_rng(0).normal(size=(41, 4))
+    values[:5, 1], values[5:9, 1], values[9:12, 1], values[:, 3] = np.nan, np.inf, -np.inf, np.nan
+    axes = Figure().subplots()
+    _draw_band(axes, values, "blue", "o-", "made up")
+    low, middle, high = (
+        [np.quantile(values[np.isfinite(values[:, layer]), layer], share, method="lower") for layer in range(3)]
+        for share in (0.05, 0.5, 0.95)
+    )
+    (line,) = axes.lines
+    assert line.get_xdata().tolist() == [0, 1, 2]
+    assert line.get_ydata().tolist() == middle
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert {*low, *high} <= set(corners[:, 1])
+    _draw_band(axes, values[:, 3:], "blue", "o-", "no numbers")
+    assert len(axes.lines) == 1
 
 
 def test_compiled_once_for_a_pair_of_functions():

@@ -22,11 +22,10 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.gradients.recording import SIZES, Record
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.numerics import lower_median
+from vgrad_jax.numerics import LEVEL, lower_median
 
 __all__ = ["Evidence", "evidence_of", "straight_line"]
 
-CONFIDENCE = 0.95
 MOST_LAYERS_WITH_OUTPUT = 3
 """Number of layers up to which the output layer takes part in `drop`."""
 
@@ -162,7 +161,7 @@ def straight_line(profile: Float[np.ndarray, " layer"]) -> tuple[float, float, f
     slope = float(offset @ values / (offset @ offset))
     residual = values - values.mean() - slope * offset
     error = math.sqrt(float(residual @ residual) / (len(depth) - 2) / float(offset @ offset))
-    half = float(stdtrit(len(depth) - 2, (1 + CONFIDENCE) / 2)) * error
+    half = float(stdtrit(len(depth) - 2, (1 + LEVEL) / 2)) * error
     return slope, slope - half, slope + half
 
 

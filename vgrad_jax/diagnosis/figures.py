@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
-from vgrad_jax.numerics import lower_median
+from vgrad_jax.numerics import lower_median, lower_quantile
 from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
@@ -82,11 +82,10 @@ def _draw_prediction(axes: "Axes", measured: Float[np.ndarray, " layer"], predic
 def _draw_band(axes: Any, values: Float[np.ndarray, "seed layer"], colour: str, dash: str, label: str) -> None:
     """Draw the median and the central 90 % over the seeds that have a number; nothing where no layer has a number."""
     layers = np.arange(values.shape[-1])
-    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)  # NaN is last.
-    known = np.isfinite(ordered).sum(axis=0)
-    shown = known > 0
+    known = np.where(np.isfinite(values), values, np.nan)
+    shown = np.isfinite(known).any(axis=0)
     if not shown.any():
         return
-    low, middle, high = (ordered[(share * np.maximum(known - 1, 0)).astype(int), layers] for share in (0.05, 0.5, 0.95))
+    low, middle, high = (lower_quantile(known, share, skip_nan=True) for share in (0.05, 0.5, 0.95))
     axes.plot(layers[shown], middle[shown], dash, color=colour, markersize=4, linewidth=1.2, label=label)
     axes.fill_between(layers, low, high, where=shown, color=colour, alpha=0.2, linewidth=0)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.diagnosis.evidence import CONFIDENCE, Evidence, evidence_of, straight_line
+from vgrad_jax.diagnosis.evidence import Evidence, evidence_of, straight_line
 from vgrad_jax.diagnosis.rules import RULES, Finding, Rule
 from vgrad_jax.diagnosis.statuses import (
     HARDLY,
@@ -33,7 +33,7 @@ from vgrad_jax.diagnosis.statuses import (
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.numerics import json_value, lower_median
+from vgrad_jax.numerics import LEVEL, json_value, lower_median
 
 __all__ = ["Diagnosis", "HasLook", "LayerStatus", "diagnose"]
 
@@ -184,7 +184,7 @@ def _attenuation(seeds: list[Evidence]) -> tuple[float, float, float]:
     from scipy.special import stdtrit
 
     mean = float(slopes.mean())
-    half = float(stdtrit(len(slopes) - 1, (1 + CONFIDENCE) / 2) * slopes.std(ddof=1) / math.sqrt(len(slopes)))
+    half = float(stdtrit(len(slopes) - 1, (1 + LEVEL) / 2) * slopes.std(ddof=1) / math.sqrt(len(slopes)))
     return mean, mean - half, mean + half
 
 

@@ -13,11 +13,10 @@ import numpy as np
 from jaxtyping import Float
 
 from vgrad_jax.errors import InputError
+from vgrad_jax.numerics import LEVEL
 from vgrad_jax.statistics.intervals import Estimate
 
 __all__ = ["area_under_roc"]
-
-CONFIDENCE = 0.95
 
 
 def area_under_roc(positive: Float[np.ndarray, " m"], negative: Float[np.ndarray, " n"]) -> Estimate:
@@ -62,7 +61,7 @@ def area_under_roc(positive: Float[np.ndarray, " m"], negative: Float[np.ndarray
         low, high = _one_sided(area, m, n)
         return Estimate(area, low, high, m + n)
     freedom = variance**2 / (parts[0] ** 2 / (m - 1) + parts[1] ** 2 / (n - 1))
-    half = stdtrit(freedom, 0.5 + CONFIDENCE / 2) * np.sqrt(variance) / (area * (1 - area))
+    half = stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(variance) / (area * (1 - area))
     return Estimate(area, float(expit(logit(area) - half)), float(expit(logit(area) + half)), m + n)
 
 
@@ -71,7 +70,7 @@ def _one_sided(area: float, m: int, n: int) -> tuple[float, float]:
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    z = norm.ppf(0.5 + CONFIDENCE / 2)
+    z = norm.ppf(0.5 + LEVEL / 2)
     size = (m + n) / 2 - 1
 
     def outside(true: float) -> float:

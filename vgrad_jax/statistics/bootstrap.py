@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.statistics.intervals import LEVEL, Estimate
+from vgrad_jax.numerics import LEVEL
+from vgrad_jax.statistics.intervals import Estimate
 
 __all__ = ["Distribution", "distribution", "interquartile_mean", "quantile_of"]
 

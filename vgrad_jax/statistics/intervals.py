@@ -9,12 +9,10 @@ from numpy.typing import ArrayLike
 
 from vgrad_jax.errors import InputError
 
-__all__ = ["LEVEL", "Z", "Estimate", "contrast", "difference", "share", "wilson"]
+__all__ = ["Z", "Estimate", "contrast", "difference", "share", "wilson"]
 
-LEVEL = 0.95
-"""Share of studies whose interval covers the truth."""
 Z = 1.959963984540054
-"""Quantile of the standard normal for `LEVEL`, two-sided."""
+"""Quantile of the standard normal for `numerics.LEVEL`, two-sided."""
 
 
 class Estimate(NamedTuple):

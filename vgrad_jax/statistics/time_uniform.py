@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vgrad_jax.numerics import LEVEL
+
 __all__ = ["ShareBounds", "confidence_sequence", "look_points", "most_seeds_needed", "share_bounds", "stopping_point"]
 
-MISSES = 0.05
+MISSES = round(1 - LEVEL, 12)  # 1 - 0.95 is not 0.05 in binary.
 """Chance that the sequence ever leaves out the true share."""
 
 BISECTIONS = 50
