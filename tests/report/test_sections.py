@@ -71,7 +71,7 @@ def test_a_section_reaches_every_form_and_is_computed_once(results):
     files = table_files(report)
     assert set(files) == {"own.csv", "own.txt", "summary.json"}
     (row,) = csv.DictReader(io.StringIO(files["own.csv"].decode(), newline=""))
-    assert row == {"arm": "a", "share": "0.5", "share_low": "", "share_high": "", "share_n": "4"}
+    assert row == {"arm": "a", "share": "0.5", "share_low": "-inf", "share_high": "nan", "share_n": "4"}
     assert [block.heading for block in report.blocks] == ["Heading"]
     assert len(computed) == 1
 

@@ -41,8 +41,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
         The paths that were written.
 
     Raises:
-        InputError: a file or a folder below `folder` is a symbolic link, a file was not written by a report or was
-            changed since, or the disk refuses. Nothing is written in the first two cases.
+        InputError: a file or a folder below `folder` is a symbolic link. A file was not written by a report, or was
+            changed since. The disk refuses. Nothing is written in the first two cases.
     """
     new = {name: _digest(content) for name, content in files.items()}
     try:
