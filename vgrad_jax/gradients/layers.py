@@ -125,8 +125,14 @@ _Ranked = tuple[tuple[int, ...], Piece]
 
 
 def float_leaves(tree: PyTree) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield paths and leaves that hold floating-point numbers; None, functions, integers and keys are skipped."""
+    """Yield paths and leaves that hold floating-point numbers; None, functions, integers and keys are skipped.
+
+    A Python float among the parameters is a leaf without axes, as `jax.grad` takes it.
+    """
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        if isinstance(leaf, float | complex) and not isinstance(leaf, np.generic):
+            yield path, jnp.asarray(leaf)
+            continue
         is_array = hasattr(leaf, "shape") and hasattr(leaf, "dtype")
         if is_array and jnp.issubdtype(leaf.dtype, jnp.inexact) and np.prod(leaf.shape, dtype=np.int64):
             yield path, leaf

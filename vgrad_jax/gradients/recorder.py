@@ -7,10 +7,16 @@
 
 The ring has `history` slots. Record k is written into slot k modulo `history`, over the oldest record, and `get_record`
 sorts the slots by step. Shapes and structure never change, so that the state passes through `jit`, `scan` and `vmap`.
+
+The names of the layers are static. They are also kept in an array of bytes, because a state that was restored without
+its Python types, as a dictionary, has nothing but arrays.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -18,25 +24,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
-from vgrad_jax.gradients.layers import Grouping, LayerMap, map_layers
+from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers
 from vgrad_jax.gradients.recording import SIZES, Record
-from vgrad_jax.gradients.stats import AnyArray, LayerStats, stats_of
+from vgrad_jax.gradients.running import FirstBreak, LossWindow, loss_dtype
+from vgrad_jax.gradients.stats import AnyArray, LayerStats, size_scale, stats_of
 
 __all__ = ["RecordState", "get_record", "record"]
 
 # Names of fields are not `count`, `mu` or the like: `optax.tree.get` finds the optimiser's own fields by such names.
-RINGS = ("recorded_step", "recorded_loss", *SIZES, "params_log10_rms", "updates_log10_rms")
+SCALAR_RINGS = ("recorded_step", "recorded_loss", "loss_mean", "loss_std", "update_cosine")
+RINGS = (*SCALAR_RINGS, *SIZES, "params_log10_rms", "updates_log10_rms")
 MOMENTS = ("running_number", "running_mean", "running_squares")
+STATIC = ("name", "every", "paths", "counts", "has_matrix", "dtypes")
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["seen_updates", *RINGS, *MOMENTS, "inner"],
-    meta_fields=["name", "every", "paths", "counts", "has_matrix", "dtypes"],
+    data_fields=["seen_updates", *RINGS, *MOMENTS, "window", "first_break", "labels", "inner"],
+    meta_fields=list(STATIC),
 )
 @dataclass(frozen=True)
 class RecordState:
@@ -47,6 +56,12 @@ class RecordState:
     recorded_step: Int[AnyArray, "*batch history"]
     """Updates done before the record was taken; -1 where nothing was recorded yet."""
     recorded_loss: Float[AnyArray, "*batch history"]
+    loss_mean: Float[AnyArray, "*batch history"]
+    """Mean of the losses since the record before."""
+    loss_std: Float[AnyArray, "*batch history"]
+    """Standard deviation of the losses since the record before; NaN for one loss."""
+    update_cosine: Float[AnyArray, "*batch history"] | None
+    """Cosine of the update with the gradient; None where updates are not recorded."""
     log10_rms: Float[AnyArray, "*batch history layer"]
     log10_max: Float[AnyArray, "*batch history layer"]
     zero_fraction: Float[AnyArray, "*batch history layer"]
@@ -60,6 +75,10 @@ class RecordState:
     running_mean: Float[AnyArray, "*batch layer"]
     running_squares: Float[AnyArray, "*batch layer"]
     """Sum of squared deviations from the mean (Welford 1962)."""
+    window: LossWindow
+    first_break: FirstBreak
+    labels: UInt8[AnyArray, "*batch byte"]
+    """Static fields as JSON, in bytes."""
     inner: PyTree
     """State of the optimiser that is recorded around."""
     name: str
@@ -87,12 +106,13 @@ def record(
     """Record each layer's size at this link of an optax chain, and change nothing.
 
     The first link of a chain sees the raw gradient, a link behind clipping the clipped gradient, the last the update.
-    Inside `optax.apply_if_finite` a recorder never sees the steps that are refused: put it outside. The loss is
-    recorded if it is given as optax's extra argument, `optimizer.update(gradients, state, params, value=loss)`.
+    Inside `optax.apply_if_finite` a recorder never sees the steps that are refused; `get_record` reads their number.
+    The loss is recorded if it is given as optax's extra argument, `optimizer.update(..., value=loss)`. Its mean and
+    scatter between records are kept too, and so is the first step with a number that is not finite.
 
-    The state takes `4 * max(history, 1) * (4 * layers + 2)` bytes, 12 a layer, and 4 a layer and record for each of the
-    parameters' and the updates' sizes. Under `vmap` nothing is skipped between records, because both branches of a
-    batched condition are computed.
+    The state takes `4 * max(history, 1) * (4 * layers + 5)` bytes, 13 a layer, and 4 a layer and record for each of the
+    parameters' and the updates' sizes. Between records a step costs one pass over the gradient. Under `vmap` nothing is
+    skipped between records, because both branches of a batched condition are computed.
 
     Args:
         every: record at the updates 0, every, 2 every, ...
@@ -140,8 +160,17 @@ class _Recorder:
 
     def init(self, params: PyTree) -> RecordState:
         """Return a state without records; it depends on the shapes of the parameters alone."""
-        layers = map_layers(params, self.grouping)
+        _register_with_flax()
+        layers = map_layers(_trained(params), self.grouping)
         number = len(layers.paths)
+        static: dict[str, Any] = {
+            "name": self.name,
+            "every": self.every,
+            "paths": layers.paths,
+            "counts": layers.counts,
+            "has_matrix": layers.has_matrix,
+            "dtypes": layers.dtypes,
+        }
 
         def empty(*shape: int) -> Float[Array, "..."]:
             return jnp.full(shape, np.nan, jnp.float32)
@@ -149,20 +178,22 @@ class _Recorder:
         return RecordState(
             seen_updates=jnp.zeros((), jnp.int32),
             recorded_step=jnp.full(self.history, -1, jnp.int32),
-            recorded_loss=empty(self.history),
+            **{
+                field: jnp.full(self.history, np.nan, loss_dtype())
+                for field in ("recorded_loss", "loss_mean", "loss_std")
+            },
+            update_cosine=None if self.optimizer is None else empty(self.history),
             **{field: empty(self.history, number) for field in SIZES},
             params_log10_rms=empty(self.history, number) if self.with_params else None,
             updates_log10_rms=None if self.optimizer is None else empty(self.history, number),
             running_number=jnp.zeros(number, jnp.int32),
             running_mean=jnp.zeros(number, jnp.float32),
             running_squares=jnp.zeros(number, jnp.float32),
+            window=LossWindow.empty(),
+            first_break=FirstBreak.empty(number),
+            labels=jnp.asarray(np.frombuffer(json.dumps(static).encode(), np.uint8)),
             inner=() if self.optimizer is None else self.optimizer.init(params),
-            name=self.name,
-            every=self.every,
-            paths=layers.paths,
-            counts=layers.counts,
-            has_matrix=layers.has_matrix,
-            dtypes=layers.dtypes,
+            **static,
         )
 
     def update(
@@ -171,24 +202,30 @@ class _Recorder:
         """Return the updates (the gradients, where there is no optimiser), and the state with a record if it is due."""
         updates, inner = gradients, state.inner
         if self.optimizer is not None:
-            updates, inner = self.optimizer.update(gradients, inner, params, **extra)
+            updates, inner = self.optimizer.update(gradients, inner, params, **_accepted(self.optimizer.update, extra))
         layers = _checked(map_layers(gradients, self.grouping), state)
         if self.with_params and params is None:
             raise InputError(
                 f"the recorder {state.name!r} records the parameters' sizes too; call update(gradients, state, params)"
             )
-        value = extra.get("value")
-        loss = jnp.full((), np.nan, jnp.float32) if value is None else jnp.asarray(value, jnp.float32)
+        loss, has_loss = _loss_given(extra.get("value"))
 
         def written(state: RecordState) -> RecordState:
-            sizes = {
-                "params_log10_rms": self._log10_rms(params, state) if self.with_params else None,
-                "updates_log10_rms": None if self.optimizer is None else self._log10_rms(updates, state),
-            }
+            sizes: dict[str, Any] = {}
+            if self.with_params:
+                sizes["params_log10_rms"] = self._log10_rms(params, state)
+            if self.optimizer is not None:
+                sizes["updates_log10_rms"] = self._log10_rms(updates, state)
+                sizes["update_cosine"] = _cosine(_trained(updates), gradients)
             return _write(state, stats_of(gradients, layers), loss, sizes)
 
         # Neither branch changes the inner state, so neither takes or returns it.
-        kept = replace(state, inner=())
+        kept = replace(
+            state,
+            inner=(),
+            window=state.window.add(loss),
+            first_break=state.first_break.add(state.seen_updates, _broken(gradients, layers), loss, has_loss),
+        )
         if state.every > 1:
             kept = jax.lax.cond(state.seen_updates % state.every == 0, written, lambda state: state, kept)
         else:
@@ -196,8 +233,54 @@ class _Recorder:
         return updates, replace(kept, seen_updates=state.seen_updates + 1, inner=inner)
 
     def _log10_rms(self, tree: PyTree, state: RecordState) -> Float[Array, " layer"]:
-        layers = _checked(map_layers(tree, self.grouping), state)
-        return stats_of(tree, layers).log10_rms.astype(jnp.float32)  # type: ignore[return-value]
+        layers = _checked(map_layers(_trained(tree), self.grouping), state)
+        return stats_of(_trained(tree), layers).log10_rms.astype(jnp.float32)  # type: ignore[return-value]
+
+
+def _trained(tree: PyTree) -> PyTree:
+    """Return the part of parameters or updates that the gradient is of: the fast weights of a lookahead."""
+    return tree.fast if isinstance(tree, optax.LookaheadParams) else tree
+
+
+def _accepted(update: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
+    """Return the extra arguments that an optimiser's update takes; some of optax's own take none, though they say so."""
+    parameters = inspect.signature(update).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return extra
+    return {name: value for name, value in extra.items() if name in parameters}
+
+
+def _loss_given(value: Any) -> tuple[Float[Array, ""], bool]:
+    """Return the loss in the dtype of recorded losses, and whether it was given."""
+    if value is None:
+        return jnp.full((), np.nan, loss_dtype()), False
+    return jnp.asarray(jnp.real(value), loss_dtype()), True
+
+
+def _broken(gradients: PyTree, layers: LayerMap) -> Bool[Array, " layer"]:
+    """Return whether each layer has a leaf with an element that is not finite."""
+    finite = [jnp.isfinite(jnp.max(jnp.abs(leaf))) for _, leaf in float_leaves(gradients)]
+    return jnp.stack([~jnp.stack([finite[piece.leaf] for piece in pieces]).all() for pieces in layers.pieces])
+
+
+def _cosine(updates: PyTree, gradients: PyTree) -> Float[Array, ""]:
+    """Return the cosine of the update with the gradient, over all leaves; NaN where one of them is zero.
+
+    Both are divided by their largest magnitude first, so that no product underflows or overflows.
+    """
+    pairs = [[leaf for _, leaf in float_leaves(tree)] for tree in (updates, gradients)]
+    if [leaf.shape for leaf in pairs[0]] != [leaf.shape for leaf in pairs[1]]:
+        return jnp.full((), np.nan, jnp.float32)
+    scales = [size_scale(jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))) for leaves in pairs]
+    scaled = [[leaf / scale for leaf in leaves] for leaves, scale in zip(pairs, scales, strict=True)]
+
+    def inner(first: list[Any], second: list[Any]) -> Any:
+        products = (jnp.real(jnp.sum(a * jnp.conj(b))) for a, b in zip(first, second, strict=True))
+        return jnp.sum(jnp.stack(list(products)))
+
+    squares = inner(scaled[0], scaled[0]) * inner(scaled[1], scaled[1])
+    cosine = inner(*scaled) / jnp.sqrt(jnp.where(squares > 0, squares, jnp.nan))
+    return cosine.astype(jnp.float32)
 
 
 def get_record(opt_state: PyTree, name: str | None = None) -> Record:
@@ -205,7 +288,7 @@ def get_record(opt_state: PyTree, name: str | None = None) -> Record:
 
     Args:
         opt_state: the state, or anything that holds it, such as a flax `TrainState` or `nnx.Optimizer`; with leading
-            axes (seeds) from `vmap`.
+            axes (seeds) from `vmap`. A state that a checkpoint gave back as dictionaries is taken too.
         name: the recorder's name, where there are several.
 
     Returns:
@@ -215,8 +298,8 @@ def get_record(opt_state: PyTree, name: str | None = None) -> Record:
     Raises:
         InputError: there is no recorder, or there are several of the name; the message says which names there are.
     """
-    nodes = jax.tree.leaves(opt_state, is_leaf=_is_state)
-    states = [state for node in nodes if _is_state(node) for state in _with_inner(node)]
+    _register_with_flax()
+    states = [state for node in _nodes(opt_state, _holds_state) for state in _with_inner(_typed(node))]
     names = [state.name for state in states]
     chosen = [state for state in states if name is None or state.name == name]
     if not states:
@@ -229,17 +312,82 @@ def get_record(opt_state: PyTree, name: str | None = None) -> Record:
     if len(chosen) > 1:
         again = "give each a name of its own" if len(set(names)) < len(names) else "say which with name="
         raise InputError(f"there are {len(chosen)} recorders: {', '.join(map(repr, names))}; {again}")
-    return _as_record(chosen[0])
+    return replace(_as_record(chosen[0]), refused_steps=_refused_steps(opt_state))
 
 
-def _is_state(node: Any) -> bool:
-    return isinstance(node, RecordState)
+def _holds_state(node: Any) -> bool:
+    """Return whether a node is a recorder's state, or the dictionary that a checkpoint made of one."""
+    return isinstance(node, RecordState) or (isinstance(node, Mapping) and {"recorded_step", "labels"} <= set(node))
+
+
+def _typed(node: Any) -> RecordState:
+    """Return the state that a node is or holds.
+
+    Raises:
+        InputError: the dictionary holds no names of layers.
+    """
+    if isinstance(node, RecordState):
+        return node
+    arrays = dict(node)
+    label = np.asarray(arrays["labels"])
+    try:
+        static = json.loads(label.reshape(-1, label.shape[-1])[0].astype(np.uint8).tobytes())
+        static = {key: tuple(value) if isinstance(value, list) else value for key, value in static.items()}
+        for key, kind in (("window", LossWindow), ("first_break", FirstBreak)):
+            arrays[key] = arrays[key] if isinstance(arrays[key], kind) else kind(**arrays[key])
+        return RecordState(
+            **{
+                **dict.fromkeys(("params_log10_rms", "updates_log10_rms", "update_cosine")),
+                "inner": (),
+                **arrays,
+                **static,
+            }
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"the dictionary {sorted(arrays)} is no state of a recorder: {error}") from None
 
 
 def _with_inner(state: RecordState) -> list[RecordState]:
     """Return the state and those of the recorders inside the optimiser that it records around."""
-    nodes = [node for node in jax.tree.leaves(state.inner, is_leaf=_is_state) if _is_state(node)]
-    return [state, *(nested for node in nodes for nested in _with_inner(node))]
+    inner = (_typed(node) for node in _nodes(state.inner, _holds_state))
+    return [state, *(nested for node in inner for nested in _with_inner(node))]
+
+
+def _refused_steps(opt_state: PyTree) -> Any:
+    """Return the number of steps that `optax.apply_if_finite` refused; None where it is not in the state."""
+
+    def refuses(node: Any) -> bool:
+        return isinstance(node, optax.ApplyIfFiniteState)
+
+    found = _nodes(opt_state, refuses)
+    if not found:
+        return None
+    number = next(iter(jax.tree.leaves(found[0].total_notfinite)))
+    return number if isinstance(number, jax.core.Tracer) else np.asarray(number)
+
+
+def _nodes(tree: PyTree, wanted: Callable[[Any], bool]) -> list[Any]:
+    """Return the outermost nodes of a tree that are wanted."""
+    return [node for node in jax.tree.leaves(tree, is_leaf=wanted) if wanted(node)]
+
+
+def _register_with_flax() -> None:
+    """Teach flax's serialisation, where flax is loaded, to save a recorder's state as the dictionary of its arrays."""
+    serialization = sys.modules.get("flax.serialization")
+    if serialization is None or getattr(serialization, "_vgrad_jax_registered", False):
+        return
+    for kind in (RecordState, LossWindow, FirstBreak):
+        names = [field.name for field in fields(kind) if field.name not in STATIC]
+
+        def to_dict(state: Any, names: list[str] = names) -> dict[str, Any]:
+            return {name: serialization.to_state_dict(getattr(state, name)) for name in names}
+
+        def from_dict(state: Any, saved: dict[str, Any], names: list[str] = names) -> Any:
+            restore = serialization.from_state_dict
+            return replace(state, **{name: restore(getattr(state, name), saved[name], name=name) for name in names})
+
+        serialization.register_serialization_state(kind, to_dict, from_dict)
+    serialization._vgrad_jax_registered = True  # type: ignore[attr-defined]
 
 
 def _as_record(state: RecordState) -> Record:
@@ -266,11 +414,26 @@ def _as_record(state: RecordState) -> Record:
 
     number = arrays["running_number"]
     variance = arrays["running_squares"] / numpy.maximum(number - 1, 1)
+
+    def of_break(field: str) -> Any:
+        array = next(iter(jax.tree.leaves(getattr(state.first_break, field))))
+        return array if traced else np.asarray(array)
+
     return Record(
         paths=state.paths,
         step=oldest_first("recorded_step"),
         **{field: oldest_first(field) for field in SIZES},
         loss=oldest_first("recorded_loss"),
+        loss_mean=oldest_first("loss_mean"),
+        loss_std=oldest_first("loss_std"),
+        update_cosine=oldest_first("update_cosine"),
+        first_loss=of_break("first_loss"),
+        first_broken_step=of_break("step"),
+        first_broken_layers=of_break("layers"),
+        first_broken_loss=of_break("in_loss"),
+        broken_steps=of_break("steps"),
+        loss_before_break=of_break("loss_before"),
+        update_before_break=of_break("update_before"),
         params_log10_rms=oldest_first("params_log10_rms"),
         updates_log10_rms=oldest_first("updates_log10_rms"),
         mean_log10_rms=numpy.where(number > 0, arrays["running_mean"], np.nan),
@@ -300,18 +463,27 @@ def _write(state: RecordState, stats: LayerStats, loss: Float[Array, ""], sizes:
     """Write one more record into the slot of the oldest, and update the moments."""
     history = state.recorded_step.shape[0]
     slot = (state.seen_updates // state.every) % history
-    put: Callable[[Any, Any], Array] = lambda ring, value: jax.lax.dynamic_update_index_in_dim(  # noqa: E731
-        ring, jnp.asarray(value, ring.dtype), slot, 0
-    )
+    mean, std = state.window.moments()
     values: dict[str, Any] = {"recorded_step": state.seen_updates, "recorded_loss": loss, **sizes}
-    values |= {field: getattr(stats, field) for field in SIZES}
-    written: dict[str, Any] = {
-        field: None if value is None else put(getattr(state, field), value) for field, value in values.items()
-    }
+    values |= {"loss_mean": mean, "loss_std": std, **{field: getattr(stats, field) for field in SIZES}}
+    written: dict[str, Any] = {field: _put(getattr(state, field), value, slot) for field, value in values.items()}
+    if "updates_log10_rms" in sizes:
+        ratio = sizes["updates_log10_rms"] - sizes["params_log10_rms"]
+        written["first_break"] = state.first_break.with_update(ratio)
     size = jnp.asarray(stats.log10_rms, jnp.float32)
     finite = jnp.isfinite(size)
     number = state.running_number + finite
     deviation = jnp.where(finite, size - state.running_mean, 0)
     mean = state.running_mean + deviation / jnp.maximum(number, 1)
     squares = state.running_squares + deviation * jnp.where(finite, size - mean, 0)
-    return replace(state, **written, running_number=number, running_mean=mean, running_squares=squares)
+    moments = {"running_number": number, "running_mean": mean, "running_squares": squares}
+    return replace(state, **written, **moments, window=LossWindow.empty())
+
+
+def _put(ring: Array, value: Any, slot: Int[Array, ""]) -> Array:
+    """Return the ring with a value in one slot.
+
+    A choice of elements, and no slice: slices of a ring without a mesh refuse values that live on one.
+    """
+    own = jnp.arange(ring.shape[0]) == slot
+    return jnp.where(own.reshape(-1, *(1,) * (ring.ndim - 1)), jnp.asarray(value, ring.dtype), ring)

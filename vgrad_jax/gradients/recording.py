@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.stats import AnyArray, LayerStats
@@ -31,18 +31,35 @@ LONG_NAMES = {
     "updates_log10_rms": "log10 of the root mean square of the update",
     "update_ratio_log10": "log10 of update over parameters, both as root mean square",
     "loss": "the loss as given to the optimiser",
+    "loss_mean": "mean of the losses since the record before",
+    "loss_std": "standard deviation of the losses since the record before",
+    "update_cosine": "cosine of the update with the gradient",
+    "first_broken_step": "first step with a number that was not finite; -1 for none",
 }
-BY_STEP = ("step", "loss")
-BY_LAYER = ("mean_log10_rms", "std_log10_rms")
+BY_STEP = ("step", "loss", "loss_mean", "loss_std", "update_cosine")
+BY_LAYER = ("mean_log10_rms", "std_log10_rms", "first_broken_layers")
+OF_TRAINING = (
+    "first_loss",
+    "first_broken_step",
+    "first_broken_loss",
+    "broken_steps",
+    "loss_before_break",
+    "update_before_break",
+    "refused_steps",
+)
 SIZES = ("log10_rms", "log10_max", "zero_fraction", "nonfinite_fraction")
 BY_STEP_AND_LAYER = (*SIZES, "params_log10_rms", "updates_log10_rms")
 LAYER_LABELS = ("paths", "counts", "has_matrix", "dtypes")
 LABELS = ("name", *LAYER_LABELS)
-FORMAT = "vgrad_jax record 1"
+FORMAT = "vgrad_jax record 2"
+FORMATS = (FORMAT, "vgrad_jax record 1")
+"""Formats of files that `Record.load` reads; a file of the first lacks the loss between records and the first break."""
 
 
 @partial(
-    jax.tree_util.register_dataclass, data_fields=[*BY_STEP, *BY_STEP_AND_LAYER, *BY_LAYER], meta_fields=list(LABELS)
+    jax.tree_util.register_dataclass,
+    data_fields=[*BY_STEP, *BY_STEP_AND_LAYER, *BY_LAYER, *OF_TRAINING],
+    meta_fields=list(LABELS),
 )
 @dataclass(frozen=True, repr=False)
 class Record:
@@ -74,6 +91,28 @@ class Record:
     """Number of elements of each layer."""
     has_matrix: tuple[bool, ...] = ()
     dtypes: tuple[str, ...] = ()
+    loss_mean: Float[AnyArray, "*batch record"] | None = None
+    """Mean of the losses since the record before."""
+    loss_std: Float[AnyArray, "*batch record"] | None = None
+    """Standard deviation of the losses since the record before; NaN for one loss."""
+    update_cosine: Float[AnyArray, "*batch record"] | None = None
+    """Cosine of the update with the gradient: negative where the update goes downhill."""
+    first_loss: Float[AnyArray, "*batch"] | None = None
+    """Loss of the first step, also where the ring no longer holds it."""
+    first_broken_step: Int[AnyArray, "*batch"] | None = None
+    """First step with a number that was not finite, whether it was recorded or not; -1 where there was none."""
+    first_broken_layers: Bool[AnyArray, "*batch layer"] | None = None
+    """True for layers whose gradient was not finite at that step."""
+    first_broken_loss: Bool[AnyArray, "*batch"] | None = None
+    """True where the loss was not finite at that step."""
+    broken_steps: Int[AnyArray, "*batch"] | None = None
+    """Number of steps with a number that was not finite."""
+    loss_before_break: Float[AnyArray, "*batch"] | None = None
+    """Exponential mean of the losses before the first break, or so far, with a memory of about ten steps."""
+    update_before_break: Float[AnyArray, "*batch"] | None = None
+    """log10 of update over weights in the largest layer, at the last record before the first break."""
+    refused_steps: Int[AnyArray, "*batch"] | None = None
+    """Number of steps that `optax.apply_if_finite` refused; None where it is not in the state."""
 
     def __repr__(self) -> str:
         steps = np.asarray(self.step) if not isinstance(self.step, jax.core.Tracer) else np.empty(0)
@@ -118,8 +157,12 @@ class Record:
         variables: dict[str, Any] = {"loss": ((*batch, "record"), np.asarray(self.loss))}
         for field, array in self._by_step_and_layer().items():
             variables[field] = ((*batch, "record", "layer"), np.asarray(array))
-        for field in BY_LAYER:
-            variables[field] = ((*batch, "layer"), np.asarray(getattr(self, field)))
+        for field, dims in (*((f, ("record",)) for f in BY_STEP[2:]), *((f, ("layer",)) for f in BY_LAYER)):
+            if (array := getattr(self, field)) is not None:
+                variables[field] = ((*batch, *dims), np.asarray(array))
+        for field in OF_TRAINING:
+            if (array := getattr(self, field)) is not None:
+                variables[field] = (batch, np.asarray(array))
         dataset = xarray.Dataset(
             variables,
             coords={
@@ -136,7 +179,7 @@ class Record:
 
     def to_frame(self) -> "pandas.DataFrame":
         """Return a tidy `pandas.DataFrame`: a row for each layer of each record (of each seed)."""
-        dataset = self.to_dataset().drop_vars([*BY_LAYER])
+        dataset = self.to_dataset().drop_vars([*BY_LAYER, *OF_TRAINING], errors="ignore")
         return dataset.to_dataframe().reset_index()
 
     def to_scalars(self, index: int = -1) -> dict[str, float]:
@@ -190,7 +233,7 @@ class Record:
             with np.load(path, allow_pickle=False) as file:
                 labels = json.loads(str(file["labels"]))
                 arrays = {name: file[name] for name in file.files if name != "labels"}
-            if labels.pop("format") != FORMAT:
+            if labels.pop("format") not in FORMATS:
                 raise KeyError("format")
             labels = {label: tuple(value) if isinstance(value, list) else value for label, value in labels.items()}
             missing = {"params_log10_rms": None, "updates_log10_rms": None}
