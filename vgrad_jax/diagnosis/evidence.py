@@ -2,32 +2,49 @@
 
     Record ─────┐                          first_profile   gradient by layer, first record
     LayerStats ─┼─► Evidence, a seed each  late_profile    gradient by layer, latest quarter of the records
-    Look ───────┘                          drop, growth, sensitivity, loss_ratio, ...
+    Look ───────┘                          course          loss: start, late, remaining
+                                           drop, growth, sensitivity, updates, breaks, ...
 
-A record has all its records, sizes at one moment and a look are a record of one. Layers without weights are left out.
-Forward-pass numbers come from a look before training. Batch axes become a list of seeds.
+Layers without weights are left out. They stand in the order of the forward pass, where a look knows it.
+Forward-pass numbers come from a look before training.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from vgrad_jax.diagnosis.statuses import FEWEST_LAYERS, FEWEST_RECORDS
-from vgrad_jax.errors import InputError
-from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
-from vgrad_jax.gradients.recording import SIZES, Record
-from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.diagnosis.course import Course, course_of
+from vgrad_jax.diagnosis.statuses import FEWEST_LAYERS, SMALL_UPDATE
 from vgrad_jax.numerics import LEVEL, lower_median
 
-__all__ = ["Evidence", "evidence_of", "straight_line"]
+__all__ = ["Before", "Evidence", "drop_of", "largest", "straight_line"]
 
-MOST_LAYERS_WITH_OUTPUT = 3
+MOST_LAYERS_WITH_OUTPUT = 1
 """Number of layers up to which the output layer takes part in `drop`."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """Facts about a model before training, from a look at its loss."""
+
+    kinds: frozenset[str] = frozenset()
+    """Kinds of activations in the model: "tanh", "logistic", "relu"."""
+    drop: float | None = None
+    """Decades by which the gradient shrinks over the layers of the look, which may be more than were recorded."""
+    concerns: tuple[Any, ...] = ()
+    """Concerns about output, loss and data; each has a code, a sentence, a value and a threshold."""
+    zeros: tuple[Any, ...] = ()
+    """Reasons for which leaves have a gradient of exactly zero."""
+    correlation: float = math.nan
+    """Mean absolute correlation of the last hidden layer's units over the examples."""
+    singular_ratio: float = math.nan
+    """Second over first singular value of the last hidden layer, centred over the examples."""
+    input_ratio: float = math.nan
+    """The same of the inputs."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +60,39 @@ class Evidence:
     """Number of elements of each layer."""
     smallest: Float[np.ndarray, " layer"]
     """log10 of the smallest normal number of each layer's dtype; NaN where the dtype is not known."""
+    spacing: Float[np.ndarray, " layer"]
+    """log10 of half the spacing of numbers about one, of each layer's dtype; NaN where the dtype is not known."""
     log10_rms: Float[np.ndarray, "record layer"]
     log10_max: Float[np.ndarray, "record layer"]
     zero_fraction: Float[np.ndarray, "record layer"]
     nonfinite_fraction: Float[np.ndarray, "record layer"]
     params_log10_rms: Float[np.ndarray, "record layer"] | None = None
     update_ratio_log10: Float[np.ndarray, "record layer"] | None = None
+    step: Int[np.ndarray, " record"] | None = None
     loss: Float[np.ndarray, " record"] | None = None
+    loss_mean: Float[np.ndarray, " record"] | None = None
+    loss_std: Float[np.ndarray, " record"] | None = None
+    first_loss: float | None = None
+    update_cosine: Float[np.ndarray, " record"] | None = None
+    first_broken_step: int | None = None
+    """First step with a number that is not finite, recorded or not; -1 for none, None where it is not known."""
+    first_broken_layers: Bool[np.ndarray, " layer"] | None = None
+    first_broken_loss: bool | None = None
+    broken_steps: int | None = None
+    loss_before_break: float | None = None
+    update_before_break: float | None = None
+    refused_steps: int | None = None
+    chance: float | None = None
+    """Loss of the best constant prediction; None where it is not known."""
+    floor: float | None = None
+    """Loss of a perfect prediction; None where it is not known."""
     product_log10_rms: Float[np.ndarray, " layer"] | None = None
     """log10 RMS of the preactivations at initialisation; NaN for a layer without a product."""
     saturated_fraction: Float[np.ndarray, " layer"] | None = None
     """Share of saturated outputs of the tanh and logistic functions behind a layer; NaN where there are none."""
     stuck_fraction: Float[np.ndarray, " layer"] | None = None
     """Share of units without a slope for any example; NaN for a layer without an activation."""
+    before: Before | None = field(default=None)
 
     @property
     def records(self) -> int:
@@ -66,6 +103,16 @@ class Evidence:
     def late(self) -> slice:
         """Late window, the latest quarter of the records: a fault has to persist over it."""
         return slice(self.records - max(1, self.records // 4), None)
+
+    @property
+    def from_start(self) -> bool:
+        """Return whether the first record is of the first step: rules on the start judge no other record."""
+        return self.step is None or self.step[0] <= 0
+
+    @property
+    def updates_done(self) -> int | None:
+        """Number of updates up to the last record; None where steps are not known."""
+        return None if self.step is None else int(self.step[-1]) + 1
 
     @cached_property
     def first_profile(self) -> Float[np.ndarray, " layer"]:
@@ -81,13 +128,11 @@ class Evidence:
     def drop(self) -> float:
         """Decades by which the first gradient is smaller on the input side than on the output side.
 
-        Medians of a third of the layers each. The output layer is left out where there are enough others, because its
-        gradient follows another law.
+        That of the look where it has more layers: a stack of layers that was recorded as one shows no drop.
         """
-        profile = self.first_profile[:-1] if len(self.paths) > MOST_LAYERS_WITH_OUTPUT else self.first_profile
-        third = max(1, len(profile) // 3)
-        low, high = float(lower_median(profile[:third])), float(lower_median(profile[-third:]))
-        return high - low if math.isfinite(high) and not math.isnan(low) else 0.0
+        if self.before is not None and self.before.drop is not None:
+            return self.before.drop
+        return drop_of(self.first_profile)
 
     @cached_property
     def sensitivity(self) -> Float[np.ndarray, "record layer"] | None:
@@ -111,35 +156,112 @@ class Evidence:
         return float(known.max() - known[0]) if len(known) else None
 
     @cached_property
-    def loss_ratio(self) -> float | None:
-        """Loss in the late window over the first loss; infinite where it is not finite; None where it is not known."""
-        if self.loss is None or self.records < 2 or not self.loss[0] > 0:
+    def updates(self) -> Float[np.ndarray, " record"] | None:
+        """log10 of update over weights in the largest layer, of the records whose step changed something.
+
+        Steps that only accumulate gradients change nothing and do not count. None where updates were not recorded, or
+        where every recorded update is zero and the weights change all the same.
+        """
+        if self.update_ratio_log10 is None:
             return None
-        with np.errstate(invalid="ignore", over="ignore"):
-            ratio = float(lower_median(self.loss[self.late]) / self.loss[0])
-        return ratio if math.isfinite(ratio) else math.inf
+        ratios = np.array([largest(row) for row in self.update_ratio_log10])
+        emitting = ratios > -np.inf
+        if emitting.any():
+            return ratios[emitting]
+        return ratios if self.weights_fixed else None
+
+    @cached_property
+    def weights_fixed(self) -> bool:
+        """Return whether no layer's weights changed their size in any record."""
+        if self.params_log10_rms is None or self.records < FEWEST_LAYERS:
+            return False
+        return bool((self.params_log10_rms == self.params_log10_rms[0]).all())
+
+    @cached_property
+    def course(self) -> Course | None:
+        """Course of the loss; None where it was not recorded."""
+        if self.loss is None:
+            return None
+        largest_first, largest_late = largest(self.first_profile), largest(self.late_profile)
+        return course_of(
+            self.loss,
+            self.loss_mean,
+            self.loss_std,
+            0 if self.step is None else int(self.step[0]),
+            self.first_loss,
+            chance=self.chance,
+            floor=self.floor,
+            gradient_ratio=10.0 ** min(largest_late - largest_first, 300.0),
+            moved=self.updates is not None and float(np.nanmedian(self.updates)) > SMALL_UPDATE,
+        )
+
+    @cached_property
+    def remaining(self) -> float | None:
+        """Share of the loss that is left; see `Course.remaining`."""
+        return None if self.course is None else self.course.remaining
 
     @cached_property
     def late_fall(self) -> float | None:
-        """Share of itself that the loss lost from the end of the first fifth of the records to the late window."""
-        if self.loss is None or self.records < FEWEST_RECORDS:
-            return None
-        early, late = float(self.loss[self.records // 5]), float(lower_median(self.loss[self.late]))
-        return (early - late) / early if early > 0 and math.isfinite(late) else None
+        """Share that the loss lost over the late four fifths of the records; see `Course.late_fall`."""
+        return None if self.course is None else self.course.late_fall
+
+    @cached_property
+    def broken(self) -> Bool[np.ndarray, " record"]:
+        """True for records in which a gradient or the loss is not finite."""
+        broken = (self.nonfinite_fraction > 0).any(axis=1)
+        if self.loss is not None and (np.isfinite(self.loss).any() or self.records == 1):
+            broken = broken | (~np.isfinite(self.loss) & ~np.isnan(self.loss))
+            broken = broken | (np.isnan(self.loss) if np.isfinite(self.loss).any() else False)
+        return np.asarray(broken)
 
     @cached_property
     def first_broken(self) -> int | None:
         """Index of the first record in which a gradient or the loss is not finite."""
-        broken = (self.nonfinite_fraction > 0).any(axis=1)
-        if self.loss is not None and np.isfinite(self.loss).any():
-            broken = broken | ~np.isfinite(self.loss)
-        return int(np.argmax(broken)) if broken.any() else None
+        return int(np.argmax(self.broken)) if self.broken.any() else None
+
+    @cached_property
+    def break_step(self) -> int | None:
+        """First step with a number that is not finite; None where there was none."""
+        if self.first_broken_step is not None and self.first_broken_step >= 0:
+            return self.first_broken_step
+        if self.first_broken is None:
+            return None
+        return self.first_broken if self.step is None else int(self.step[self.first_broken])
+
+    @cached_property
+    def stays_broken(self) -> bool:
+        """Return whether numbers are not finite over most of the late window."""
+        return 2 * int(self.broken[self.late].sum()) > len(self.broken[self.late])
 
     @cached_property
     def shrinkage(self) -> Float[np.ndarray, " layer"]:
         """Decades by which each layer's gradient shrank from the first record to the late window."""
         with np.errstate(invalid="ignore"):
             return self.first_profile - self.late_profile
+
+
+def drop_of(profile: Float[np.ndarray, " layer"]) -> float:
+    """Return the decades by which a gradient is smaller on the input side than on the output side.
+
+    Medians of a third of the layers each. The output layer is left out, because its gradient follows another law.
+
+    >>> drop_of(np.array([-5.0, -4.0, -3.0, -2.0, 4.0]))
+    3.0
+    """
+    hidden = profile[:-1] if len(profile) > MOST_LAYERS_WITH_OUTPUT else profile
+    third = max(1, len(hidden) // 3)
+    low, high = float(lower_median(hidden[:third])), float(lower_median(hidden[-third:]))
+    return high - low if math.isfinite(high) and not math.isnan(low) else 0.0
+
+
+def largest(values: Float[np.ndarray, "..."]) -> float:
+    """Return the largest of the numbers, without missing and infinite ones; NaN where there are none.
+
+    >>> largest(np.array([-3.0, np.inf, -1.0, np.nan]))
+    -1.0
+    """
+    known = values[~np.isnan(values) & ~np.isposinf(values)]
+    return float(known.max()) if len(known) else math.nan
 
 
 def straight_line(profile: Float[np.ndarray, " layer"]) -> tuple[float, float, float]:
@@ -163,108 +285,3 @@ def straight_line(profile: Float[np.ndarray, " layer"]) -> tuple[float, float, f
     error = math.sqrt(float(residual @ residual) / (len(depth) - 2) / float(offset @ offset))
     half = float(stdtrit(len(depth) - 2, (1 + LEVEL) / 2)) * error
     return slope, slope - half, slope + half
-
-
-def evidence_of(source: Record | LayerStats | Look, before: Look | None = None) -> list[Evidence]:
-    """Return the evidence of every seed.
-
-    Args:
-        source: a record, sizes at one moment, or a look at a loss.
-        before: a look at the loss before training, for its activations; where it has another number of seeds than the
-            record, their median.
-
-    Raises:
-        InputError: nothing was recorded, or `before` has other layers.
-    """
-    if isinstance(source, Look):
-        record, before = _record_of_moment(source.stats, source.params_log10_rms, source.loss), source
-    elif isinstance(source, LayerStats):
-        record = _record_of_moment(source, None, None)
-    else:
-        record = source
-    if not np.shape(record.step)[-1]:
-        raise InputError("nothing was recorded yet; diagnose after the first update")
-    kept = np.flatnonzero(record.has_matrix) if any(record.has_matrix) else np.arange(len(record.paths))
-    arrays = _arrays_by_seed(record, kept)
-    number = len(arrays["log10_rms"])
-    if before is not None:
-        arrays |= _activations(before, [record.paths[layer] for layer in kept], record.paths, number)
-    smallest = [_log10_smallest(dtype) for dtype in record.dtypes] or [math.nan] * len(record.paths)
-    labels: dict[str, Any] = {
-        "paths": tuple(record.paths[layer] for layer in kept),
-        "counts": np.asarray(record.counts, float)[kept],
-        "smallest": np.array(smallest)[kept],
-    }
-    return [Evidence(**labels, **{field: array[seed] for field, array in arrays.items()}) for seed in range(number)]
-
-
-def _record_of_moment(stats: LayerStats, params_log10_rms: Any, loss: Any) -> Record:
-    """Return sizes at one moment as a record of length one."""
-    sizes: dict[str, Any] = {field: np.asarray(getattr(stats, field))[..., None, :] for field in SIZES}
-    rms = sizes["log10_rms"]
-    batch = rms.shape[:-1]
-    return Record(
-        paths=stats.paths,
-        step=np.zeros(batch, int),
-        **sizes,
-        loss=np.full(batch, math.nan) if loss is None else np.asarray(loss)[..., None],
-        params_log10_rms=None if params_log10_rms is None else np.asarray(params_log10_rms)[..., None, :],
-        updates_log10_rms=None,
-        mean_log10_rms=rms[..., 0, :],
-        std_log10_rms=np.full_like(rms[..., 0, :], math.nan),
-        counts=tuple(np.asarray(stats.count).reshape(-1, len(stats.paths))[0].tolist()),
-        has_matrix=stats.has_matrix or (True,) * len(stats.paths),
-        dtypes=stats.dtypes,
-    )
-
-
-def _arrays_by_seed(record: Record, kept: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what was recorded in float64, `(seed, record, layer)` or `(seed, record)`, of the layers that are kept."""
-    fields = (*SIZES, "params_log10_rms", "update_ratio_log10")
-    by_layer = {field: array for field in fields if (array := getattr(record, field)) is not None}
-    arrays = {field: _with_one_batch_axis(array, 2)[..., kept] for field, array in by_layer.items()}
-    if not np.isnan(record.loss).all():
-        arrays["loss"] = _with_one_batch_axis(record.loss, 1)
-    return arrays
-
-
-def _activations(
-    before: Look, kept: list[str], recorded: tuple[str, ...], seeds: int
-) -> dict[str, Float[np.ndarray, "seed layer"]]:
-    """Return the states of preactivations and activations before training, of the layers that are kept.
-
-    Args:
-        before: a look at the loss before training.
-        kept: paths of the layers that are judged.
-        recorded: paths of all layers of the record; the look must know them.
-        seeds: number of seeds in the record.
-    """
-    missing = [path for path in recorded if path not in before.stats.paths]
-    if missing:
-        raise InputError(
-            f"the check knows no layer {missing[0]!r}; it has: {', '.join(before.stats.paths)}. Check the same "
-            "model that is recorded, with the same stacked and group"
-        )
-    layers = [before.stats.paths.index(path) for path in kept]
-    fields = {
-        "product_log10_rms": before.by_layer("log10_rms", ("product",)),
-        "saturated_fraction": before.by_layer("off_fraction", SMOOTH_ACTIVATIONS),
-        "stuck_fraction": before.by_layer("stuck_fraction", ACTIVATIONS),
-    }
-    by_seed = {}
-    for field, values in fields.items():
-        flat = values.reshape(-1, values.shape[-1])[:, layers]
-        if len(flat) != seeds:  # Other initialisations of the same model: their median is what the model usually has.
-            flat = lower_median(flat)[None]
-        by_seed[field] = np.broadcast_to(flat, (seeds, len(layers)))
-    return by_seed
-
-
-def _with_one_batch_axis(values: Any, axes: int) -> np.ndarray:
-    """Join all but the last `axes` axes into one."""
-    array = np.asarray(values, np.float64)
-    return array.reshape(int(np.prod(array.shape[: array.ndim - axes])), *array.shape[array.ndim - axes :])
-
-
-def _log10_smallest(dtype: str) -> float:
-    return math.log10(float(jnp.finfo(jnp.dtype(dtype)).tiny))

@@ -20,6 +20,9 @@ __all__ = [
     "UNCLEAR",
     "Spread",
     "Status",
+    "NOTES",
+    "CAUSES",
+    "Remedy",
     "most_frequent_first",
     "rank",
     "spread_of",
@@ -36,101 +39,298 @@ class Spread(Enum):
     ZERO = "layers without a gradient; the others are *healthy*"
 
 
+class Remedy(NamedTuple):
+    """Advice of a finding, and the words for its likely causes."""
+
+    advice: str
+    """Sentence on what to do; `{variance}` stands for the kernels' variance that fits the model's activations."""
+    causes: tuple[str, ...] = ()
+    """Words of `CAUSES`, most likely first."""
+
+
 class Status(NamedTuple):
     """Row of the table."""
 
     meaning: str
     """Sentence on what the status says of the gradient."""
     spread: Spread
-    advice: dict[str, str]
+    advice: dict[str, Remedy]
     """Code of each finding that speaks for the status, and what to do about it; empty where no rule is needed."""
     is_fault: bool = True
     """False for a status that names no fault of the gradients."""
 
 
+CAUSES = (
+    "output_activation",
+    "hidden_activation",
+    "loss",
+    "learning_rate",
+    "optimiser",
+    "epochs_too_few",
+    "batch_size",
+    "initialisation",
+    "input_scaling",
+    "labels",
+    "layer_missing",
+    "units",
+    "regularisation",
+    "dropout_misuse",
+    "non_finite_op",
+)
+"""Words for causes of a failed training."""
+
 HEALTHY, UNCLEAR = "healthy", "unclear"
 
+_SCALE = (
+    "Scale the kernels' variance to {variance}; if it is, add residual branches or a norm, or take fewer layers. A "
+    "larger learning rate cannot mend a ratio between layers."
+)
+_LARGE_STEPS = "Divide the learning rate by 3 to 10, or warm it up; clip the gradient by its global norm if single "
+
 TABLE: dict[str, Status] = {
+    "ill_posed": Status(
+        "Output, loss and targets do not fit together: what is minimised is not what is wanted.",
+        Spread.ALL,
+        {
+            "softmax_of_one": Remedy(
+                "Take a sigmoid for two classes on one unit, or as many units as there are classes under the softmax.",
+                ("output_activation",),
+            ),
+            "log_of_unbounded": Remedy(
+                "Put a softmax or a sigmoid before the loss, or take a loss of logits, such as optax's.",
+                ("output_activation",),
+            ),
+            "targets_outside_range": Remedy(
+                "Take an output without an activation, or scale the targets into the activation's range.",
+                ("output_activation",),
+            ),
+            "targets_not_probabilities": Remedy(
+                "Give the loss targets from 0 to 1: numbers of classes are for a loss of whole numbers, under a "
+                "softmax with a unit a class.",
+                ("loss", "labels"),
+            ),
+            "labels_constant": Remedy(
+                "Look at how the targets are made, and whether batches mix the classes: here every row has the same.",
+                ("labels",),
+            ),
+            "rows_do_not_sum_to_one": Remedy(
+                "Take a sigmoid a unit and binary cross-entropy where a row may have several labels.",
+                ("output_activation", "loss"),
+            ),
+            "binary_loss_on_one_hot": Remedy(
+                "Take a softmax with categorical cross-entropy where exactly one class is right.",
+                ("loss", "output_activation"),
+            ),
+            "constant_term_outweighs": Remedy(
+                "Divide the weight of the penalty by 10 or more until it is a small part of the loss.",
+                ("regularisation",),
+            ),
+            "sigmoid_for_categorical": Remedy(
+                "Take a softmax under a categorical loss: sigmoids that are divided by their sum learn more slowly.",
+                ("output_activation",),
+            ),
+            "squared_error_on_classes": Remedy(
+                "Take cross-entropy for classes: the squared error of a saturated output has hardly a gradient.",
+                ("loss",),
+            ),
+        },
+    ),
     "non_finite": Status(
-        "A gradient or the loss is infinite or missing from the first record on.",
+        "A gradient or the loss is infinite or missing, and the steps are not to blame.",
         Spread.ACTIVE,
         {
-            "non_finite_gradient": "Look for a logarithm or root of zero, a division by zero, or missing values in the "
-            "data: jax.debug_nans names the operation. A root needs its argument kept from zero inside it, not its "
-            "result."
+            "non_finite_gradient": Remedy(
+                "Look for a logarithm or root of zero, a division by zero, or missing values in the data: "
+                "vg.locate_nonfinite names the operation and its line. A root needs its argument kept from zero inside "
+                "it, not its result.",
+                ("non_finite_op",),
+            ),
+            "breaks_later": Remedy(
+                "Hand the batch of that step and the parameters before it to vg.locate_nonfinite, which names the "
+                "operation and its line; look for missing values in the data, or a logarithm or root of zero.",
+                ("non_finite_op",),
+            ),
         },
     ),
     "exploding": Status(
         "Signals or gradients grow with every layer.",
         Spread.ACTIVE,
         {
-            "preactivations_grow": "Scale the kernels' variance to 2 / fan-in for ReLU (he_normal) or 1 / fan-in for "
-            "tanh (lecun_normal), scale residual branches by 1 / sqrt(depth), or normalise; clipping the gradient only "
-            "hides it.",
-            "first_update_replaces_weights": "Look at the preactivations by check_init, and hand the check to "
-            "diagnose. Where they grow, scale the kernels' variance or normalise; where they keep their size, divide "
-            "the learning rate by 10 until an update is smaller than the weights.",
-            "gradient_grows": "Lower the kernels' variance, or normalise; clip the gradient by its global norm to keep "
-            "single steps small.",
+            "preactivations_grow": Remedy(
+                "Scale the kernels' variance to {variance}, scale residual branches by 1 / sqrt(depth), or normalise; "
+                "clipping the gradient only hides it.",
+                ("initialisation",),
+            ),
+            "recurrence_grows": Remedy(
+                "Make the recurrent matrix orthogonal with a norm of at most one, take a gated cell, or shorten the "
+                "sequence; clip the gradient by its global norm.",
+                ("initialisation",),
+            ),
+            "first_update_replaces_weights": Remedy(
+                "Look at the preactivations by check_init, and hand the check to diagnose. Where they grow, scale the "
+                "kernels' variance or normalise; where they keep their size, divide the learning rate by 10 until an "
+                "update is smaller than the weights.",
+                ("initialisation", "learning_rate"),
+            ),
+            "gradient_grows": Remedy(
+                "Lower the kernels' variance, or normalise; clip the gradient by its global norm to keep single steps "
+                "small.",
+                ("initialisation",),
+            ),
         },
     ),
     "learning_rate_large": Status(
         "The first gradient is in order, and the steps make the loss worse.",
         Spread.ALL,
         {
-            "training_diverges": "Divide the learning rate by 3 to 10, or warm it up; clip the gradient by its global "
-            "norm if single batches cause it."
+            "update_ascends": Remedy(
+                "Give the optimiser the gradient of what is to be made small, and add its updates: optax's updates "
+                "have their sign already. A scale needs the negative learning rate.",
+                ("optimiser",),
+            ),
+            "training_diverges": Remedy(_LARGE_STEPS + "batches cause it.", ("learning_rate",)),
+            "steps_too_large": Remedy(_LARGE_STEPS + "batches cause it.", ("learning_rate",)),
         },
     ),
     "underflow": Status(
         "The gradient is about the smallest number of a short dtype.",
         Spread.ALL,
         {
-            "gradient_underflows": "Multiply the loss by 2^10 to 2^15 and divide the gradient by it in float32 (loss "
-            "scaling), or compute in bfloat16, which has the range of float32."
+            "gradient_underflows": Remedy(
+                "Multiply the loss by 2^10 to 2^15 and divide the gradient by it in float32 (loss scaling), or compute "
+                "in bfloat16, which has the range of float32."
+            )
         },
     ),
     "solved": Status(
         "The gradient is small because there is nothing left to learn.",
         Spread.ALL,
         {
-            "nothing_left_to_learn": "Nothing is wrong: stop, or look at held-out data. A small gradient is no reason "
-            "to raise the learning rate."
+            "nothing_left_to_learn": Remedy(
+                "Nothing is wrong: stop, or look at held-out data. A small gradient is no reason to raise the learning "
+                "rate."
+            )
         },
         is_fault=False,
+    ),
+    "collinear": Status(
+        "The units of the last hidden layer are all but multiples of each other: the network computes one feature.",
+        Spread.ALL,
+        {
+            "units_collinear": Remedy(
+                "Draw kernels with zero mean and variance {variance}: kernels of one sign, or equal ones, make every "
+                "layer nearly of rank one.",
+                ("initialisation",),
+            ),
+            "kernel_constant": Remedy(
+                "Draw the kernel at random: units with equal weights have equal gradients and stay equal.",
+                ("initialisation",),
+            ),
+        },
     ),
     "dead": Status(
         "The gradient of some layers is exactly zero.",
         Spread.ZERO,
         {
-            "gradient_is_zero": "Units that are off for every example have no gradient to come back by: start biases "
-            "at zero and kernels with zero mean, lower the learning rate, or use leaky_relu, elu or gelu."
+            "gradient_is_zero": Remedy(
+                "Units that are off for every example have no gradient to come back by: start biases at zero and "
+                "kernels with zero mean, lower the learning rate, or use leaky_relu, elu or gelu.",
+                ("initialisation", "learning_rate"),
+            ),
+            "no_gradient": Remedy(
+                "Ask vg.check_init for the reason: a path that is cut, an operation without a derivative, or units "
+                "that have no slope."
+            ),
+            "no_path": Remedy(
+                "Take the parameters out of stop_gradient, or use them in the loss; where they are meant to be frozen, "
+                "leave them out with exclude=.",
+            ),
+            "no_derivative": Remedy(
+                "Take a straight-through estimator (the operation forward, the identity backward: x + "
+                "stop_gradient(f(x) - x)), or a smooth function in its place; where a second derivative is needed, an "
+                "activation that has one, such as tanh, softplus or gelu.",
+                ("hidden_activation",),
+            ),
         },
     ),
     "saturated": Status(
         "The gradient is lost where tanh or logistic functions have no slope.",
         Spread.ATTENUATED,
         {
-            "activations_saturated": "Make preactivations smaller: kernels with zero mean and variance 1 / fan-in "
-            "(lecun_normal, glorot), biases at zero, inputs scaled to about 1, or a norm before the activation."
+            "activations_saturated": Remedy(
+                "Make preactivations smaller: kernels with zero mean and variance 1 / fan-in (lecun_normal, glorot), "
+                "biases at zero, inputs scaled to about 1, or a norm before the activation.",
+                ("initialisation", "input_scaling"),
+            )
         },
     ),
     "vanishing": Status(
         "The gradient is lost on its way to the input, or the loss does not depend on the weights.",
         Spread.ATTENUATED,
-        dict.fromkeys(
-            ("gradient_shrinks", "loss_insensitive"),
-            "Scale the kernels' variance to 2 / fan-in for ReLU (he_normal) or 1 / fan-in for tanh (lecun_normal); if "
-            "they are, take the logistic function out of hidden layers, add residual branches, or normalise. A larger "
-            "learning rate cannot mend a ratio between layers.",
-        ),
+        {
+            "gradient_shrinks": Remedy(_SCALE, ("initialisation",)),
+            "logistic_shrinks": Remedy(
+                "Take the logistic function out of hidden layers: its slope is at most 1/4. tanh, ReLU or gelu with a "
+                "variance of the kernels that fits, residual branches or a norm keep the gradient.",
+                ("hidden_activation",),
+            ),
+            "loss_insensitive": Remedy(_SCALE, ("initialisation",)),
+        },
     ),
     "learning_rate_small": Status(
         "The gradient is in order, and the steps are too small to use it.",
         Spread.ALL,
         {
-            "updates_small": "Multiply the learning rate by 10 until the loss falls; about 10^-3 of the weights a step "
-            "is usual."
+            "updates_small": Remedy(
+                "Multiply the learning rate by 10 until the loss falls; about 10^-3 of the weights a step is usual.",
+                ("learning_rate",),
+            ),
+            "updates_rounded_away": Remedy(
+                "Keep the parameters in float32 and compute in the short dtype, or multiply the learning rate by 10.",
+                ("learning_rate",),
+            ),
+            "nothing_moves": Remedy(
+                "Apply the updates, params = optax.apply_updates(params, updates), and hand the new parameters to the "
+                "next step.",
+                ("optimiser",),
+            ),
+        },
+    ),
+    "ill_scaled": Status(
+        "Inputs or targets are far from the size that a network of this kind can fit.",
+        Spread.ALL,
+        {
+            "inputs_large": Remedy(
+                "Standardise the inputs: subtract the mean and divide by the deviation of the training rows.",
+                ("input_scaling",),
+            ),
+            "inputs_uneven": Remedy(
+                "Standardise each column of the inputs by its own mean and deviation.", ("input_scaling",)
+            ),
+            "targets_large": Remedy(
+                "Standardise the targets, and scale predictions back.", ("labels", "input_scaling")
+            ),
+        },
+    ),
+    "too_few_steps": Status(
+        "The training ended while the loss was still falling, after very few updates.",
+        Spread.ALL,
+        {
+            "still_falling": Remedy(
+                "Train for ten times as many updates: more epochs, smaller batches, or both; a larger learning rate "
+                "needs fewer.",
+                ("epochs_too_few", "learning_rate"),
+            )
+        },
+    ),
+    "chance_level": Status(
+        "The loss is no better than that of the best constant prediction, or there is nothing to learn.",
+        Spread.ALL,
+        {
+            "no_better_than_constant": Remedy(
+                "Check that inputs and targets of a row belong together, and that there is something to learn: can a "
+                "simple model beat the constant? Then try another learning rate, optimiser or initialisation.",
+            )
         },
     ),
     UNCLEAR: Status(
@@ -143,6 +343,16 @@ TABLE: dict[str, Status] = {
 }
 """Statuses in the order of priority: causes before their consequences."""
 
+NOTES: dict[str, str] = {
+    "steps_refused": "Look at the batches of these steps; the training itself went on.",
+    "numbers_recovered": "Look at the batch of that step; the training recovered.",
+    "spike_recovered": "Look at the batches of these steps; the training recovered.",
+    "zero_initialised": "Nothing is wrong: the gradient arrives as soon as the zero has moved.",
+    "frozen": "Nothing is wrong where these parameters are meant to stay.",
+    "still_falling_fact": "A longer training would learn more.",
+}
+"""Advice of each finding that names no fault: a fact beside the verdict."""
+
 PRIORITY = tuple(status for status, row in TABLE.items() if row.advice)
 """Statuses of findings; the first status that has a finding is the verdict."""
 FAULTLESS = tuple(status for status, row in TABLE.items() if not row.is_fault)
@@ -154,12 +364,14 @@ _STATUS_OF_CODE = {code: status for status, row in TABLE.items() for code in row
 _RANK = {status: index for index, status in enumerate(TABLE)}
 
 
-def status_of(code: str) -> tuple[str, str]:
-    """Return the status that a finding's code speaks for, and the advice.
+def status_of(code: str) -> tuple[str, Remedy]:
+    """Return the status that a finding's code speaks for, and the remedy; a note speaks for "healthy".
 
-    >>> status_of("updates_small")[0]
-    'learning_rate_small'
+    >>> status_of("updates_small")[0], status_of("spike_recovered")[0]
+    ('learning_rate_small', 'healthy')
     """
+    if code in NOTES:
+        return HEALTHY, Remedy(NOTES[code])
     status = _STATUS_OF_CODE[code]
     return status, TABLE[status].advice[code]
 
@@ -196,6 +408,8 @@ INSENSITIVE = -3.0
 """log10 of the sensitivity below which the loss does not depend on the layers on the input side.
 
 Also log10 of a layer's gradient over the largest, below which the layer takes part in an attenuation."""
+MOST_SENSITIVE = 1.0
+"""log10 of the largest sensitivity up to which no layer's gradient counts as exploding."""
 GROWTH = 1.5
 """Decades that preactivations may grow by; Gaussian ReLU layers with variance 2 / fan-in keep their size on average."""
 STALLED = 0.03
@@ -203,9 +417,27 @@ STALLED = 0.03
 LEARNED = 0.02
 """Share of the first loss below which nothing is left to learn."""
 HARDLY = 0.9
-"""Share of the first loss above which the loss has hardly fallen."""
-WORSE = 1.5
-"""Multiple of the first loss above which training has done harm."""
+"""Share of the reference (the smaller of first loss and chance) above which nothing was learned."""
+WORSE = 0.5
+"""Rise of the loss over its start, in units of the start, above which training has done harm."""
+SPIKE = 1.5
+"""Largest loss over the first from which a spike is said, or speaks for steps that are too large."""
+SIGNIFICANT = 3.0
+"""Standard errors by which a loss must have changed to count as changed."""
+OFFSET = 1e-4
+"""Share of the loss that its whole fall may be, where the loss has a large constant in it."""
+FEW_UPDATES = 100
+"""Number of updates below which a loss that is still falling speaks for too few of them."""
+HALF_WAY = 0.6
+"""Share of the reference above which so short a training has not come far."""
+TINY_UPDATE = -5.0
+"""log10 of update over weights below which steps are too small whatever the noise of the loss says."""
+UPHILL = 0.3
+"""Cosine of update and gradient above which the update goes uphill."""
+MOST_CORRELATED = 0.995
+"""Mean absolute correlation of the last hidden layer's units from which they count as collinear."""
+RANK_ONE = 0.03
+"""Second over first centred singular value of the last hidden layer below which it counts as rank one."""
 SMALL_UPDATE = -3.3
 """log10 of update over weights; a usual aim is about -3 (Karpathy 2022, "makemore" part 3)."""
 LARGE_UPDATE = -1.0

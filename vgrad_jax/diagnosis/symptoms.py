@@ -1,11 +1,8 @@
 """Symptoms: predicates on the evidence that several rules share."""
 
-import math
-
 import numpy as np
-from jaxtyping import Float
 
-from vgrad_jax.diagnosis.evidence import Evidence
+from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.statuses import (
     DROP,
     DROP_WITHOUT_TIME,
@@ -13,16 +10,33 @@ from vgrad_jax.diagnosis.statuses import (
     FADED_SIZE,
     FEWEST_LAYERS,
     GROWTH,
+    HARDLY,
     INSENSITIVE,
     LARGE_UPDATE,
     LEARNED,
+    MOST_SENSITIVE,
     REPLACED,
+    SMALL_UPDATE,
+    SPIKE,
     STALLED,
     WORSE,
 )
 from vgrad_jax.numerics import lower_median
 
-__all__ = ["faded", "harmed", "largest", "learns", "lost", "overgrown", "stalled"]
+__all__ = [
+    "broke_by_steps",
+    "faded",
+    "has_learned",
+    "in_reverse",
+    "is_solved",
+    "lost",
+    "overgrown",
+    "rose",
+    "stalled",
+    "steps_are_small",
+    "steps_were_large",
+    "weak_layers",
+]
 
 
 def overgrown(e: Evidence) -> bool:
@@ -32,18 +46,17 @@ def overgrown(e: Evidence) -> bool:
     """
     if e.growth is not None:
         return e.growth > GROWTH
-    return e.update_ratio_log10 is not None and largest(e.update_ratio_log10[0]) > REPLACED
+    return e.from_start and e.update_ratio_log10 is not None and largest(e.update_ratio_log10[0]) > REPLACED
 
 
-def harmed(e: Evidence) -> bool:
-    """Return whether training made the network worse: not finite, a larger loss, or layers killed by large steps."""
-    if e.first_broken is not None and e.first_broken > 0:
-        return True
-    if e.loss_ratio is not None and e.loss_ratio > WORSE:
-        return True
-    killed = np.isneginf(e.late_profile).any() and not np.isneginf(e.first_profile).any()
-    large = e.update_ratio_log10 is not None and largest(e.update_ratio_log10[0]) > LARGE_UPDATE
-    return bool(killed and large and not learns(e))
+def has_learned(e: Evidence) -> bool:
+    """Return whether the loss is well below what a network that has learned nothing has: it works."""
+    return e.remaining is not None and not e.stays_broken and e.remaining < HARDLY
+
+
+def is_solved(e: Evidence) -> bool:
+    """Return whether nothing is left of the loss."""
+    return e.remaining is not None and not e.stays_broken and e.remaining < LEARNED
 
 
 def stalled(e: Evidence) -> bool:
@@ -51,23 +64,71 @@ def stalled(e: Evidence) -> bool:
     return e.late_fall is not None and e.late_fall <= STALLED
 
 
-def learns(e: Evidence) -> bool:
-    """Return whether the loss falls, or has fallen to nothing: whatever the gradient looks like, it works."""
-    if e.loss_ratio is None or e.first_broken is not None:
+def rose(e: Evidence) -> bool:
+    """Return whether the late loss is above its start, by more than its scatter and by half of the start."""
+    return e.course is not None and e.course.from_start and e.course.rise > WORSE
+
+
+def steps_were_large(e: Evidence) -> bool:
+    """Return whether the first steps changed a good part of the weights, and the loss leapt up or the layers died."""
+    if not e.from_start or e.updates is None or largest(e.updates[: max(1, len(e.updates) // 10)]) <= LARGE_UPDATE:
         return False
-    return e.loss_ratio < LEARNED or (e.late_fall is not None and e.late_fall > STALLED and e.loss_ratio < 1)
+    killed = np.isneginf(e.late_profile).any() and not np.isneginf(e.first_profile).any()
+    return bool(killed or (e.course is not None and e.course.peak > SPIKE))
+
+
+def broke_by_steps(e: Evidence) -> bool:
+    """Return whether numbers stopped being finite because of the steps: the loss was rising or updates were large."""
+    step = e.break_step
+    if step is None or step == 0 or not e.stays_broken:
+        return False
+    before = e.update_before_break
+    if before is None and e.update_ratio_log10 is not None and e.first_broken:
+        before = largest(e.update_ratio_log10[e.first_broken - 1])
+    if before is not None and before > LARGE_UPDATE:
+        return True
+    first = e.course.first if e.course is not None else None
+    last = e.loss_before_break
+    if last is None and e.loss is not None and e.first_broken:
+        last = float(e.loss[e.first_broken - 1])
+    if first is not None and last is not None and last - first > WORSE * abs(first):
+        return True
+    if not e.first_broken or not e.from_start:
+        return False
+    return largest(e.log10_rms[e.first_broken - 1]) - largest(e.first_profile) > DROP
+
+
+def weak_layers(e: Evidence) -> np.ndarray:
+    """Return True for layers by whose size the first loss changes by less than a thousandth."""
+    if e.sensitivity is None:
+        return np.zeros(len(e.paths), bool)
+    return np.asarray((e.sensitivity[0] < INSENSITIVE) & ~np.isneginf(e.sensitivity[0]))
 
 
 def lost(e: Evidence) -> bool:
-    """Return whether the gradient does not reach the input side, and nothing is learned."""
-    if e.first_broken is not None or learns(e):
+    """Return whether the gradient does not reach some layers at first, and nothing is learned.
+
+    Where the order of the layers is only that of names, a gradient that grows towards the input may be a vanishing one
+    in reverse: then no layer changes the loss by much, and the smallest ones not at all.
+    """
+    if not e.from_start or e.break_step == 0 or broke_by_steps(e) or has_learned(e):
         return False
-    if e.drop >= (DROP if e.loss_ratio is not None else DROP_WITHOUT_TIME):
+    if e.drop >= (DROP if e.remaining is not None else DROP_WITHOUT_TIME):
         return True
     if e.sensitivity is None:
         return False
+    if e.drop <= -DROP_WITHOUT_TIME and in_reverse(e):
+        return True
     front = e.sensitivity[0][: max(1, len(e.paths) // 2)]
-    return bool(lower_median(front) < INSENSITIVE and not np.isneginf(front).all())
+    deep = len(e.paths) >= FEWEST_LAYERS
+    return bool(deep and lower_median(front) < INSENSITIVE and not np.isneginf(front).all())
+
+
+def in_reverse(e: Evidence) -> bool:
+    """Return whether layers are so insensitive that a gradient which seems to grow is one that vanishes."""
+    if e.sensitivity is None or e.before is not None:
+        return False
+    return bool(weak_layers(e).any() and largest(e.sensitivity[0]) < MOST_SENSITIVE)
 
 
 def faded(e: Evidence) -> bool:
@@ -76,11 +137,6 @@ def faded(e: Evidence) -> bool:
     return bool(len(finite) >= FEWEST_LAYERS and finite.min() < FADED_SIZE and np.ptp(finite) > FADED_RANGE)
 
 
-def largest(values: Float[np.ndarray, "..."]) -> float:
-    """Return the largest of the numbers, without missing and infinite ones; NaN where there are none.
-
-    >>> largest(np.array([-3.0, np.inf, -1.0, np.nan]))
-    -1.0
-    """
-    known = values[~np.isnan(values) & ~np.isposinf(values)]
-    return float(known.max()) if len(known) else math.nan
+def steps_are_small(e: Evidence) -> bool:
+    """Return whether updates were small over the training, in the median of its records."""
+    return e.updates is not None and bool(np.nanmedian(e.updates) <= SMALL_UPDATE)

@@ -17,8 +17,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.diagnosis.evidence import Evidence, evidence_of, straight_line
-from vgrad_jax.diagnosis.rules import RULES, Finding, Rule
+from vgrad_jax.diagnosis.evidence import Evidence, straight_line
+from vgrad_jax.diagnosis.findings import Finding, Rule
+from vgrad_jax.diagnosis.rules import RULES
+from vgrad_jax.diagnosis.sources import evidence_of
 from vgrad_jax.diagnosis.statuses import (
     HARDLY,
     HEALTHY,
@@ -108,6 +110,7 @@ def diagnose(
     *,
     check: HasLook | Look | None = None,
     rules: Mapping[str, Rule] = RULES,
+    baseline: float | None = None,
 ) -> Diagnosis:
     """Judge whether a gradient is healthy, and if not, say what is wrong with it.
 
@@ -137,7 +140,7 @@ def diagnose(
     ('vanishing', 'gradient_shrinks', 2.0)
     """
     before = check if check is None or isinstance(check, Look) else check.look
-    seeds = evidence_of(record_or_stats, before)
+    seeds = evidence_of(record_or_stats, before, baseline)
     findings = [[finding for rule in rules.values() for finding in rule.find(evidence)] for evidence in seeds]
     statuses = [_status(own, evidence) for own, evidence in zip(findings, seeds, strict=True)]
     counts = most_frequent_first(Counter(statuses))
@@ -158,13 +161,12 @@ def _status(findings: list[Finding], evidence: Evidence) -> str:
 
     A status of a user's own rule goes before all others.
     """
-    statuses = {finding.status for finding in findings}
+    statuses = {finding.status for finding in findings if not finding.is_note}
     if statuses:
         return min(statuses, key=lambda status: (rank(status), status))
-    fall, ratio = evidence.late_fall, evidence.loss_ratio
-    if ratio is None or fall is None:  # A look at one moment, or no loss: the profile is all there is.
-        return HEALTHY
-    return HEALTHY if ratio < HARDLY else UNCLEAR
+    if evidence.remaining is None or evidence.late_fall is None:
+        return HEALTHY  # A look at one moment, or no loss: the profile is all there is.
+    return HEALTHY if evidence.remaining < HARDLY else UNCLEAR
 
 
 def _typical_seed(members: list[int], seeds: list[Evidence]) -> int:

@@ -1,0 +1,222 @@
+"""Course of the loss: where it started, where it ended, and how sure both are, in numbers that batch noise cannot turn.
+
+    loss of the first steps ──► start  ┐                      ┌─ remaining = (late - floor) / (reference - floor)
+    median of the late records ► late  ├─ reference = smaller ┤
+    best constant prediction ──► chance┘  of start and chance └─ error, from the records' own scatter
+
+Records hold the mean and the scatter of the losses between them, where the recorder kept them. A loss that was below
+zero, or that lost a tiny part of itself while the weights moved, has an unknown floor: its fall is then judged by the
+gradient, which shrinks with what is left to learn.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vgrad_jax.diagnosis.statuses import FEWEST_RECORDS, OFFSET, SIGNIFICANT
+from vgrad_jax.numerics import lower_median
+
+__all__ = ["Course", "course_of"]
+
+EARLY_RECORDS = 4
+"""Number of records whose losses are averaged as the start, where they lie within the scatter of the first."""
+NORMAL_MAD = 1.4826
+"""Standard deviation over the median absolute deviation, of a normal distribution."""
+MEDIAN_ERROR = 1.2533
+"""Standard error of a median over that of a mean, of a normal distribution."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Loss of one seed over the records."""
+
+    loss: Float[np.ndarray, " record"]
+    """Losses of the recorded steps."""
+    level: Float[np.ndarray, " record"]
+    """Mean loss since the record before; the recorded loss where the mean is not known."""
+    spread: float
+    """Standard deviation of the loss of one step about its trend."""
+    from_start: bool
+    """False where neither the first record nor the first loss is of the first step."""
+    first: float
+    """Loss of the first step."""
+    chance: float | None = None
+    """Loss of the best constant prediction; None where it is not known."""
+    floor: float | None = None
+    """Loss of a perfect prediction; None where it is not known, and then zero unless the loss says otherwise."""
+    gradient_ratio: float = math.nan
+    """Gradient in the late window over the first one."""
+    moved: bool = False
+    """True where updates were large enough to move the weights."""
+
+    @property
+    def late_window(self) -> slice:
+        """Latest quarter of the records."""
+        return slice(len(self.level) - max(1, len(self.level) // 4), None)
+
+    @cached_property
+    def finite(self) -> Bool[np.ndarray, " record"]:
+        """True for records with a finite loss."""
+        return np.isfinite(self.loss) & np.isfinite(self.level)
+
+    @cached_property
+    def scatter(self) -> float:
+        """Standard deviation of `level` about its trend, from its successive differences."""
+        known = self.level[self.finite]
+        if len(known) < FEWEST_RECORDS:
+            return self.spread if math.isfinite(self.spread) else 0.0
+        steps = np.diff(known[len(known) // 4 :])
+        return float(NORMAL_MAD * np.median(np.abs(steps - np.median(steps))) / math.sqrt(2))
+
+    @cached_property
+    def start(self) -> float:
+        """Loss before anything was learned: that of the first steps where they agree within their scatter."""
+        early = self.level[1:EARLY_RECORDS][self.finite[1:EARLY_RECORDS]]
+        spread = self.spread if math.isfinite(self.spread) else self.scatter
+        if len(early) > 1 and abs(self.first - early.mean()) <= SIGNIFICANT * spread:
+            return float(np.mean([self.first, *early]))
+        return self.first
+
+    @cached_property
+    def late(self) -> float:
+        """Loss in the late window; infinite where most of it is not finite."""
+        window = self.level[self.late_window]
+        known = window[np.isfinite(window)]
+        return float(lower_median(known)) if 2 * len(known) > len(window) else math.inf
+
+    @cached_property
+    def error(self) -> float:
+        """Standard error of the difference between start and late window."""
+        window = self.level[self.late_window]
+        spread = self.spread if math.isfinite(self.spread) else self.scatter
+        averaged = 1 if self.start == self.first else EARLY_RECORDS
+        return math.hypot(spread / math.sqrt(averaged), MEDIAN_ERROR * self.scatter / math.sqrt(len(window)))
+
+    @cached_property
+    def fall(self) -> float:
+        """Loss at the start less that in the late window."""
+        return self.start - self.late
+
+    @cached_property
+    def is_offset(self) -> bool:
+        """Return whether the loss has a floor that is not zero and not known."""
+        if self.floor is not None:
+            return False
+        known = self.level[self.finite]
+        if len(known) and (known.min() < 0 or self.first < 0):
+            return True
+        tiny = 0 < self.fall < OFFSET * abs(self.start)
+        return tiny and self.moved and self.fall > 2 * SIGNIFICANT * self.error
+
+    @cached_property
+    def reference(self) -> float:
+        """Loss of a network that has learned nothing: the smaller of the start and of chance."""
+        return self.start if self.chance is None else min(self.start, self.chance)
+
+    @cached_property
+    def remaining(self) -> float | None:
+        """Share of the loss that is left in the late window, over the floor; infinite where the loss is not finite.
+
+        None where the start is not known. Where the floor is unknown, the square of the gradient's ratio: the excess of
+        a smooth loss over its minimum falls with the square of its gradient.
+        """
+        if not self.from_start or len(self.level) < 2 or not math.isfinite(self.first):
+            return None
+        if not math.isfinite(self.late):
+            return math.inf
+        if self.is_offset:
+            return self._remaining_by_gradient()
+        floor = self.floor or 0.0
+        height = self.reference - floor
+        return (self.late - floor) / height if height > 0 else None
+
+    def _remaining_by_gradient(self) -> float:
+        if self.fall <= SIGNIFICANT * self.error:
+            return 1.0 - min(self.fall, 0.0) / (abs(self.start) + self.error + 1e-300)
+        ratio = self.gradient_ratio
+        return min(ratio**2, 0.5) if math.isfinite(ratio) else 0.5
+
+    @cached_property
+    def rise(self) -> float:
+        """Rise of the late loss over the start in units of the start, zero where it lies within the scatter."""
+        if not math.isfinite(self.late):
+            return math.inf
+        if self.late - self.start <= SIGNIFICANT * self.error:
+            return 0.0
+        scale = abs(self.start) if self.floor is None else abs(self.start - self.floor)
+        return (self.late - self.start) / scale if scale > 0 else math.inf
+
+    @cached_property
+    def late_fall(self) -> float | None:
+        """Share of itself that the loss lost from the end of the first fifth of the records to the late window.
+
+        Zero where it lies within the scatter; None for too few records.
+        """
+        records = len(self.level)
+        if records < FEWEST_RECORDS:
+            return None
+        early = float(self.level[records // 5])
+        if not (math.isfinite(self.late) and math.isfinite(early)) or early == 0:
+            return None
+        error = math.hypot(self.scatter, MEDIAN_ERROR * self.scatter / math.sqrt(max(1, records // 4)))
+        fall = early - self.late
+        return fall / abs(early) if abs(fall) > SIGNIFICANT * error else 0.0
+
+    @cached_property
+    def peak(self) -> float:
+        """Largest recorded loss over the start; infinite where a loss was not finite."""
+        known = self.loss[np.isfinite(self.loss)]
+        if not len(known) or self.start <= 0:
+            return 1.0
+        return float(known.max() / self.start)
+
+    def resampled(self, rng: np.random.Generator) -> "Course":
+        """Return another course that the noise of the batches could have given.
+
+        Residuals about a running median change places and signs. The first loss moves by the scatter of one loss.
+        """
+        if not self.finite.all() or self.scatter == 0:
+            return self
+        trend = np.array([np.median(self.level[max(0, n - 2) : n + 3]) for n in range(len(self.level))])
+        residual = self.level - trend
+        changed = trend + rng.permutation(residual) * rng.choice((-1.0, 1.0), len(residual))
+        spread = self.spread if math.isfinite(self.spread) else self.scatter
+        first = self.first + spread * rng.standard_normal()
+        return replace(self, level=changed, loss=self.loss + changed - self.level, first=first)
+
+
+def course_of(
+    loss: Float[np.ndarray, " record"],
+    loss_mean: Float[np.ndarray, " record"] | None,
+    loss_std: Float[np.ndarray, " record"] | None,
+    first_step: int,
+    first_loss: float | None,
+    **known: float | bool | None,
+) -> Course | None:
+    """Return the course of one seed's loss; None where no loss was recorded.
+
+    Args:
+        loss: at each record.
+        loss_mean: mean loss since the record before.
+        loss_std: standard deviation of the losses since the record before.
+        first_step: step of the first record that is kept.
+        first_loss: loss of the first step.
+        known: `chance`, `floor`, `gradient_ratio` and `moved` of `Course`.
+    """
+    if np.isnan(loss).all() and (first_loss is None or math.isnan(first_loss)):
+        return None
+    level = loss if loss_mean is None else np.where(np.isfinite(loss) & np.isfinite(loss_mean), loss_mean, loss)
+    spreads = np.array([]) if loss_std is None else loss_std[np.isfinite(loss_std)]
+    kept = first_step <= 0
+    first = float(loss[0]) if kept else (math.nan if first_loss is None else first_loss)
+    return Course(
+        loss=loss,
+        level=level,
+        spread=float(np.median(spreads)) if len(spreads) else math.nan,
+        from_start=kept or math.isfinite(first),
+        first=first,
+        **known,  # type: ignore[arg-type]
+    )

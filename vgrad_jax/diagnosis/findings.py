@@ -1,0 +1,73 @@
+"""Finding: one fault, or one fact beside the verdict, with the numbers that it rests on."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from vgrad_jax.diagnosis.evidence import Evidence
+from vgrad_jax.diagnosis.statuses import NOTES, status_of
+
+__all__ = ["Finding", "Rule", "finding"]
+
+
+class Finding(NamedTuple):
+    """Fault, or reason for a small gradient, with the numbers that it rests on."""
+
+    code: str
+    """Word for the finding that scripts can rely on."""
+    status: str
+    """Verdict that it speaks for."""
+    layer: str | None
+    """Layer that shows it most clearly; None where it is about all layers."""
+    value: float
+    threshold: float
+    sentence: str
+    advice: str
+    causes: tuple[str, ...] = ()
+    """Words of `CAUSES` for what is probably to blame, most likely first; empty for a fact that is no fault."""
+
+    @property
+    def is_note(self) -> bool:
+        """Return whether it is a fact beside the verdict, and no fault."""
+        return self.code in NOTES
+
+
+class Rule(NamedTuple):
+    """Row of the table of rules."""
+
+    find: Callable[[Evidence], list[Finding]]
+    source: str
+
+
+def finding(
+    e: Evidence,
+    code: str,
+    sentence: str,
+    *,
+    layer: str | None = None,
+    value: float,
+    threshold: float,
+    causes: tuple[str, ...] | None = None,
+) -> Finding:
+    """Complete a finding by the status, advice and causes of its code, in words that fit the model.
+
+    Args:
+        e: the evidence, for the model's activations.
+        code: the code, a key of the table of statuses or of `NOTES`.
+        sentence: what was found, with its numbers.
+        layer: the layer that shows it most clearly.
+        value: the number that was found.
+        threshold: the number that it was held against.
+        causes: likely causes, where the evidence says more than the code.
+    """
+    status, remedy = status_of(code)
+    advice = remedy.advice.replace("{variance}", _variance(e))
+    return Finding(code, status, layer, value, threshold, sentence, advice, remedy.causes if causes is None else causes)
+
+
+def _variance(e: Evidence) -> str:
+    kinds = e.before.kinds if e.before is not None else frozenset()
+    if "relu" in kinds:
+        return "2 / fan-in (he_normal)"
+    if kinds & {"tanh", "logistic"}:
+        return "1 / fan-in (lecun_normal)"
+    return "2 / fan-in for ReLU (he_normal) or 1 / fan-in for tanh (lecun_normal)"

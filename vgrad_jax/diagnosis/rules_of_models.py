@@ -1,0 +1,48 @@
+"""Rules on the model before training: output, loss and data, and units that are all alike."""
+
+import math
+
+from vgrad_jax.diagnosis.evidence import Evidence
+from vgrad_jax.diagnosis.findings import Finding, finding
+from vgrad_jax.diagnosis.statuses import HALF_WAY, MOST_CORRELATED, RANK_ONE, TABLE
+from vgrad_jax.diagnosis.symptoms import has_learned, is_solved, stalled
+
+__all__ = ["collinear", "ill_posed", "ill_scaled"]
+
+
+def _concerns(e: Evidence, status: str) -> list[Finding]:
+    """Return the look's concerns that speak for a status: certain ones always, others once training has failed."""
+    if e.before is None:
+        return []
+    failed = e.remaining is not None and not has_learned(e)
+    return [
+        finding(e, own.code, own.sentence, layer=own.layer, value=own.value, threshold=own.threshold)
+        for own in e.before.concerns
+        if own.code in TABLE[status].advice and (own.certain or failed)
+    ]
+
+
+def ill_posed(e: Evidence) -> list[Finding]:
+    """Find an output, a loss and targets that do not fit together."""
+    return [] if is_solved(e) else _concerns(e, "ill_posed")
+
+
+def ill_scaled(e: Evidence) -> list[Finding]:
+    """Find inputs or targets far from the size that a network can fit, where training has failed."""
+    return _concerns(e, "ill_scaled")
+
+
+def collinear(e: Evidence) -> list[Finding]:
+    """Find a last hidden layer whose units are all but multiples of each other, where the inputs are not."""
+    if e.before is None or (has_learned(e) and not (stalled(e) and (e.remaining or 0.0) > HALF_WAY / 2)):
+        return []
+    findings = _concerns(e, "collinear")
+    before = e.before
+    rich = math.isnan(before.input_ratio) or before.input_ratio > 3 * RANK_ONE
+    if rich and (before.correlation > MOST_CORRELATED or before.singular_ratio < RANK_ONE):
+        sentence = (
+            f"The units of the last hidden layer have a mean absolute correlation of {before.correlation:.3f} over the "
+            f"examples, and its second singular value is {before.singular_ratio:.2g} of the first."
+        )
+        findings.append(finding(e, "units_collinear", sentence, value=before.correlation, threshold=MOST_CORRELATED))
+    return findings

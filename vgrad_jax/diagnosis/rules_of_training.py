@@ -1,0 +1,230 @@
+"""Rules on the course of the training: its loss, its updates, and where numbers stop being finite."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from vgrad_jax.diagnosis.evidence import Evidence, largest
+from vgrad_jax.diagnosis.findings import Finding, finding
+from vgrad_jax.diagnosis.statuses import (
+    DROP,
+    FEW_UPDATES,
+    FEWEST_RECORDS,
+    HALF_WAY,
+    HARDLY,
+    LARGE_UPDATE,
+    LEARNED,
+    SHRUNK,
+    SHRUNK_TOGETHER,
+    SMALL_UPDATE,
+    SPIKE,
+    STALLED,
+    TINY_UPDATE,
+    UPHILL,
+    WORSE,
+)
+from vgrad_jax.diagnosis.symptoms import (
+    broke_by_steps,
+    has_learned,
+    is_solved,
+    lost,
+    overgrown,
+    rose,
+    stalled,
+    steps_are_small,
+    steps_were_large,
+)
+
+__all__ = [
+    "chance_level",
+    "learning_rate_large",
+    "learning_rate_small",
+    "non_finite",
+    "notes",
+    "solved",
+    "too_few_steps",
+]
+
+
+def non_finite(e: Evidence) -> list[Finding]:
+    """Find gradients or losses that are infinite or missing and stay so, where the steps are not to blame."""
+    step = e.break_step
+    if step is None or not e.stays_broken or broke_by_steps(e):
+        return []
+    record = e.first_broken or 0
+    share = e.nonfinite_fraction[record]
+    layer = int(np.argmax(share))
+    if step == 0 or (e.first_broken_step is None and e.first_broken == 0 and e.from_start):
+        sentence = f"{share[layer]:.0%} of this layer's gradient is infinite or missing in the first record."
+        return [
+            finding(e, "non_finite_gradient", sentence, layer=e.paths[layer], value=float(share[layer]), threshold=0.0)
+        ]
+    sentence = f"At step {step} numbers stop being finite, {_before(e)}."
+    return [finding(e, "breaks_later", sentence, layer=_first_layer(e), value=float(step), threshold=0.0)]
+
+
+def _before(e: Evidence) -> str:
+    """Return words on the training before it broke."""
+    words = []
+    if e.loss_before_break is not None and e.course is not None and math.isfinite(e.loss_before_break):
+        words.append(f"the loss was {e.loss_before_break:.3g} before, and {e.course.first:.3g} at first")
+    if e.update_before_break is not None and math.isfinite(e.update_before_break):
+        words.append(f"updates were 10^{e.update_before_break:.1f} of the weights")
+    return " and ".join(words) if words else "and nothing before it points to the steps"
+
+
+def _first_layer(e: Evidence) -> str | None:
+    """Return the layer nearest to the output among those that broke first; None where all did."""
+    layers = e.first_broken_layers
+    if layers is None or layers.all() or not layers.any():
+        return None
+    return e.paths[int(np.flatnonzero(layers)[-1])]
+
+
+def learning_rate_large(e: Evidence) -> list[Finding]:
+    """Find steps that do harm after a healthy start, or that go uphill."""
+    if e.break_step == 0 or (e.records == 1 and e.break_step is None) or is_solved(e):
+        return []
+    if e.update_cosine is not None and not has_learned(e):
+        cosine = float(np.nanmedian(e.update_cosine)) if np.isfinite(e.update_cosine).any() else math.nan
+        if cosine > UPHILL:
+            sentence = f"The updates go uphill: their cosine with the gradient is {cosine:.2f}."
+            return [finding(e, "update_ascends", sentence, value=cosine, threshold=UPHILL)]
+    if overgrown(e):
+        return []
+    harm = _harm(e)
+    if harm is None:
+        return []
+    sentence = f"The first gradient is in order, but {harm.words}."
+    if e.update_ratio_log10 is not None:
+        first = largest(e.update_ratio_log10[0])
+        sentence += f" The first update is 10^{first:.1f} of the weights in its largest layer."
+    return [finding(e, harm.code, sentence, layer=harm.layer, value=harm.value, threshold=harm.threshold)]
+
+
+class _Harm(NamedTuple):
+    """Harm that the steps did."""
+
+    code: str
+    words: str
+    layer: str | None
+    value: float
+    threshold: float
+
+
+def _harm(e: Evidence) -> _Harm | None:
+    """Return the harm that came first: loss or gradient not finite, a larger loss, or layers without a gradient."""
+    if broke_by_steps(e):
+        words = f"at step {e.break_step} numbers stop being finite, {_before(e)}"
+        return _Harm("training_diverges", words, _first_layer(e), float(e.break_step or 0), 0.0)
+    if e.stays_broken:
+        return None
+    if rose(e) and e.course is not None:
+        rise = 1 + e.course.rise
+        return _Harm(
+            "training_diverges", f"later the loss is {rise:.3g} times what it was at first", None, rise, 1 + WORSE
+        )
+    if has_learned(e) or not steps_were_large(e):
+        return None
+    killed = np.isneginf(e.late_profile)
+    if killed.any() and not np.isneginf(e.first_profile).any():
+        layer = int(np.flatnonzero(killed)[-1])
+        words = (
+            f"later {killed.sum()} of {len(killed)} layers have no gradient any more, this layer nearest to the output"
+        )
+        return _Harm("training_diverges", words, e.paths[layer], float(killed.mean()), 0.0)
+    peak = e.course.peak if e.course is not None else math.nan
+    return _Harm(
+        "steps_too_large", f"the loss leapt to {peak:.3g} times its start and never got below it", None, peak, SPIKE
+    )
+
+
+def solved(e: Evidence) -> list[Finding]:
+    """Find a loss that is gone, with all layers' gradients: small because nothing is left to learn."""
+    if e.course is None:
+        if e.records < FEWEST_RECORDS or not e.from_start or not _shrunk_together(e) or e.drop > DROP or e.broken.any():
+            return []
+        value, threshold = float(e.shrinkage.min()), SHRUNK
+        sentence = (
+            f"Every layer's gradient shrank by at least 10^{value:.1f}, all about alike; the loss was not recorded."
+        )
+    elif is_solved(e) and e.remaining is not None and not (overgrown(e) and stalled(e)):
+        value, threshold = e.remaining, LEARNED
+        sentence = f"The loss is {e.remaining:.2g} of what it was at first, and the gradient is small because of it."
+    else:
+        return []
+    return [finding(e, "nothing_left_to_learn", sentence, value=value, threshold=threshold)]
+
+
+def _shrunk_together(e: Evidence) -> bool:
+    """Return whether every layer's gradient shrank, and all about alike."""
+    finite = e.shrinkage[np.isfinite(e.shrinkage)]
+    spread = float(np.ptp(finite)) if len(finite) else 0.0
+    return bool(np.all(e.shrinkage > SHRUNK)) and spread < SHRUNK_TOGETHER
+
+
+def learning_rate_small(e: Evidence) -> list[Finding]:
+    """Find a healthy gradient, and steps too small to use it."""
+    if e.updates is None or e.remaining is None or e.stays_broken or rose(e) or has_learned(e) or lost(e):
+        return []
+    typical, most = float(np.nanmedian(e.updates)), largest(e.updates)
+    if e.weights_fixed and most > TINY_UPDATE:
+        rounded = bool((e.updates[0] < e.spacing).all())
+        code = "updates_rounded_away" if rounded else "nothing_moves"
+        words = "smaller than half the spacing of their dtype's numbers" if rounded else "not applied"
+        sentence = f"The weights never change, although updates are 10^{typical:.1f} of them: they are {words}."
+        return [finding(e, code, sentence, value=typical, threshold=SMALL_UPDATE)]
+    if not steps_are_small(e) or (most > LARGE_UPDATE and np.isfinite(most)):
+        return []
+    if most > TINY_UPDATE and e.remaining < HARDLY:
+        return []
+    sentence = (
+        f"A step changes the weights by 10^{typical:.1f} of their size, and the loss is still {e.remaining:.0%} of the "
+        "first; the gradient itself is in order."
+    )
+    return [finding(e, "updates_small", sentence, value=typical, threshold=SMALL_UPDATE)]
+
+
+def too_few_steps(e: Evidence) -> list[Finding]:
+    """Find a training that ended after very few updates while the loss was still falling."""
+    if e.remaining is None or e.stays_broken or e.updates_done is None or rose(e):
+        return []
+    still = e.late_fall is not None and e.late_fall > STALLED
+    if e.updates_done >= FEW_UPDATES or e.remaining < HALF_WAY or not still or lost(e):
+        return []
+    sentence = f"After {e.updates_done} updates the loss is {e.remaining:.0%} of the first and still falling."
+    return [finding(e, "still_falling", sentence, value=float(e.updates_done), threshold=FEW_UPDATES)]
+
+
+def chance_level(e: Evidence) -> list[Finding]:
+    """Find a loss that stays at that of the best constant prediction."""
+    if e.chance is None or e.course is None or e.remaining is None or e.records < FEWEST_RECORDS or e.stays_broken:
+        return []
+    floor = e.floor or 0.0
+    share = (e.course.late - floor) / (e.chance - floor) if e.chance > floor else math.nan
+    if not share > HARDLY:
+        return []
+    sentence = (
+        f"The loss ends at {share:.0%} of the {e.chance:.3g} that the best constant prediction has; or "
+        "there is nothing to learn."
+    )
+    return [finding(e, "no_better_than_constant", sentence, value=share, threshold=HARDLY)]
+
+
+def notes(e: Evidence) -> list[Finding]:
+    """Find facts beside the verdict: steps that were refused, numbers that recovered, a spike that passed."""
+    found = []
+    if e.refused_steps:
+        sentence = f"{e.refused_steps} steps were refused because numbers were not finite"
+        sentence += f", the first at step {e.break_step}." if e.break_step is not None else "."
+        found.append(finding(e, "steps_refused", sentence, value=float(e.refused_steps), threshold=0.0))
+    elif e.break_step is not None and not e.stays_broken:
+        number = "" if not e.broken_steps else f" in {e.broken_steps} steps"
+        sentence = f"Numbers were not finite{number}, first at step {e.break_step}, and the training recovered."
+        found.append(finding(e, "numbers_recovered", sentence, value=float(e.break_step), threshold=0.0))
+    course = e.course
+    if course is not None and course.from_start and has_learned(e) and course.peak > SPIKE:
+        sentence = f"The loss leapt to {course.peak:.3g} times its start and came back."
+        found.append(finding(e, "spike_recovered", sentence, value=course.peak, threshold=SPIKE))
+    return found

@@ -1,0 +1,191 @@
+"""Sources of evidence: a record, sizes at one moment, or a look at a loss, with a look before training beside them.
+
+A record has all its records, sizes at one moment and a look are a record of one. Batch axes become a list of seeds. A
+look knows the order of the layers and how a stack is cut; a record has the order of the tree, and may have the stack
+as one layer. The record's layers are then sorted by the look's, and the look's own profile is judged.
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from vgrad_jax.diagnosis.evidence import Before, Evidence, drop_of
+from vgrad_jax.errors import InputError
+from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
+from vgrad_jax.gradients.recording import SIZES, Record
+from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.numerics import lower_median
+
+__all__ = ["evidence_of"]
+
+BY_RECORD = ("step", "loss_mean", "loss_std", "update_cosine")
+OF_TRAINING = (
+    "first_loss",
+    "first_broken_step",
+    "first_broken_loss",
+    "broken_steps",
+    "loss_before_break",
+    "update_before_break",
+    "refused_steps",
+)
+
+
+def evidence_of(
+    source: Record | LayerStats | Look, before: Look | None = None, baseline: float | None = None
+) -> list[Evidence]:
+    """Return the evidence of every seed.
+
+    Args:
+        source: a record, sizes at one moment, or a look at a loss.
+        before: a look at the loss before training; where it has another number of seeds than the record, its median.
+        baseline: loss of the best constant prediction; where it is not given, that of the look.
+
+    Raises:
+        InputError: nothing was recorded, or `before` has other layers.
+    """
+    if isinstance(source, Look):
+        record, before = _record_of_moment(source.stats, source.params_log10_rms, source.loss), source
+    elif isinstance(source, LayerStats):
+        record = _record_of_moment(source, None, None)
+    else:
+        record = source
+    if not np.shape(record.step)[-1]:
+        raise InputError("nothing was recorded yet; diagnose after the first update")
+    weights = np.flatnonzero(record.has_matrix) if any(record.has_matrix) else np.arange(len(record.paths))
+    members = None if before is None else _members(before, record.paths)
+    kept = weights if members is None else np.array(sorted(weights, key=lambda layer: members[layer]), int)
+    arrays = _arrays_by_seed(record, kept)
+    number = len(arrays["log10_rms"])
+    shared: dict[str, Any] = _labels(record, kept) | {"chance": baseline}
+    if before is not None and members is not None:
+        arrays |= _activations(before, [members[layer] for layer in kept], number)
+        shared |= _facts(before, len(kept), baseline)
+    return [Evidence(**shared, **{name: _own(array[seed]) for name, array in arrays.items()}) for seed in range(number)]
+
+
+def _own(value: Any) -> Any:
+    """Return an array, or a plain number where it has no axes."""
+    return value.item() if np.ndim(value) == 0 else value
+
+
+def _labels(record: Record, kept: np.ndarray) -> dict[str, Any]:
+    dtypes = record.dtypes or (None,) * len(record.paths)
+    return {
+        "paths": tuple(record.paths[layer] for layer in kept),
+        "counts": np.asarray(record.counts or (1,) * len(record.paths), float)[kept],
+        "smallest": np.array([_log10(dtype, "tiny") for dtype in dtypes])[kept],
+        "spacing": np.array([_log10(dtype, "eps") - math.log10(2) for dtype in dtypes])[kept],
+    }
+
+
+def _record_of_moment(stats: LayerStats, params_log10_rms: Any, loss: Any) -> Record:
+    """Return sizes at one moment as a record of length one."""
+    sizes: dict[str, Any] = {field: np.asarray(getattr(stats, field))[..., None, :] for field in SIZES}
+    rms = sizes["log10_rms"]
+    batch = rms.shape[:-1]
+    return Record(
+        paths=stats.paths,
+        step=np.zeros(batch, int),
+        **sizes,
+        loss=np.full(batch, math.nan) if loss is None else np.asarray(loss)[..., None],
+        params_log10_rms=None if params_log10_rms is None else np.asarray(params_log10_rms)[..., None, :],
+        updates_log10_rms=None,
+        mean_log10_rms=rms[..., 0, :],
+        std_log10_rms=np.full_like(rms[..., 0, :], math.nan),
+        counts=tuple(np.asarray(stats.count).reshape(-1, len(stats.paths))[0].tolist()),
+        has_matrix=stats.has_matrix or (True,) * len(stats.paths),
+        dtypes=stats.dtypes,
+    )
+
+
+def _arrays_by_seed(record: Record, kept: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what was recorded, in float64, with one axis of seeds in front, of the layers that are kept."""
+    fields = (*SIZES, "params_log10_rms", "update_ratio_log10")
+    by_layer = {field: array for field in fields if (array := getattr(record, field)) is not None}
+    arrays = {field: _with_one_batch_axis(array, 2)[..., kept] for field, array in by_layer.items()}
+    seeds, records = arrays["log10_rms"].shape[:2]
+    if not np.isnan(np.asarray(record.loss, np.float64)).all():
+        arrays["loss"] = _with_one_batch_axis(record.loss, 1)
+    arrays["step"] = np.broadcast_to(np.asarray(record.step).reshape(-1, records), (seeds, records))
+    for field in BY_RECORD[1:]:
+        if (array := getattr(record, field)) is not None:
+            arrays[field] = _with_one_batch_axis(array, 1)
+    for field in OF_TRAINING:
+        if (array := getattr(record, field)) is not None:
+            arrays[field] = np.broadcast_to(np.asarray(array).reshape(-1), (seeds,))
+    if record.first_broken_layers is not None:
+        arrays["first_broken_layers"] = np.asarray(record.first_broken_layers).reshape(seeds, -1)[:, kept]
+    return arrays
+
+
+def _members(before: Look, recorded: tuple[str, ...]) -> list[list[int]]:
+    """Return the look's layers that each recorded layer is made of, or is a part of.
+
+    Raises:
+        InputError: the look has no such layer.
+    """
+    known = before.stats.paths
+    members = []
+    for path in recorded:
+        own = [index for index, name in enumerate(known) if name == path or name.startswith(f"{path}/")]
+        own = own or [index for index, name in enumerate(known) if path.startswith(f"{name}/")]
+        if not own:
+            raise InputError(
+                f"the check knows no layer {path!r}; it has: {', '.join(known)}. Check the same model that is "
+                "recorded, with the same stacked and group"
+            )
+        members.append(own)
+    return members
+
+
+def _activations(before: Look, members: list[list[int]], seeds: int) -> dict[str, Float[np.ndarray, "seed layer"]]:
+    """Return the states of preactivations and activations before training, of the layers that are kept.
+
+    Args:
+        before: a look at the loss before training.
+        members: layers of the look that each layer is made of.
+        seeds: number of seeds in the record.
+    """
+    fields = {
+        "product_log10_rms": before.by_layer("log10_rms", ("product",)),
+        "saturated_fraction": before.by_layer("off_fraction", SMOOTH_ACTIVATIONS),
+        "stuck_fraction": before.by_layer("stuck_fraction", ACTIVATIONS),
+    }
+    by_seed = {}
+    for field, values in fields.items():
+        flat = values.reshape(-1, values.shape[-1])
+        columns = np.stack([np.fmax.reduce(flat[:, own], axis=1) for own in members], axis=1)
+        if len(columns) != seeds:  # Other initialisations of the model: their median is what the model usually has.
+            columns = lower_median(columns)[None]
+        by_seed[field] = np.broadcast_to(columns, (seeds, len(members)))
+    return by_seed
+
+
+def _facts(before: Look, layers: int, baseline: float | None) -> dict[str, Any]:
+    """Return what a look knows of the model as a whole.
+
+    Args:
+        before: a look at the loss before training.
+        layers: number of layers that are judged.
+        baseline: loss of the best constant prediction, where the caller gave it.
+    """
+    weights = np.flatnonzero(before.stats.has_matrix)
+    profile = lower_median(np.asarray(before.stats.log10_rms, np.float64).reshape(-1, len(before.stats.paths)))
+    facts = Before(
+        kinds=frozenset(before.forward.kinds) - {"product"},
+        drop=drop_of(profile[weights]) if len(weights) > layers else None,
+    )
+    return {"before": facts}
+
+
+def _with_one_batch_axis(values: Any, axes: int) -> np.ndarray:
+    """Join all but the last `axes` axes into one."""
+    array = np.asarray(values, np.float64)
+    return array.reshape(int(np.prod(array.shape[: array.ndim - axes])), *array.shape[array.ndim - axes :])
+
+
+def _log10(dtype: str | None, number: str) -> float:
+    return math.nan if dtype is None else math.log10(float(getattr(jnp.finfo(jnp.dtype(dtype)), number)))
