@@ -16,7 +16,7 @@ from vgrad_jax.diagnosis.verdict import Diagnosis, diagnose
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping, float_leaves
 from vgrad_jax.gradients.look import Look, look_at, look_at_compiled
-from vgrad_jax.gradients.objective import BatchRest, require_callable, split_batch
+from vgrad_jax.gradients.objective import BatchRest, WithKey, require_callable, split_batch
 from vgrad_jax.gradients.sharding import in_mesh_of
 from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.numerics import rms_over_seeds
@@ -134,7 +134,7 @@ def check_init(
         _require_signature("an init function", params_or_init_fn, ("key",))
     loss_fn = _hashable(loss_fn)
     if loss_key is not None:
-        loss_fn, batch = _WithKey(loss_fn), (batch, loss_key)
+        loss_fn, batch = WithKey(loss_fn), (batch, loss_key)
     arrays, rest = split_batch(batch)
     with in_mesh_of((arrays, params_or_init_fn if given else None)):
         if given:
@@ -148,16 +148,6 @@ def check_init(
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
     return InitCheck(look, diagnose(look), prediction)
-
-
-@dataclass(frozen=True)
-class _WithKey:
-    """A loss that draws, as a function of parameters and of a pair of batch and key."""
-
-    loss_fn: Callable[..., Any]
-
-    def __call__(self, params: PyTree, batch_and_key: tuple[PyTree, Any]) -> Any:
-        return self.loss_fn(params, *batch_and_key)
 
 
 def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:

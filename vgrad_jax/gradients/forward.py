@@ -50,6 +50,10 @@ class Use(NamedTuple):
         return (*self.before, *number, *self.inside)
 
 
+NO_PIECE = Piece(-1, None)
+"""Piece of the parameters before the first product."""
+
+
 @dataclass
 class _Walk:
     """State of the walk."""
@@ -59,7 +63,7 @@ class _Walk:
     uses: dict[Piece, Use] = field(default_factory=dict)
     steps: int = 0
     """Number of steps so far: uses and scans."""
-    current: Piece = Piece(-1, None)
+    current: Piece = NO_PIECE
     """Piece of the parameters in the last product; its leaf is -1 before the first."""
     units: int = 0
     """Number of units of the last product."""

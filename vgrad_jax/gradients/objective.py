@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import float_leaves, path_name
 
-__all__ = ["BatchRest", "Objective", "objective_of", "scalar_of", "split_batch"]
+__all__ = ["BatchRest", "Objective", "WithKey", "objective_of", "require_callable", "scalar_of", "split_batch"]
 
 
 class Objective(NamedTuple):
@@ -59,6 +59,17 @@ def objective_of(loss_fn: Callable[[PyTree, Any], Any], params: PyTree) -> Objec
     return Objective(names, leaves, merge, lambda leaves, batch: scalar_of(loss_fn(merge(leaves), batch)))
 
 
+@dataclass(frozen=True)
+class WithKey:
+    """A loss that draws, as a function of parameters and of a pair of batch and key."""
+
+    loss_fn: Callable[..., Any]
+
+    def __call__(self, params: PyTree, batch_and_key: tuple[PyTree, Any]) -> Any:
+        """Call the loss with the batch and the key."""
+        return self.loss_fn(params, *batch_and_key)
+
+
 def require_callable(loss_fn: Any) -> None:
     """Refuse a loss that is no function.
 
@@ -90,7 +101,7 @@ def scalar_of(value: Any) -> Any:
         if not len(value):
             raise InputError("loss_fn returned an empty tuple; it must give a scalar, or a tuple that begins with it")
         value = value["loss"] if isinstance(value, dict) else value[0]
-    if value is None or isinstance(value, str) or not hasattr(value, "dtype") and not np.isscalar(value):
+    if value is None or isinstance(value, str) or (not hasattr(value, "dtype") and not np.isscalar(value)):
         raise InputError(f"loss_fn must give a scalar, such as the mean over the batch; it gave {type(value).__name__}")
     if jnp.shape(value) != ():
         raise InputError(f"loss_fn must give a scalar, such as the mean over the batch; it gave {jnp.shape(value)}")

@@ -231,15 +231,11 @@ def _measure_pieces(leaves: list[Array], batch_axes: int) -> _PieceSizes:
     zeros = join(reduce(leaves, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32)))
 
     # The pass that counts non-finite elements is hardly ever needed: the largest element tells.
-    @jax.jit  # Outside of `jit` a cond has no mesh.
-    def count(largest: Array, leaves: list[Array]) -> Array:
-        return jax.lax.cond(
-            jnp.isfinite(largest).all(),
-            lambda: jnp.zeros(largest.shape, jnp.int32),
-            lambda: join(reduce(leaves, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32))),
-        )
-
-    nonfinite = count(largest, leaves)
+    nonfinite = jax.lax.cond(
+        jnp.isfinite(largest).all(),
+        lambda: jnp.zeros_like(zeros),
+        lambda: join(reduce(leaves, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32))),
+    )
     # Each leaf has its own scale: taken out of `largest`, every leaf would wait for all the others.
     scale_of_leaf = [size_scale(element) for element in largest_of_leaf]
     scaled = [leaf * _behind(1 / scale, leaf) for leaf, scale in zip(leaves, scale_of_leaf, strict=True)]
