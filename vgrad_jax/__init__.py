@@ -23,6 +23,8 @@ from vgrad_jax.gradients import Record as Record
 from vgrad_jax.gradients import get_record as get_record
 from vgrad_jax.gradients import gradient_stats as gradient_stats
 from vgrad_jax.gradients import record as record
+from vgrad_jax.inspection import NonFinite as NonFinite
+from vgrad_jax.inspection import locate_nonfinite as locate_nonfinite
 from vgrad_jax.keys import run_key as run_key
 from vgrad_jax.nets.mlp import MLP as MLP
 from vgrad_jax.nets.mlp import Layer as Layer

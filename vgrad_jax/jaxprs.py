@@ -9,11 +9,15 @@ literals; primitives such as `scan` and `jit` hold inner jaxprs among their para
 No other file of the library reads these parameters, so that a new form of jaxprs in JAX is met here.
 """
 
+import linecache
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jaxlib
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxprs_in_params
 
@@ -23,18 +27,24 @@ __all__ = [
     "JaxprEqn",
     "Draw",
     "Scan",
+    "SourceLine",
+    "While",
     "branches",
     "called",
     "carry_out",
     "draw_of",
     "equations_inside",
     "evaluate",
+    "is_library_function",
     "is_literal",
     "is_read",
     "literal_value",
     "scan_of",
+    "source_line",
+    "times_differentiated",
     "trace",
     "variables",
+    "while_of",
 ]
 
 Value = TypeVar("Value")
@@ -42,6 +52,14 @@ Value = TypeVar("Value")
 
 CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters that hold the jaxpr of a primitive that calls it once with the equation's atoms."""
+
+LIBRARY_FOLDERS = tuple(f"{Path(module.__file__).parent}{os.sep}" for module in (jax, jaxlib)) + (
+    f"{Path(__file__).parent}{os.sep}",
+)
+"""Folders whose lines are never a user's."""
+
+INSTALLED = (f"site-packages{os.sep}", f"dist-packages{os.sep}", f"lib{os.sep}python")
+"""Parts of the paths of installed packages."""
 
 CONTROL_FLOW = ("scan", "while", "cond", "shard_map", "custom_root", "custom_linear_solve", "pallas_call")
 """Primitives with inner jaxprs that they do not simply call."""
@@ -99,6 +117,81 @@ def draw_of(equation: JaxprEqn) -> Draw | None:
     if equation.primitive.name != "random_bits":
         return None
     return Draw(tuple(equation.params["shape"]), equation.params["bit_width"])
+
+
+class While(NamedTuple):
+    """The parts of a while equation, whose atoms are `[*condition's consts, *body's consts, *state]`."""
+
+    condition: ClosedJaxpr
+    body: ClosedJaxpr
+    condition_consts: int
+    body_consts: int
+
+
+def while_of(equation: JaxprEqn) -> While:
+    """Return the parts of a while equation.
+
+    >>> closed = trace(lambda x: jax.lax.while_loop(lambda x: x < 3, lambda x: x + 1, x), 0)
+    >>> while_of(closed.jaxpr.eqns[0])[2:]
+    (0, 0)
+    """
+    parameters = equation.params
+    return While(
+        parameters["cond_jaxpr"], parameters["body_jaxpr"], parameters["cond_nconsts"], parameters["body_nconsts"]
+    )
+
+
+class SourceLine(NamedTuple):
+    """A line of a program's text that made an equation."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}" if self.text else f"{self.file}:{self.line}"
+
+
+def source_line(equation: JaxprEqn) -> SourceLine | None:
+    """Return the user's line that made an equation; None where JAX does not know it.
+
+    It is the innermost line outside of installed packages and of this library, or else outside of JAX.
+
+    >>> closed = trace(lambda x: jax.numpy.log(x), 1.0)
+    >>> source_line(closed.jaxpr.eqns[0]) is None
+    False
+    """
+    traceback = getattr(equation.source_info, "traceback", None)
+    frames = list(traceback.frames) if traceback is not None else []
+    outside = [frame for frame in frames if not frame.file_name.startswith(LIBRARY_FOLDERS)]
+    own = [frame for frame in outside if not any(word in frame.file_name for word in INSTALLED)]
+    for frame in (own or outside)[:1]:
+        text = linecache.getline(frame.file_name, frame.line_num).strip()
+        return SourceLine(frame.file_name, frame.line_num, text)
+    return None
+
+
+def is_library_function(closed: ClosedJaxpr) -> bool:
+    """Return whether a called program was written in JAX or in an installed package.
+
+    Its equations bear the line of its first caller, whoever calls it.
+
+    >>> is_library_function(called(trace(lambda x: jax.numpy.round(x), 1.0).jaxpr.eqns[0]))
+    True
+    """
+    written_in = str(getattr(getattr(closed.jaxpr, "debug_info", None), "func_src_info", "") or "")
+    _, _, file = written_in.partition(" at ")
+    return file.startswith(LIBRARY_FOLDERS) or any(word in file for word in INSTALLED)
+
+
+def times_differentiated(equation: JaxprEqn) -> int:
+    """Return how many derivatives the traced program itself took around an equation.
+
+    >>> closed = trace(jax.grad(jax.grad(lambda x: x**3)), 1.0)
+    >>> max(times_differentiated(equation) for equation in closed.jaxpr.eqns)
+    2
+    """
+    return str(equation.source_info.name_stack).count("jvp(")
 
 
 def branches(equation: JaxprEqn) -> Sequence[ClosedJaxpr]:

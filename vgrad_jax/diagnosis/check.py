@@ -1,11 +1,13 @@
 """Check before training: every layer's gradient, activations and a verdict, over many initialisations."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key, PyTree
 
@@ -14,6 +16,8 @@ from vgrad_jax.diagnosis.verdict import Diagnosis, diagnose
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping, float_leaves
 from vgrad_jax.gradients.look import Look, look_at, look_at_compiled
+from vgrad_jax.gradients.objective import BatchRest, WithKey, require_callable, split_batch
+from vgrad_jax.gradients.sharding import in_mesh_of
 from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.numerics import rms_over_seeds
 
@@ -85,6 +89,7 @@ def check_init(
     include: str | None = None,
     exclude: str | None = None,
     prediction: "Prediction | None" = None,
+    loss_key: Any = None,
 ) -> InitCheck:
     """Judge a model before training it: is every layer's gradient healthy, and if not, why?
 
@@ -92,20 +97,21 @@ def check_init(
     model is not changed. Layers that a `lax.scan` goes over are split.
 
     Args:
-        loss_fn: `f(params, batch)` to a scalar, or to a tuple that begins with it.
+        loss_fn: `f(params, batch)` to a scalar, to a tuple that begins with it, or to a dictionary with "loss".
         params_or_init_fn: parameters: any pytree, be it an equinox or nnx module; or `f(key)` that makes them.
         batch: whatever the loss takes.
         key: key of the initialisations; by default `jax.random.key(0)`.
         num_seeds: number of initialisations, for an init function.
         stacked, group, include, exclude: rules by which leaves become layers; see `gradient_stats`.
         prediction: `vg.theory.predict(mlp, x, y)` of the same network and batch, to be shown beside the measurement.
+        loss_key: key of a loss that draws, such as for dropout; it is then called as `f(params, batch, key)`.
 
     Returns:
         The numbers, a verdict with its evidence, and a figure.
 
     Raises:
-        InputError: the loss is not a scalar, there are no parameters, there are several seeds without an init function,
-            or the prediction's layers differ.
+        InputError: the loss is no function or no scalar, there are no parameters, the batch is no data, there are
+            several seeds without an init function, or the prediction's layers differ.
 
     >>> from jax import numpy as jnp
     >>> def loss(params, batch):
@@ -120,18 +126,53 @@ def check_init(
     'vanishing'
     """
     whole_number("num_seeds", num_seeds, minimum=1)
+    require_callable(loss_fn)
     grouping = Grouping(stacked=stacked, group=group, include=include, exclude=exclude)
-    if _has_params(params_or_init_fn, num_seeds):
-        one_seed = look_at_compiled(loss_fn, params_or_init_fn, batch, grouping)
-        look = jax.tree.map(lambda leaf: leaf[None], one_seed)
-    else:
-        keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
-        size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
-        look = _look_at_seeds(loss_fn, params_or_init_fn, grouping, size, keys, batch)
+    given = _has_params(params_or_init_fn, num_seeds)
+    _require_signature("loss_fn", loss_fn, ("params", "batch") if loss_key is None else ("params", "batch", "key"))
+    if not given:
+        _require_signature("an init function", params_or_init_fn, ("key",))
+    loss_fn = _hashable(loss_fn)
+    if loss_key is not None:
+        loss_fn, batch = WithKey(loss_fn), (batch, loss_key)
+    arrays, rest = split_batch(batch)
+    with in_mesh_of((arrays, params_or_init_fn if given else None)):
+        if given:
+            one_seed = look_at_compiled(loss_fn, params_or_init_fn, batch, grouping)
+            look = jax.tree.map(lambda leaf: leaf[None], one_seed)
+        else:
+            keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
+            size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
+            look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
     return InitCheck(look, diagnose(look), prediction)
+
+
+def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that `jit` takes as a static argument; an object that cannot be hashed is wrapped."""
+    try:
+        hash(function)
+    except TypeError:
+        return lambda *arguments: function(*arguments)
+    return function
+
+
+def _require_signature(name: str, function: Callable[..., Any], wanted: tuple[str, ...]) -> None:
+    """Refuse a function that cannot be called with so many arguments.
+
+    Raises:
+        InputError: it takes another number.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # A function of C code may have none.
+        return
+    try:
+        signature.bind(*wanted)
+    except TypeError as error:
+        raise InputError(f"{name} is called as f({', '.join(wanted)}), but it takes {signature}: {error}") from None
 
 
 def _has_params(params_or_init_fn: PyTree, num_seeds: int) -> bool:
@@ -141,10 +182,13 @@ def _has_params(params_or_init_fn: PyTree, num_seeds: int) -> bool:
         InputError: it is neither, or parameters with several seeds.
     """
     has_params = next(float_leaves(params_or_init_fn), None) is not None
-    if not has_params and not callable(params_or_init_fn):
+    if not has_params and (not callable(params_or_init_fn) or hasattr(params_or_init_fn, "init")):
+        hint = ""
+        if hasattr(params_or_init_fn, "init"):
+            hint = ". A module is none: give `lambda key: module.init(key, x)`, or the parameters that it returns"
         raise InputError(
             "params_or_init_fn must be parameters, a pytree with floating-point arrays, or a function of a key that "
-            f"makes them; got {type(params_or_init_fn).__name__}"
+            f"makes them; got {type(params_or_init_fn).__name__}{hint}"
         )
     if has_params and num_seeds > 1:
         raise InputError(f"num_seeds={num_seeds} needs an init function f(key); parameters are one initialisation only")
@@ -152,22 +196,39 @@ def _has_params(params_or_init_fn: PyTree, num_seeds: int) -> bool:
 
 
 def _seeds_at_once(init_fn: Callable[[Any], PyTree], key: Key[jax.Array, ""]) -> int:
-    """Return the number of seeds whose parameters are computed together."""
+    """Return the number of seeds whose parameters are computed together.
+
+    Raises:
+        InputError: the init function does not take a key, or makes no floating-point arrays.
+    """
     shapes = jax.tree.leaves(jax.eval_shape(lambda k: [leaf for _, leaf in float_leaves(init_fn(k))], key))
+    if not shapes:
+        raise InputError("the init function makes no floating-point array; it must return the parameters of a key")
     return max(1, ELEMENTS_AT_ONCE // max(1, sum(shape.size for shape in shapes)))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))  # Compiled once for each pair of functions.
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))  # Compiled once for each pair of functions.
 def _look_at_seeds(
     loss_fn: Callable[..., Any],
     init_fn: Callable[[Any], PyTree],
     grouping: Grouping,
     size: int,
+    rest: BatchRest,
     keys: Any,
-    batch: PyTree,
+    arrays: list[Any],
 ) -> Look:
     """Look at the loss of each key's parameters, `size` keys at a time."""
-    return jax.lax.map(lambda key: look_at(loss_fn, init_fn(key), batch, grouping), keys, batch_size=size)
+    structures: list[Any] = []
+
+    def look_at_seed(key: Any) -> list[Any]:
+        leaves, structure = jax.tree.flatten(look_at(loss_fn, init_fn(key), rest(arrays), grouping))
+        structures.append((structure, [leaf.shape for leaf in leaves]))
+        return [leaf for leaf in leaves if leaf.size]  # `lax.map` with a batch size takes no empty array.
+
+    mapped = iter(jax.lax.map(look_at_seed, keys, batch_size=size))
+    structure, shapes = structures[-1]
+    leaves = [next(mapped) if np.prod(shape) else jnp.zeros((len(keys), *shape)) for shape in shapes]
+    return jax.tree.unflatten(structure, leaves)
 
 
 def _require_layers(prediction: "Prediction", paths: tuple[str, ...]) -> None:

@@ -4,10 +4,10 @@
           product, leaf 0  use, leaf 1  site     product, leaf 2
 
 The loss is traced as JAX traces it for `grad`, and its operations are carried out one by one. Every value has an
-origin: the data, or the set of leaves of the parameters that it is made of. Where a value made of leaves meets the
-data, these leaves are used, and the order of first use is the order of depth. A product of leaves and data is a layer's
-preactivation. tanh, the logistic function and max(0, x) are activations. A `lax.scan` is run as a scan, and the numbers
-of its sites are stacked by the scan itself.
+origin (`origins.py`): the data, or the leaves of the parameters that it is made of. Where a value made of leaves meets
+the data, these leaves are used, and the order of first use is the order of depth. A product of leaves and data is a
+layer's preactivation. tanh, the logistic function and max(0, x) are activations. A `lax.scan` is run as a scan, and the
+numbers of its sites are stacked by the scan itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from vgrad_jax.gradients.layers import Piece
+from vgrad_jax.gradients.origins import DATA, Origin, Picks, constant_origin, flow, follow_carry
 from vgrad_jax.gradients.sites import ForwardStats, Site, measured, stats_of_sites
 from vgrad_jax.jaxprs import ClosedJaxpr, called, carry_out, evaluate, is_literal, literal_value, scan_of, trace
 
@@ -37,41 +39,45 @@ class Use(NamedTuple):
     """Step of the use; it is counted from the start of the innermost such scan."""
     stacked: bool
     """True for a leaf that the scan goes over: its first axis is the layers' axis."""
+    backwards: bool = False
+    """True where the scan begins with the last layer."""
+    rows: tuple[int, ...] | None = None
+    """Axes of the rows that the batch picks from a table; None for a leaf that is used as it stands."""
 
     def position(self, index: int | None) -> tuple[int, ...]:
         """Return a key that sorts slices of stacked leaves and undivided leaves by depth."""
-        return (*self.before, *(() if index is None else (index,)), *self.inside)
+        number = () if index is None else (-index if self.backwards else index,)
+        return (*self.before, *number, *self.inside)
 
 
-DATA = None
-"""Origin of a value that depends on the batch."""
-Origin = frozenset[int] | None
-"""Set of the leaves that a value is made of, or `DATA`."""
-CONSTANT: frozenset[int] = frozenset()
-"""Origin of a number in the program."""
+NO_PIECE = Piece(-1, None)
+"""Piece of the parameters before the first product."""
 
 
 @dataclass
 class _Walk:
     """State of the walk."""
 
+    picks: Picks
     sites: list[Site] = field(default_factory=list)
-    uses: dict[int, Use] = field(default_factory=dict)
+    uses: dict[Piece, Use] = field(default_factory=dict)
     steps: int = 0
     """Number of steps so far: uses and scans."""
-    current: int = -1
-    """Leaf of the last product; -1 before the first."""
+    current: Piece = NO_PIECE
+    """Piece of the parameters in the last product; its leaf is -1 before the first."""
     units: int = 0
     """Number of units of the last product."""
     scan: tuple[int, ...] = ()
     """Step of each scan over layers around the walk."""
     stacked: frozenset[int] = frozenset()
     """Leaves that these scans go over."""
+    backwards: bool = False
+    """True in a scan that begins with the last row."""
 
 
 def forward_pass(
     function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree
-) -> tuple[ForwardStats, dict[int, Use]]:
+) -> tuple[ForwardStats, dict[Piece, Use]]:
     """Carry out `function(leaves, batch)`, and measure its products and activations.
 
     Args:
@@ -80,12 +86,12 @@ def forward_pass(
         batch: whatever the loss takes.
 
     Returns:
-        The states of preactivations and activations, and the first use of each leaf.
+        The states of preactivations and activations, and the first use of each leaf or slice of one.
 
     >>> def loss(leaves, x):
     ...     return jnp.mean(jnp.tanh(x @ leaves[1]) @ leaves[0])
     >>> stats, uses = forward_pass(loss, [jnp.ones((4, 1)), jnp.full((2, 4), 9.0)], jnp.ones((3, 2)))
-    >>> stats.kinds, sorted(uses, key=lambda leaf: uses[leaf].position(None))
+    >>> stats.kinds, [piece.leaf for piece in sorted(uses, key=lambda piece: uses[piece].position(None))]
     (('product', 'tanh', 'product'), [1, 0])
     >>> stats.off_fraction.tolist()
     [nan, 1.0, nan]
@@ -93,19 +99,18 @@ def forward_pass(
     leaves = list(leaves)
     closed = trace(function, leaves, batch)
     flat = [*leaves, *jax.tree.leaves(batch)]
-    origins: list[Origin] = [frozenset([number]) if number < len(leaves) else DATA for number in range(len(flat))]
-    walk = _Walk()
+    origins = [Origin(frozenset([Piece(number, None)]), False) for number in range(len(leaves))]
+    origins += [DATA] * (len(flat) - len(leaves))
+    walk = _Walk(Picks(tuple(tuple(jnp.shape(leaf)) for leaf in leaves)))
     _run(walk, closed, list(zip(flat, origins, strict=True)))
-    scan_of_leaf = {leaf: use.before for leaf, use in walk.uses.items()}
-    return stats_of_sites(measured(walk.sites), scan_of_leaf), walk.uses
+    uses = {piece: use._replace(rows=walk.picks.axes(piece.leaf)) for piece, use in walk.uses.items()}
+    scan_of_leaf = {piece.leaf: use.before for piece, use in uses.items() if use.stacked}
+    return stats_of_sites(measured(walk.sites), scan_of_leaf), uses
 
 
 def _run(walk: _Walk, closed: ClosedJaxpr, arguments: Sequence[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:
     """Evaluate a jaxpr on arrays and the leaves that they are made of."""
-    # An array that the loss was closed over is data as well; a number is not.
-    return evaluate(
-        closed, arguments, partial(_step, walk), lambda value: (value, DATA if np.ndim(value) else CONSTANT)
-    )
+    return evaluate(closed, arguments, partial(_step, walk), lambda value: (value, constant_origin(value)))
 
 
 def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:
@@ -114,28 +119,42 @@ def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> li
         return _run(walk, inner, arguments)
     name = equation.primitive.name
     values, origins = [value for value, _ in arguments], [origin for _, origin in arguments]
-    with_data = any(origin is DATA for origin in origins)
+    with_data = any(origin.data for origin in origins)
     if name == "scan" and with_data:
         return _scan(walk, equation, values, origins)
-    outputs = carry_out(equation, values)
-    if not with_data:
-        made_of: frozenset[int] = frozenset().union(*(origin for origin in origins if origin is not None))
-        return [(output, made_of) for output in outputs]
-    used = sorted({leaf for origin in origins if origin is not None for leaf in origin})
-    for leaf in used:
-        walk.steps += 1
-        walk.uses.setdefault(leaf, Use(walk.scan, (walk.steps,), leaf in walk.stacked))
-    if used and name in PRODUCTS:
-        walk.current, walk.units = used[0], _units(equation, origins)
-        _see(walk, "product", outputs[0])
-    elif kind := _activation(equation, values, walk.units):
-        _see(walk, kind, outputs[0])
-    return [(output, DATA) for output in outputs]
+    made_of = flow(equation, values, origins, walk.picks)
+    outputs = _carry_out(equation, values)
+    if with_data:
+        used = sorted({piece for origin in origins if not origin.data for piece in origin.pieces}, key=_sorting)
+        for piece in used:
+            walk.steps += 1
+            is_stacked = piece.leaf in walk.stacked
+            walk.uses.setdefault(piece, Use(walk.scan, (walk.steps,), is_stacked, is_stacked and walk.backwards))
+        if used and name in PRODUCTS:
+            walk.current, walk.units = used[0], _units(equation, origins)
+            _see(walk, "product", outputs[0])
+        elif kind := _activation(equation, values, walk.units):
+            _see(walk, kind, outputs[0])
+    return list(zip(outputs, made_of, strict=True))
+
+
+def _sorting(piece: Piece) -> tuple[int, int]:
+    return piece.leaf, -1 if piece.slice is None else piece.slice
+
+
+def _carry_out(equation: Any, values: list[Any]) -> list[Any]:
+    """Return an equation's results; a number that the program's numbers fix, such as an index, stays a number."""
+    known = all(np.size(value) == 1 and not isinstance(value, jax.core.Tracer) for value in values)
+    small = all(variable.aval.size == 1 for variable in equation.outvars)
+    if values and known and small and not equation.effects:
+        with jax.ensure_compile_time_eval():
+            return carry_out(equation, values)
+    return carry_out(equation, values)
 
 
 def _units(equation: Any, origins: list[Origin]) -> int:
     """Return the number of units of a product's output."""
-    weight = next(number for number, origin in enumerate(origins) if origin is not DATA)
+    weight = next(number for number, origin in enumerate(origins) if not origin.data)
     shape = equation.invars[weight].aval.shape
     if equation.primitive.name == "conv_general_dilated":
         return int(shape[equation.params["dimension_numbers"].rhs_spec[0]])
@@ -164,7 +183,7 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
         # A vmap may put the examples last.
         elsewhere = walk.units in output.shape[:-1] and output.shape[-1] != walk.units
         output = jnp.moveaxis(output, output.shape.index(walk.units), -1) if elsewhere else output
-        walk.sites.append(Site(kind, walk.current, None, output))
+        walk.sites.append(Site(kind, walk.current.leaf, None, output, index=walk.current.slice))
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
@@ -172,16 +191,17 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     scan = scan_of(equation)
     consts, carried = scan.num_consts, scan.num_carry
     first_x = consts + carried
-    over = frozenset(leaf for origin in origins[first_x:] if origin is not None for leaf in origin)
-    # A carry depends on the data from the second iteration on, whatever its first value is made of.
-    body_origins = [DATA if consts <= index < first_x else origin for index, origin in enumerate(origins)]
+    body_origins, counted = follow_carry(scan, origins, walk.picks)
+    over = counted | {piece.leaf for origin in origins[first_x:] if not origin.data for piece in origin.pieces}
     walk.steps += 1
     start = _Walk(
+        picks=walk.picks,
         steps=0 if over else walk.steps,
         current=walk.current,
         units=walk.units,
         scan=(*walk.scan, walk.steps) if over else walk.scan,
         stacked=walk.stacked | over,
+        backwards=scan.reverse,
     )
     traces: list[_Walk] = []
 
@@ -197,12 +217,13 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
         step, values[consts:first_x], values[first_x:], length=scan.length, reverse=scan.reverse
     )
     inner = traces[-1]
-    for leaf, use in inner.uses.items():
-        walk.uses.setdefault(leaf, use)
+    for piece, use in inner.uses.items():
+        walk.uses.setdefault(piece, use)
     walk.steps = walk.steps if over else max(walk.steps, inner.steps)
     walk.current, walk.units = inner.current, inner.units
     for site, numbers in zip(inner.sites, numbers_of_sites, strict=True):
         # The scan's axis is in front: layers if it goes over the site's leaf, else iterations of a recurrence.
         axis = site.axis + 1 if site.axis is not None else 0 if site.leaf in over else None
-        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True))
-    return [(value, DATA) for value in (*final, *stacked)]
+        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True, index=site.index))
+    made_of = Origin(frozenset().union(*(origin.pieces for origin in body_origins)), data=True)
+    return [(value, made_of) for value in (*final, *stacked)]

@@ -7,23 +7,22 @@
 4. Layers are sorted by the first use of their pieces, which is their depth.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.forward import ForwardStats, Use, forward_pass
-from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers, path_name
-from vgrad_jax.gradients.stats import AnyArray, LayerStats, stats_of
+from vgrad_jax.gradients.layers import Grouping, LayerMap, Piece, map_layers
+from vgrad_jax.gradients.objective import objective_of, split_batch
+from vgrad_jax.gradients.stacks import stacked_pattern
+from vgrad_jax.gradients.stats import AnyArray, LayerStats, stats_of, touched_rows
 
-__all__ = ["ACTIVATIONS", "SMOOTH_ACTIVATIONS", "Look", "look_at", "look_at_compiled"]
+__all__ = ["ACTIVATIONS", "SMOOTH_ACTIVATIONS", "Look", "look_at", "look_at_compiled", "record_layers"]
 
 SMOOTH_ACTIVATIONS = ("tanh", "logistic")
 """Kinds of sites whose output saturates."""
@@ -34,7 +33,7 @@ DEFAULT_GROUPING = Grouping()
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["stats", "params_log10_rms", "loss", "forward"],
+    data_fields=["stats", "params_log10_rms", "loss", "forward", "touched_fraction"],
     meta_fields=["forward_layers"],
 )
 @dataclass(frozen=True)
@@ -48,6 +47,12 @@ class Look:
     forward: ForwardStats
     forward_layers: tuple[int, ...]
     """Index of the layer of each site of `forward`; -1 for a site that belongs to no layer."""
+    touched_fraction: Float[AnyArray, "*batch layer"]
+    """Share of a layer's elements in rows that the batch picks; 1 for a layer that is no table.
+
+    A table is an embedding, or a kernel on sparse inputs. Its `log10_rms` over the rows that have a gradient is
+    larger by half of -log10 of this share.
+    """
 
     def by_layer(self, field: str, kinds: tuple[str, ...]) -> Float[np.ndarray, "*batch layer"]:
         """Return a field of the forward pass for each layer: the largest of its sites, NaN for a layer without a site.
@@ -78,15 +83,7 @@ def look_at(
     Raises:
         InputError: the loss is not a scalar.
     """
-    paths, leaves, merge = _float_part(params)
-
-    def loss(leaves: list[Any], batch: PyTree) -> Any:
-        value = loss_fn(merge(leaves), batch)
-        value = value[0] if isinstance(value, tuple) else value
-        if jnp.shape(value) != ():
-            raise InputError(f"loss_fn must give a scalar, such as the mean over the batch; it gave {jnp.shape(value)}")
-        return value
-
+    paths, leaves, _, loss = objective_of(loss_fn, params)
     value, gradient = jax.value_and_grad(loss)(leaves, batch)
     forward, uses = forward_pass(loss, leaves, batch)
     layers = _in_order_of_use(params, paths, uses, grouping)
@@ -96,63 +93,72 @@ def look_at(
         params_log10_rms=stats_of(leaves, layers).log10_rms,
         loss=value,
         forward=forward,
-        forward_layers=tuple(owner.get(site, -1) for site in forward.leaves),
+        forward_layers=tuple(owner.get(site, owner.get((site[0], None), -1)) for site in forward.leaves),
+        touched_fraction=touched_rows(gradient, layers, {piece.leaf: use.rows for piece, use in uses.items()}),
     )
 
 
 def look_at_compiled(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> Look:
-    """Compile and call `look_at`; the parameters may hold functions and other leaves that `jit` does not take."""
-    _, leaves, merge = _float_part(params)
-    return jax.jit(lambda leaves, batch: look_at(loss_fn, merge(leaves), batch, grouping))(leaves, batch)
+    """Compile and call `look_at`; the parameters and the batch may hold leaves that `jit` does not take."""
+    objective = objective_of(loss_fn, params)
+    arrays, rest = split_batch(batch)
+    look = jax.jit(lambda leaves, arrays: look_at(loss_fn, objective.merge(leaves), rest(arrays), grouping))
+    return look(objective.leaves, arrays)
 
 
-def _float_part(params: PyTree) -> tuple[list[Any], list[Any], Callable[[list[Any]], PyTree]]:
-    """Return paths and leaves of the floating-point arrays, and the function that puts other leaves in their place."""
-    flat, structure = jax.tree.flatten(params)
-    paths = [path for path, _ in float_leaves(params)]
-    position = {path: index for index, (path, _) in enumerate(jax.tree_util.tree_flatten_with_path(params)[0])}
-    positions = [position[path] for path in paths]
+def record_layers(look: Look, record_paths: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """Return, for each layer of a record, the indices of the look's layers that it covers.
 
-    def merge(leaves: list[Any]) -> PyTree:
-        merged = list(flat)
-        for index, leaf in zip(positions, leaves, strict=True):
-            merged[index] = leaf
-        return jax.tree.unflatten(structure, merged)
+    A look tells the layers of a stack apart: a record that does not has "blocks" where the look has "blocks/0" to
+    "blocks/11". A layer that covers none has no index.
 
-    return paths, [jnp.asarray(flat[index]) for index in positions], merge
+    Args:
+        look: a look at the model that was recorded.
+        record_paths: paths of the record's layers.
+
+    >>> def loss(params, x):
+    ...     return jnp.mean(jax.lax.scan(lambda h, k: (jnp.tanh(h @ k), None), x, params["blocks"]["k"])[0])
+    >>> look = look_at(loss, {"blocks": {"k": jnp.ones((3, 2, 2))}}, jnp.ones((4, 2)))
+    >>> record_layers(look, ("blocks", "blocks/1", "head"))
+    ((0, 1, 2), (1,), ())
+    """
+    words = [tuple(path.split("/")) for path in look.stats.paths]
+    covered = []
+    for path in record_paths:
+        names = tuple(path.split("/"))
+        same = [index for index, layer in enumerate(words) if layer == names]
+        covered.append(tuple(same or [index for index, layer in enumerate(words) if _is_part(layer, names)]))
+    return tuple(covered)
 
 
-def _in_order_of_use(params: PyTree, paths: list[Any], uses: dict[int, Use], grouping: Grouping) -> LayerMap:
-    names = ["/".join(path_name(path)) for path in paths]
+def _is_part(layer: tuple[str, ...], whole_layer: tuple[str, ...]) -> bool:
+    """Return whether a layer of a look is a slice of a layer that is not split: the same words and a number."""
+    return len(layer) == len(whole_layer) + 1 and any(
+        word.isdigit() and (*layer[:place_of], *layer[place_of + 1 :]) == whole_layer
+        for place_of, word in enumerate(layer)
+    )
+
+
+def _in_order_of_use(params: PyTree, names: Sequence[str], uses: dict[Piece, Use], grouping: Grouping) -> LayerMap:
     if grouping.stacked is None:
-        stacked = [(names[leaf], use.before) for leaf, use in sorted(uses.items()) if use.stacked]
-        grouping = replace(grouping, stacked=_stacked_pattern(stacked))
+        grouping = replace(grouping, stacked=stacked_pattern(names, uses, params))
     layers = map_layers(params, grouping)
     never = len(names) + sum(use.inside[0] for use in uses.values())
 
     def first_use(layer: int) -> tuple[int, ...]:
-        positions = [uses[leaf].position(index) for leaf, index in layers.pieces[layer] if leaf in uses]
+        positions = [
+            use.position(piece.slice if use.stacked else None)
+            for piece in layers.pieces[layer]
+            for use in _uses_of(piece, uses)
+        ]
         return min(positions, default=(never, layer))
 
     order = sorted(range(len(layers.paths)), key=first_use)
     return LayerMap._make(tuple(values[layer] for layer in order) for values in layers)
 
 
-def _stacked_pattern(leaves: list[tuple[str, tuple[int, ...]]]) -> str | None:
-    """Return a regular expression for these leaves alone, whose match ends where the paths of one scan branch.
-
-    Args:
-        leaves: path of each stacked leaf, and the position of its scan.
-    """
-    patterns = []
-    for scan in sorted({before for _, before in leaves}):
-        words = [name.split("/") for name, before in leaves if before == scan]
-        shared = next(
-            (depth for depth, level in enumerate(zip(*words, strict=False)) if len(set(level)) > 1), len(words[0]) - 1
-        )
-        # The last word of a path is the leaf's own name: the index of the layer stands before it.
-        shared = min([shared, *(len(name) - 1 for name in words)])
-        for name in words:
-            front, rest = "/".join(name[:shared]), "/".join(name[shared:])
-            patterns.append(f"^{re.escape(front)}(?=/{re.escape(rest)}$)" if front else f"^{re.escape(rest)}$")
-    return "|".join(patterns) or None
+def _uses_of(piece: Piece, uses: dict[Piece, Use]) -> list[Use]:
+    """Return the first uses of a piece; for an undivided leaf, of its slices too."""
+    if piece.slice is not None:
+        return [uses[key] for key in (piece, Piece(piece.leaf, None)) if key in uses]
+    return [use for key, use in uses.items() if key.leaf == piece.leaf]

@@ -57,6 +57,8 @@ class Site(NamedTuple):
     numbers: Shaped[Array, "..."]
     """The output, units last; once measured `(..., 2)`, with an axis in front for each scan around it."""
     measured: bool = False
+    index: int | None = None
+    """Slice of the leaf, where a loop written out in Python goes over its layers."""
 
 
 def measured(sites: Sequence[Site]) -> list[Site]:
@@ -74,7 +76,8 @@ def measured(sites: Sequence[Site]) -> list[Site]:
 
 
 def _measure(kind: str, output: Shaped[Array, "..."]) -> Float[Array, "2"]:
-    value = output.astype(jnp.promote_types(output.dtype, jnp.float32))
+    value = jnp.abs(output) if jnp.iscomplexobj(output) else output
+    value = value.astype(jnp.promote_types(value.dtype, jnp.float32))
     if kind == "product":
         scale = size_scale(jnp.max(jnp.abs(value)))
         return jnp.stack([scale, jnp.mean((value / scale) ** 2)]).astype(jnp.float32)
@@ -93,7 +96,7 @@ def stats_of_sites(sites: Sequence[Site], scan_of_leaf: dict[int, tuple[int, ...
     """
     kinds, owners, columns = [], [], []
     for site in sites:
-        layers: list[tuple[int | None, Array]] = [(None, site.numbers)]
+        layers: list[tuple[int | None, Array]] = [(site.index, site.numbers)]
         if site.axis is not None:
             stack = jnp.moveaxis(site.numbers, site.axis, 0)
             layers = [(index, stack[index]) for index in range(len(stack))]

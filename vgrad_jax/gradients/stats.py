@@ -9,7 +9,7 @@ magnitude before they are squared. The pieces of a layer are then added in units
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,8 +20,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num, PyTree, Real
 
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers
+from vgrad_jax.gradients.sharding import on_every_device
 
-__all__ = ["AnyArray", "LayerStats", "gradient_stats", "layer_log10_rms", "log10_rms", "size_scale", "stats_of"]
+__all__ = [
+    "AnyArray",
+    "LayerStats",
+    "gradient_stats",
+    "layer_log10_rms",
+    "log10_rms",
+    "size_scale",
+    "stats_of",
+    "touched_rows",
+]
 
 AnyArray = Array | np.ndarray
 """Array of JAX, traced or not, or of NumPy."""
@@ -176,16 +186,50 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
     )
 
 
+def touched_rows(
+    tree: PyTree, layers: LayerMap, tables: Mapping[int, tuple[int, ...] | None]
+) -> Float[Array, " layer"]:
+    """Return the share of each layer's elements that are in rows with a gradient, where rows are picked by the batch.
+
+    Args:
+        tree: a gradient.
+        layers: its layers.
+        tables: axes of the rows of each leaf that is a table.
+
+    >>> gradient = {"embed": {"table": jnp.eye(4, 2)}, "head": {"kernel": jnp.eye(4, 2)}}
+    >>> touched_rows(gradient, map_layers(gradient), {0: (0,)}).tolist()
+    [0.5, 1.0]
+    """
+    leaves = [leaf for _, leaf in float_leaves(tree)]
+    shares: dict[int, Any] = {}
+    for number, leaf in enumerate(leaves):
+        if (axes := tables.get(number)) is not None:
+            others = tuple(axis for axis in range(leaf.ndim) if axis not in axes)
+            share = jnp.mean(jnp.any(leaf != 0, axis=others))
+            shares[number] = jnp.where(share == 0, 1, share)
+    by_layer = []
+    for pieces, count in zip(layers.pieces, layers.counts, strict=True):
+        sizes = {
+            piece.leaf: leaves[piece.leaf].size for piece in pieces if piece.leaf in shares and piece.slice is None
+        }
+        missed = sum((size / count * (1 - shares[leaf]) for leaf, size in sizes.items()), start=jnp.zeros(()))
+        by_layer.append(1 - missed)
+    return jnp.stack(by_layer)
+
+
 def _measure_pieces(leaves: list[Array], batch_axes: int) -> _PieceSizes:
     """Reduce every leaf, `(*batch, piece, ...)`, over all axes behind its pieces."""
 
     def reduce(leaves: list[Array], function: Callable[[Array, tuple[int, ...]], Array]) -> list[Array]:
         return [function(leaf, tuple(range(batch_axes + 1, leaf.ndim))) for leaf in leaves]
 
-    join = partial(jnp.concatenate, axis=-1)
+    def join(numbers: list[Array]) -> Array:
+        return jnp.concatenate([on_every_device(array) for array in numbers], axis=-1)
+
     largest_of_leaf = reduce(leaves, lambda x, axes: jnp.max(jnp.abs(x), axes))
     largest = join(largest_of_leaf)
     zeros = join(reduce(leaves, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32)))
+
     # The pass that counts non-finite elements is hardly ever needed: the largest element tells.
     nonfinite = jax.lax.cond(
         jnp.isfinite(largest).all(),
