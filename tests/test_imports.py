@@ -14,6 +14,7 @@ ROOMS = (
     ("data", "nets", "optimizers"),
     ("experiment",),
     ("presets", "gradients", "lanes"),
+    ("inspection",),
     ("diagnosis", "training"),
     ("results", "theory"),
     ("statistics",),

@@ -23,7 +23,7 @@ from vgrad_jax.gradients.forward import ForwardStats, Use, forward_pass
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers, path_name
 from vgrad_jax.gradients.stats import AnyArray, LayerStats, stats_of
 
-__all__ = ["ACTIVATIONS", "SMOOTH_ACTIVATIONS", "Look", "look_at", "look_at_compiled"]
+__all__ = ["ACTIVATIONS", "SMOOTH_ACTIVATIONS", "Look", "float_part", "look_at", "look_at_compiled"]
 
 SMOOTH_ACTIVATIONS = ("tanh", "logistic")
 """Kinds of sites whose output saturates."""
@@ -78,7 +78,7 @@ def look_at(
     Raises:
         InputError: the loss is not a scalar.
     """
-    paths, leaves, merge = _float_part(params)
+    paths, leaves, merge = float_part(params)
 
     def loss(leaves: list[Any], batch: PyTree) -> Any:
         value = loss_fn(merge(leaves), batch)
@@ -102,11 +102,11 @@ def look_at(
 
 def look_at_compiled(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> Look:
     """Compile and call `look_at`; the parameters may hold functions and other leaves that `jit` does not take."""
-    _, leaves, merge = _float_part(params)
+    _, leaves, merge = float_part(params)
     return jax.jit(lambda leaves, batch: look_at(loss_fn, merge(leaves), batch, grouping))(leaves, batch)
 
 
-def _float_part(params: PyTree) -> tuple[list[Any], list[Any], Callable[[list[Any]], PyTree]]:
+def float_part(params: PyTree) -> tuple[list[Any], list[Any], Callable[[list[Any]], PyTree]]:
     """Return paths and leaves of the floating-point arrays, and the function that puts other leaves in their place."""
     flat, structure = jax.tree.flatten(params)
     paths = [path for path, _ in float_leaves(params)]

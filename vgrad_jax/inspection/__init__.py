@@ -1,0 +1,5 @@
+"""Inspecting: what a loss, its data and its first parameters say before training."""
+
+from vgrad_jax.inspection.concern import Concern as Concern
+from vgrad_jax.inspection.inspection import Inspection as Inspection
+from vgrad_jax.inspection.inspection import inspect_loss as inspect_loss
