@@ -14,24 +14,31 @@ import numpy as np
 from jaxtyping import Float
 from scipy import optimize
 
+from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.inspection.graph import Graph
 from vgrad_jax.inspection.kernels import unit_axes
 from vgrad_jax.inspection.tail import Tail, last_product, weight_of
 
 __all__ = ["Chance", "chance_of"]
 
-STARTS = (0.0, 1.0, -1.0)
-"""Values of all units from which the best vector is searched for."""
+STARTS = (0.1, 1.1, -0.9)
+"""Values of all units from which the best vector is searched for; at zero a loss may have a kink."""
 MOST_NUMBERS = 2**33
 """Numbers that all calls together may compute: outputs times calls."""
-MOST_CALLS = 400
+MOST_CALLS = 500
 TOLERANCE = 1e-3
 """Share of the loss to which the minimum is sure."""
 REACH = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 """Distances at which smaller losses are looked for, over the size of the best vector."""
 FEWEST_CALLS = 20
+"""Number of calls of a descent below which it is not begun."""
+
+FEW_NUMBERS = 2**20
+"""Number of outputs up to which the tail is compiled without optimisation."""
 
 Vector = Float[np.ndarray, " unit"]
+Function = Callable[[Vector], tuple[float, Vector]]
+"""Value and slope at a vector."""
 
 
 class _Place(NamedTuple):
@@ -78,7 +85,9 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
         none = {penalty: jnp.zeros((), graph.dtypes[penalty]) for penalty in tail.penalties}
         return graph.replay({**known, **none, product: output}, [graph.result])[0]
 
-    least = _least(jax.jit(jax.value_and_grad(loss)), known, math.prod(units), math.prod(shape))
+    numbers = math.prod(shape)
+    compiled = (compiled_quickly if numbers <= FEW_NUMBERS else jax.jit)(jax.value_and_grad(loss))
+    least = _least(lambda constant: compiled(constant, known), math.prod(units), numbers)
     return None if least is None else Chance(least, rows)
 
 
@@ -98,43 +107,55 @@ def _predicts_data(graph: Graph, tail: Tail) -> bool:
     return any(graph.is_data(value) for step in tail.steps for value in step.inputs)
 
 
-def _least(function: Callable[..., Any], known: dict[int, Any], units: int, numbers: int) -> float | None:
-    """Return the smallest value of a function of a vector; None where it has none, or where it is not found."""
+def _least(function: Callable[[Any], Any], units: int, numbers: int) -> float | None:
+    """Return the smallest value of a function of a vector; None where it has none, or where it is not found.
+
+    Args:
+        function: gives the value and the slope.
+        units: length of the vector.
+        numbers: outputs that a call computes.
+    """
 
     def at(vector: Vector) -> tuple[float, Vector]:
-        value, slope = (np.asarray(found, np.float64) for found in function(jnp.asarray(vector, jnp.float32), known))
+        value, slope = (np.asarray(found, np.float64) for found in function(jnp.asarray(vector, jnp.float32)))
         finite = np.isfinite(value) and np.isfinite(slope).all()
         return (float(value), slope) if finite else (math.inf, np.zeros(units))
 
-    calls = min(MOST_CALLS, MOST_NUMBERS // max(1, numbers)) // len(STARTS)
-    found = [_descended(at, np.full(units, start), calls) for start in STARTS]
-    best = min(found, key=lambda place: place.value)
+    calls = min(MOST_CALLS, MOST_NUMBERS // max(1, numbers)) // (len(STARTS) + 2)
+    if calls < FEWEST_CALLS:
+        return None
+    best = min((_descended(at, np.full(units, start), calls) for start in STARTS), key=lambda place: place.value)
+    best = _across_kinks(at, best, calls)
     if (lower := _lower(at, best)) is not None:
-        best = _descended(at, lower, calls)
+        best = _across_kinks(at, _descended(at, lower, calls), calls)
     return best.value if math.isfinite(best.value) and _lower(at, best) is None else None
 
 
-def _descended(at: Callable[[Vector], tuple[float, Vector]], start: Vector, calls: int) -> _Place:
-    """Follow the gradient from a start, first as of a smooth function, then across kinks."""
-    value, slope = at(start)
-    if not math.isfinite(value) or calls < FEWEST_CALLS:
+def _descended(at: Function, start: Vector, calls: int) -> _Place:
+    """Follow the gradient from a start, as of a smooth function."""
+    if not math.isfinite(at(start)[0]):
         return _Place(math.inf, start)
-    smooth = optimize.minimize(at, start, jac=True, method="L-BFGS-B", options={"maxfun": calls // 2})
-    best = _Place(float(smooth.fun), smooth.x)
-    place, before = best.vector, np.zeros_like(start)
-    steps = 0.1 * (1 + np.abs(place).max(initial=0)) * np.ones_like(start)
-    for _ in range(calls // 2):  # Rprop: a step of its own for each unit, halved where the slope turns.
+    found = optimize.minimize(at, start, jac=True, method="L-BFGS-B", options={"maxfun": calls})
+    return _Place(float(found.fun), found.x)
+
+
+def _across_kinks(at: Function, best: _Place, calls: int) -> _Place:
+    """Follow the sign of the gradient, with a step of its own for each unit, halved where the slope turns (Rprop)."""
+    place, before = best.vector, np.zeros_like(best.vector)
+    steps = 0.1 * (1 + np.abs(place).max(initial=0)) * np.ones_like(place)
+    for _ in range(calls):
         value, slope = at(place)
         if value < best.value:
             best = _Place(value, place)
-        turned = np.sign(slope) * before
+        turned, before = np.sign(slope) * before, np.sign(slope)
         steps = steps * np.where(turned < 0, 0.5, np.where(turned > 0, 1.2, 1.0))
-        before = np.sign(slope)
         place = place - steps * before
+        if not before.any() or steps.max() < TOLERANCE**2 * (1 + np.abs(place).max()):
+            break
     return best
 
 
-def _lower(at: Callable[[Vector], tuple[float, Vector]], best: _Place) -> Vector | None:
+def _lower(at: Function, best: _Place) -> Vector | None:
     """Return a place near by or far away where the function is clearly smaller than at the best place."""
     value, vector = best
     if not math.isfinite(value):

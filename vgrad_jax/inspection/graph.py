@@ -36,8 +36,14 @@ class Step:
 
 @dataclass
 class Graph:
-    """A loss as steps between values."""
+    """A loss as steps between values.
 
+    Calls with derivatives of their own are opened too: a gradient through `replay` may be another at a kink.
+    """
+
+    function: Callable[..., Any]
+    """The loss of the leaves and the batch."""
+    batch: PyTree
     number_of_leaves: int
     shapes: list[tuple[int, ...]]
     """Shape of each value."""
@@ -105,7 +111,7 @@ def graph_of(function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree)
     (['dot_general', 'reduce_sum'], [False, False, True, True])
     """
     closed = trace(function, list(leaves), batch)
-    graph = Graph(len(leaves), [], [], [], [])
+    graph = Graph(function, batch, len(leaves), [], [], [], [])
     for number, variable in enumerate(closed.jaxpr.invars):
         _add(graph, variable.aval, number < len(leaves), number >= len(leaves))
 

@@ -97,7 +97,7 @@ def _number(probe: Probe, value: int) -> float | None:
     graph = probe.graph
     if not graph.is_constant(value) or graph.shapes[value] != ():
         return None
-    return float(probe.concrete([value])[0])
+    return float(graph.replay({}, [value])[0])
 
 
 def _share_without_logarithm(probe: Probe, argument: _Argument, shift: float) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy.special import expit, softmax
 
+from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.inspection.graph import Graph
 from vgrad_jax.inspection.kernels import unit_axes
 from vgrad_jax.inspection.tail import Tail, last_product, weight_of
@@ -30,6 +31,8 @@ ACCURACY = 2e-3
 """Largest difference of a crossentropy's gradient from its formula, over the largest weight."""
 FAR = 4.0
 """Logit far from zero, at which a clipped probability is not yet clipped."""
+NEAR = 0.5
+"""Logit near zero; at zero itself a loss may have a kink."""
 
 
 class Targets(NamedTuple):
@@ -65,7 +68,7 @@ class Probe:
     def _sampler(self, values: tuple[int, ...]) -> Callable[..., list[Any]]:
         """Return the compiled function of the scale; one for all scales."""
         if values not in self.samplers:
-            self.samplers[values] = jax.jit(partial(self._sampled, values))
+            self.samplers[values] = compiled_quickly(partial(self._sampled, values))
         return self.samplers[values]
 
     def _sampled(self, values: tuple[int, ...], known: dict[int, Any], scale: Any) -> list[Any]:
@@ -78,7 +81,7 @@ class Probe:
 
     def concrete(self, values: Sequence[int]) -> list[Shaped[np.ndarray, "..."]]:
         """Return values that are made of data alone, or of parameters alone."""
-        found = jax.jit(lambda known: self.graph.replay(known, values))(self.known)
+        found = compiled_quickly(lambda known: self.graph.replay(known, values))(self.known)
         return [np.asarray(array) for array in found]
 
     @cached_property
@@ -89,7 +92,7 @@ class Probe:
         def loss(output: Any, known: dict[int, Any]) -> Any:
             return self.graph.replay({**known, head: output}, [self.graph.result])[0]
 
-        compiled = jax.jit(jax.grad(loss))
+        compiled = compiled_quickly(jax.grad(loss))
         dtype = None if head is None else self.graph.dtypes[head]
         return lambda output: np.asarray(compiled(jnp.asarray(output, dtype), self.known), np.float64)
 
@@ -107,7 +110,7 @@ class Probe:
         numbers = np.broadcast_to(np.random.default_rng(0).normal(size=inner), shape)
         output = jnp.asarray(numbers, self.graph.dtypes[product])
         known = {**self.known, product: output}
-        (array,) = jax.jit(lambda known: self.graph.replay(known, [head]))(known)
+        (array,) = compiled_quickly(lambda known: self.graph.replay(known, [head]))(known)
         array = np.asarray(array, np.float64)
         return tuple(axis for axis in range(array.ndim) if np.ptp(array, axis).any())
 
@@ -117,10 +120,10 @@ def binary_targets(probe: Probe) -> Targets | None:
     if not probe.fits or probe.tail.head is None:
         return None
     shape = probe.graph.shapes[probe.tail.head]
-    low, middle, high = (probe.gradient(np.full(shape, logit)) for logit in (-FAR, 0.0, FAR))
+    low, middle, high = (probe.gradient(np.full(shape, logit)) for logit in (-FAR, NEAR, FAR))
     weights = (high - low) / (expit(FAR) - expit(-FAR))
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = 0.5 - middle / weights
+        values = expit(NEAR) - middle / weights
     logits = np.random.default_rng(0).normal(0, 2, shape)
     expected = np.where(weights == 0, 0, weights * (expit(logits) - np.nan_to_num(values)))
     return Targets(values, weights) if _agrees(probe, logits, expected, weights) else None
@@ -131,20 +134,16 @@ def class_targets(probe: Probe) -> Targets | None:
     if not probe.fits or probe.tail.head is None or len(probe.units) != 1:
         return None
     shape, (axis,) = probe.graph.shapes[probe.tail.head], probe.units
-    classes = shape[axis]
-    if classes < 2:
-        return None
-    first = np.moveaxis(np.zeros(shape), axis, -1)
-    first[..., 0] = FAR
-    at_zero = np.moveaxis(probe.gradient(np.zeros(shape)), axis, -1)
-    at_first = np.moveaxis(probe.gradient(np.moveaxis(first, -1, axis)), axis, -1)
-    weights = (at_first - at_zero)[..., :1] / (softmax(first, -1)[..., :1] - 1 / classes)
+    logits = np.random.default_rng(0).normal(0, 1, (3, *np.moveaxis(np.zeros(shape), axis, -1).shape))
+    logits[1] = logits[0]
+    logits[1, ..., 0] += FAR
+    slopes = [np.moveaxis(probe.gradient(np.moveaxis(row, -1, axis)), axis, -1) for row in logits[:2]]
+    chances = softmax(logits, -1)
+    weights = ((slopes[1] - slopes[0]) / (chances[1] - chances[0]))[..., :1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = 1 / classes - at_zero / weights
-    logits = np.random.default_rng(0).normal(0, 1, shape)
-    chances = np.moveaxis(softmax(logits, axis), axis, -1)
-    expected = np.where(weights == 0, 0, weights * (chances - np.nan_to_num(values)))
-    agrees = _agrees(probe, logits, np.moveaxis(expected, -1, axis), weights)
+        values = chances[0] - slopes[0] / weights
+    expected = np.where(weights == 0, 0, weights * (chances[2] - np.nan_to_num(values)))
+    agrees = _agrees(probe, np.moveaxis(logits[2], -1, axis), np.moveaxis(expected, -1, axis), weights)
     return Targets(values, weights[..., 0]) if agrees else None
 
 

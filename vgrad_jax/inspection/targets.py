@@ -11,8 +11,8 @@ from vgrad_jax.inspection.probes import SCALES, Probe, Targets
 __all__ = ["Difference", "differences", "of_binary_loss", "of_class_loss", "of_differences"]
 
 SQUARES = ("square", "integer_pow", "mul", "abs")
-UNBOUNDED = 1e3
-"""Magnitude of a sampled output from which it has no bound."""
+PILED = 0.1
+"""Share of the outputs of a large network that are at a bound, if there is one."""
 SUMS_APART = 0.05
 """Mean difference of a row's sum from 1 above which rows are no shares of a whole."""
 
@@ -59,8 +59,8 @@ def of_differences(probe: Probe, found: list[Difference]) -> list[Concern]:
         if difference.is_square and y.ndim > 1 and _one_hot(y, y.ndim - 1):
             sentence = "The squared error is taken on one-hot classes; a crossentropy learns faster."
             concerns.append(Concern("squared_error_on_classes", sentence, 1.0, 1.0, None, False))
-        if probe.tail.head is not None and probe.units and y.shape == probe.graph.shapes[probe.tail.head]:
-            concerns += _constant(np.moveaxis(y, probe.units, range(-len(probe.units), 0)), len(probe.units))
+        if probe.tail.head is not None and (not probe.units or y.shape == probe.graph.shapes[probe.tail.head]):
+            concerns += _constant(y, probe.units)
     return concerns
 
 
@@ -68,11 +68,7 @@ def _out_of_reach(probe: Probe, difference: Difference) -> list[Concern]:
     """Find targets that the output cannot reach."""
     y = difference.targets
     samples = [probe.samples([difference.output], scale)[0].astype(np.float64) for scale in SCALES]
-    finite = np.concatenate([sample[np.isfinite(sample)].ravel() for sample in samples])
-    if not len(finite):
-        return []
-    low, high = float(finite.min()), float(finite.max())
-    low, high = (-np.inf if low < -UNBOUNDED else low), (np.inf if high > UNBOUNDED else high)
+    low, high = _bounds(samples)
     outside = np.maximum(y - high, 0) + np.maximum(low - y, 0)
     spread = np.mean((y - y.mean()) ** 2) or np.mean(y**2) or 1.0
     share = float(np.mean(outside**2) / spread)
@@ -93,6 +89,18 @@ def _out_of_reach(probe: Probe, difference: Difference) -> list[Concern]:
     return []
 
 
+def _bounds(samples: list[Float[np.ndarray, "..."]]) -> tuple[float, float]:
+    """Return the bounds of an output, infinite where it has none: outputs of a large network pile up at a bound."""
+    finite = [sample[np.isfinite(sample)] for sample in samples]
+    if not all(len(sample) for sample in finite):
+        return -np.inf, np.inf
+    low, high = min(float(sample.min()) for sample in finite), max(float(sample.max()) for sample in finite)
+    near = 1e-3 * (high - low)
+    has_low = np.mean(finite[-1] <= low + near) > PILED
+    has_high = np.mean(finite[-1] >= high - near) > PILED
+    return low if has_low else -np.inf, high if has_high else np.inf
+
+
 def _are_shares(output: Float[np.ndarray, "..."], shape: tuple[int, ...]) -> bool:
     """Return whether every row of an output sums to 1."""
     same = output.shape == shape and bool(np.isfinite(output).all())
@@ -106,21 +114,20 @@ def _one_hot(y: Float[np.ndarray, "..."], axis: int) -> bool:
     return bool(np.isin(y, (0, 1)).all() and (y.sum(axis) == 1).all())
 
 
-def _constant(y: Float[np.ndarray, "..."], units: int, *, of_classes: bool = False) -> list[Concern]:
+def _constant(y: Float[np.ndarray, "..."], units: tuple[int, ...], *, is_rare: bool = False) -> list[Concern]:
     """Find targets that are the same in every row.
 
     Args:
-        y: targets, the units' axes last.
-        units: number of these axes.
-        of_classes: True where a row of zeros at the front is no rare event.
+        y: targets.
+        units: the units' axes.
+        is_rare: True where a batch without the other class may be an accident.
     """
-    shape = y.shape[y.ndim - units :]
-    rows = y.reshape(-1, *shape)
-    rows = rows[np.isfinite(rows).all(tuple(range(1, rows.ndim)))]
+    rows = np.moveaxis(y, units, range(-len(units), 0)).reshape(-1, *(y.shape[axis] for axis in units))
+    rows = rows[np.isfinite(rows).reshape(len(rows), -1).all(1)]
     if len(rows) < FEWEST_ROWS or np.abs(rows - rows[0]).max(initial=0) > 1e-3 * (1 + np.abs(rows[0]).max(initial=0)):
         return []
     sentence = f"All {len(rows)} targets of the batch are the same: there is nothing to tell apart."
-    certain = of_classes or bool(np.abs(rows[0]).max(initial=0) > 1e-3)
+    certain = bool(np.abs(rows[0]).max(initial=0) > 1e-3) and not is_rare
     return [Concern("labels_constant", sentence, float(len(rows)), float(FEWEST_ROWS), None, certain)]
 
 
@@ -134,7 +141,7 @@ def of_binary_loss(probe: Probe, targets: Targets) -> list[Concern]:
     if len(units) == 1 and y.shape[units[0]] > 1 and _one_hot(_rounded(y), units[0]):
         sentence = "A binary crossentropy is taken on one-hot rows: exactly one unit is 1. Use a softmax crossentropy."
         return [Concern("binary_loss_on_one_hot", sentence, 1.0, 1.0, None, True)]
-    return _constant(np.moveaxis(y, units, range(-len(units), 0)), len(units)) if units else _constant(y[..., None], 1)
+    return _constant(y, units)
 
 
 def _rounded(y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -158,16 +165,16 @@ def _outside(y: Float[np.ndarray, " target"]) -> list[Concern]:
 def of_class_loss(probe: Probe, targets: Targets) -> list[Concern]:
     """Judge targets of a categorical crossentropy, classes last."""
     q, weights = targets
-    rows = q.reshape(-1, q.shape[-1])
-    weights = weights.ravel()[np.isfinite(rows).all(-1)]
-    rows = rows[np.isfinite(rows).all(-1)]
+    rows, weights = q.reshape(-1, q.shape[-1]), weights.ravel()
+    number, known = len(rows), np.isfinite(rows).all(-1)
+    rows, weights = rows[known], weights[known]
     if outside := _outside(rows.ravel()):
         return outside
     marked = rows > SHARE
     ones = marked.sum(-1)
     equal = np.abs(rows - marked / np.maximum(ones, 1)[:, None]).max(initial=0) < SHARE
     if equal and (ones > 1).any():
-        for scale in (1.0, float(len(weights))):
+        for scale in (1.0, float(number)):
             if np.allclose(weights * scale, ones, rtol=1e-2):
                 sentence = (
                     f"Rows of the targets have up to {ones.max()} ones, and a softmax crossentropy wants rows that "
@@ -176,4 +183,4 @@ def of_class_loss(probe: Probe, targets: Targets) -> list[Concern]:
                 value = float(np.mean(ones > 1))
                 return [Concern("rows_do_not_sum_to_one", sentence, value, 0.0, None, True)]
     is_first = bool(len(rows)) and bool(rows[:, 0].mean() > 1 - SHARE)
-    return _constant(rows if not is_first else 0 * rows, 1)
+    return _constant(rows, (1,), is_rare=is_first)

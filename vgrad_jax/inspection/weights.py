@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
+from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.inspection.concern import OUTWEIGHS, Concern
 from vgrad_jax.inspection.graph import Graph
 from vgrad_jax.inspection.kernels import as_matrix
@@ -68,12 +69,8 @@ def leaf_of(graph: Graph, value: int) -> int | None:
 
 def _learns(graph: Graph, known: dict[int, Any], leaf: int) -> bool:
     """Return whether a leaf has a gradient."""
-    rest = {value: array for value, array in known.items() if value != leaf}
-
-    def loss(array: Any, rest: dict[int, Any]) -> Any:
-        return graph.replay({**rest, leaf: array}, [graph.result])[0]
-
-    return bool(jnp.any(jax.jit(jax.grad(loss))(known[leaf], rest) != 0))
+    leaves = [known[value] for value in range(graph.number_of_leaves)]
+    return bool(jnp.any(compiled_quickly(jax.grad(graph.function))(leaves, graph.batch)[leaf] != 0))
 
 
 def penalty_outweighs(graph: Graph, tail: Tail, known: dict[int, Any]) -> list[Concern]:
@@ -90,7 +87,7 @@ def penalty_outweighs(graph: Graph, tail: Tail, known: dict[int, Any]) -> list[C
     def rest(leaves: dict[int, Any], data: dict[int, Any]) -> Any:
         return graph.replay({**leaves, **data, **none}, [graph.result])[0]
 
-    @jax.jit
+    @compiled_quickly
     def sizes(leaves: dict[int, Any], data: dict[int, Any]) -> Any:
         (all_of_it, slope), (other, other_slope) = (jax.value_and_grad(f)(leaves, data) for f in (whole, rest))
         penalty = jax.tree.map(jnp.subtract, slope, other_slope)
