@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import Float, Key, PyTree
 
 from vgrad_jax.descriptions import whole_number
-from vgrad_jax.diagnosis.verdict import Diagnosis, diagnose
+from vgrad_jax.diagnosis.verdict import Checked, Diagnosis, diagnose
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping, float_leaves
 from vgrad_jax.gradients.look import Look, look_at, look_at_compiled
 from vgrad_jax.gradients.objective import BatchRest, WithKey, require_callable, split_batch
 from vgrad_jax.gradients.sharding import in_mesh_of
 from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.inspection import Inspection, inspect_loss
 from vgrad_jax.numerics import rms_over_seeds
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class InitCheck:
     diagnosis: Diagnosis
     prediction: "Prediction | None" = None
     """Prediction of the gradient, where it was given."""
+    inspection: Inspection = Inspection()
+    """What the loss, its data and the first parameters say; of the first seed."""
 
     @property
     def log10_rms(self) -> Float[np.ndarray, " layer"]:
@@ -144,10 +147,12 @@ def check_init(
             keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
             look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
+        first = params_or_init_fn if given else params_or_init_fn(keys[0])
+        inspection = inspect_loss(loss_fn, first, batch)
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
-    return InitCheck(look, diagnose(look), prediction)
+    return InitCheck(look, diagnose(look, check=Checked(look, inspection)), prediction, inspection)
 
 
 def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -132,7 +132,17 @@ class Evidence:
         """
         if self.before is not None and self.before.drop is not None:
             return self.before.drop
-        return drop_of(self.first_profile)
+        return drop_of(self.first_nonzero_profile)
+
+    @cached_property
+    def first_nonzero_profile(self) -> Float[np.ndarray, " layer"]:
+        """log10 RMS by layer at the first record, over the elements that are not zero.
+
+        Rows of a table that are not in the batch have no gradient by design.
+        """
+        with np.errstate(divide="ignore"):
+            share = np.log10(np.maximum(1 - self.zero_fraction[0], 0))
+        return np.where(np.isfinite(share), self.first_profile - 0.5 * share, self.first_profile)
 
     @cached_property
     def sensitivity(self) -> Float[np.ndarray, "record layer"] | None:

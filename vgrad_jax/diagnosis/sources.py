@@ -17,10 +17,13 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.gradients.recording import SIZES, Record
 from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.inspection import Inspection
 from vgrad_jax.numerics import lower_median
 
 __all__ = ["evidence_of"]
 
+FEWEST_ROWS = 8
+"""Number of rows of a batch from which its best constant prediction stands for chance."""
 BY_RECORD = ("step", "loss_mean", "loss_std", "update_cosine")
 OF_TRAINING = (
     "first_loss",
@@ -34,14 +37,18 @@ OF_TRAINING = (
 
 
 def evidence_of(
-    source: Record | LayerStats | Look, before: Look | None = None, baseline: float | None = None
+    source: Record | LayerStats | Look,
+    before: Look | None = None,
+    inspection: Inspection | None = None,
+    baseline: float | None = None,
 ) -> list[Evidence]:
     """Return the evidence of every seed.
 
     Args:
         source: a record, sizes at one moment, or a look at a loss.
         before: a look at the loss before training; where it has another number of seeds than the record, its median.
-        baseline: loss of the best constant prediction; where it is not given, that of the look.
+        inspection: what the loss and its data say before training.
+        baseline: loss of the best constant prediction; where it is not given, that of the inspection.
 
     Raises:
         InputError: nothing was recorded, or `before` has other layers.
@@ -62,7 +69,7 @@ def evidence_of(
     shared: dict[str, Any] = _labels(record, kept) | {"chance": baseline}
     if before is not None and members is not None:
         arrays |= _activations(before, [members[layer] for layer in kept], number)
-        shared |= _facts(before, len(kept), baseline)
+        shared |= _facts(before, len(kept), inspection or Inspection(), baseline)
     return [Evidence(**shared, **{name: _own(array[seed]) for name, array in arrays.items()}) for seed in range(number)]
 
 
@@ -164,21 +171,30 @@ def _activations(before: Look, members: list[list[int]], seeds: int) -> dict[str
     return by_seed
 
 
-def _facts(before: Look, layers: int, baseline: float | None) -> dict[str, Any]:
-    """Return what a look knows of the model as a whole.
+def _facts(before: Look, layers: int, inspection: Inspection, baseline: float | None) -> dict[str, Any]:
+    """Return what is known of the model as a whole before training.
 
     Args:
-        before: a look at the loss before training.
+        before: a look at the loss.
         layers: number of layers that are judged.
+        inspection: what the loss and its data say.
         baseline: loss of the best constant prediction, where the caller gave it.
     """
     weights = np.flatnonzero(before.stats.has_matrix)
-    profile = lower_median(np.asarray(before.stats.log10_rms, np.float64).reshape(-1, len(before.stats.paths)))
+    sizes, touched = (
+        np.asarray(array, np.float64).reshape(-1, len(before.stats.paths))
+        for array in (before.stats.log10_rms, before.touched_fraction)
+    )
+    profile = lower_median(sizes - 0.5 * np.log10(np.where(touched > 0, touched, 1)))
+    hidden = inspection.hidden
     facts = Before(
         kinds=frozenset(before.forward.kinds) - {"product"},
         drop=drop_of(profile[weights]) if len(weights) > layers else None,
+        concerns=inspection.concerns,
+        **({} if hidden is None else vars(hidden)),
     )
-    return {"before": facts}
+    enough = inspection.chance_rows >= FEWEST_ROWS
+    return {"before": facts, "chance": inspection.chance if baseline is None and enough else baseline}
 
 
 def _with_one_batch_axis(values: Any, axes: int) -> np.ndarray:

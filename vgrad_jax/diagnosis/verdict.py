@@ -35,6 +35,7 @@ from vgrad_jax.diagnosis.statuses import (
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.inspection import Inspection
 from vgrad_jax.numerics import LEVEL, json_value, lower_median
 
 __all__ = ["Diagnosis", "HasLook", "LayerStatus", "diagnose"]
@@ -104,6 +105,18 @@ class HasLook(Protocol):
     def look(self) -> Look:
         """The look at the model's loss."""
 
+    @property
+    def inspection(self) -> Inspection:
+        """What the loss and its data say."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Look at a model's loss, and what the loss says before training."""
+
+    look: Look
+    inspection: Inspection = Inspection()
+
 
 def diagnose(
     record_or_stats: Record | LayerStats | Look,
@@ -139,8 +152,9 @@ def diagnose(
     >>> diagnosis.status, diagnosis.findings[0].code, round(diagnosis.attenuation[0], 3)
     ('vanishing', 'gradient_shrinks', 2.0)
     """
-    before = check if check is None or isinstance(check, Look) else check.look
-    seeds = evidence_of(record_or_stats, before, baseline)
+    before = Checked(check) if isinstance(check, Look) else check
+    look, inspection = (None, None) if before is None else (before.look, before.inspection)
+    seeds = evidence_of(record_or_stats, look, inspection, baseline)
     findings = [[finding for rule in rules.values() for finding in rule.find(evidence)] for evidence in seeds]
     statuses = [_status(own, evidence) for own, evidence in zip(findings, seeds, strict=True)]
     counts = most_frequent_first(Counter(statuses))

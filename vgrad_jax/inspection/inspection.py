@@ -1,0 +1,104 @@
+"""Inspect a loss before training, of any framework: read from its jaxpr, one batch and the first parameters."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import jax
+from jaxtyping import PyTree
+
+from vgrad_jax.gradients.layers import map_layers
+from vgrad_jax.gradients.objective import objective_of
+from vgrad_jax.inspection.chance import Chance, chance_of
+from vgrad_jax.inspection.concern import Concern
+from vgrad_jax.inspection.graph import Graph, graph_of
+from vgrad_jax.inspection.hidden import Hidden, hidden_of
+from vgrad_jax.inspection.inputs import inputs_scaled
+from vgrad_jax.inspection.outputs import logarithms, sigmoid_shares, softmax_of_one
+from vgrad_jax.inspection.probes import Probe, binary_targets, class_targets
+from vgrad_jax.inspection.tail import Tail, tail_of
+from vgrad_jax.inspection.targets import differences, of_binary_loss, of_class_loss, of_differences
+from vgrad_jax.inspection.weights import kernels_constant, penalty_outweighs
+
+__all__ = ["Inspection", "inspect_loss"]
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a loss says before training."""
+
+    concerns: tuple[Concern, ...] = ()
+    """Certain ones first."""
+    chance: float | None = None
+    """Loss of the best constant prediction, without penalties; None where it cannot be told."""
+    chance_rows: int = 0
+    """Number of outputs of the batch that share each constant of this prediction."""
+    hidden: Hidden | None = None
+    """Rank of the last hidden layer; None where it cannot be told."""
+
+
+def inspect_loss(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree) -> Inspection:
+    """Say what speaks against a loss, its data or its first parameters, and which loss chance gives.
+
+    Args:
+        loss_fn: `f(params, batch)` to a scalar, or to a tuple that begins with it.
+        params: any pytree.
+        batch: whatever the loss takes.
+
+    Returns:
+        Concerns and chance; nothing where the loss cannot be told apart from the model.
+    """
+    try:
+        objective = objective_of(loss_fn, params)
+        graph = graph_of(objective.loss, objective.leaves, batch)
+        tail = tail_of(graph)
+    except Exception:  # The inspection comes on top of a check, and must not break it.
+        return Inspection()
+    known = dict(enumerate([*objective.leaves, *jax.tree.leaves(batch)]))
+    concerns = [concern for part in _parts(graph, tail, known, _layers(params)) for concern in _tried(part, [])]
+    chance: Chance | None = _tried(lambda: chance_of(graph, tail, known), None)
+    return Inspection(
+        tuple(sorted(concerns, key=lambda concern: not concern.certain)),
+        None if chance is None else chance.loss,
+        0 if chance is None else chance.rows,
+        _tried(lambda: hidden_of(Probe(graph, tail, known)), None),
+    )
+
+
+def _parts(graph: Graph, tail: Tail, known: dict[int, Any], layers: list[str]) -> Iterator[Callable[[], list[Concern]]]:
+    """Yield the parts of an inspection."""
+    probe = Probe(graph, tail, known)
+    yield lambda: kernels_constant(graph, tail, known, layers)
+    yield lambda: penalty_outweighs(graph, tail, known)
+    yield lambda: inputs_scaled(probe)
+    if probe.fits:
+        yield lambda: _of_output(probe)
+
+
+def _of_output(probe: Probe) -> list[Concern]:
+    """Judge the output and the targets."""
+    if of_one := softmax_of_one(probe):
+        return of_one
+    concerns = [*logarithms(probe), *sigmoid_shares(probe), *of_differences(probe, differences(probe))]
+    if (targets := binary_targets(probe)) is not None:
+        concerns += of_binary_loss(probe, targets)
+    elif (targets := class_targets(probe)) is not None:
+        concerns += of_class_loss(probe, targets)
+    return concerns
+
+
+def _layers(params: PyTree) -> list[str]:
+    """Return the layer of each leaf."""
+    layers = map_layers(params)
+    owner = {piece.leaf: path for path, pieces in zip(layers.paths, layers.pieces, strict=True) for piece in pieces}
+    return [owner[leaf] for leaf in range(len(owner))]
+
+
+def _tried(part: Callable[[], Value], otherwise: Value) -> Value:
+    """Return a part of the inspection, or another value where it cannot be had."""
+    try:
+        return part()
+    except Exception:  # A loss may hold primitives that cannot be carried out alone, such as those of a mesh.
+        return otherwise

@@ -1,0 +1,123 @@
+"""Split a loss into the network and its tail: the part behind the last use of a parameter.
+
+    x ──► layers ──► product ──► + bias ──► head ──► softmax ──► log ──► loss
+                                                            y ──────► ┘
+          parameters are used               tail: data and constants alone
+
+Values of the tail are functions of the heads and the data. A penalty is a number made of parameters alone that is added
+to the loss; it belongs to neither part.
+"""
+
+from dataclasses import dataclass
+
+from vgrad_jax.inspection.graph import Graph, Step
+
+__all__ = ["PRODUCTS", "Tail", "last_product", "tail_of", "weight_of"]
+
+PRODUCTS = ("dot_general", "conv_general_dilated")
+SUMS = ("add", "sub", "add_any")
+AFFINE = (*SUMS, "mul", "div", "neg")
+VIEWS = ("reshape", "transpose", "squeeze", "broadcast_in_dim", "expand_dims", "convert_element_type", "copy", "slice")
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Part of a loss behind the last use of a parameter."""
+
+    heads: tuple[int, ...]
+    """Values with which the tail begins: outputs of the network."""
+    penalties: tuple[int, ...]
+    """Terms of the loss that are made of parameters alone."""
+    steps: tuple[Step, ...]
+    pure: frozenset[int]
+    """Values that are functions of the heads alone, heads included."""
+    is_linear: bool
+    """True where every head is the output of a product, with a bias or a factor behind it: it can be any number."""
+
+    @property
+    def head(self) -> int | None:
+        """The only head; None where there are several, or where it is restricted to some numbers."""
+        return self.heads[0] if len(self.heads) == 1 and self.is_linear else None
+
+
+def tail_of(graph: Graph) -> Tail:
+    """Find heads and tail of a loss.
+
+    >>> import numpy as np
+    >>> from vgrad_jax.inspection.graph import graph_of
+    >>> def loss(leaves, batch):
+    ...     return ((batch[0] @ leaves[0] + leaves[1] - batch[1]) ** 2).mean() + (leaves[0] ** 2).sum()
+    >>> ones = [np.ones(shape, "f") for shape in ((3, 1), (1,), (4, 3), (4, 1))]
+    >>> graph = graph_of(loss, ones[:2], ones[2:])
+    >>> tail = tail_of(graph)
+    >>> [graph.maker[head].name for head in tail.heads], len(tail.penalties)
+    (['add'], 1)
+    """
+    steps = graph.needed([graph.result])
+    before = _before_a_use(graph, steps)
+    heads: list[int] = []
+    penalties: list[int] = []
+    behind: list[Step] = []
+    for step in steps:
+        if _adds_penalty(graph, step):
+            penalties += [value for value in step.inputs if graph.is_weight(value)]
+        mixed = [value for value in step.outputs if graph.is_mixed(value) and value not in before]
+        if not mixed:
+            continue
+        if _uses_weight(graph, step) or any(value in before for value in step.inputs):
+            heads += mixed
+        else:
+            behind.append(step)
+    pure = set(heads)
+    for step in behind:
+        if all(value in pure or not graph.of_data[value] for value in step.inputs):
+            pure.update(step.outputs)
+    is_linear = all(_is_linear(graph, head) for head in heads)
+    return Tail(tuple(heads), tuple(dict.fromkeys(penalties)), tuple(behind), frozenset(pure), is_linear)
+
+
+def _adds_penalty(graph: Graph, step: Step) -> bool:
+    """Return whether a step adds a number made of parameters to a number made of parameters and data."""
+    alone = [graph.is_weight(value) for value in step.inputs]
+    return step.name in SUMS and graph.shapes[step.outputs[0]] == () and any(alone) and not all(alone)
+
+
+def _uses_weight(graph: Graph, step: Step) -> bool:
+    """Return whether a step uses parameters with data."""
+    uses = any(graph.is_weight(value) for value in step.inputs) and any(graph.of_data[value] for value in step.inputs)
+    return uses and not _adds_penalty(graph, step)
+
+
+def _before_a_use(graph: Graph, steps: list[Step]) -> set[int]:
+    """Return the values that later meet parameters."""
+    before: set[int] = set()
+    for step in reversed(steps):
+        if _uses_weight(graph, step) or any(value in before for value in step.outputs):
+            before.update(value for value in step.inputs if graph.of_data[value])
+    return {value for value in before if graph.is_mixed(value)}
+
+
+def _is_linear(graph: Graph, head: int) -> bool:
+    """Return whether a head is the output of a product, or of a sum or product with parameters."""
+    step = graph.maker[head]
+    return step.name in PRODUCTS or (step.name in AFFINE and _uses_weight(graph, step))
+
+
+def last_product(graph: Graph, head: int) -> Step | None:
+    """Return the product with a kernel that a head is made of, with nothing but biases, factors and views behind it."""
+    while True:
+        step = graph.maker.get(head)
+        if step is None:
+            return None
+        if step.name in PRODUCTS:
+            return step if weight_of(graph, step) is not None else None
+        mixed = [value for value in step.inputs if graph.of_data[value]]
+        if step.name not in (*AFFINE, *VIEWS) or len(mixed) != 1 or not graph.is_mixed(mixed[0]):
+            return None
+        head = mixed[0]
+
+
+def weight_of(graph: Graph, step: Step) -> int | None:
+    """Return the position of a product's kernel among its inputs; None where it has none or two."""
+    weights = [place for place, value in enumerate(step.inputs) if graph.is_weight(value)]
+    return weights[0] if len(weights) == 1 and len(step.inputs) == 2 else None
