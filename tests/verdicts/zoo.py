@@ -365,6 +365,13 @@ def run(case: Case, seeds: int = 3) -> tuple[Any, Any]:
         return jax.lax.scan(step, (params, optimizer.init(params)), jnp.arange(case.steps))[0][1]
 
     record = vg.get_record(jax.jit(lambda keys: jax.lax.map(train, keys))(jax.random.split(jax.random.key(7), seeds)))
+    return record, check(case, seeds)
+
+
+def check(case: Case, seeds: int = 3) -> vg.InitCheck:
+    """Check a case before training, on a first minibatch."""
+    size = min(case.batch_size, len(jax.tree.leaves(case.data)[0]))
     batch = jax.tree.map(lambda array: array[:size], case.data)
-    check = vg.check_init(lambda p, b: loss(p, b, jax.random.key(0)), case.init, batch, num_seeds=seeds)
-    return record, check
+    if not case.keyed:
+        return vg.check_init(case.loss, case.init, batch, num_seeds=seeds)
+    return vg.check_init(case.loss, case.init, batch, num_seeds=seeds, loss_key=jax.random.key(0))

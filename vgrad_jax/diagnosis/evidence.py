@@ -140,9 +140,9 @@ class Evidence:
 
         Rows of a table that are not in the batch have no gradient by design.
         """
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             share = np.log10(np.maximum(1 - self.zero_fraction[0], 0))
-        return np.where(np.isfinite(share), self.first_profile - 0.5 * share, self.first_profile)
+            return np.where(np.isfinite(share), self.first_profile - 0.5 * share, self.first_profile)
 
     @cached_property
     def sensitivity(self) -> Float[np.ndarray, "record layer"] | None:
