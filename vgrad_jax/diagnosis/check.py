@@ -19,6 +19,7 @@ from vgrad_jax.gradients.look import Look, look_at, look_at_compiled
 from vgrad_jax.gradients.objective import BatchRest, WithKey, require_callable, split_batch
 from vgrad_jax.gradients.sharding import in_mesh_of
 from vgrad_jax.gradients.stats import LayerStats
+from vgrad_jax.inspection import NonFinite, ZeroReason, kinks_reason, locate_nonfinite, zero_reasons
 from vgrad_jax.numerics import rms_over_seeds
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class InitCheck:
     diagnosis: Diagnosis
     prediction: "Prediction | None" = None
     """Prediction of the gradient, where it was given."""
+    zeros: tuple[ZeroReason, ...] = ()
+    """Reason for each zero gradient, in the first seed with a layer that has none, and for a term without one."""
+    nonfinite: NonFinite | None = None
+    """First operation that is not finite, in the first seed with such a loss or gradient."""
 
     @property
     def log10_rms(self) -> Float[np.ndarray, " layer"]:
@@ -136,18 +141,41 @@ def check_init(
     if loss_key is not None:
         loss_fn, batch = WithKey(loss_fn), (batch, loss_key)
     arrays, rest = split_batch(batch)
+    keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
     with in_mesh_of((arrays, params_or_init_fn if given else None)):
         if given:
             one_seed = look_at_compiled(loss_fn, params_or_init_fn, batch, grouping)
             look = jax.tree.map(lambda leaf: leaf[None], one_seed)
         else:
-            keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
             look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
-    return InitCheck(look, diagnose(look), prediction)
+    zeros, nonfinite = _reasons(
+        loss_fn, batch, look, lambda seed: params_or_init_fn if given else params_or_init_fn(keys[seed])
+    )
+    return InitCheck(look, diagnose(look), prediction, zeros, nonfinite)
+
+
+def _reasons(
+    loss_fn: Callable[..., Any], batch: PyTree, look: Look, params_of: Callable[[int], PyTree]
+) -> tuple[tuple[ZeroReason, ...], NonFinite | None]:
+    """Return why gradients are zero, and what is not finite; nothing is computed where all is well.
+
+    Args:
+        loss_fn: the loss.
+        batch: its batch.
+        look: the numbers of all seeds.
+        params_of: makes the parameters of a seed.
+    """
+    stats = look.stats
+    zero = np.flatnonzero((stats.zero_fraction == 1).any(axis=-1))
+    broken = np.flatnonzero((stats.nonfinite_fraction > 0).any(axis=-1) | ~np.isfinite(look.loss))
+    kinks = kinks_reason(loss_fn, params_of(0), batch)
+    zeros = zero_reasons(loss_fn, params_of(int(zero[0])), batch) if len(zero) else ()
+    nonfinite = locate_nonfinite(loss_fn, params_of(int(broken[0])), batch) if len(broken) else None
+    return (*zeros, *(() if kinks is None else (kinks,))), nonfinite
 
 
 def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:
