@@ -34,6 +34,7 @@ __all__ = [
     "carry_out",
     "draw_of",
     "equations_inside",
+    "function_name",
     "evaluate",
     "is_library_function",
     "is_literal",
@@ -53,9 +54,7 @@ Value = TypeVar("Value")
 CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters that hold the jaxpr of a primitive that calls it once with the equation's atoms."""
 
-LIBRARY_FOLDERS = tuple(f"{Path(module.__file__).parent}{os.sep}" for module in (jax, jaxlib)) + (
-    f"{Path(__file__).parent}{os.sep}",
-)
+LIBRARY_FOLDERS = tuple(f"{Path(str(file)).parent}{os.sep}" for file in (jax.__file__, jaxlib.__file__, __file__))
 """Folders whose lines are never a user's."""
 
 INSTALLED = (f"site-packages{os.sep}", f"dist-packages{os.sep}", f"lib{os.sep}python")
@@ -179,9 +178,21 @@ def is_library_function(closed: ClosedJaxpr) -> bool:
     >>> is_library_function(called(trace(lambda x: jax.numpy.round(x), 1.0).jaxpr.eqns[0]))
     True
     """
-    written_in = str(getattr(getattr(closed.jaxpr, "debug_info", None), "func_src_info", "") or "")
-    _, _, file = written_in.partition(" at ")
+    _, _, file = _written_in(closed).partition(" at ")
     return file.startswith(LIBRARY_FOLDERS) or any(word in file for word in INSTALLED)
+
+
+def function_name(closed: ClosedJaxpr) -> str:
+    """Return the name of the function that a program was traced from; empty where it is not known.
+
+    >>> function_name(called(trace(lambda x: jax.nn.relu(x), 1.0).jaxpr.eqns[0]))
+    'relu'
+    """
+    return _written_in(closed).partition(" at ")[0]
+
+
+def _written_in(closed: ClosedJaxpr) -> str:
+    return str(getattr(getattr(closed.jaxpr, "debug_info", None), "func_src_info", "") or "")
 
 
 def times_differentiated(equation: JaxprEqn) -> int:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,15 @@ from vgrad_jax.gradients.look import Look, look_at, look_at_compiled
 from vgrad_jax.gradients.objective import BatchRest, WithKey, require_callable, split_batch
 from vgrad_jax.gradients.sharding import in_mesh_of
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.inspection import Inspection, inspect_loss
+from vgrad_jax.inspection import (
+    Inspection,
+    NonFinite,
+    ZeroReason,
+    inspect_loss,
+    kinks_reason,
+    locate_nonfinite,
+    zero_reasons,
+)
 from vgrad_jax.numerics import rms_over_seeds
 
 if TYPE_CHECKING:
@@ -43,7 +51,17 @@ class InitCheck:
     prediction: "Prediction | None" = None
     """Prediction of the gradient, where it was given."""
     inspection: Inspection = Inspection()
-    """What the loss, its data and the first parameters say; of the first seed."""
+    """What the loss, its data and the first parameters say; of one seed."""
+
+    @property
+    def zeros(self) -> tuple[ZeroReason, ...]:
+        """Reason for each zero gradient, in the first seed with a layer that has none, and for a term without one."""
+        return self.inspection.zeros
+
+    @property
+    def nonfinite(self) -> NonFinite | None:
+        """First operation that is not finite, in the first seed with such a loss or gradient."""
+        return self.inspection.nonfinite
 
     @property
     def log10_rms(self) -> Float[np.ndarray, " layer"]:
@@ -139,20 +157,44 @@ def check_init(
     if loss_key is not None:
         loss_fn, batch = WithKey(loss_fn), (batch, loss_key)
     arrays, rest = split_batch(batch)
+    keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
     with in_mesh_of((arrays, params_or_init_fn if given else None)):
         if given:
             one_seed = look_at_compiled(loss_fn, params_or_init_fn, batch, grouping)
             look = jax.tree.map(lambda leaf: leaf[None], one_seed)
         else:
-            keys = jax.random.split(jax.random.key(0) if key is None else key, num_seeds)
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
             look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
-        first = params_or_init_fn if given else params_or_init_fn(keys[0])
-        inspection = inspect_loss(loss_fn, first, batch)
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
+    inspection = _inspect(
+        loss_fn, batch, look, lambda seed: params_or_init_fn if given else params_or_init_fn(keys[seed])
+    )
     return InitCheck(look, diagnose(look, check=Checked(look, inspection)), prediction, inspection)
+
+
+def _inspect(
+    loss_fn: Callable[..., Any], batch: PyTree, look: Look, params_of: Callable[[int], PyTree]
+) -> Inspection:
+    """Inspect the loss, and say why gradients are zero and what is not finite, where there is such a seed.
+
+    Args:
+        loss_fn: the loss.
+        batch: its batch.
+        look: the numbers of all seeds.
+        params_of: makes the parameters of a seed.
+    """
+    stats, first = look.stats, params_of(0)
+    zero = np.flatnonzero((stats.zero_fraction == 1).any(axis=-1))
+    broken = np.flatnonzero((stats.nonfinite_fraction > 0).any(axis=-1) | ~np.isfinite(look.loss))
+    kinks = kinks_reason(loss_fn, first, batch)
+    zeros = zero_reasons(loss_fn, params_of(int(zero[0])), batch) if len(zero) else ()
+    return replace(
+        inspect_loss(loss_fn, first, batch),
+        zeros=(*zeros, *(() if kinks is None else (kinks,))),
+        nonfinite=locate_nonfinite(loss_fn, params_of(int(broken[0])), batch) if len(broken) else None,
+    )
 
 
 def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:

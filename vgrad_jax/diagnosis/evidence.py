@@ -12,13 +12,13 @@ Forward-pass numbers come from a look before training.
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vgrad_jax.diagnosis.course import Course, course_of
 from vgrad_jax.diagnosis.statuses import FEWEST_LAYERS, SMALL_UPDATE
+from vgrad_jax.inspection import Concern, NonFinite, ZeroReason
 from vgrad_jax.numerics import LEVEL, lower_median
 
 __all__ = ["Before", "Evidence", "drop_of", "largest", "straight_line"]
@@ -35,10 +35,12 @@ class Before:
     """Kinds of activations in the model: "tanh", "logistic", "relu"."""
     drop: float | None = None
     """Decades by which the gradient shrinks over the layers of the look, which may be more than were recorded."""
-    concerns: tuple[Any, ...] = ()
-    """Concerns about output, loss and data; each has a code, a sentence, a value and a threshold."""
-    zeros: tuple[Any, ...] = ()
-    """Reasons for which leaves have a gradient of exactly zero."""
+    concerns: tuple[Concern, ...] = ()
+    """Concerns about output, loss and data."""
+    zeros: tuple[ZeroReason, ...] = ()
+    """Reasons for which leaves have a gradient of exactly zero; of a term of the loss with an empty path."""
+    nonfinite: NonFinite | None = None
+    """First operation that is not finite."""
     correlation: float = math.nan
     """Mean absolute correlation of the last hidden layer's units over the examples."""
     singular_ratio: float = math.nan

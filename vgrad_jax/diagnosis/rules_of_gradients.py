@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from jaxtyping import Bool
 
 from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
@@ -20,13 +21,14 @@ from vgrad_jax.diagnosis.statuses import (
     UNDERFLOWN_WITH_ZEROS,
 )
 from vgrad_jax.diagnosis.symptoms import faded, has_learned, in_reverse, lost, overgrown, stalled
+from vgrad_jax.inspection import ZeroReason
 
 __all__ = ["dead", "exploding", "saturated", "underflow", "vanishing"]
 
 
 def exploding(e: Evidence) -> list[Finding]:
     """Find signals or gradients that grow with every layer, or a first step far larger than the weights."""
-    findings = []
+    findings = _recurrence(e)
     if overgrown(e) and not (has_learned(e) and not stalled(e)):
         findings.append(_overgrown(e))
     if e.from_start and e.drop < -DROP_WITHOUT_TIME and not has_learned(e) and not in_reverse(e):
@@ -35,6 +37,14 @@ def exploding(e: Evidence) -> list[Finding]:
             finding(e, "gradient_grows", sentence, layer=e.paths[0], value=-e.drop, threshold=DROP_WITHOUT_TIME)
         )
     return findings
+
+
+def _recurrence(e: Evidence) -> list[Finding]:
+    """Report an overflow inside a loop whose numbers grew from one iteration to the next."""
+    fault = None if e.before is None else e.before.nonfinite
+    if fault is None or fault.growth is None or fault.growth <= 1 or e.break_step != 0:
+        return []
+    return [finding(e, "recurrence_grows", fault.sentence, layer=fault.layer, value=fault.growth, threshold=1.0)]
 
 
 def _overgrown(e: Evidence) -> Finding:
@@ -68,6 +78,20 @@ def underflow(e: Evidence) -> list[Finding]:
     return [finding(e, "gradient_underflows", sentence, layer=e.paths[layer], value=value, threshold=threshold)]
 
 
+HARMLESS = {"zero_for_first_step": "zero_initialised", "stopped": "frozen", "unused": "frozen", "not_in_batch": "frozen"}
+"""Code of the note for each reason of a zero gradient that is no fault, as long as other layers have one."""
+CODES = {
+    "no_derivative": "no_derivative",
+    "stopped": "no_path",
+    "unused": "no_path",
+    "saturated": "activations_saturated",
+    "underflow": "gradient_underflows",
+    "units_off": "gradient_is_zero",
+    "zeros_stay": "zeros_stay",
+}
+"""Code of the finding for each reason of a zero gradient that is a fault."""
+
+
 def dead(e: Evidence) -> list[Finding]:
     """Find layers whose gradient is exactly zero over the late window, and say why where a look knows it."""
     if has_learned(e) or e.stays_broken:
@@ -76,13 +100,46 @@ def dead(e: Evidence) -> list[Finding]:
     # A layer that had a gradient at first and that a vanishing gradient never reached is not the cause.
     if not gone.any() or (lost(e) and not np.isneginf(e.first_profile).any()):
         return []
-    layer = int(np.flatnonzero(gone)[-1])
+    reasons = {layer: _reason_of(e, layer) for layer in np.flatnonzero(gone)}
+    alive = not gone.all()
+    harmless = {layer: why for layer, why in reasons.items() if why is not None and _is_harmless(why, e, alive)}
+    notes = [_note(e, layer, why) for layer, why in harmless.items()]
+    faulty = [layer for layer in reasons if layer not in harmless]
+    return [*([_zero(e, gone, faulty[-1], reasons[faulty[-1]])] if faulty else []), *notes]
+
+
+def _reason_of(e: Evidence, layer: int) -> ZeroReason | None:
+    """Return the reason for a layer's zero gradient, that of its first leaf; None where no look knows it."""
+    if e.before is None or not np.isneginf(e.first_profile[layer]):
+        return None
+    path = e.paths[layer]
+    own = [why for why in e.before.zeros if why.path == path or why.path.startswith(f"{path}/")]
+    return next((why for why in own if why.reason not in HARMLESS), own[0] if own else None)
+
+
+def _is_harmless(why: ZeroReason, e: Evidence, alive: bool) -> bool:
+    """Return whether a reason is no fault: a first step without a gradient is none as long as there was no second."""
+    if why.reason == "zero_for_first_step":
+        return e.records == 1
+    return why.reason in HARMLESS and alive
+
+
+def _note(e: Evidence, layer: int, why: ZeroReason) -> Finding:
+    return finding(e, HARMLESS[why.reason], why.sentence, layer=e.paths[layer], value=1.0, threshold=1.0)
+
+
+def _zero(e: Evidence, gone: Bool[np.ndarray, " layer"], layer: int, why: ZeroReason | None) -> Finding:
+    """Report the layer without a gradient that is nearest to the output, with the reason where it is known."""
     sentence = f"The gradient of {gone.sum()} of {len(gone)} layers is exactly zero, of this one nearest to the output."
+    if why is not None and why.reason in CODES:
+        code = CODES[why.reason]
+        return finding(
+            e, code, f"{sentence} {why.sentence}", layer=e.paths[layer], value=float(gone.mean()), threshold=0.0
+        )
     no_relu = e.before is not None and "relu" not in e.before.kinds
-    born = bool(np.isneginf(e.first_profile[layer]))
-    causes = () if no_relu else (("initialisation",) if born else ("learning_rate",))
+    causes = () if no_relu else ("initialisation" if np.isneginf(e.first_profile[layer]) else "learning_rate",)
     code = "no_gradient" if no_relu else "gradient_is_zero"
-    return [finding(e, code, sentence, layer=e.paths[layer], value=float(gone.mean()), threshold=0.0, causes=causes)]
+    return finding(e, code, sentence, layer=e.paths[layer], value=float(gone.mean()), threshold=0.0, causes=causes)
 
 
 def saturated(e: Evidence) -> list[Finding]:

@@ -24,7 +24,13 @@ def _concerns(e: Evidence, status: str) -> list[Finding]:
 
 def ill_posed(e: Evidence) -> list[Finding]:
     """Find an output, a loss and targets that do not fit together."""
-    return [] if is_solved(e) else _concerns(e, "ill_posed")
+    return [] if is_solved(e) else [*_concerns(e, "ill_posed"), *_kinks(e)]
+
+
+def _kinks(e: Evidence) -> list[Finding]:
+    """Report a term of the loss that has no gradient, because a derivative of it is zero everywhere."""
+    terms = [] if e.before is None or has_learned(e) else [why for why in e.before.zeros if not why.path]
+    return [finding(e, "no_second_derivative", why.sentence, value=0.0, threshold=0.0) for why in terms]
 
 
 def ill_scaled(e: Evidence) -> list[Finding]:

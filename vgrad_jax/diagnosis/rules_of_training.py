@@ -13,7 +13,6 @@ from vgrad_jax.diagnosis.statuses import (
     FEWEST_RECORDS,
     HALF_WAY,
     HARDLY,
-    LARGE_UPDATE,
     LEARNED,
     SHRUNK,
     SHRUNK_TOGETHER,
@@ -57,6 +56,8 @@ def non_finite(e: Evidence) -> list[Finding]:
     layer = int(np.argmax(share))
     if step == 0 or (e.first_broken_step is None and e.first_broken == 0 and e.from_start):
         sentence = f"{share[layer]:.0%} of this layer's gradient is infinite or missing in the first record."
+        if e.before is not None and e.before.nonfinite is not None:
+            sentence += f" {e.before.nonfinite.sentence}"
         return [
             finding(e, "non_finite_gradient", sentence, layer=e.paths[layer], value=float(share[layer]), threshold=0.0)
         ]
@@ -175,7 +176,8 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         words = "smaller than half the spacing of their dtype's numbers" if rounded else "not applied"
         sentence = f"The weights never change, although updates are 10^{typical:.1f} of them: they are {words}."
         return [finding(e, code, sentence, value=typical, threshold=SMALL_UPDATE)]
-    if not steps_are_small(e) or (most > LARGE_UPDATE and np.isfinite(most)):
+    early = largest(e.updates[: max(1, len(e.updates) // 4)])
+    if not steps_are_small(e) or early > SMALL_UPDATE:
         return []
     if most > TINY_UPDATE and e.remaining < HARDLY:
         return []

@@ -191,6 +191,8 @@ def _facts(before: Look, layers: int, inspection: Inspection, baseline: float | 
         kinds=frozenset(before.forward.kinds) - {"product"},
         drop=drop_of(profile[weights]) if len(weights) > layers else None,
         concerns=inspection.concerns,
+        zeros=inspection.zeros,
+        nonfinite=inspection.nonfinite,
         **({} if hidden is None else vars(hidden)),
     )
     enough = inspection.chance_rows >= FEWEST_ROWS

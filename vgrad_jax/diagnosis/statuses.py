@@ -125,6 +125,10 @@ TABLE: dict[str, Status] = {
                 "Divide the weight of the penalty by 10 or more until it is a small part of the loss.",
                 ("regularisation",),
             ),
+            "no_second_derivative": Remedy(
+                "Take an activation that has a second derivative, such as tanh, softplus, gelu or sine.",
+                ("hidden_activation",),
+            ),
             "sigmoid_for_categorical": Remedy(
                 "Take a softmax under a categorical loss: sigmoids that are divided by their sum learn more slowly.",
                 ("output_activation",),
@@ -238,8 +242,12 @@ TABLE: dict[str, Status] = {
                 ("initialisation", "learning_rate"),
             ),
             "no_gradient": Remedy(
-                "Ask vg.check_init for the reason: a path that is cut, an operation without a derivative, or units "
-                "that have no slope."
+                "Look for a path that is cut, an operation without a derivative, or units that have no slope; "
+                "vg.check_init tells which."
+            ),
+            "zeros_stay": Remedy(
+                "Draw all but the last of these kernels at random: zeros behind zeros never get a gradient.",
+                ("initialisation",),
             ),
             "no_path": Remedy(
                 "Take the parameters out of stop_gradient, or use them in the loss; where they are meant to be frozen, "

@@ -14,11 +14,13 @@ from vgrad_jax.inspection.concern import Concern
 from vgrad_jax.inspection.graph import Graph, graph_of
 from vgrad_jax.inspection.hidden import Hidden, hidden_of
 from vgrad_jax.inspection.inputs import inputs_scaled
+from vgrad_jax.inspection.nonfinite import NonFinite
 from vgrad_jax.inspection.outputs import logarithms, sigmoid_shares, softmax_of_one
 from vgrad_jax.inspection.probes import Probe, binary_targets, class_targets
 from vgrad_jax.inspection.tail import Tail, tail_of
 from vgrad_jax.inspection.targets import differences, of_binary_loss, of_class_loss, of_differences
 from vgrad_jax.inspection.weights import kernels_constant, penalty_outweighs
+from vgrad_jax.inspection.zeros import ZeroReason
 
 __all__ = ["Inspection", "inspect_loss"]
 
@@ -37,6 +39,10 @@ class Inspection:
     """Number of outputs of the batch that share each constant of this prediction."""
     hidden: Hidden | None = None
     """Rank of the last hidden layer; None where it cannot be told."""
+    zeros: tuple[ZeroReason, ...] = ()
+    """Reason for each gradient that is exactly zero, where it was asked for."""
+    nonfinite: NonFinite | None = None
+    """First operation that is not finite, where it was asked for."""
 
 
 def inspect_loss(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree) -> Inspection:

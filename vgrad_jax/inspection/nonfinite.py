@@ -157,13 +157,14 @@ def _of_input(node: Node, where: str, value: Any) -> NonFinite:
     row = int(np.argwhere(broken)[0][0]) if broken.ndim else None
     of = f"The parameter {node.name}" if node.role == "parameter" else f"The data, the leaf {node.name or 'batch'!r},"
     first = f", the first in row {row}" if row is not None else ""
+    are = "is" if count == 1 else "are"
     return NonFinite(
         kind="data" if node.role == "batch" else "parameters",
         where=where,
         operation=None,
         line=None,
         layer=node.name if node.role == "parameter" else None,
-        sentence=f"{of} holds {counted(count, 'number')} that {'is' if count == 1 else 'are'} missing or infinite{first}.",
+        sentence=f"{of} holds {counted(count, 'number')} that {are} missing or infinite{first}.",
         leaf=node.name if node.role == "batch" else None,
         count=count,
         row=row,

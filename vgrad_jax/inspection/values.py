@@ -102,6 +102,11 @@ class Node:
         return self.facts["positive_infinity"] or self.facts["negative_infinity"]
 
     @property
+    def is_zero(self) -> bool:
+        """Whether all elements are zero."""
+        return self.known is not None and self.is_finite and float(np.asarray(self.known)[5]) == 0
+
+    @property
     def is_finite(self) -> bool:
         """Whether all elements are finite."""
         return not self.is_nan and not self.is_infinite
