@@ -15,9 +15,9 @@ from jaxtyping import Float
 from scipy import optimize
 
 from vgrad_jax.compiling import compiled_quickly
-from vgrad_jax.inspection.graph import Graph
+from vgrad_jax.inspection.graph import Graph, Step
 from vgrad_jax.inspection.kernels import unit_axes
-from vgrad_jax.inspection.tail import Tail, last_product, weight_of
+from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, leaf_of, weight_of
 
 __all__ = ["Chance", "chance_of"]
 
@@ -72,7 +72,8 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
     if _meets_data_elsewhere(graph, product, tail) or not _predicts_data(graph, tail):
         return None
     kernel = weight_of(graph, step)
-    assert kernel is not None
+    if kernel is None or _is_used_before(graph, step, kernel):
+        return None
     shape, axes = graph.shapes[product], unit_axes(step, kernel)
     units = [shape[axis] for axis in axes]
     rows = math.prod(shape) // max(1, math.prod(units))
@@ -98,6 +99,16 @@ def _meets_data_elsewhere(graph: Graph, product: int, tail: Tail) -> bool:
         if any(value in through for value in step.inputs):
             through.update(step.outputs)
         elif any(graph.is_mixed(value) for value in step.outputs):
+            return True
+    return False
+
+
+def _is_used_before(graph: Graph, last: Step, kernel: int) -> bool:
+    """Return whether another product on the way uses the last kernel: the loss is of a derivative of the network."""
+    leaf = leaf_of(graph, last.inputs[kernel])
+    for step in graph.needed(last.inputs):
+        other = weight_of(graph, step) if step.name in PRODUCTS else None
+        if leaf is not None and other is not None and leaf_of(graph, step.inputs[other]) == leaf:
             return True
     return False
 

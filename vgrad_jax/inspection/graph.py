@@ -94,6 +94,13 @@ class Graph:
             )
         return [values[value] for value in wanted]
 
+    def sources(self, values: Iterable[int]) -> set[int]:
+        """Return the leaves of the batch, and the arrays that the loss was closed over, that values are made of."""
+        found = set(values)
+        for step in self.needed(found):
+            found.update(step.inputs)
+        return {value for value in found if self.is_data(value) and value not in self.maker}
+
     def readers(self) -> dict[int, list[Step]]:
         """Return the steps that read each value, among those that lead to the loss."""
         readers: dict[int, list[Step]] = {}

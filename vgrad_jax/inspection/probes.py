@@ -85,6 +85,12 @@ class Probe:
         return [np.asarray(array) for array in found]
 
     @cached_property
+    def predicts_inputs(self) -> bool:
+        """Whether a part of the batch is both input and target, as in an autoencoder."""
+        targets = {value for step in self.tail.steps for value in step.inputs if self.graph.is_data(value)}
+        return bool(self.graph.sources(targets) & self.graph.sources(self.tail.heads))
+
+    @cached_property
     def gradient(self) -> Any:
         """Gradient of the loss with respect to the only head, as a compiled function of the head."""
         head = self.tail.head

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vgrad_jax.inspection.graph import Graph, Step
 
-__all__ = ["PRODUCTS", "Tail", "last_product", "tail_of", "weight_of"]
+__all__ = ["PRODUCTS", "Tail", "last_product", "leaf_of", "tail_of", "weight_of"]
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
 SUMS = ("add", "sub", "add_any")
@@ -121,3 +121,12 @@ def weight_of(graph: Graph, step: Step) -> int | None:
     """Return the position of a product's kernel among its inputs; None where it has none or two."""
     weights = [place for place, value in enumerate(step.inputs) if graph.is_weight(value)]
     return weights[0] if len(weights) == 1 and len(step.inputs) == 2 else None
+
+
+def leaf_of(graph: Graph, value: int) -> int | None:
+    """Return the leaf of the parameters that a value is made of; None where there are several."""
+    leaves: set[int] = set()
+    for step in graph.needed([value]):
+        leaves.update(operand for operand in step.inputs if operand < graph.number_of_leaves)
+    leaves.update({value} if value < graph.number_of_leaves else ())
+    return leaves.pop() if len(leaves) == 1 else None

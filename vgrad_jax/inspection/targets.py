@@ -138,7 +138,8 @@ def of_binary_loss(probe: Probe, targets: Targets) -> list[Concern]:
     if outside := _outside(known):
         return outside
     units = probe.units
-    if len(units) == 1 and y.shape[units[0]] > 1 and _one_hot(_rounded(y), units[0]):
+    one_of_many = len(units) == 1 and y.shape[units[0]] > 1 and not probe.predicts_inputs
+    if one_of_many and _one_hot(_rounded(y), units[0]):
         sentence = "A binary crossentropy is taken on one-hot rows: exactly one unit is 1. Use a softmax crossentropy."
         return [Concern("binary_loss_on_one_hot", sentence, 1.0, 1.0, None, True)]
     return _constant(y, units)
@@ -170,17 +171,15 @@ def of_class_loss(probe: Probe, targets: Targets) -> list[Concern]:
     rows, weights = rows[known], weights[known]
     if outside := _outside(rows.ravel()):
         return outside
-    marked = rows > SHARE
-    ones = marked.sum(-1)
-    equal = np.abs(rows - marked / np.maximum(ones, 1)[:, None]).max(initial=0) < SHARE
-    if equal and (ones > 1).any():
-        for scale in (1.0, float(number)):
-            if np.allclose(weights * scale, ones, rtol=1e-2):
+    if not probe.predicts_inputs:
+        for scale in (1.0, float(number)):  # The loss sums over its rows, or takes their mean.
+            counts = rows * (weights * scale)[:, None]
+            several = (counts > 0.5).sum(-1) > 1
+            if several.any() and np.abs(counts - np.round(counts)).max() < SHARE * max(1.0, counts.max()):
                 sentence = (
-                    f"Rows of the targets have up to {ones.max()} ones, and a softmax crossentropy wants rows that "
-                    "sum to 1. Use a sigmoid for each unit and a binary crossentropy."
+                    f"Rows of the targets have sums up to {counts.sum(-1).max():.0f}, and a softmax crossentropy wants "
+                    "rows that sum to 1. Use a sigmoid for each unit and a binary crossentropy."
                 )
-                value = float(np.mean(ones > 1))
-                return [Concern("rows_do_not_sum_to_one", sentence, value, 0.0, None, True)]
+                return [Concern("rows_do_not_sum_to_one", sentence, float(np.mean(several)), 0.0, None, True)]
     is_first = bool(len(rows)) and bool(rows[:, 0].mean() > 1 - SHARE)
     return _constant(rows, (1,), is_rare=is_first)

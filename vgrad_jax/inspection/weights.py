@@ -11,9 +11,9 @@ from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.inspection.concern import OUTWEIGHS, Concern
 from vgrad_jax.inspection.graph import Graph
 from vgrad_jax.inspection.kernels import as_matrix
-from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, weight_of
+from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, leaf_of, weight_of
 
-__all__ = ["kernels_constant", "leaf_of", "penalty_outweighs"]
+__all__ = ["kernels_constant", "penalty_outweighs"]
 
 
 def kernels_constant(graph: Graph, tail: Tail, known: dict[int, Any], names: list[str]) -> list[Concern]:
@@ -56,15 +56,6 @@ def _sameness(matrices: Shaped[np.ndarray, "stack fan_in unit"]) -> str | None:
     if inputs > 1 and units > 1 and not np.ptp(matrices, axis=1).any():
         return "All inputs of this kernel have the same numbers."
     return None
-
-
-def leaf_of(graph: Graph, value: int) -> int | None:
-    """Return the leaf of the parameters that a value is made of; None where there are several."""
-    leaves: set[int] = set()
-    for step in graph.needed([value]):
-        leaves.update(operand for operand in step.inputs if operand < graph.number_of_leaves)
-    leaves.update({value} if value < graph.number_of_leaves else ())
-    return leaves.pop() if len(leaves) == 1 else None
 
 
 def _learns(graph: Graph, known: dict[int, Any], leaf: int) -> bool:
