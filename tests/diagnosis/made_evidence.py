@@ -16,13 +16,15 @@ def evidence(profile=-2.0, *, shrinks=0.0, loss=STUCK, updates=-2.0, weights=0.0
     fields = {
         "counts": np.full(LAYERS, 100.0),
         "smallest": np.full(LAYERS, FLOAT32),
+        "spacing": np.full(LAYERS, -7.2),
         "log10_rms": sizes,
         "log10_max": sizes + 0.5,
         "zero_fraction": np.isneginf(sizes).astype(float),
         "nonfinite_fraction": np.isnan(sizes).astype(float),
-        "params_log10_rms": np.full_like(sizes, weights),
+        "params_log10_rms": weights + 1e-9 * np.arange(records)[:, None] * np.ones_like(sizes),  # They move.
         "update_ratio_log10": np.broadcast_to(np.asarray(updates, float), sizes.shape),
         "loss": None if loss is None else np.asarray(loss, float)[:records],
+        "step": np.arange(records) * 10,
     }
     return Evidence(tuple(f"layer_{n}" for n in range(LAYERS)), **(fields | changes))
 

@@ -22,7 +22,7 @@ def record(profile, *, loss=None, decay=0.0, seeds=None, updates=-2.0, **changes
         "zero_fraction": np.isneginf(sizes).astype(float),
         "nonfinite_fraction": np.isnan(sizes).astype(float),
         "loss": loss,
-        "params_log10_rms": np.full_like(sizes, -0.5),
+        "params_log10_rms": -0.5 + 1e-9 * time[:, None] * np.ones_like(sizes),  # They move.
         "updates_log10_rms": np.full_like(sizes, updates - 0.5),
         "mean_log10_rms": sizes.mean(0),
         "std_log10_rms": np.zeros(LAYERS),

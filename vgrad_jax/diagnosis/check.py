@@ -20,6 +20,7 @@ from vgrad_jax.gradients.objective import BatchRest, WithKey, require_callable, 
 from vgrad_jax.gradients.sharding import in_mesh_of
 from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.inspection import (
+    NOT_INSPECTED,
     Inspection,
     NonFinite,
     ZeroReason,
@@ -50,7 +51,7 @@ class InitCheck:
     diagnosis: Diagnosis
     prediction: "Prediction | None" = None
     """Prediction of the gradient, where it was given."""
-    inspection: Inspection = Inspection()
+    inspection: Inspection = NOT_INSPECTED
     """What the loss, its data and the first parameters say; of one seed."""
 
     @property
@@ -174,9 +175,7 @@ def check_init(
     return InitCheck(look, diagnose(look, check=Checked(look, inspection)), prediction, inspection)
 
 
-def _inspect(
-    loss_fn: Callable[..., Any], batch: PyTree, look: Look, params_of: Callable[[int], PyTree]
-) -> Inspection:
+def _inspect(loss_fn: Callable[..., Any], batch: PyTree, look: Look, params_of: Callable[[int], PyTree]) -> Inspection:
     """Inspect the loss, and say why gradients are zero and what is not finite, where there is such a seed.
 
     Args:

@@ -109,7 +109,7 @@ class Course:
         if len(known) and (known.min() < 0 or self.first < 0):
             return True
         tiny = 0 < self.fall < OFFSET * abs(self.start)
-        return tiny and self.moved and self.fall > 2 * SIGNIFICANT * self.error
+        return bool(tiny and self.moved and self.fall > 2 * SIGNIFICANT * self.error)
 
     @cached_property
     def reference(self) -> float:

@@ -109,7 +109,7 @@ class Evidence:
     @property
     def from_start(self) -> bool:
         """Return whether the first record is of the first step: rules on the start judge no other record."""
-        return self.step is None or self.step[0] <= 0
+        return self.step is None or bool(self.step[0] <= 0)
 
     @property
     def updates_done(self) -> int | None:

@@ -78,7 +78,12 @@ def underflow(e: Evidence) -> list[Finding]:
     return [finding(e, "gradient_underflows", sentence, layer=e.paths[layer], value=value, threshold=threshold)]
 
 
-HARMLESS = {"zero_for_first_step": "zero_initialised", "stopped": "frozen", "unused": "frozen", "not_in_batch": "frozen"}
+HARMLESS = {
+    "zero_for_first_step": "zero_initialised",
+    "stopped": "frozen",
+    "unused": "frozen",
+    "not_in_batch": "frozen",
+}
 """Code of the note for each reason of a zero gradient that is no fault, as long as other layers have one."""
 CODES = {
     "no_derivative": "no_derivative",
@@ -100,7 +105,7 @@ def dead(e: Evidence) -> list[Finding]:
     # A layer that had a gradient at first and that a vanishing gradient never reached is not the cause.
     if not gone.any() or (lost(e) and not np.isneginf(e.first_profile).any()):
         return []
-    reasons = {layer: _reason_of(e, layer) for layer in np.flatnonzero(gone)}
+    reasons = {layer: _reason_of(e, layer) for layer in np.flatnonzero(gone).tolist()}
     alive = not gone.all()
     harmless = {layer: why for layer, why in reasons.items() if why is not None and _is_harmless(why, e, alive)}
     notes = [_note(e, layer, why) for layer, why in harmless.items()]

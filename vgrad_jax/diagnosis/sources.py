@@ -17,7 +17,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.gradients.recording import SIZES, Record
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.inspection import Inspection
+from vgrad_jax.inspection import NOT_INSPECTED, Inspection
 from vgrad_jax.numerics import lower_median
 
 __all__ = ["evidence_of"]
@@ -69,7 +69,7 @@ def evidence_of(
     shared: dict[str, Any] = _labels(record, kept) | {"chance": baseline}
     if before is not None and members is not None:
         arrays |= _activations(before, [members[layer] for layer in kept], number)
-        shared |= _facts(before, len(kept), inspection or Inspection(), baseline)
+        shared |= _facts(before, len(kept), inspection or NOT_INSPECTED, baseline)
     return [Evidence(**shared, **{name: _own(array[seed]) for name, array in arrays.items()}) for seed in range(number)]
 
 

@@ -434,7 +434,7 @@ SIGNIFICANT = 3.0
 """Standard errors by which a loss must have changed to count as changed."""
 OFFSET = 1e-4
 """Share of the loss that its whole fall may be, where the loss has a large constant in it."""
-FEW_UPDATES = 100
+FEW_UPDATES = 100.0
 """Number of updates below which a loss that is still falling speaks for too few of them."""
 HALF_WAY = 0.6
 """Share of the reference above which so short a training has not come far."""

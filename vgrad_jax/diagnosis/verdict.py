@@ -35,7 +35,7 @@ from vgrad_jax.diagnosis.statuses import (
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.inspection import Inspection
+from vgrad_jax.inspection import NOT_INSPECTED, Inspection
 from vgrad_jax.numerics import LEVEL, json_value, lower_median
 
 __all__ = ["Diagnosis", "HasLook", "LayerStatus", "diagnose"]
@@ -115,7 +115,7 @@ class Checked:
     """Look at a model's loss, and what the loss says before training."""
 
     look: Look
-    inspection: Inspection = Inspection()
+    inspection: Inspection = NOT_INSPECTED
 
 
 def diagnose(

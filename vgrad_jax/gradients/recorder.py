@@ -243,7 +243,7 @@ def _trained(tree: PyTree) -> PyTree:
 
 
 def _accepted(update: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """Return the extra arguments that an optimiser's update takes; some of optax's own take none, against their type."""
+    """Return the extra arguments that an optimiser's update takes; some of optax's own take none."""
     parameters = inspect.signature(update).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return extra

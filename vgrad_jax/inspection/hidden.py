@@ -77,9 +77,6 @@ def _rows(probe: Probe, step: Step) -> Float[np.ndarray, "row unit"]:
     place = 1 - (weight_of(probe.graph, step) or 0)
     (array,) = probe.concrete([step.inputs[place]])
     numbers = step.equation.params["dimension_numbers"]
-    if step.name == "dot_general":
-        axes = tuple(numbers[0][place])
-    else:
-        axes = (numbers.lhs_spec[1],)
+    axes = tuple(numbers[0][place]) if step.name == "dot_general" else (numbers.lhs_spec[1],)
     values = np.moveaxis(np.asarray(array, np.float64), axes, range(-len(axes), 0))
     return values.reshape(-1, int(np.prod(values.shape[values.ndim - len(axes) :])))

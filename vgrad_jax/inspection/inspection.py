@@ -22,7 +22,7 @@ from vgrad_jax.inspection.targets import differences, of_binary_loss, of_class_l
 from vgrad_jax.inspection.weights import kernels_constant, penalty_outweighs
 from vgrad_jax.inspection.zeros import ZeroReason
 
-__all__ = ["Inspection", "inspect_loss"]
+__all__ = ["NOT_INSPECTED", "Inspection", "inspect_loss"]
 
 Value = TypeVar("Value")
 
@@ -43,6 +43,10 @@ class Inspection:
     """Reason for each gradient that is exactly zero, where it was asked for."""
     nonfinite: NonFinite | None = None
     """First operation that is not finite, where it was asked for."""
+
+
+NOT_INSPECTED = Inspection()
+"""Inspection of a loss that was not given: nothing is known."""
 
 
 def inspect_loss(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree) -> Inspection:
