@@ -6,7 +6,7 @@ __all__ = ["Concern"]
 
 
 class Concern(NamedTuple):
-    """What speaks against a loss before training, with the number that it rests on."""
+    """Reason against a loss before training, with the number that it rests on."""
 
     code: str
     """Word for the concern that scripts can rely on."""

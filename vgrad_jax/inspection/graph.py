@@ -49,9 +49,9 @@ class Graph:
     """Shape of each value."""
     dtypes: list[Any]
     of_params: list[bool]
-    """Whether each value depends on the parameters."""
+    """True for a value that depends on the parameters."""
     of_data: list[bool]
-    """Whether each value depends on the batch, or on an array that the loss was closed over."""
+    """True for a value that depends on the batch, or on an array that the loss was closed over."""
     result: int = -1
     """The loss."""
     steps: list[Step] = field(default_factory=list)
@@ -96,10 +96,10 @@ class Graph:
 
     def sources(self, values: Iterable[int]) -> set[int]:
         """Return the leaves of the batch, and the arrays that the loss was closed over, that values are made of."""
-        found = set(values)
-        for step in self.needed(found):
-            found.update(step.inputs)
-        return {value for value in found if self.is_data(value) and value not in self.maker}
+        made_of = set(values)
+        for step in self.needed(made_of):
+            made_of.update(step.inputs)
+        return {value for value in made_of if self.is_data(value) and value not in self.maker}
 
     def readers(self) -> dict[int, list[Step]]:
         """Return the steps that read each value, among those that lead to the loss."""
