@@ -24,7 +24,7 @@ __all__ = ["Chance", "chance_of"]
 
 STARTS = (0.1, 1.1, -0.9)
 """Values of all units from which the best vector is searched for; at zero a loss may have a kink."""
-MOST_NUMBERS = 2**33
+MOST_NUMBERS = 2**30
 """Numbers that all calls together may compute: outputs times calls."""
 MOST_CALLS = 500
 TOLERANCE = 1e-3
@@ -96,7 +96,7 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
 def _meets_data_elsewhere(graph: Graph, product: int, tail: Tail) -> bool:
     """Return whether parameters and data meet on another way to the loss than through a product."""
     through = {product}
-    for step in graph.needed([graph.result], [product, *tail.penalties]):
+    for step in graph.needed([graph.result], {product, *tail.penalties}):
         if any(value in through for value in step.inputs):
             through.update(step.outputs)
         elif any(graph.is_mixed(value) for value in step.outputs):
