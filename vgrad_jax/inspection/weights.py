@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from vgrad_jax.compiling import compiled_quickly
-from vgrad_jax.inspection.concern import OUTWEIGHS, Concern
+from vgrad_jax.inspection.concern import COUNTS, OUTWEIGHS, Concern
 from vgrad_jax.inspection.graph import Graph, Step
 from vgrad_jax.inspection.kernels import as_matrix
 from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, leaf_of, weight_of
@@ -79,7 +79,7 @@ def _some_steps_later(graph: Graph, known: dict[int, Any]) -> dict[int, Any]:
 
 
 def penalty_outweighs(graph: Graph, tail: Tail, known: dict[int, Any]) -> list[Concern]:
-    """Find penalties that are larger than the rest of the loss, and whose gradient is larger than that of the rest."""
+    """Find penalties that outweigh the rest of the loss, and whose gradient counts in a leaf of the parameters."""
     if not tail.penalties:
         return []
     leaves = {value: array for value, array in known.items() if value < graph.number_of_leaves}
@@ -95,15 +95,17 @@ def penalty_outweighs(graph: Graph, tail: Tail, known: dict[int, Any]) -> list[C
     @compiled_quickly
     def sizes(leaves: dict[int, Any], data: dict[int, Any]) -> Any:
         (all_of_it, slope), (other, other_slope) = (jax.value_and_grad(f)(leaves, data) for f in (whole, rest))
-        penalty = jax.tree.map(jnp.subtract, slope, other_slope)
-        norms = [
-            sum(jnp.sum(leaf.astype(jnp.float32) ** 2) for leaf in jax.tree.leaves(g)) for g in (penalty, other_slope)
-        ]
-        return jnp.stack([all_of_it - other, other, *map(jnp.sqrt, norms)])
+        penalties = [slope[leaf] - other_slope[leaf] for leaf in slope]
+        ratios = [_norm(penalty) / _norm(other_slope[leaf]) for leaf, penalty in zip(slope, penalties, strict=True)]
+        return jnp.stack([all_of_it - other, other, jnp.max(jnp.nan_to_num(jnp.stack(ratios)))])
 
-    penalty, other, penalty_slope, slope = (abs(float(size)) for size in sizes(leaves, data))
-    if not (penalty > OUTWEIGHS * other and penalty_slope > OUTWEIGHS * slope):
+    penalty, other, ratio_of_slopes = (abs(float(size)) for size in sizes(leaves, data))
+    if not (penalty > OUTWEIGHS * other and ratio_of_slopes > COUNTS):
         return []
     sentence = f"The penalty of the parameters is {penalty:.3g}, and the rest of the loss {other:.3g}. Make it smaller."
     ratio = penalty / other if other else float("inf")
     return [Concern("constant_term_outweighs", sentence, ratio, OUTWEIGHS, None, True)]
+
+
+def _norm(array: Any) -> Any:
+    return jnp.sqrt(jnp.sum(array.astype(jnp.float32) ** 2))
