@@ -158,7 +158,6 @@ def normed(params, batch):
 
 
 KEY = jax.random.key(5)
-FLAT = {"w": (FEATURES, 8), "a": (FEATURES, 2), "b": None, "out": (8, 1)}
 RECURRENT = {"x": jax.random.normal(KEY, (FEATURES, 8)) / 3, "h": jnp.eye(8), "out": jax.random.normal(KEY, (8, 4)) / 3}
 HEALTHY = {
     "vae": (vae, {"encoder": mlp(4), "decoder": mlp(FEATURES, features=2)}, X),
@@ -186,6 +185,15 @@ HEALTHY = {
             "up": jax.random.normal(KEY, (FEATURES, 8)),
             "down": jnp.zeros((8, FEATURES)),
             "out": jax.random.normal(KEY, (FEATURES, 1)),
+        },
+        (X, REAL),
+    ),
+    "zero branch before a layer of zeros": (
+        zero_branch,
+        {
+            "up": jax.random.normal(KEY, (FEATURES, 8)),
+            "down": jnp.zeros((8, FEATURES)),
+            "out": jnp.zeros((FEATURES, 1)),
         },
         (X, REAL),
     ),
@@ -308,6 +316,16 @@ def test_faults_of_an_equinox_network_mapped_over_examples():
     assert certain(error, params, (X, REAL)) == ["targets_outside_range"]
     same = jax.tree.map(lambda leaf: jnp.full_like(leaf, 0.1), params)
     assert "kernel_constant" in certain(error, same, (X, np.abs(REAL)))
+
+
+@pytest.mark.parametrize("act", [jnp.tanh, jax.nn.relu, jax.nn.sigmoid])
+def test_zeros_throughout(act):
+    def loss(params, batch):
+        return jnp.mean((forward(params, batch[0], act)[:, 0] - batch[1]) ** 2)
+
+    assert certain(loss, jax.tree.map(jnp.zeros_like, mlp(1, (8, 8))), (X, REAL)) == ["kernel_constant"]
+    hidden_zero = [{**mlp(1)[0], "w": jnp.zeros((FEATURES, 12))}, mlp(1)[1]]
+    assert certain(loss, hidden_zero, (X, REAL)) == (["kernel_constant"] if act is jax.nn.relu else [])
 
 
 def test_other_faults_in_other_clothes():

@@ -113,10 +113,6 @@ class Program:
     def has_dropout(self) -> bool:
         return any(layer["type"] == "dropout" for layer in self.layers)
 
-    @property
-    def has_images(self) -> bool:
-        return any(layer["type"] == "conv" for layer in self.layers)
-
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Return a first minibatch."""
         order = np.random.default_rng(0).permutation(len(self.data[0]))[: self.rows]
@@ -134,18 +130,26 @@ class Program:
             shape = _shape_after(layer, shape)
         return params
 
-    def outputs(self, params: Any, x: Any, key: Any = None) -> Any:
-        """Return what the last layer gives."""
+    def outputs(self, params: Any, x: Any, key: Any = None, *, fast: bool = False) -> Any:
+        """Return what the last layer gives.
+
+        Args:
+            params: kernels and biases.
+            x: inputs.
+            key: the dropout's key; None for no dropout.
+            fast: take convolutions as products of patches, which are fast with kernels of their own for each seed.
+        """
         left = iter(params)
         for number, layer in enumerate(self.layers):
             own = next(left) if layer["type"] in ("dense", "conv") else None
-            x = _apply(layer, own, x, None if key is None else jax.random.fold_in(key, number))
+            convolve = _product_of_patches if fast else _convolution
+            x = _apply(layer, own, x, None if key is None else jax.random.fold_in(key, number), convolve)
         return x
 
-    def loss_fn(self, params: Any, batch: Any, key: Any = None) -> Any:
+    def loss_fn(self, params: Any, batch: Any, key: Any = None, *, fast: bool = False) -> Any:
         """Return the loss, with the penalties of the layers."""
         x, y = batch
-        loss = LOSSES[self.facts["loss"]](self.outputs(params, x, key), y)
+        loss = LOSSES[self.facts["loss"]](self.outputs(params, x, key, fast=fast), y)
         with_weights = [layer for layer in self.layers if layer["type"] in ("dense", "conv")]
         for layer, own in zip(with_weights, params, strict=True):
             if "l1" in layer:
@@ -168,7 +172,7 @@ class Program:
             params, state = carry
             number, rows = now
             drop = jax.random.fold_in(jax.random.fold_in(key, 2), number) if self.has_dropout else None
-            loss, gradient = jax.value_and_grad(self.loss_fn)(params, (x[rows], y[rows]), drop)
+            loss, gradient = jax.value_and_grad(partial(self.loss_fn, fast=True))(params, (x[rows], y[rows]), drop)
             updates, state = optimizer.update(gradient, state, params, value=loss)
             return (optax.apply_updates(params, updates), state), None
 
@@ -186,7 +190,7 @@ class Program:
     def score(self, params: Any) -> Any:
         """Return the score on all rows: accuracy, share of labels right, or R squared, at least -1."""
         x, y = map(jnp.asarray, self.data)
-        p = self.outputs(params, x)
+        p = self.outputs(params, x, fast=True)
         if self.metric == "R squared":
             return jnp.maximum(1 - jnp.sum((p - y) ** 2) / jnp.sum((y - y.mean(0)) ** 2), -1)
         one_hot = self.metric == "accuracy" and y.shape[-1] > 1
@@ -205,21 +209,33 @@ def _shape_after(layer: dict[str, Any], shape: tuple[int, ...]) -> tuple[int, ..
     return (*shape[:-1], layer["units"]) if layer["type"] == "dense" else shape
 
 
-def _apply(layer: dict[str, Any], own: Any, x: Any, key: Any) -> Any:
+def _convolution(x: Any, kernel: Any, padding: str) -> Any:
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _product_of_patches(x: Any, kernel: Any, padding: str) -> Any:
+    window = kernel.shape[0]
+    margin = (window - 1) // 2 if padding == "SAME" else 0
+    x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    height, width = x.shape[1] - window + 1, x.shape[2] - window + 1
+    shifted = [x[:, i : i + height, j : j + width] for i in range(window) for j in range(window)]
+    return jnp.concatenate(shifted, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _apply(layer: dict[str, Any], own: Any, x: Any, key: Any, convolve: Callable[..., Any]) -> Any:
     if layer["type"] == "dropout":
         if key is None:
             return x
         kept = jax.random.bernoulli(key, 1 - layer["rate"], x.shape)
         return jnp.where(kept, x / (1 - layer["rate"]), 0)
     if layer["type"] == "maxpool":
-        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        rows, height, width, units = x.shape
+        x = x[:, : height // 2 * 2, : width // 2 * 2]
+        return x.reshape(rows, height // 2, 2, width // 2, 2, units).max((2, 4))
     if layer["type"] == "flatten":
         return x.reshape(len(x), -1)
-    if layer["type"] == "dense":
-        z = x @ own["kernel"]
-    else:
-        padding = layer.get("padding", "VALID")
-        z = jax.lax.conv_general_dilated(x, own["kernel"], (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    is_dense = layer["type"] == "dense"
+    z = x @ own["kernel"] if is_dense else convolve(x, own["kernel"], layer.get("padding", "VALID"))
     return ACTIVATIONS[layer["activation"]](z + own["bias"].reshape((1,) * (z.ndim - 1) + (-1,)))
 
 
@@ -240,10 +256,9 @@ class Trained(NamedTuple):
 
 
 def trained(program: Program, num_seeds: int = SEEDS) -> Trained:
-    """Train the seeds of a program. A convolution with kernels of its own for each seed is slow: one by one."""
+    """Train the seeds of a program."""
     keys = jax.random.split(jax.random.key(0), num_seeds)
-    many = partial(jax.lax.map, program.train) if program.has_images else jax.vmap(program.train)
-    state, scores = jax.jit(many)(keys)
+    state, scores = jax.jit(jax.vmap(program.train))(keys)
     return Trained(jax.tree.map(np.asarray, vg.get_record(state)), np.asarray(scores))
 
 

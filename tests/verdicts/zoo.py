@@ -409,15 +409,6 @@ def cases() -> list[Case]:
             batch_size=64,
         ),
         Case(
-            "shifted rows",
-            frozenset({"chance_level", "unclear"}),
-            reg,
-            regress(),
-            (smooth[0], jnp.roll(smooth[1], 37)),
-            sgd(0.01),
-            steps=300,
-        ),
-        Case(
             "deep sigmoid adam",
             frozenset({"vanishing", "chance_level", "saturated"}),
             deep(12, variance=1.0),

@@ -121,7 +121,7 @@ class Course:
         """Share of the loss that is left in the late window, over the floor; infinite where the loss is not finite.
 
         None where the start is not known. Where the floor is unknown, the square of the gradient's ratio: the excess of
-        a smooth loss over its minimum falls with the square of its gradient.
+                a smooth loss over its minimum falls with the square of its gradient.
         """
         if not self.from_start or len(self.level) < 2 or not math.isfinite(self.first):
             return None
@@ -133,9 +133,12 @@ class Course:
         height = self.reference - floor
         return (self.late - floor) / height if height > 0 else None
 
-    def _remaining_by_gradient(self) -> float:
-        if self.fall <= SIGNIFICANT * self.error:
-            return 1.0 - min(self.fall, 0.0) / (abs(self.start) + self.error + 1e-300)
+    def _remaining_by_gradient(self) -> float | None:
+        """Return the square of the gradient's ratio for a loss that fell, 1 for a flat one, None for one that rose."""
+        if abs(self.fall) <= SIGNIFICANT * self.error + OFFSET * abs(self.start):
+            return 1.0
+        if self.fall < 0:
+            return None
         ratio = self.gradient_ratio
         return min(ratio**2, 0.5) if math.isfinite(ratio) else 0.5
 
@@ -147,6 +150,8 @@ class Course:
         if self.late - self.start <= SIGNIFICANT * self.error:
             return 0.0
         scale = abs(self.start) if self.floor is None else abs(self.start - self.floor)
+        if self.is_offset:  # The size of such a loss is no measure: of a policy's gradient it rises while it learns.
+            scale = 10 * max(scale, self.scatter)
         return (self.late - self.start) / scale if scale > 0 else math.inf
 
     @cached_property

@@ -23,6 +23,8 @@ from vgrad_jax.numerics import LEVEL, lower_median
 
 __all__ = ["Before", "Evidence", "drop_of", "largest", "straight_line"]
 
+SANE = 2.5
+"""log10 RMS of preactivations up to which inputs of a usual size can bring them, without growth."""
 MOST_LAYERS_WITH_OUTPUT = 1
 """Number of layers up to which the output layer takes part in `drop`."""
 
@@ -161,11 +163,17 @@ class Evidence:
 
     @cached_property
     def growth(self) -> float | None:
-        """Decades by which preactivations grow from the first product to the largest, at initialisation."""
+        """Decades by which preactivations grow from the first product to the largest, at initialisation.
+
+        A recurrence may have grown in its first product already: unless inputs are large, that counts from `SANE`.
+        """
         if self.product_log10_rms is None:
             return None
         known = self.product_log10_rms[np.isfinite(self.product_log10_rms)]
-        return float(known.max() - known[0]) if len(known) else None
+        if not len(known):
+            return None
+        large_inputs = self.before is not None and any(own.code == "inputs_large" for own in self.before.concerns)
+        return float(known.max() - (known[0] if large_inputs else min(known[0], SANE)))
 
     @cached_property
     def updates(self) -> Float[np.ndarray, " record"] | None:
@@ -221,10 +229,10 @@ class Evidence:
     def broken(self) -> Bool[np.ndarray, " record"]:
         """True for records in which a gradient or the loss is not finite."""
         broken = (self.nonfinite_fraction > 0).any(axis=1)
-        if self.loss is not None and (np.isfinite(self.loss).any() or self.records == 1):
-            broken = broken | (~np.isfinite(self.loss) & ~np.isnan(self.loss))
-            broken = broken | (np.isnan(self.loss) if np.isfinite(self.loss).any() else False)
-        return np.asarray(broken)
+        if self.loss is None:
+            return np.asarray(broken)
+        given = not np.isnan(self.loss).all() or bool(self.first_broken_loss)
+        return np.asarray(broken | ~np.isfinite(self.loss)) if given else np.asarray(broken)
 
     @cached_property
     def first_broken(self) -> int | None:

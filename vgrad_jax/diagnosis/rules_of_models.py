@@ -40,9 +40,11 @@ def ill_scaled(e: Evidence) -> list[Finding]:
 
 def collinear(e: Evidence) -> list[Finding]:
     """Find a last hidden layer whose units are all but multiples of each other, where the inputs are not."""
-    if e.before is None or (has_learned(e) and not (stalled(e) and (e.remaining or 0.0) > HALF_WAY / 2)):
+    if e.before is None or (e.remaining is not None and e.remaining < HALF_WAY / 2):
         return []
     findings = _concerns(e, "collinear")
+    if has_learned(e) and not stalled(e):
+        return findings
     before = e.before
     rich = math.isnan(before.input_ratio) or before.input_ratio > 3 * RANK_ONE
     if rich and (before.correlation > MOST_CORRELATED or before.singular_ratio < RANK_ONE):

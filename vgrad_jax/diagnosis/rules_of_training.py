@@ -26,6 +26,7 @@ from vgrad_jax.diagnosis.statuses import (
 from vgrad_jax.diagnosis.symptoms import (
     broke_by_steps,
     has_learned,
+    has_surely_learned,
     is_solved,
     lost,
     overgrown,
@@ -126,7 +127,7 @@ def _harm(e: Evidence) -> _Harm | None:
         return _Harm(
             "training_diverges", f"later the loss is {rise:.3g} times what it was at first", None, rise, 1 + WORSE
         )
-    if has_learned(e) or not steps_were_large(e):
+    if has_surely_learned(e) or not steps_were_large(e):
         return None
     killed = np.isneginf(e.late_profile)
     if killed.any() and not np.isneginf(e.first_profile).any():
@@ -202,6 +203,8 @@ def too_few_steps(e: Evidence) -> list[Finding]:
 def chance_level(e: Evidence) -> list[Finding]:
     """Find a loss that stays at that of the best constant prediction."""
     if e.chance is None or e.course is None or e.remaining is None or e.records < FEWEST_RECORDS or e.stays_broken:
+        return []
+    if e.course.is_offset:
         return []
     floor = e.floor or 0.0
     share = (e.course.late - floor) / (e.chance - floor) if e.chance > floor else math.nan

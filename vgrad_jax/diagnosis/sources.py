@@ -114,7 +114,8 @@ def _arrays_by_seed(record: Record, kept: np.ndarray) -> dict[str, np.ndarray]:
     by_layer = {field: array for field in fields if (array := getattr(record, field)) is not None}
     arrays = {field: _with_one_batch_axis(array, 2)[..., kept] for field, array in by_layer.items()}
     seeds, records = arrays["log10_rms"].shape[:2]
-    if not np.isnan(np.asarray(record.loss, np.float64)).all():
+    given = record.first_broken_loss is not None and np.asarray(record.first_broken_loss).any()
+    if given or not np.isnan(np.asarray(record.loss, np.float64)).all():
         arrays["loss"] = _with_one_batch_axis(record.loss, 1)
     arrays["step"] = np.broadcast_to(np.asarray(record.step).reshape(-1, records), (seeds, records))
     for field in BY_RECORD[1:]:

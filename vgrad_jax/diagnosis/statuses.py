@@ -462,6 +462,9 @@ SHRUNK_TOGETHER = 2.0
 FEWEST_RECORDS = 5
 """Number of records from which a course over time is judged."""
 
+MANY_RECORDS = 20
+"""Number of records from which a fall in their first tenth is told from a steady one."""
+
 SHORT_DTYPE = -30.0
 """log10 of a dtype's smallest normal number above which a gradient may underflow: float16, not bfloat16 or float32."""
 UNDERFLOWN = 0.5

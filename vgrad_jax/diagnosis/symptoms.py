@@ -10,12 +10,15 @@ from vgrad_jax.diagnosis.statuses import (
     FADED_SIZE,
     FEWEST_LAYERS,
     GROWTH,
+    HALF_WAY,
     HARDLY,
     INSENSITIVE,
     LARGE_UPDATE,
     LEARNED,
+    MANY_RECORDS,
     MOST_SENSITIVE,
     REPLACED,
+    SIGNIFICANT,
     SMALL_UPDATE,
     SPIKE,
     STALLED,
@@ -26,7 +29,9 @@ from vgrad_jax.numerics import lower_median
 __all__ = [
     "broke_by_steps",
     "faded",
+    "fell_to_a_plateau",
     "has_learned",
+    "has_surely_learned",
     "in_reverse",
     "is_solved",
     "lost",
@@ -52,6 +57,26 @@ def overgrown(e: Evidence) -> bool:
 def has_learned(e: Evidence) -> bool:
     """Return whether the loss is well below what a network that has learned nothing has: it works."""
     return e.remaining is not None and not e.stays_broken and e.remaining < HARDLY
+
+
+def has_surely_learned(e: Evidence) -> bool:
+    """Return whether the loss is below what chance could have; far below its start, where chance is not known."""
+    return has_learned(e) and (e.chance is not None or e.remaining is None or e.remaining < HALF_WAY)
+
+
+def fell_to_a_plateau(e: Evidence) -> bool:
+    """Return whether all of the loss's fall was over in the first tenth of the records, far above nothing.
+
+    A bad start falls to chance like this. Where chance is not known, such a fall does not show that much was learned.
+    """
+    course = e.course
+    if course is None or e.chance is not None or e.remaining is None or e.records < MANY_RECORDS:
+        return False
+    after = course.level[len(course.level) // 10 :]
+    if not np.isfinite(after).all() or e.remaining < HALF_WAY / 2:
+        return False
+    middle = float(lower_median(after[: max(1, len(after) // 4)]))
+    return abs(middle - course.late) <= max(SIGNIFICANT * course.scatter, STALLED * abs(course.late))
 
 
 def is_solved(e: Evidence) -> bool:

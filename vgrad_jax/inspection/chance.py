@@ -1,7 +1,8 @@
 """The loss of the best constant prediction: what a network reaches that learns nothing from its inputs.
 
-The last product is replaced by one constant vector for all rows, as a bias would give it, and the loss is minimised
-over this vector: the variance of the targets for a squared error, the entropy of the classes for a crossentropy.
+The last product is replaced by one constant vector for all rows, as a bias would give it. The loss is minimised over
+this vector. The minimum is the variance of the targets for a squared error, the entropy of the classes for a
+crossentropy.
 """
 
 import math
@@ -23,7 +24,7 @@ __all__ = ["Chance", "chance_of"]
 
 STARTS = (0.1, 1.1, -0.9)
 """Values of all units from which the best vector is searched for; at zero a loss may have a kink."""
-MOST_NUMBERS = 2**33
+MOST_NUMBERS = 2**30
 """Numbers that all calls together may compute: outputs times calls."""
 MOST_CALLS = 500
 TOLERANCE = 1e-3
@@ -41,7 +42,7 @@ Function = Callable[[Vector], tuple[float, Vector]]
 """Value and slope at a vector."""
 
 
-class _Place(NamedTuple):
+class _Point(NamedTuple):
     """Vector of constants, and the loss there."""
 
     value: float
@@ -95,7 +96,7 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
 def _meets_data_elsewhere(graph: Graph, product: int, tail: Tail) -> bool:
     """Return whether parameters and data meet on another way to the loss than through a product."""
     through = {product}
-    for step in graph.needed([graph.result], [product, *tail.penalties]):
+    for step in graph.needed([graph.result], {product, *tail.penalties}):
         if any(value in through for value in step.inputs):
             through.update(step.outputs)
         elif any(graph.is_mixed(value) for value in step.outputs):
@@ -119,7 +120,7 @@ def _predicts_data(graph: Graph, tail: Tail) -> bool:
 
 
 def _least(function: Callable[[Any], Any], units: int, numbers: int) -> float | None:
-    """Return the smallest value of a function of a vector; None where it has none, or where it is not found.
+    """Return the smallest value of a function of a vector; None where it has none, or where it is not result.
 
     Args:
         function: gives the value and the slope.
@@ -128,53 +129,53 @@ def _least(function: Callable[[Any], Any], units: int, numbers: int) -> float | 
     """
 
     def at(vector: Vector) -> tuple[float, Vector]:
-        value, slope = (np.asarray(found, np.float64) for found in function(jnp.asarray(vector, jnp.float32)))
+        value, slope = (np.asarray(result, np.float64) for result in function(jnp.asarray(vector, jnp.float32)))
         finite = np.isfinite(value) and np.isfinite(slope).all()
         return (float(value), slope) if finite else (math.inf, np.zeros(units))
 
     calls = min(MOST_CALLS, MOST_NUMBERS // max(1, numbers)) // (len(STARTS) + 2)
     if calls < FEWEST_CALLS:
         return None
-    best = min((_descended(at, np.full(units, start), calls) for start in STARTS), key=lambda place: place.value)
+    best = min((_descended(at, np.full(units, start), calls) for start in STARTS), key=lambda point: point.value)
     best = _across_kinks(at, best, calls)
     if (lower := _lower(at, best)) is not None:
         best = _across_kinks(at, _descended(at, lower, calls), calls)
     return best.value if math.isfinite(best.value) and _lower(at, best) is None else None
 
 
-def _descended(at: Function, start: Vector, calls: int) -> _Place:
+def _descended(at: Function, start: Vector, calls: int) -> _Point:
     """Follow the gradient from a start, as of a smooth function."""
     if not math.isfinite(at(start)[0]):
-        return _Place(math.inf, start)
-    found = optimize.minimize(at, start, jac=True, method="L-BFGS-B", options={"maxfun": calls})
-    return _Place(float(found.fun), found.x)
+        return _Point(math.inf, start)
+    result = optimize.minimize(at, start, jac=True, method="L-BFGS-B", options={"maxfun": calls})
+    return _Point(float(result.fun), result.x)
 
 
-def _across_kinks(at: Function, best: _Place, calls: int) -> _Place:
+def _across_kinks(at: Function, best: _Point, calls: int) -> _Point:
     """Follow the sign of the gradient, with a step of its own for each unit, halved where the slope turns (Rprop)."""
-    place, before = best.vector, np.zeros_like(best.vector)
-    steps = 0.1 * (1 + np.abs(place).max(initial=0)) * np.ones_like(place)
+    point, before = best.vector, np.zeros_like(best.vector)
+    steps = 0.1 * (1 + np.abs(point).max(initial=0)) * np.ones_like(point)
     for _ in range(calls):
-        value, slope = at(place)
+        value, slope = at(point)
         if value < best.value:
-            best = _Place(value, place)
+            best = _Point(value, point)
         turned, before = np.sign(slope) * before, np.sign(slope)
         steps = steps * np.where(turned < 0, 0.5, np.where(turned > 0, 1.2, 1.0))
-        place = place - steps * before
-        if not before.any() or steps.max() < TOLERANCE**2 * (1 + np.abs(place).max()):
+        point = point - steps * before
+        if not before.any() or steps.max() < TOLERANCE**2 * (1 + np.abs(point).max()):
             break
     return best
 
 
-def _lower(at: Function, best: _Place) -> Vector | None:
-    """Return a place near by or far away where the function is clearly smaller than at the best place."""
+def _lower(at: Function, best: _Point) -> Vector | None:
+    """Return a point near by or far away where the function is clearly smaller than at the best point."""
     value, vector = best
     if not math.isfinite(value):
         return None
     random = np.random.default_rng(0)
     size = 1 + np.abs(vector).max(initial=0)
     steps = [reach * size * random.choice((-1.0, 1.0), len(vector)) for reach in REACH for _ in range(2)]
-    for place in [*(vector + step for step in steps), *(vector * (1 + reach) for reach in REACH)]:
-        if at(place)[0] < value - TOLERANCE * max(abs(value), 1e-6):
-            return place
+    for point in [*(vector + step for step in steps), *(vector * (1 + reach) for reach in REACH)]:
+        if at(point)[0] < value - TOLERANCE * max(abs(value), 1e-6):
+            return point
     return None

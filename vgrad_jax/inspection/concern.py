@@ -6,7 +6,7 @@ __all__ = ["Concern"]
 
 
 class Concern(NamedTuple):
-    """What speaks against a loss before training, with the number that it rests on."""
+    """Reason against a loss before training, with the number that it rests on."""
 
     code: str
     """Word for the concern that scripts can rely on."""
@@ -27,8 +27,10 @@ ZERO_SHARE = 0.1
 """Share of exact zeros among a head's outputs from which their logarithm is a fault."""
 UNREACHABLE = 0.01
 """Share of the targets' mean square about their mean that no output can take away."""
-OUTWEIGHS = 1.0
-"""Ratio of a penalty to the rest of the loss, and of their gradients, above which it outweighs."""
+OUTWEIGHS = 3.0
+"""Ratio of the penalties to the rest of the loss above which they outweigh it; weight decay seldom does."""
+COUNTS = 0.3
+"""Ratio of the penalties' gradient to that of the rest, in a leaf, above which it counts."""
 LARGE_INPUTS = 10.0
 """Root mean square of the inputs above which they should be scaled."""
 UNEVEN_INPUTS = 1000.0

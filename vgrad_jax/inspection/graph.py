@@ -8,7 +8,7 @@ Calls are opened, so that a model's layers and the loss stand in one list. A sca
 array that the loss was closed over is data; a number is a constant.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ __all__ = ["Graph", "Step", "graph_of"]
 class Step:
     """An equation between numbered values."""
 
+    number: int
+    """Position among all steps."""
     equation: JaxprEqn
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -49,9 +51,9 @@ class Graph:
     """Shape of each value."""
     dtypes: list[Any]
     of_params: list[bool]
-    """Whether each value depends on the parameters."""
+    """True for a value that depends on the parameters."""
     of_data: list[bool]
-    """Whether each value depends on the batch, or on an array that the loss was closed over."""
+    """True for a value that depends on the batch, or on an array that the loss was closed over."""
     result: int = -1
     """The loss."""
     steps: list[Step] = field(default_factory=list)
@@ -75,14 +77,17 @@ class Graph:
         """Return whether a value depends on neither."""
         return not self.of_params[value] and not self.of_data[value]
 
-    def needed(self, wanted: Iterable[int], known: Iterable[int] = ()) -> list[Step]:
+    def needed(self, wanted: Iterable[int], known: Collection[int] = ()) -> list[Step]:
         """Return the steps that lead from known values to wanted ones, in their order."""
-        known, missing, steps = set(known), set(wanted), []
-        for step in reversed(self.steps):
-            if any(value in missing and value not in known for value in step.outputs):
-                steps.append(step)
-                missing.update(value for value in step.inputs if value not in known)
-        return steps[::-1]
+        steps: dict[int, Step] = {}
+        missing = list(wanted)
+        while missing:
+            value = missing.pop()
+            step = None if value in known else self.maker.get(value)
+            if step is not None and step.number not in steps:
+                steps[step.number] = step
+                missing += step.inputs
+        return [steps[number] for number in sorted(steps)]
 
     def replay(self, known: Mapping[int, Any], wanted: Sequence[int]) -> list[Any]:
         """Compute values from known ones; values in between may be known too, and are then not computed."""
@@ -96,10 +101,10 @@ class Graph:
 
     def sources(self, values: Iterable[int]) -> set[int]:
         """Return the leaves of the batch, and the arrays that the loss was closed over, that values are made of."""
-        found = set(values)
-        for step in self.needed(found):
-            found.update(step.inputs)
-        return {value for value in found if self.is_data(value) and value not in self.maker}
+        made_of = set(values)
+        for step in self.needed(made_of):
+            made_of.update(step.inputs)
+        return {value for value in made_of if self.is_data(value) and value not in self.maker}
 
     def readers(self) -> dict[int, list[Step]]:
         """Return the steps that read each value, among those that lead to the loss."""
@@ -133,7 +138,7 @@ def graph_of(function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree)
             return evaluate(inner, inputs, rule, constant)
         made_of = (any(graph.of_params[value] for value in inputs), any(graph.of_data[value] for value in inputs))
         outputs = [_add(graph, variable.aval, *made_of) for variable in equation.outvars]
-        step = Step(equation, tuple(inputs), tuple(outputs))
+        step = Step(len(graph.steps), equation, tuple(inputs), tuple(outputs))
         graph.steps.append(step)
         graph.maker.update(dict.fromkeys(outputs, step))
         return outputs

@@ -29,7 +29,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a loss says before training."""
+    """Concerns about a loss, and the loss of chance."""
 
     concerns: tuple[Concern, ...] = ()
     """Certain ones first."""
@@ -67,7 +67,9 @@ def inspect_loss(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: P
     except Exception:  # The inspection comes on top of a check, and must not break it.
         return Inspection()
     known = dict(enumerate([*objective.leaves, *jax.tree.leaves(batch)]))
-    concerns = [concern for part in _parts(graph, tail, known, _layers(params)) for concern in _tried(part, [])]
+    concerns: list[Concern] = []
+    for part in _parts(graph, tail, known, _layers(params)):
+        concerns += _tried(part, [])
     chance: Chance | None = _tried(lambda: chance_of(graph, tail, known), None)
     return Inspection(
         tuple(sorted(concerns, key=lambda concern: not concern.certain)),

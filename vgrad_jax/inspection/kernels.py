@@ -22,14 +22,14 @@ def unit_axes(step: Step, kernel: int) -> tuple[int, ...]:
     if step.name != "dot_general":
         return (parameters["dimension_numbers"].out_spec[1],)
     summed, batched = parameters["dimension_numbers"]
-    free = [_free(step, place, (*summed[place], *batched[place])) for place in (0, 1)]
+    free = [_free(step, side, (*summed[side], *batched[side])) for side in (0, 1)]
     start = len(batched[0]) + (len(free[0]) if kernel == 1 else 0)
     return (*range(len(batched[0])), *range(start, start + len(free[kernel])))
 
 
-def summed_axes(step: Step, place: int) -> tuple[int, ...]:
+def summed_axes(step: Step, side: int) -> tuple[int, ...]:
     """Return the axes of an input of a `dot_general` that are summed over."""
-    return tuple(step.equation.params["dimension_numbers"][0][place])
+    return tuple(step.equation.params["dimension_numbers"][0][side])
 
 
 def as_matrix(step: Step, kernel: int, array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "stack fan_in unit"]:
@@ -50,5 +50,6 @@ def as_matrix(step: Step, kernel: int, array: Shaped[np.ndarray, "..."]) -> Shap
     return np.transpose(array, (*batched, *summed, *free)).reshape(sizes)
 
 
-def _free(step: Step, place: int, taken: tuple[Any, ...]) -> list[int]:
-    return [axis for axis in range(step.equation.invars[place].aval.ndim) if axis not in taken]
+def _free(step: Step, side: int, taken: tuple[Any, ...]) -> list[int]:
+    atom: Any = step.equation.invars[side]
+    return [axis for axis in range(atom.aval.ndim) if axis not in taken]

@@ -39,7 +39,7 @@ class Targets(NamedTuple):
     """Targets of a crossentropy."""
 
     values: Float[np.ndarray, "..."]
-    """As the network's output; for classes, each row's share of each class. NaN for rows without a weight."""
+    """Targets in the shape of the output; for classes each row's shares, classes last. NaN where the weight is zero."""
     weights: Float[np.ndarray, "..."]
     """Weight of each target in the loss."""
 
@@ -57,7 +57,7 @@ class Probe:
 
     @cached_property
     def fits(self) -> bool:
-        """Whether the tail is probed: its heads can be any numbers, and are not too many."""
+        """True where the tail is probed: its heads can be any numbers, and are not too many."""
         sizes = [int(np.prod(self.graph.shapes[head])) for head in self.tail.heads]
         return self.tail.is_linear and 0 < sum(sizes) <= MOST_OUTPUTS
 
@@ -81,12 +81,12 @@ class Probe:
 
     def concrete(self, values: Sequence[int]) -> list[Shaped[np.ndarray, "..."]]:
         """Return values that are made of data alone, or of parameters alone."""
-        found = compiled_quickly(lambda known: self.graph.replay(known, values))(self.known)
-        return [np.asarray(array) for array in found]
+        arrays = compiled_quickly(lambda known: self.graph.replay(known, values))(self.known)
+        return [np.asarray(array) for array in arrays]
 
     @cached_property
     def predicts_inputs(self) -> bool:
-        """Whether a part of the batch is both input and target, as in an autoencoder."""
+        """True where a part of the batch is both input and target, as in an autoencoder."""
         targets = {value for step in self.tail.steps for value in step.inputs if self.graph.is_data(value)}
         return bool(self.graph.sources(targets) & self.graph.sources(self.tail.heads))
 
@@ -96,7 +96,8 @@ class Probe:
         head = self.tail.head
 
         def loss(output: Any, known: dict[int, Any]) -> Any:
-            return self.graph.replay({**known, head: output}, [self.graph.result])[0]
+            cut = {} if head is None else {head: output}
+            return self.graph.replay({**known, **cut}, [self.graph.result])[0]
 
         compiled = compiled_quickly(jax.grad(loss))
         dtype = None if head is None else self.graph.dtypes[head]

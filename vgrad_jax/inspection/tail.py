@@ -119,7 +119,7 @@ def last_product(graph: Graph, head: int) -> Step | None:
 
 def weight_of(graph: Graph, step: Step) -> int | None:
     """Return the position of a product's kernel among its inputs; None where it has none or two."""
-    weights = [place for place, value in enumerate(step.inputs) if graph.is_weight(value)]
+    weights = [side for side, value in enumerate(step.inputs) if graph.is_weight(value)]
     return weights[0] if len(weights) == 1 and len(step.inputs) == 2 else None
 
 

@@ -28,7 +28,7 @@ class Difference(NamedTuple):
 def differences(probe: Probe) -> list[Difference]:
     """Return the differences that the loss takes the square or the magnitude of."""
     graph, pure, readers = probe.graph, probe.tail.pure, probe.graph.readers()
-    found: list[tuple[int, int, bool]] = []
+    pairs: list[tuple[int, int, bool]] = []
     for step in probe.tail.steps:
         outputs = [value for value in step.inputs if value in pure]
         targets = [value for value in step.inputs if graph.is_data(value)]
@@ -36,19 +36,19 @@ def differences(probe: Probe) -> list[Difference]:
             continue
         kinds = [reader.name for reader in readers.get(step.outputs[0], []) if reader.name in SQUARES]
         if kinds:
-            found.append((outputs[0], targets[0], "abs" not in kinds))
-    arrays = probe.concrete([targets for _, targets, _ in found]) if found else []
+            pairs.append((outputs[0], targets[0], "abs" not in kinds))
+    arrays = probe.concrete([targets for _, targets, _ in pairs]) if pairs else []
     return [
         Difference(output, array.astype(np.float64), square)
-        for (output, _, square), array in zip(found, arrays, strict=True)
+        for (output, _, square), array in zip(pairs, arrays, strict=True)
         if array.size
     ]
 
 
-def of_differences(probe: Probe, found: list[Difference]) -> list[Concern]:
+def of_differences(probe: Probe, among: list[Difference]) -> list[Concern]:
     """Judge targets of squared and absolute errors."""
     concerns = []
-    for difference in found:
+    for difference in among:
         y = difference.targets
         largest = float(np.nanmax(np.abs(y), initial=0))
         if largest > LARGE_TARGETS:

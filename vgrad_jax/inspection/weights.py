@@ -8,40 +8,47 @@ import numpy as np
 from jaxtyping import Shaped
 
 from vgrad_jax.compiling import compiled_quickly
-from vgrad_jax.inspection.concern import OUTWEIGHS, Concern
-from vgrad_jax.inspection.graph import Graph
+from vgrad_jax.inspection.concern import COUNTS, OUTWEIGHS, Concern
+from vgrad_jax.inspection.graph import Graph, Step
 from vgrad_jax.inspection.kernels import as_matrix
 from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, leaf_of, weight_of
 
 __all__ = ["kernels_constant", "penalty_outweighs"]
 
+EQUAL = 1e-5
+"""Difference of two numbers of a kernel, over its largest, up to which they are the same."""
+STEPS = 3
+"""Number of steps after which zeros of a residual branch behind a last layer of zeros are gone."""
+
 
 def kernels_constant(graph: Graph, tail: Tail, known: dict[int, Any], names: list[str]) -> list[Concern]:
     """Find kernels whose units, or whose inputs, have all the same numbers.
 
-    A kernel of zeros is fine where its own gradient is not zero: the last layer, a residual branch, a low-rank factor.
+    A kernel of zeros is fine where it soon has other numbers: a residual branch, a low-rank factor, a last layer.
     """
     last = {id(last_product(graph, head)) for head in tail.heads}
-    products = [
-        (step, kernel)
-        for step in graph.needed([graph.result])
-        if step.name in PRODUCTS
-        and (kernel := weight_of(graph, step)) is not None
-        and step.equation.params.get("feature_group_count", 1) == 1
-    ]
-    concerns = []
-    for step, kernel in products:
-        (array,) = (np.asarray(found) for found in graph.replay(known, [step.inputs[kernel]]))
-        leaf = leaf_of(graph, step.inputs[kernel])
-        words = _sameness(as_matrix(step, kernel, array))
-        if words is None or leaf is None or (words == ZEROS and (id(step) in last or _learns(graph, known, leaf))):
+    after: dict[int, Any] | None = None
+    for step in graph.needed([graph.result]):
+        kernel = weight_of(graph, step) if step.name in PRODUCTS else None
+        leaf = None if kernel is None else leaf_of(graph, step.inputs[kernel])
+        if kernel is None or leaf is None or step.equation.params.get("feature_group_count", 1) > 1:
             continue
-        sentence = f"{words} Draw the kernel at random (glorot, he_normal): equal units stay equal."
-        concerns.append(Concern("kernel_constant", sentence, 0.0, 0.0, names[leaf], True))
-    return concerns[:1]
+        words = _sameness(_matrices(graph, known, step, kernel))
+        if words == ZEROS:
+            after = _some_steps_later(graph, known) if after is None else after
+            if id(step) in last or _sameness(_matrices(graph, after, step, kernel)) is None:
+                continue
+        if words is not None:
+            sentence = f"{words} Draw the kernel at random (glorot, he_normal): equal units stay alike."
+            return [Concern("kernel_constant", sentence, 0.0, 0.0, names[leaf], id(step) not in last)]
+    return []
 
 
-ZEROS = "All numbers of this kernel are zero, and so is its gradient."
+def _matrices(graph: Graph, known: dict[int, Any], step: Step, kernel: int) -> Shaped[np.ndarray, "stack fan_in unit"]:
+    return as_matrix(step, kernel, np.asarray(graph.replay(known, [step.inputs[kernel]])[0]))
+
+
+ZEROS = "All numbers of this kernel are zero, and its units stay alike."
 
 
 def _sameness(matrices: Shaped[np.ndarray, "stack fan_in unit"]) -> str | None:
@@ -49,23 +56,30 @@ def _sameness(matrices: Shaped[np.ndarray, "stack fan_in unit"]) -> str | None:
     if not matrices.size:
         return None
     inputs, units = matrices.shape[1:]
-    if not matrices.any():
+    equal = EQUAL * np.abs(matrices).max()
+    if equal == 0:
         return ZEROS
-    if units > 1 and not np.ptp(matrices, axis=2).any():
+    if units > 1 and np.ptp(matrices, axis=2).max() <= equal:
         return "All units of this kernel have the same numbers."
-    if inputs > 1 and units > 1 and not np.ptp(matrices, axis=1).any():
+    if inputs > 1 and units > 1 and np.ptp(matrices, axis=1).max() <= equal:
         return "All inputs of this kernel have the same numbers."
     return None
 
 
-def _learns(graph: Graph, known: dict[int, Any], leaf: int) -> bool:
-    """Return whether a leaf has a gradient."""
+def _some_steps_later(graph: Graph, known: dict[int, Any]) -> dict[int, Any]:
+    """Return parameters and batch after a few steps down the gradient, of a thousandth at most."""
     leaves = [known[value] for value in range(graph.number_of_leaves)]
-    return bool(jnp.any(compiled_quickly(jax.grad(graph.function))(leaves, graph.batch)[leaf] != 0))
+    gradient = compiled_quickly(jax.grad(graph.function))
+    for _ in range(STEPS):
+        slopes = gradient(leaves, graph.batch)
+        size = max(float(jnp.abs(slope).max()) for slope in slopes)
+        rate = 1e-3 / size if 0 < size < np.inf else 0.0
+        leaves = [(leaf - rate * slope).astype(leaf.dtype) for leaf, slope in zip(leaves, slopes, strict=True)]
+    return {**known, **dict(enumerate(leaves))}
 
 
 def penalty_outweighs(graph: Graph, tail: Tail, known: dict[int, Any]) -> list[Concern]:
-    """Find penalties that are larger than the rest of the loss, and whose gradient is larger than that of the rest."""
+    """Find penalties that outweigh the rest of the loss, and whose gradient counts in a leaf of the parameters."""
     if not tail.penalties:
         return []
     leaves = {value: array for value, array in known.items() if value < graph.number_of_leaves}
@@ -81,15 +95,17 @@ def penalty_outweighs(graph: Graph, tail: Tail, known: dict[int, Any]) -> list[C
     @compiled_quickly
     def sizes(leaves: dict[int, Any], data: dict[int, Any]) -> Any:
         (all_of_it, slope), (other, other_slope) = (jax.value_and_grad(f)(leaves, data) for f in (whole, rest))
-        penalty = jax.tree.map(jnp.subtract, slope, other_slope)
-        norms = [
-            sum(jnp.sum(leaf.astype(jnp.float32) ** 2) for leaf in jax.tree.leaves(g)) for g in (penalty, other_slope)
-        ]
-        return jnp.stack([all_of_it - other, other, *map(jnp.sqrt, norms)])
+        penalties = [slope[leaf] - other_slope[leaf] for leaf in slope]
+        ratios = [_norm(penalty) / _norm(other_slope[leaf]) for leaf, penalty in zip(slope, penalties, strict=True)]
+        return jnp.stack([all_of_it - other, other, jnp.max(jnp.nan_to_num(jnp.stack(ratios)))])
 
-    penalty, other, penalty_slope, slope = (abs(float(size)) for size in sizes(leaves, data))
-    if not (penalty > OUTWEIGHS * other and penalty_slope > OUTWEIGHS * slope):
+    penalty, other, ratio_of_slopes = (abs(float(size)) for size in sizes(leaves, data))
+    if not (penalty > OUTWEIGHS * other and ratio_of_slopes > COUNTS):
         return []
     sentence = f"The penalty of the parameters is {penalty:.3g}, and the rest of the loss {other:.3g}. Make it smaller."
     ratio = penalty / other if other else float("inf")
     return [Concern("constant_term_outweighs", sentence, ratio, OUTWEIGHS, None, True)]
+
+
+def _norm(array: Any) -> Any:
+    return jnp.sqrt(jnp.sum(array.astype(jnp.float32) ** 2))
