@@ -83,7 +83,7 @@ class InitCheck:
 
 
 def check_init(
-    loss_fn: Callable[[PyTree, Any], Any],
+    loss_fn: Any,
     params_or_init_fn: PyTree,
     batch: PyTree,
     *,
@@ -115,8 +115,8 @@ def check_init(
         The numbers, a verdict with its evidence, and a figure.
 
     Raises:
-        InputError: the loss is no function or no scalar, there are no parameters, the batch is no data, there are
-            several seeds without an init function, or the prediction's layers differ.
+        InputError: the loss is no function or gives no scalar, there are no parameters, or the batch is no data. Also
+            where there are several seeds without an init function, or the prediction's layers differ.
 
     >>> from jax import numpy as jnp
     >>> def loss(params, batch):

@@ -1,8 +1,8 @@
 """A program with its closed gates a little open: to tell whether a gate is why no gradient comes through.
 
-max(x, 0)            x + 0.1 min(x, 0)         units of ReLU and its kin
-tanh(x)              tanh(x) + 0.01 x          saturated units
-where(mask, a, b)    mostly the case chosen    what the batch did not choose
+- `max(x, 0)` becomes `max(x, 0) + 0.1 x`: units of ReLU and its kin.
+- `tanh(x)` becomes `tanh(x) + 0.01 x`: saturated units.
+- `where(mask, a, b)` gets a little of the case that was not chosen.
 """
 
 from collections.abc import Callable, Sequence

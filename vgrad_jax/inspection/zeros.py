@@ -66,9 +66,7 @@ class ZeroReason:
     """Share of the leaf's rows that the batch picks; above zero for a table with a gradient in these rows alone."""
 
 
-def zero_reasons(
-    loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, *, loss_key: Any = None
-) -> tuple[ZeroReason, ...]:
+def zero_reasons(loss_fn: Any, params: PyTree, batch: PyTree, *, loss_key: Any = None) -> tuple[ZeroReason, ...]:
     """Tell for each leaf of the parameters whose gradient is exactly zero, why it is.
 
     Args:
@@ -104,9 +102,7 @@ def zero_reasons(
     return tuple(sorted(reasons, key=lambda reason: order[reason.path]))
 
 
-def kinks_reason(
-    loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, *, loss_key: Any = None
-) -> ZeroReason | None:
+def kinks_reason(loss_fn: Any, params: PyTree, batch: PyTree, *, loss_key: Any = None) -> ZeroReason | None:
     """Tell whether the loss differentiates twice what is linear piece by piece: this derivative is zero.
 
     A physics-informed network with ReLU is such a case: its residual of second order cannot be learned.
@@ -168,8 +164,9 @@ def _tables(point: _Point, gradient: list[Any], zero: list[int]) -> list[ZeroRea
         if axes is not None:
             others = tuple(axis for axis in range(gradient[number].ndim) if axis not in axes)
             share = float((gradient[number] != 0).any(axis=others).mean())
-            text = f"This batch picks {share:.3g} of the rows of {point.paths[number]}; the others have no gradient by design."
-            reasons.append(ZeroReason(point.paths[number], "not_in_batch", None, None, text, share))
+            path = point.paths[number]
+            text = f"This batch picks {share:.3g} of the rows of {path}; the others have no gradient by design."
+            reasons.append(ZeroReason(path, "not_in_batch", None, None, text, share))
     return reasons
 
 
