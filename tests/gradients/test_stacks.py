@@ -96,12 +96,14 @@ def test_two_stacks_of_one_length_are_two():
 
 def test_what_is_indexed_but_is_no_stack():
     def gates(p, x):  # A matrix of vectors, and a kernel of which one part is used as it stands.
-        h = jnp.tanh(x @ p["w"]) * p["gain"][0] + p["gain"][1]
+        h = jnp.tanh(x @ p["w"]) * p["gain"][:1] + p["gain"][1:]
         return h + x @ p["kernels"][0] + jnp.sum(p["kernels"])
 
-    params = {"w": PARAMS["blocks"]["w"][0], "gain": jnp.ones((2, 1)), "kernels": PARAMS["blocks"]["w"][:2]} | {
-        "out": PARAMS["out"]
-    }
+    params = {
+        "w": PARAMS["blocks"]["w"][0],
+        "gain": jnp.ones((2, 1, 1))[..., 0],
+        "kernels": PARAMS["blocks"]["w"][:2],
+    } | {"out": PARAMS["out"]}
     assert set(looked(gates, params).stats.paths) == {"w", "gain", "kernels", "out"}
 
 
@@ -122,7 +124,7 @@ def test_the_order_of_an_unet_and_of_tied_weights():
 
 def touched(loss, params, batch):
     look = look_at_compiled(loss, params, batch, Grouping())
-    return dict(zip(look.stats.paths, np.asarray(look.touched_fraction).round(4).tolist(), strict=True))
+    return dict(zip(look.stats.paths, np.asarray(look.touched_fraction, float).round(4).tolist(), strict=True))
 
 
 TABLE = {"embed": {"t": jax.random.normal(KEY, (500, WIDTH))}, "out": PARAMS["out"]}

@@ -149,13 +149,14 @@ def check_init(
         else:
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
             look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
+        kinks = _kinks(loss_fn, params_or_init_fn, given, keys[0], batch)
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
     zeros, nonfinite = _reasons(
         loss_fn, batch, look, lambda seed: params_or_init_fn if given else params_or_init_fn(keys[seed])
     )
-    return InitCheck(look, diagnose(look), prediction, zeros, nonfinite)
+    return InitCheck(look, diagnose(look), prediction, (*zeros, *kinks), nonfinite)
 
 
 def _reasons(
@@ -172,10 +173,9 @@ def _reasons(
     stats = look.stats
     zero = np.flatnonzero((stats.zero_fraction == 1).any(axis=-1))
     broken = np.flatnonzero((stats.nonfinite_fraction > 0).any(axis=-1) | ~np.isfinite(look.loss))
-    kinks = kinks_reason(loss_fn, params_of(0), batch)
     zeros = zero_reasons(loss_fn, params_of(int(zero[0])), batch) if len(zero) else ()
     nonfinite = locate_nonfinite(loss_fn, params_of(int(broken[0])), batch) if len(broken) else None
-    return (*zeros, *(() if kinks is None else (kinks,))), nonfinite
+    return zeros, nonfinite
 
 
 def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -257,6 +257,31 @@ def _look_at_seeds(
     structure, shapes = structures[-1]
     leaves = [next(mapped) if np.prod(shape) else jnp.zeros((len(keys), *shape)) for shape in shapes]
     return jax.tree.unflatten(structure, leaves)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["reasons"])
+@dataclass(frozen=True)
+class _Kinks:
+    """Facts of a program, which `jit` keeps beside the compiled one."""
+
+    reasons: tuple[ZeroReason, ...]
+
+
+def _kinks(loss_fn: Callable[..., Any], source: PyTree, given: bool, key: Any, batch: PyTree) -> tuple[ZeroReason, ...]:
+    """Return the term of the loss that has no derivative, if there is one; the loss is traced once for its shapes."""
+    if given:
+        reason = kinks_reason(loss_fn, source, batch)
+        return () if reason is None else (reason,)
+    arrays, rest = split_batch(batch)
+    return _kinks_of_init(loss_fn, _hashable(source), rest, key, arrays).reasons
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _kinks_of_init(
+    loss_fn: Callable[..., Any], init_fn: Callable[[Any], PyTree], rest: BatchRest, key: Any, arrays: list[Any]
+) -> _Kinks:
+    reason = kinks_reason(loss_fn, init_fn(key), rest(arrays))
+    return _Kinks(() if reason is None else (reason,))
 
 
 def _require_layers(prediction: "Prediction", paths: tuple[str, ...]) -> None:

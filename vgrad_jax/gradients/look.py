@@ -83,9 +83,14 @@ def look_at(
     Raises:
         InputError: the loss is not a scalar.
     """
-    paths, leaves, _, loss = objective_of(loss_fn, params)
-    value, gradient = jax.value_and_grad(loss)(leaves, batch)
-    forward, uses = forward_pass(loss, leaves, batch)
+    paths, leaves, _, loss_of_batch = objective_of(loss_fn, params)
+    arrays, rest = split_batch(batch)
+
+    def loss(leaves: list[Any], arrays: list[Any]) -> Any:
+        return loss_of_batch(leaves, rest(arrays))
+
+    value, gradient = jax.value_and_grad(loss)(leaves, arrays)
+    forward, uses = forward_pass(loss, leaves, arrays)
     layers = _in_order_of_use(params, paths, uses, grouping)
     owner = {tuple(piece): layer for layer, pieces in enumerate(layers.pieces) for piece in pieces}
     return Look(
