@@ -20,12 +20,12 @@ from vgrad_jax.gradients.look import look_at
 ROUNDS = {"smallest": 1, "short": 3, "full": 3}
 NETWORKS = {
     "100 layers": {
-        "smallest": lambda: perceptron(width=8, depth=100, rows=16),
+        "smallest": lambda: perceptron(width=8, depth=4, rows=16),
         "short": lambda: perceptron(width=128, depth=100, rows=64),
         "full": lambda: perceptron(width=1000, depth=100, rows=32),
     },
     "transformer, 12 blocks": {
-        "smallest": lambda: transformer(width=16, blocks=12, heads=2, tokens=8, rows=2),
+        "smallest": lambda: transformer(width=16, blocks=2, heads=2, tokens=8, rows=2),
         "short": lambda: transformer(width=128, blocks=12, heads=4, tokens=32, rows=4),
         "full": lambda: transformer(width=840, blocks=12, heads=12, tokens=32, rows=4),
     },

@@ -214,7 +214,7 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
         # A vmap may put the examples last.
         elsewhere = walk.units in output.shape[:-1] and output.shape[-1] != walk.units
         output = jnp.moveaxis(output, output.shape.index(walk.units), -1) if elsewhere else output
-        walk.sites.append(Site(kind, walk.current.leaf, None, output, index=walk.current.slice))
+        walk.sites.append(Site(kind, walk.current.leaf, None, output, slice_index=walk.current.slice))
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
@@ -255,6 +255,6 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     for site, numbers in zip(inner.sites, numbers_of_sites, strict=True):
         # The scan's axis is in front: layers if it goes over the site's leaf, else iterations of a recurrence.
         axis = site.axis + 1 if site.axis is not None else 0 if site.leaf in over else None
-        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True, index=site.index))
+        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True, slice_index=site.slice_index))
     made_of = Origin(frozenset().union(*(origin.pieces for origin in body_origins)), data=True)
     return [(value, made_of) for value in (*final, *stacked)]

@@ -147,7 +147,7 @@ def _open(gates: Gates, equation: Any, arguments: list[Value], output: Any, of_p
 def _leaky(output: Any, cases: Sequence[Any]) -> Any:
     """Add a little of each case; the sum of the cases is kept finite, since one of them may be meant to be infinite."""
     total = sum(jnp.where(jnp.isfinite(case), case, 0) for case in cases)
-    return output + (LEAK * total).astype(output.dtype)
+    return output + jnp.asarray(LEAK * total, output.dtype)
 
 
 def _scan(gates: Gates, equation: Any, arguments: list[Value]) -> list[Any]:

@@ -317,7 +317,8 @@ def _scaled_gradient(point: _Point, leaves: list[Any], scale: float) -> list[Any
     """Return the gradient of the loss times a large number."""
 
     def scaled(leaves: list[Any], arrays: list[Any], scale: Any) -> list[Any]:
-        value, pull_back = jax.vjp(lambda leaves: point.loss(leaves, arrays), leaves)
+        value, pulled = jax.vjp(lambda leaves: point.loss(leaves, arrays), leaves)
+        pull_back: Callable[..., Any] = pulled
         return list(pull_back(jnp.minimum(scale, 0.5 * jnp.finfo(value.dtype).max).astype(value.dtype))[0])
 
     return list(jax.jit(scaled)(leaves, point.arrays, jnp.float32(scale)))
