@@ -121,6 +121,7 @@ def record_layers(look: Look, record_paths: Sequence[str]) -> tuple[tuple[int, .
         look: a look at the model that was recorded.
         record_paths: paths of the record's layers.
 
+    >>> from jax import numpy as jnp
     >>> def loss(params, x):
     ...     return jnp.mean(jax.lax.scan(lambda h, k: (jnp.tanh(h @ k), None), x, params["blocks"]["k"])[0])
     >>> look = look_at(loss, {"blocks": {"k": jnp.ones((3, 2, 2))}}, jnp.ones((4, 2)))

@@ -54,7 +54,7 @@ def opened(closed: ClosedJaxpr, leaves: int, gates: Gates) -> Callable[..., Any]
         gates: which of them are opened.
 
     >>> closed = jax.make_jaxpr(lambda w: jnp.maximum(w, 0.0))(-1.0)
-    >>> float(jax.grad(opened(closed, 1, Gates(units=True)))(-1.0).round(3))
+    >>> round(float(jax.grad(opened(closed, 1, Gates(units=True)))(-1.0)), 3)
     0.1
     """
 

@@ -316,9 +316,9 @@ def _longer(leaf: Any) -> Any:
 def _scaled_gradient(point: _Point, leaves: list[Any], scale: float) -> list[Any]:
     """Return the gradient of the loss times a large number."""
 
-    def scaled(leaves: list[Any], arrays: list[Any], scale: Any) -> list[Any]:
-        value, pulled = jax.vjp(lambda leaves: point.loss(leaves, arrays), leaves)
-        pull_back: Callable[..., Any] = pulled
-        return list(pull_back(jnp.minimum(scale, 0.5 * jnp.finfo(value.dtype).max).astype(value.dtype))[0])
+    def scaled(leaves: list[Any], arrays: list[Any], scale: Any) -> Any:
+        value = point.loss(leaves, arrays)
+        largest = 0.5 * float(jnp.finfo(value.dtype).max)
+        return value * jnp.minimum(scale, jnp.float32(largest)).astype(value.dtype)
 
-    return list(jax.jit(scaled)(leaves, point.arrays, jnp.float32(scale)))
+    return list(jax.jit(jax.grad(scaled))(leaves, point.arrays, jnp.float32(scale)))
