@@ -319,6 +319,6 @@ def _scaled_gradient(point: _Point, leaves: list[Any], scale: float) -> list[Any
     def scaled(leaves: list[Any], arrays: list[Any], scale: Any) -> Any:
         value = point.loss(leaves, arrays)
         largest = 0.5 * float(jnp.finfo(value.dtype).max)
-        return value * jnp.minimum(scale, jnp.float32(largest)).astype(value.dtype)
+        return value * jnp.minimum(scale, jnp.asarray(largest, jnp.float32)).astype(value.dtype)
 
-    return list(jax.jit(jax.grad(scaled))(leaves, point.arrays, jnp.float32(scale)))
+    return list(jax.jit(jax.grad(scaled))(leaves, point.arrays, jnp.asarray(scale, jnp.float32)))
