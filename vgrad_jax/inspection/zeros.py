@@ -133,7 +133,7 @@ class _Point:
 
     def __init__(self, objective: Objective, arrays: list[Any], rest: BatchRest) -> None:
         self.paths, self.leaves, self.arrays = objective.paths, objective.leaves, arrays
-        self.loss = lambda leaves, arrays: objective.loss(leaves, rest(arrays))
+        self.loss: Callable[..., Any] = lambda leaves, arrays: objective.loss(leaves, rest(arrays))
 
     @property
     def closed(self) -> ClosedJaxpr:
