@@ -40,6 +40,7 @@ __all__ = [
     "is_literal",
     "is_read",
     "literal_value",
+    "programs_inside",
     "scan_of",
     "source_line",
     "times_differentiated",
@@ -208,6 +209,21 @@ def times_differentiated(equation: JaxprEqn) -> int:
 def branches(equation: JaxprEqn) -> Sequence[ClosedJaxpr]:
     """Return the branches of a cond equation, whose first atom is the branch's index."""
     return equation.params["branches"]
+
+
+def programs_inside(equation: JaxprEqn) -> list[tuple[ClosedJaxpr, int]]:
+    """Return the programs of a branch or of a device's share, each with the number of atoms before its own.
+
+    >>> closed = trace(lambda x: jax.lax.cond(x > 0, lambda x: x, lambda x: -x, x), 1.0)
+    >>> [first for _, first in programs_inside(closed.jaxpr.eqns[-1])]
+    [1, 1]
+    """
+    if equation.primitive.name == "cond":
+        return [(branch, 1) for branch in branches(equation)]
+    if equation.primitive.name == "shard_map":
+        inner = equation.params["jaxpr"]
+        return [(ClosedJaxpr(inner, ()) if isinstance(inner, Jaxpr) else inner, 0)]
+    return []
 
 
 def called(equation: JaxprEqn) -> ClosedJaxpr | None:

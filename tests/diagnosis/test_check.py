@@ -1,10 +1,15 @@
 """The one-call check before training."""
 
+import os
+import subprocess
+import sys
+
 import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen
 from matplotlib.figure import Figure
 
 import vgrad_jax as vg
@@ -161,3 +166,112 @@ def test_a_model_of_another_kind_has_no_prediction_and_a_reason():
 def test_errors_teach(arguments, options, message):
     with pytest.raises(vg.InputError, match=message):
         vg.check_init(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("loss", init(1.0), BATCH), {}, "loss_fn must be a function"),
+        ((init(1.0)(jax.random.key(0)), TANH, BATCH), {}, "loss_fn must be a function"),
+        ((TANH, init(1.0), "x"), {}, "batch must be what the loss takes"),
+        ((TANH, linen.Dense(3), BATCH), {}, "module.init"),
+        ((TANH, lambda: init(1.0)(jax.random.key(0)), BATCH), {}, r"called as f\(key\)"),
+        ((TANH, lambda key: None, BATCH), {}, "makes no floating-point array"),
+        ((lambda params: 0.0, init(1.0), BATCH), {}, r"called as f\(params, batch\)"),
+        ((TANH, init(1.0), BATCH), {"loss_key": jax.random.key(0)}, r"called as f\(params, batch, key\)"),
+        ((lambda p, b: {"accuracy": 1.0}, init(1.0), BATCH), {}, 'a dictionary without "loss"'),
+        ((lambda p, b: 3, init(1.0), BATCH), {}, "has no gradient"),
+    ],
+)
+def test_wrong_hands_get_a_sentence(arguments, options, message):
+    with pytest.raises(vg.InputError, match=message):
+        vg.check_init(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    "pack", [lambda v: {"loss": v, "accuracy": 0.5}, lambda v: (v, {}), lambda v: ({"loss": v}, 1)]
+)
+def test_a_loss_beside_other_results(pack):
+    check = vg.check_init(lambda p, b: pack(TANH(p, b)), init(1.0), BATCH, num_seeds=2)
+    np.testing.assert_array_equal(
+        check.stats.log10_rms, vg.check_init(TANH, init(1.0), BATCH, num_seeds=2).stats.log10_rms
+    )
+
+
+def test_a_loss_with_dropout_is_given_its_key():
+    def loss(params, batch, key):
+        keep = jax.random.bernoulli(key, 0.5, (1, WIDTH))
+        return TANH(params, (batch[0] * keep, batch[1]))
+
+    key = jax.random.key(7)
+    with_key = vg.check_init(loss, init(1.0), BATCH, num_seeds=2, loss_key=key)
+    without = vg.check_init(lambda p, b: loss(p, b, key), init(1.0), BATCH, num_seeds=2)
+    np.testing.assert_allclose(with_key.stats.log10_rms, without.stats.log10_rms, atol=1e-5)
+
+
+def test_a_batch_may_hold_names():
+    check = vg.check_init(lambda p, b: TANH(p, b["rows"]), init(1.0), {"rows": BATCH, "name": "circles"}, num_seeds=2)
+    assert check.status == "healthy"
+
+
+def test_models_without_a_product_or_an_activation():
+    def factorisation(params, batch):
+        return jnp.mean((jnp.sum(params["u"][batch[0]] * params["v"][batch[1]], -1) - 1) ** 2)
+
+    def make(key):
+        return {"u": jax.random.normal(key, (100, 8)), "v": jax.random.normal(key, (50, 8))}
+
+    check = vg.check_init(factorisation, make, (jnp.arange(20), jnp.arange(20)), num_seeds=3)
+    assert check.look.forward.kinds == ()
+    assert check.look.forward.log10_rms.shape == (3, 0)
+    np.testing.assert_allclose(check.look.touched_fraction, [[0.2, 0.4]] * 3)
+
+
+def test_complex_parameters_are_measured_by_their_magnitudes():
+    def loss(params, x):
+        return jnp.mean(jnp.abs(x.astype(complex) @ params["w"]) ** 2)
+
+    w = jax.random.normal(jax.random.key(0), (WIDTH, 4)) + 2j
+    check = vg.check_init(loss, {"w": w.astype(jnp.complex64)}, BATCH[0])
+    outputs = np.asarray(BATCH[0], np.complex128) @ np.asarray(w)
+    np.testing.assert_allclose(
+        check.look.forward.log10_rms, [[0.5 * np.log10(np.mean(np.abs(outputs) ** 2))]], rtol=1e-4
+    )
+
+
+def test_the_reasons_of_a_zero_gradient_and_of_an_infinite_one():
+    dead = vg.check_init(RELU, init(1.4, -9.0), BATCH, num_seeds=2)
+    assert {why.reason for why in dead.zeros} == {"units_off"} | {
+        why.reason for why in dead.zeros if "bias" in why.path
+    }
+    assert vg.check_init(TANH, init(1.0), BATCH, num_seeds=2).nonfinite is None
+    check = vg.check_init(lambda p, b: jnp.log(0 * TANH(p, b)), init(1.0), BATCH, num_seeds=2)
+    assert check.nonfinite.kind == "log_of_zero"
+
+
+EXPLICIT = """
+import jax, jax.numpy as jnp, numpy as np, vgrad_jax as vg
+from jax.sharding import NamedSharding, PartitionSpec as P
+mesh = jax.make_mesh((2,), ("d",))
+x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4)), jnp.float32)
+init = lambda k: {"w": jax.random.normal(k, (4, 4)), "v": jax.random.normal(k, (4, 1))}
+loss = lambda p, x: jnp.mean((jnp.tanh(x @ p["w"]) @ p["v"]) ** 2)
+inside = lambda w, v, x: jax.lax.pmean(jnp.mean((jnp.tanh(x @ w) @ v) ** 2), "d")
+mapped = jax.shard_map(inside, mesh=mesh, in_specs=(P(), P(), P("d")), out_specs=P())
+alone = vg.check_init(loss, init, x, num_seeds=3).stats.log10_rms
+rows = jax.device_put(x, NamedSharding(mesh, P("d")))
+np.testing.assert_allclose(vg.check_init(loss, init, rows, num_seeds=3).stats.log10_rms, alone, atol=1e-5)
+in_map = vg.check_init(lambda p, x: mapped(p["w"], p["v"], x), init, rows, num_seeds=3)
+np.testing.assert_allclose(in_map.stats.log10_rms, alone, atol=1e-5)
+params = jax.device_put(init(jax.random.key(0)), NamedSharding(mesh, P()))
+assert vg.check_init(loss, params, rows).status
+stack = jax.device_put(jnp.ones((4, 2, 2)), NamedSharding(mesh, P("d")))
+assert vg.gradient_stats({"l": {"w": stack}}, stacked="l").log10_rms.tolist() == [0.0] * 4
+"""
+
+
+def test_explicit_meshes_and_losses_inside_of_shard_map():
+    flags = "--xla_force_host_platform_device_count=2"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", EXPLICIT], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -100,7 +100,7 @@ class InitCheck:
 
 
 def check_init(
-    loss_fn: Callable[[PyTree, Any], Any],
+    loss_fn: Any,
     params_or_init_fn: PyTree,
     batch: PyTree,
     *,
@@ -132,8 +132,8 @@ def check_init(
         The numbers, a verdict with its evidence, and a figure.
 
     Raises:
-        InputError: the loss is no function or no scalar, there are no parameters, the batch is no data, there are
-            several seeds without an init function, or the prediction's layers differ.
+        InputError: the loss is no function or gives no scalar, there are no parameters, or the batch is no data. Also
+            where there are several seeds without an init function, or the prediction's layers differ.
 
     >>> from jax import numpy as jnp
     >>> def loss(params, batch):
@@ -166,16 +166,23 @@ def check_init(
         else:
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
             look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
+        kinks = _kinks(loss_fn, params_or_init_fn, given, keys[0], batch)
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
     inspection = _inspect(
-        loss_fn, batch, look, lambda seed: params_or_init_fn if given else params_or_init_fn(keys[seed])
+        loss_fn, batch, look, lambda seed: params_or_init_fn if given else params_or_init_fn(keys[seed]), kinks
     )
     return InitCheck(look, diagnose(look, check=Checked(look, inspection)), prediction, inspection)
 
 
-def _inspect(loss_fn: Callable[..., Any], batch: PyTree, look: Look, params_of: Callable[[int], PyTree]) -> Inspection:
+def _inspect(
+    loss_fn: Callable[..., Any],
+    batch: PyTree,
+    look: Look,
+    params_of: Callable[[int], PyTree],
+    kinks: tuple[ZeroReason, ...],
+) -> Inspection:
     """Inspect the loss, and say why gradients are zero and what is not finite, where there is such a seed.
 
     Args:
@@ -183,15 +190,15 @@ def _inspect(loss_fn: Callable[..., Any], batch: PyTree, look: Look, params_of: 
         batch: its batch.
         look: the numbers of all seeds.
         params_of: makes the parameters of a seed.
+        kinks: terms of the loss that have no derivative.
     """
     stats, first = look.stats, params_of(0)
     zero = np.flatnonzero((stats.zero_fraction == 1).any(axis=-1))
     broken = np.flatnonzero((stats.nonfinite_fraction > 0).any(axis=-1) | ~np.isfinite(look.loss))
-    kinks = kinks_reason(loss_fn, first, batch)
     zeros = zero_reasons(loss_fn, params_of(int(zero[0])), batch) if len(zero) else ()
     return replace(
         inspect_loss(loss_fn, first, batch),
-        zeros=(*zeros, *(() if kinks is None else (kinks,))),
+        zeros=(*zeros, *kinks),
         nonfinite=locate_nonfinite(loss_fn, params_of(int(broken[0])), batch) if len(broken) else None,
     )
 
@@ -275,6 +282,31 @@ def _look_at_seeds(
     structure, shapes = structures[-1]
     leaves = [next(mapped) if np.prod(shape) else jnp.zeros((len(keys), *shape)) for shape in shapes]
     return jax.tree.unflatten(structure, leaves)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["reasons"])
+@dataclass(frozen=True)
+class _Kinks:
+    """Facts of a program, which `jit` keeps beside the compiled one."""
+
+    reasons: tuple[ZeroReason, ...]
+
+
+def _kinks(loss_fn: Callable[..., Any], source: PyTree, given: bool, key: Any, batch: PyTree) -> tuple[ZeroReason, ...]:
+    """Return the term of the loss that has no derivative, if there is one; the loss is traced once for its shapes."""
+    if given:
+        reason = kinks_reason(loss_fn, source, batch)
+        return () if reason is None else (reason,)
+    arrays, rest = split_batch(batch)
+    return _kinks_of_init(loss_fn, _hashable(source), rest, key, arrays).reasons
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _kinks_of_init(
+    loss_fn: Callable[..., Any], init_fn: Callable[[Any], PyTree], rest: BatchRest, key: Any, arrays: list[Any]
+) -> _Kinks:
+    reason = kinks_reason(loss_fn, init_fn(key), rest(arrays))
+    return _Kinks(() if reason is None else (reason,))
 
 
 def _require_layers(prediction: "Prediction", paths: tuple[str, ...]) -> None:

@@ -23,7 +23,17 @@ from jaxtyping import PyTree
 from vgrad_jax.gradients.layers import Piece
 from vgrad_jax.gradients.origins import DATA, Origin, Picks, constant_origin, flow, follow_carry
 from vgrad_jax.gradients.sites import ForwardStats, Site, measured, stats_of_sites
-from vgrad_jax.jaxprs import ClosedJaxpr, called, carry_out, evaluate, is_literal, literal_value, scan_of, trace
+from vgrad_jax.jaxprs import (
+    ClosedJaxpr,
+    called,
+    carry_out,
+    evaluate,
+    is_literal,
+    literal_value,
+    programs_inside,
+    scan_of,
+    trace,
+)
 
 __all__ = ["ForwardStats", "Use", "forward_pass"]
 
@@ -125,17 +135,38 @@ def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> li
     made_of = flow(equation, values, origins, walk.picks)
     outputs = _carry_out(equation, values)
     if with_data:
-        used = sorted({piece for origin in origins if not origin.data for piece in origin.pieces}, key=_sorting)
-        for piece in used:
-            walk.steps += 1
-            is_stacked = piece.leaf in walk.stacked
-            walk.uses.setdefault(piece, Use(walk.scan, (walk.steps,), is_stacked, is_stacked and walk.backwards))
+        for inner, first in programs_inside(equation):
+            _follow(walk, inner, origins[first:])
+        used = _note_uses(walk, origins)
         if used and name in PRODUCTS:
             walk.current, walk.units = used[0], _units(equation, origins)
             _see(walk, "product", outputs[0])
         elif kind := _activation(equation, values, walk.units):
             _see(walk, kind, outputs[0])
     return list(zip(outputs, made_of, strict=True))
+
+
+def _note_uses(walk: _Walk, origins: Sequence[Origin]) -> list[Piece]:
+    """Note the first use of each leaf that meets the data, and return these leaves."""
+    used = sorted({piece for origin in origins if not origin.data for piece in origin.pieces}, key=_sorting)
+    for piece in used:
+        walk.steps += 1
+        is_stacked = piece.leaf in walk.stacked
+        walk.uses.setdefault(piece, Use(walk.scan, (walk.steps,), is_stacked, is_stacked and walk.backwards))
+    return used
+
+
+def _follow(walk: _Walk, closed: ClosedJaxpr, origins: Sequence[Origin]) -> list[Origin]:
+    """Note the uses inside of a program that is carried out as it stands, such as a device's share."""
+
+    def step(equation: Any, origins: list[Origin]) -> Sequence[Origin]:
+        if (inner := called(equation)) is not None:
+            return _follow(walk, inner, origins)
+        if any(origin.data for origin in origins):
+            _note_uses(walk, origins)
+        return flow(equation, [None] * len(origins), origins, walk.picks)
+
+    return evaluate(closed, origins, step, constant_origin)
 
 
 def _sorting(piece: Piece) -> tuple[int, int]:
@@ -183,7 +214,7 @@ def _see(walk: _Walk, kind: str, output: Any) -> None:
         # A vmap may put the examples last.
         elsewhere = walk.units in output.shape[:-1] and output.shape[-1] != walk.units
         output = jnp.moveaxis(output, output.shape.index(walk.units), -1) if elsewhere else output
-        walk.sites.append(Site(kind, walk.current.leaf, None, output, index=walk.current.slice))
+        walk.sites.append(Site(kind, walk.current.leaf, None, output, slice_index=walk.current.slice))
 
 
 def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) -> list[tuple[Any, Origin]]:
@@ -224,6 +255,6 @@ def _scan(walk: _Walk, equation: Any, values: list[Any], origins: list[Origin]) 
     for site, numbers in zip(inner.sites, numbers_of_sites, strict=True):
         # The scan's axis is in front: layers if it goes over the site's leaf, else iterations of a recurrence.
         axis = site.axis + 1 if site.axis is not None else 0 if site.leaf in over else None
-        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True, index=site.index))
+        walk.sites.append(Site(site.kind, site.leaf, axis, numbers, measured=True, slice_index=site.slice_index))
     made_of = Origin(frozenset().union(*(origin.pieces for origin in body_origins)), data=True)
     return [(value, made_of) for value in (*final, *stacked)]

@@ -83,9 +83,14 @@ def look_at(
     Raises:
         InputError: the loss is not a scalar.
     """
-    paths, leaves, _, loss = objective_of(loss_fn, params)
-    value, gradient = jax.value_and_grad(loss)(leaves, batch)
-    forward, uses = forward_pass(loss, leaves, batch)
+    paths, leaves, _, loss_of_batch = objective_of(loss_fn, params)
+    arrays, rest = split_batch(batch)
+
+    def loss(leaves: list[Any], arrays: list[Any]) -> Any:
+        return loss_of_batch(leaves, rest(arrays))
+
+    value, gradient = jax.value_and_grad(loss)(leaves, arrays)
+    forward, uses = forward_pass(loss, leaves, arrays)
     layers = _in_order_of_use(params, paths, uses, grouping)
     owner = {tuple(piece): layer for layer, pieces in enumerate(layers.pieces) for piece in pieces}
     return Look(
@@ -116,6 +121,7 @@ def record_layers(look: Look, record_paths: Sequence[str]) -> tuple[tuple[int, .
         look: a look at the model that was recorded.
         record_paths: paths of the record's layers.
 
+    >>> from jax import numpy as jnp
     >>> def loss(params, x):
     ...     return jnp.mean(jax.lax.scan(lambda h, k: (jnp.tanh(h @ k), None), x, params["blocks"]["k"])[0])
     >>> look = look_at(loss, {"blocks": {"k": jnp.ones((3, 2, 2))}}, jnp.ones((4, 2)))

@@ -27,7 +27,7 @@ class Objective(NamedTuple):
     """From the leaves and a batch to a scalar."""
 
 
-def objective_of(loss_fn: Callable[[PyTree, Any], Any], params: PyTree) -> Objective:
+def objective_of(loss_fn: Any, params: PyTree) -> Objective:
     """Return a loss as a function of its floating-point leaves.
 
     Args:

@@ -57,7 +57,7 @@ class Site(NamedTuple):
     numbers: Shaped[Array, "..."]
     """The output, units last; once measured `(..., 2)`, with an axis in front for each scan around it."""
     measured: bool = False
-    index: int | None = None
+    slice_index: int | None = None
     """Slice of the leaf, where a loop written out in Python goes over its layers."""
 
 
@@ -96,14 +96,15 @@ def stats_of_sites(sites: Sequence[Site], scan_of_leaf: dict[int, tuple[int, ...
     """
     kinds, owners, columns = [], [], []
     for site in sites:
-        layers: list[tuple[int | None, Array]] = [(site.index, site.numbers)]
+        layers: list[tuple[int | None, Array]] = [(site.slice_index, site.numbers)]
         if site.axis is not None:
             stack = jnp.moveaxis(site.numbers, site.axis, 0)
             layers = [(index, stack[index]) for index in range(len(stack))]
         for slice_index, numbers in layers:
             kinds.append(site.kind)
             owners.append((site.leaf, slice_index))
-            columns.append(jnp.mean(numbers.reshape(-1, 2), axis=0))  # Over the steps of a recurrent network.
+            # Over the steps of a recurrent network; every operation of each site costs compile time.
+            columns.append(numbers if numbers.ndim == 1 else jnp.mean(numbers.reshape(-1, 2), axis=0))
     order = _in_order_of_depth(owners, scan_of_leaf)
     table = jnp.stack([columns[n] for n in order]) if order else jnp.zeros((0, 2))
     product = np.array([kinds[n] == "product" for n in order], bool)

@@ -1,8 +1,8 @@
 """Stacks of layers: leaves that a loop goes over, one slice of the first axis for each layer.
 
-lax.scan over the leaf            uses of the leaf, stacked
-fori_loop, w[i] at a counter      the same
-for i in range(12): w[i]          uses of its slices 0, 1, ..., 11
+- `lax.scan` over the leaf: uses of the leaf, stacked.
+- `fori_loop` and `w[i]` at a counter: the same.
+- `for i in range(12)` in Python and `w[i]`: uses of its slices 0 to 11.
 """
 
 import re

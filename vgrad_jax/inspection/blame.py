@@ -4,7 +4,7 @@
                               born here                no fault of its own
 
 A NaN is followed back to the operation that made it. Where that operation read an infinity, the infinity is followed
-back too: one that overflowed is to blame, one that was written into the program is not.
+back too. An infinity that overflowed is to blame. An infinity that was written into the program is not.
 """
 
 from collections.abc import Iterator

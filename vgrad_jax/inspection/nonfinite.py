@@ -1,6 +1,5 @@
 """Locate the first operation of a loss or of its gradient that is not finite, in the user's own lines."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +53,7 @@ class NonFinite:
         return self.sentence
 
 
-def locate_nonfinite(
-    loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, *, loss_key: Any = None
-) -> NonFinite | None:
+def locate_nonfinite(loss_fn: Any, params: PyTree, batch: PyTree, *, loss_key: Any = None) -> NonFinite | None:
     """Find which operation, in which line of your code, is the first that makes the loss or its gradient not finite.
 
     An infinity that does no harm, such as a mask of -inf in front of a softmax, is not blamed.

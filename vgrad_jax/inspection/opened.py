@@ -1,8 +1,8 @@
 """A program with its closed gates a little open: to tell whether a gate is why no gradient comes through.
 
-max(x, 0)            x + 0.1 min(x, 0)         units of ReLU and its kin
-tanh(x)              tanh(x) + 0.01 x          saturated units
-where(mask, a, b)    mostly the case chosen    what the batch did not choose
+- `max(x, 0)` becomes `max(x, 0) + 0.1 x`: units of ReLU and its kin.
+- `tanh(x)` becomes `tanh(x) + 0.01 x`: saturated units.
+- `where(mask, a, b)` gets a little of the case that was not chosen.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def opened(closed: ClosedJaxpr, leaves: int, gates: Gates) -> Callable[..., Any]
         gates: which of them are opened.
 
     >>> closed = jax.make_jaxpr(lambda w: jnp.maximum(w, 0.0))(-1.0)
-    >>> float(jax.grad(opened(closed, 1, Gates(units=True)))(-1.0).round(3))
+    >>> round(float(jax.grad(opened(closed, 1, Gates(units=True)))(-1.0)), 3)
     0.1
     """
 
@@ -147,7 +147,7 @@ def _open(gates: Gates, equation: Any, arguments: list[Value], output: Any, of_p
 def _leaky(output: Any, cases: Sequence[Any]) -> Any:
     """Add a little of each case; the sum of the cases is kept finite, since one of them may be meant to be infinite."""
     total = sum(jnp.where(jnp.isfinite(case), case, 0) for case in cases)
-    return output + (LEAK * total).astype(output.dtype)
+    return output + jnp.asarray(LEAK * total, output.dtype)
 
 
 def _scan(gates: Gates, equation: Any, arguments: list[Value]) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vgrad_jax.jaxprs import (
     ClosedJaxpr,
@@ -301,7 +302,7 @@ def _alive_through(equation: Any, arguments: list[Reach], number: int) -> frozen
 
 
 def _is_zero(value: Any) -> bool:
-    return not isinstance(value, jax.core.Tracer) and _is_number(value) and not jnp.asarray(value).any()
+    return not isinstance(value, jax.core.Tracer) and _is_number(value) and not np.any(np.asarray(value))
 
 
 def _is_number(value: Any) -> bool:

@@ -93,22 +93,22 @@ class Node:
 
     @property
     def is_nan(self) -> bool:
-        """Whether an element is NaN."""
+        """True where an element is NaN."""
         return self.facts["nan"]
 
     @property
     def is_infinite(self) -> bool:
-        """Whether an element is infinite."""
+        """True where an element is infinite."""
         return self.facts["positive_infinity"] or self.facts["negative_infinity"]
 
     @property
     def is_zero(self) -> bool:
-        """Whether all elements are zero."""
+        """True where all elements are zero."""
         return self.known is not None and self.is_finite and float(np.asarray(self.known)[5]) == 0
 
     @property
     def is_finite(self) -> bool:
-        """Whether all elements are finite."""
+        """True where all elements are finite."""
         return not self.is_nan and not self.is_infinite
 
 

@@ -66,9 +66,7 @@ class ZeroReason:
     """Share of the leaf's rows that the batch picks; above zero for a table with a gradient in these rows alone."""
 
 
-def zero_reasons(
-    loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, *, loss_key: Any = None
-) -> tuple[ZeroReason, ...]:
+def zero_reasons(loss_fn: Any, params: PyTree, batch: PyTree, *, loss_key: Any = None) -> tuple[ZeroReason, ...]:
     """Tell for each leaf of the parameters whose gradient is exactly zero, why it is.
 
     Args:
@@ -104,9 +102,7 @@ def zero_reasons(
     return tuple(sorted(reasons, key=lambda reason: order[reason.path]))
 
 
-def kinks_reason(
-    loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, *, loss_key: Any = None
-) -> ZeroReason | None:
+def kinks_reason(loss_fn: Any, params: PyTree, batch: PyTree, *, loss_key: Any = None) -> ZeroReason | None:
     """Tell whether the loss differentiates twice what is linear piece by piece: this derivative is zero.
 
     A physics-informed network with ReLU is such a case: its residual of second order cannot be learned.
@@ -137,7 +133,7 @@ class _Point:
 
     def __init__(self, objective: Objective, arrays: list[Any], rest: BatchRest) -> None:
         self.paths, self.leaves, self.arrays = objective.paths, objective.leaves, arrays
-        self.loss = lambda leaves, arrays: objective.loss(leaves, rest(arrays))
+        self.loss: Callable[..., Any] = lambda leaves, arrays: objective.loss(leaves, rest(arrays))
 
     @property
     def closed(self) -> ClosedJaxpr:
@@ -168,8 +164,9 @@ def _tables(point: _Point, gradient: list[Any], zero: list[int]) -> list[ZeroRea
         if axes is not None:
             others = tuple(axis for axis in range(gradient[number].ndim) if axis not in axes)
             share = float((gradient[number] != 0).any(axis=others).mean())
-            text = f"This batch picks {share:.3g} of the rows of {point.paths[number]}; the others have no gradient by design."
-            reasons.append(ZeroReason(point.paths[number], "not_in_batch", None, None, text, share))
+            path = point.paths[number]
+            text = f"This batch picks {share:.3g} of the rows of {path}; the others have no gradient by design."
+            reasons.append(ZeroReason(path, "not_in_batch", None, None, text, share))
     return reasons
 
 
@@ -319,8 +316,9 @@ def _longer(leaf: Any) -> Any:
 def _scaled_gradient(point: _Point, leaves: list[Any], scale: float) -> list[Any]:
     """Return the gradient of the loss times a large number."""
 
-    def scaled(leaves: list[Any], arrays: list[Any], scale: Any) -> list[Any]:
-        value, pull_back = jax.vjp(lambda leaves: point.loss(leaves, arrays), leaves)
-        return list(pull_back(jnp.minimum(scale, 0.5 * jnp.finfo(value.dtype).max).astype(value.dtype))[0])
+    def scaled(leaves: list[Any], arrays: list[Any], scale: Any) -> Any:
+        value = point.loss(leaves, arrays)
+        largest = 0.5 * float(jnp.finfo(value.dtype).max)
+        return value * jnp.minimum(scale, jnp.asarray(largest, jnp.float32)).astype(value.dtype)
 
-    return list(jax.jit(scaled)(leaves, point.arrays, jnp.float32(scale)))
+    return list(jax.jit(jax.grad(scaled))(leaves, point.arrays, jnp.asarray(scale, jnp.float32)))
