@@ -25,7 +25,7 @@ def made(trend, *, noise=0.0, seed=0, every=1, **known):
 def test_start_late_and_what_remains():
     course = made(np.linspace(2.0, 0.1, RECORDS))
     assert course.start == 2.0
-    assert course.late == pytest.approx(np.linspace(2.0, 0.1, RECORDS)[-6])  # The lower median of the last ten.
+    assert course.late == pytest.approx(np.linspace(2.0, 0.1, RECORDS)[-5])  # The lower median of the last ten.
     assert course.remaining == pytest.approx(course.late / 2)
     assert course.late_fall == pytest.approx(1 - course.late / np.linspace(2.0, 0.1, RECORDS)[8], abs=0.02)
 

@@ -264,7 +264,7 @@ def cases() -> list[Case]:
     def mup(key):
         return zero_head(key)
 
-    made = [
+    return [
         Case("cancer adam", FINE, lambda k: dense(k, [30, 16, 2]), classify(), cancer, adam(3e-3)),
         Case("digits sgd momentum cosine", FINE, small, classify(), digits, sgd(cosine(0.1, 400), 0.9)),
         Case("digits rmsprop", FINE, small, classify(), digits, optax.rmsprop(1e-3)),
@@ -559,7 +559,6 @@ def cases() -> list[Case]:
             adam(1e-3),
         ),
     ]
-    return made
 
 
 def _residual(p, x):

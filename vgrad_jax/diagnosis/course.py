@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vgrad_jax.diagnosis.statuses import FEWEST_RECORDS, OFFSET, SIGNIFICANT
+from vgrad_jax.diagnosis.statuses import FEWEST_RECORDS, HARDLY, OFFSET, SIGNIFICANT
 from vgrad_jax.numerics import lower_median
 
 __all__ = ["Course", "course_of"]
@@ -134,13 +134,16 @@ class Course:
         return (self.late - floor) / height if height > 0 else None
 
     def _remaining_by_gradient(self) -> float | None:
-        """Return the square of the gradient's ratio for a loss that fell, 1 for a flat one, None for one that rose."""
-        if abs(self.fall) <= SIGNIFICANT * self.error + OFFSET * abs(self.start):
+        """Return the square of the gradient's ratio for a loss that fell, 1 for a flat one, None for one that rose.
+
+        At most a half where the loss fell by a good part of itself: a loss without a floor keeps its gradient.
+        """
+        if abs(self.fall) <= SIGNIFICANT * self.error:
             return 1.0
         if self.fall < 0:
             return None
-        ratio = self.gradient_ratio
-        return min(ratio**2, 0.5) if math.isfinite(ratio) else 0.5
+        most = 0.5 if self.fall > (1 - HARDLY) * abs(self.start) else 1.0
+        return min(self.gradient_ratio**2, most) if math.isfinite(self.gradient_ratio) else most
 
     @cached_property
     def rise(self) -> float:

@@ -17,12 +17,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vgrad_jax.diagnosis.course import Course, course_of
-from vgrad_jax.diagnosis.statuses import FEWEST_LAYERS, SMALL_UPDATE
+from vgrad_jax.diagnosis.statuses import FEWEST_LAYERS, HARDLY, SMALL_UPDATE
 from vgrad_jax.inspection import Concern, NonFinite, ZeroReason
 from vgrad_jax.numerics import LEVEL, lower_median
 
 __all__ = ["Before", "Evidence", "drop_of", "largest", "straight_line"]
 
+FEW_ROWS_MARGIN = 0.4
+"""Margin of `HARDLY` for chance of one row; it falls with the root of the number of rows."""
 SANE = 2.5
 """log10 RMS of preactivations up to which inputs of a usual size can bring them, without growth."""
 MOST_LAYERS_WITH_OUTPUT = 1
@@ -90,6 +92,8 @@ class Evidence:
     """Loss of the best constant prediction; None where it is not known."""
     floor: float | None = None
     """Loss of a perfect prediction; None where it is not known."""
+    chance_rows: int | None = None
+    """Number of rows that chance was fitted to; None where it is exact."""
     product_log10_rms: Float[np.ndarray, " layer"] | None = None
     """log10 RMS of the preactivations at initialisation; NaN for a layer without a product."""
     saturated_fraction: Float[np.ndarray, " layer"] | None = None
@@ -219,6 +223,16 @@ class Evidence:
     def remaining(self) -> float | None:
         """Share of the loss that is left; see `Course.remaining`."""
         return None if self.course is None else self.course.remaining
+
+    @property
+    def hardly(self) -> float:
+        """Share of the reference above which nothing was learned: nearer to one where chance is of few rows.
+
+        The best constant of few rows fits their noise, so that its loss is too low.
+        """
+        if self.chance is None or self.chance_rows is None:
+            return HARDLY
+        return min(HARDLY + FEW_ROWS_MARGIN / math.sqrt(self.chance_rows), 0.99)
 
     @cached_property
     def late_fall(self) -> float | None:

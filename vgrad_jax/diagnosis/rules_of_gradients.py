@@ -99,9 +99,9 @@ CODES = {
 
 def dead(e: Evidence) -> list[Finding]:
     """Find layers whose gradient is exactly zero over the late window, and say why where a look knows it."""
-    if has_learned(e) or e.stays_broken:
+    if has_learned(e) or e.stays_broken or faded(e):
         return []
-    gone = np.isneginf(e.late_profile) & np.isneginf(e.log10_rms[e.late]).all(axis=0) & ~faded(e)
+    gone = np.isneginf(e.late_profile) & np.isneginf(e.log10_rms[e.late]).all(axis=0)
     # A layer that had a gradient at first and that a vanishing gradient never reached is not the cause.
     if not gone.any() or (lost(e) and not np.isneginf(e.first_profile).any()):
         return []

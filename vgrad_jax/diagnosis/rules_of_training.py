@@ -12,7 +12,6 @@ from vgrad_jax.diagnosis.statuses import (
     FEW_UPDATES,
     FEWEST_RECORDS,
     HALF_WAY,
-    HARDLY,
     LEARNED,
     SHRUNK,
     SHRUNK_TOGETHER,
@@ -180,7 +179,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
     early = largest(e.updates[: max(1, len(e.updates) // 4)])
     if not steps_are_small(e) or early > SMALL_UPDATE:
         return []
-    if most > TINY_UPDATE and e.remaining < HARDLY:
+    if most > TINY_UPDATE and e.remaining < e.hardly:
         return []
     sentence = (
         f"A step changes the weights by 10^{typical:.1f} of their size, and the loss is still {e.remaining:.0%} of the "
@@ -208,13 +207,13 @@ def chance_level(e: Evidence) -> list[Finding]:
         return []
     floor = e.floor or 0.0
     share = (e.course.late - floor) / (e.chance - floor) if e.chance > floor else math.nan
-    if not share > HARDLY:
+    if not share > e.hardly:
         return []
     sentence = (
         f"The loss ends at {share:.0%} of the {e.chance:.3g} that the best constant prediction has; or "
         "there is nothing to learn."
     )
-    return [finding(e, "no_better_than_constant", sentence, value=share, threshold=HARDLY)]
+    return [finding(e, "no_better_than_constant", sentence, value=share, threshold=e.hardly)]
 
 
 def notes(e: Evidence) -> list[Finding]:

@@ -197,7 +197,9 @@ def _facts(before: Look, layers: int, inspection: Inspection, baseline: float | 
         **({} if hidden is None else vars(hidden)),
     )
     enough = inspection.chance_rows >= FEWEST_ROWS
-    return {"before": facts, "chance": inspection.chance if baseline is None and enough else baseline}
+    if baseline is not None or not enough:
+        return {"before": facts, "chance": baseline}
+    return {"before": facts, "chance": inspection.chance, "chance_rows": inspection.chance_rows}
 
 
 def _with_one_batch_axis(values: Any, axes: int) -> np.ndarray:

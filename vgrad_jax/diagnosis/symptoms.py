@@ -11,7 +11,6 @@ from vgrad_jax.diagnosis.statuses import (
     FEWEST_LAYERS,
     GROWTH,
     HALF_WAY,
-    HARDLY,
     INSENSITIVE,
     LARGE_UPDATE,
     LEARNED,
@@ -56,7 +55,7 @@ def overgrown(e: Evidence) -> bool:
 
 def has_learned(e: Evidence) -> bool:
     """Return whether the loss is well below what a network that has learned nothing has: it works."""
-    return e.remaining is not None and not e.stays_broken and e.remaining < HARDLY
+    return e.remaining is not None and not e.stays_broken and e.remaining < e.hardly
 
 
 def has_surely_learned(e: Evidence) -> bool:

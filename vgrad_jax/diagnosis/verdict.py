@@ -22,7 +22,6 @@ from vgrad_jax.diagnosis.findings import Finding, Rule
 from vgrad_jax.diagnosis.rules import RULES
 from vgrad_jax.diagnosis.sources import evidence_of
 from vgrad_jax.diagnosis.statuses import (
-    HARDLY,
     HEALTHY,
     INSENSITIVE,
     TABLE,
@@ -181,7 +180,7 @@ def _status(findings: list[Finding], evidence: Evidence) -> str:
         return min(statuses, key=lambda status: (rank(status), status))
     if evidence.remaining is None or evidence.late_fall is None:
         return HEALTHY  # A look at one moment, or no loss: the profile is all there is.
-    return HEALTHY if evidence.remaining < HARDLY and not fell_to_a_plateau(evidence) else UNCLEAR
+    return HEALTHY if evidence.remaining < evidence.hardly and not fell_to_a_plateau(evidence) else UNCLEAR
 
 
 def _typical_seed(members: list[int], seeds: list[Evidence]) -> int:
