@@ -213,7 +213,7 @@ BOUNDARIES = {
         evidence(loss=course(first=2.0, early=1.0, late=0.91), chance=1.0),
     ),
     "too few steps": (
-        "still_falling",
+        "few_updates",
         evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.linspace(0, 99, RECORDS).astype(int)),
         evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.linspace(0, 98, RECORDS).astype(int)),
     ),

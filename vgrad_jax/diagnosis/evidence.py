@@ -51,6 +51,12 @@ class Before:
     """Second over first singular value of the last hidden layer, centred over the examples."""
     input_ratio: float = math.nan
     """The same of the inputs."""
+    kernel_mean: float = math.nan
+    """Largest mean of a kernel over its root mean square."""
+
+    def has_concern(self, code: str) -> bool:
+        """Return whether the look has a concern of this code."""
+        return any(own.code == code for own in self.concerns)
 
 
 @dataclass(frozen=True)
@@ -176,8 +182,12 @@ class Evidence:
         known = self.product_log10_rms[np.isfinite(self.product_log10_rms)]
         if not len(known):
             return None
-        large_inputs = self.before is not None and any(own.code == "inputs_large" for own in self.before.concerns)
-        return float(known.max() - (known[0] if large_inputs else min(known[0], SANE)))
+        return float(known.max() - (known[0] if self.inputs_are_large else min(known[0], SANE)))
+
+    @property
+    def inputs_are_large(self) -> bool:
+        """Return whether the inputs are far larger than one."""
+        return self.before is not None and self.before.has_concern("inputs_large")
 
     @cached_property
     def updates(self) -> Float[np.ndarray, " record"] | None:

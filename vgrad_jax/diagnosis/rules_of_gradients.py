@@ -52,7 +52,16 @@ def _overgrown(e: Evidence) -> Finding:
     if e.growth is not None and e.product_log10_rms is not None:
         layer = int(np.nanargmax(e.product_log10_rms))
         sentence = f"At initialisation preactivations grow by the factor 10^{e.growth:.1f} on their way to this layer."
-        return finding(e, "preactivations_grow", sentence, layer=e.paths[layer], value=e.growth, threshold=GROWTH)
+        causes = ("input_scaling", "initialisation") if e.inputs_are_large else ("initialisation",)
+        return finding(
+            e,
+            "preactivations_grow",
+            sentence,
+            layer=e.paths[layer],
+            value=e.growth,
+            threshold=GROWTH,
+            causes=causes,
+        )
     first = e.update_ratio_log10[0] if e.update_ratio_log10 is not None else np.full(len(e.paths), math.nan)
     value = largest(first)
     layer = int(np.argmax(first == value))
@@ -160,7 +169,18 @@ def saturated(e: Evidence) -> list[Finding]:
         f"At initialisation {value:.0%} of the activations behind this layer are saturated, and the gradient is "
         "lost on its way through them."
     )
-    return [finding(e, "activations_saturated", sentence, layer=e.paths[layer], value=value, threshold=SATURATED)]
+    causes = ("input_scaling",) if e.inputs_are_large else ("initialisation",)
+    return [
+        finding(
+            e,
+            "activations_saturated",
+            sentence,
+            layer=e.paths[layer],
+            value=value,
+            threshold=SATURATED,
+            causes=causes,
+        )
+    ]
 
 
 def vanishing(e: Evidence) -> list[Finding]:

@@ -4,7 +4,7 @@ import math
 
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
-from vgrad_jax.diagnosis.statuses import HALF_WAY, MOST_CORRELATED, RANK_ONE, TABLE
+from vgrad_jax.diagnosis.statuses import HALF_WAY, MOST_CORRELATED, ONE_SIGN, RANK_ONE, TABLE
 from vgrad_jax.diagnosis.symptoms import has_learned, is_solved, stalled
 
 __all__ = ["collinear", "ill_posed", "ill_scaled"]
@@ -52,5 +52,21 @@ def collinear(e: Evidence) -> list[Finding]:
             f"The units of the last hidden layer have a mean absolute correlation of {before.correlation:.3f} over the "
             f"examples, and its second singular value is {before.singular_ratio:.2g} of the first."
         )
-        findings.append(finding(e, "units_collinear", sentence, value=before.correlation, threshold=MOST_CORRELATED))
+        findings.append(
+            finding(
+                e,
+                "units_collinear",
+                sentence,
+                value=before.correlation,
+                threshold=MOST_CORRELATED,
+                causes=_causes_of_collinear(e),
+            )
+        )
     return findings
+
+
+def _causes_of_collinear(e: Evidence) -> tuple[str, ...]:
+    """Return what makes units alike: kernels of one sign, large inputs, or the depth with its activation."""
+    if e.before is not None and not e.before.kernel_mean < ONE_SIGN:
+        return ("initialisation",)
+    return ("input_scaling", "hidden_activation") if e.inputs_are_large else ("hidden_activation", "units")

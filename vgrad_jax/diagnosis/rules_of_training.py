@@ -9,6 +9,7 @@ from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.statuses import (
     DROP,
+    FAR_ABOVE,
     FEW_UPDATES,
     FEWEST_RECORDS,
     HALF_WAY,
@@ -59,10 +60,26 @@ def non_finite(e: Evidence) -> list[Finding]:
         if e.before is not None and e.before.nonfinite is not None:
             sentence += f" {e.before.nonfinite.sentence}"
         return [
-            finding(e, "non_finite_gradient", sentence, layer=e.paths[layer], value=float(share[layer]), threshold=0.0)
+            finding(
+                e,
+                "non_finite_gradient",
+                sentence,
+                layer=e.paths[layer],
+                value=float(share[layer]),
+                threshold=0.0,
+                causes=_causes_of_non_finite(e),
+            )
         ]
     sentence = f"At step {step} numbers stop being finite, {_before(e)}."
     return [finding(e, "breaks_later", sentence, layer=_first_layer(e), value=float(step), threshold=0.0)]
+
+
+def _causes_of_non_finite(e: Evidence) -> tuple[str, ...] | None:
+    """Return what makes numbers overflow inside of the network; None for any other operation."""
+    kind = None if e.before is None or e.before.nonfinite is None else e.before.nonfinite.kind
+    if kind == "overflow_of_exp":
+        return ("hidden_activation",)
+    return ("initialisation", "input_scaling") if kind in ("overflow", "overflow_of_product") else None
 
 
 def _before(e: Evidence) -> str:
@@ -176,6 +193,11 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         words = "smaller than half the spacing of their dtype's numbers" if rounded else "not applied"
         sentence = f"The weights never change, although updates are 10^{typical:.1f} of them: they are {words}."
         return [finding(e, code, sentence, value=typical, threshold=SMALL_UPDATE)]
+    if e.chance is not None and e.remaining > FAR_ABOVE and not stalled(e):
+        sentence = (
+            f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant."
+        )
+        return [finding(e, "far_from_chance", sentence, value=e.remaining, threshold=FAR_ABOVE)]
     early = largest(e.updates[: max(1, len(e.updates) // 4)])
     if not steps_are_small(e) or early > SMALL_UPDATE:
         return []
@@ -189,14 +211,15 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
 
 
 def too_few_steps(e: Evidence) -> list[Finding]:
-    """Find a training that ended after very few updates while the loss was still falling."""
-    if e.remaining is None or e.stays_broken or e.updates_done is None or rose(e):
+    """Find a training that ended after very few updates, with most of the loss left."""
+    if e.remaining is None or e.stays_broken or e.updates_done is None or rose(e) or e.records < FEWEST_RECORDS:
         return []
-    still = e.late_fall is not None and e.late_fall > STALLED
-    if e.updates_done >= FEW_UPDATES or e.remaining < HALF_WAY or not still or lost(e):
+    if e.updates_done >= FEW_UPDATES or e.remaining < HALF_WAY or lost(e) or steps_were_large(e):
         return []
-    sentence = f"After {e.updates_done} updates the loss is {e.remaining:.0%} of the first and still falling."
-    return [finding(e, "still_falling", sentence, value=float(e.updates_done), threshold=FEW_UPDATES)]
+    falls = e.late_fall is not None and e.late_fall > STALLED
+    sentence = f"After {e.updates_done} updates the loss is {e.remaining:.0%} of the first"
+    sentence += " and still falling." if falls else "."
+    return [finding(e, "few_updates", sentence, value=float(e.updates_done), threshold=FEW_UPDATES)]
 
 
 def chance_level(e: Evidence) -> list[Finding]:

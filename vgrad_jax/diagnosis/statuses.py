@@ -293,6 +293,10 @@ TABLE: dict[str, Status] = {
                 "Multiply the learning rate by 10 until the loss falls; about 10^-3 of the weights a step is usual.",
                 ("learning_rate",),
             ),
+            "far_from_chance": Remedy(
+                "Multiply the learning rate by 10 or more, or standardise inputs and targets: the way is shorter then.",
+                ("learning_rate",),
+            ),
             "updates_rounded_away": Remedy(
                 "Keep the parameters in float32 and compute in the short dtype, or multiply the learning rate by 10.",
                 ("learning_rate",),
@@ -321,10 +325,10 @@ TABLE: dict[str, Status] = {
         },
     ),
     "too_few_steps": Status(
-        "The training ended while the loss was still falling, after very few updates.",
+        "The training ended after very few updates, with most of the loss left.",
         Spread.ALL,
         {
-            "still_falling": Remedy(
+            "few_updates": Remedy(
                 "Train for ten times as many updates: more epochs, smaller batches, or both; a larger learning rate "
                 "needs fewer.",
                 ("epochs_too_few", "learning_rate"),
@@ -357,7 +361,6 @@ NOTES: dict[str, str] = {
     "spike_recovered": "Look at the batches of these steps; the training recovered.",
     "zero_initialised": "Nothing is wrong: the gradient arrives as soon as the zero has moved.",
     "frozen": "Nothing is wrong where these parameters are meant to stay.",
-    "still_falling_fact": "A longer training would learn more.",
 }
 """Advice of each finding that names no fault: a fact beside the verdict."""
 
@@ -436,8 +439,12 @@ OFFSET = 1e-4
 """Share of the loss that its whole fall may be, where the loss has a large constant in it."""
 FEW_UPDATES = 100.0
 """Number of updates below which a loss that is still falling speaks for too few of them."""
+ONE_SIGN = 0.3
+"""Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
 HALF_WAY = 0.6
 """Share of the reference above which so short a training has not come far."""
+FAR_ABOVE = 2.0
+"""Multiple of chance above which a loss that still falls speaks for steps that are too small."""
 TINY_UPDATE = -5.0
 """log10 of update over weights below which steps are too small whatever the noise of the loss says."""
 UPHILL = 0.3

@@ -34,6 +34,8 @@ class Hidden:
     """Second over first singular value of the units' values, centred over the examples."""
     input_ratio: float
     """The same of the inputs of the first product."""
+    kernel_mean: float
+    """Largest mean of a kernel over its root mean square: near one for kernels of one sign."""
 
 
 def hidden_of(probe: Probe) -> Hidden | None:
@@ -45,7 +47,14 @@ def hidden_of(probe: Probe) -> Hidden | None:
         return None
     values = [_rows(probe, step) for step in (last, first)]
     (correlation, singular), (_, of_inputs) = (rank_of(rows) for rows in values)
-    return Hidden(correlation, singular, of_inputs)
+    return Hidden(correlation, singular, of_inputs, _kernel_mean(probe))
+
+
+def _kernel_mean(probe: Probe) -> float:
+    """Return the largest absolute mean over the root mean square among the leaves with two axes or more."""
+    kernels = [np.asarray(probe.known[leaf], np.float64) for leaf in range(probe.graph.number_of_leaves)]
+    sizes = [(abs(kernel.mean()), np.sqrt((kernel**2).mean())) for kernel in kernels if kernel.ndim >= 2]
+    return max((float(mean / rms) for mean, rms in sizes if rms > 0), default=float("nan"))
 
 
 def rank_of(rows: Float[np.ndarray, "row unit"]) -> tuple[float, float]:
