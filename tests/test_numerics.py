@@ -13,8 +13,7 @@ import pytest
 import scipy.stats
 
 import vgrad_jax as vg
-from vgrad_jax.numerics import LEVEL, finite_quantiles, json_value, lower_median, lower_quantile, rms_over_seeds
-from vgrad_jax.statistics.intervals import Z
+from vgrad_jax.numerics import LEVEL, Z, finite_quantiles, json_value, lower_median, lower_quantile, rms_over_seeds
 from vgrad_jax.statistics.time_uniform import MISSES
 
 

@@ -1,4 +1,4 @@
-"""Numbers that may be infinite or NaN: quantiles over runs, root mean squares of log10 sizes, and values for JSON.
+"""Numbers that may be infinite or NaN: quantiles and root mean squares over runs, shares, values for JSON.
 
 Sizes of gradients are log10 of a root mean square. A gradient of exactly zero has the size -inf, which no mean or
 interpolation can take. Quantiles here are therefore elements of the sample by default: the element with the index
@@ -16,10 +16,23 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-__all__ = ["LEVEL", "finite_quantiles", "json_value", "lower_median", "lower_quantile", "rms_over_seeds"]
+__all__ = [
+    "LEVEL",
+    "Z",
+    "finite_quantiles",
+    "json_value",
+    "lower_median",
+    "lower_quantile",
+    "rms_over_seeds",
+    "wilson",
+]
 
 LEVEL = 0.95
 """Share of studies whose interval covers the truth, of every interval that the package gives."""
+
+
+Z = 1.959963984540054
+"""Quantile of the standard normal for `LEVEL`, two-sided."""
 
 
 def lower_quantile(values: ArrayLike, share: float, *, axis: int = 0, skip_nan: bool = False) -> Any:
@@ -92,6 +105,27 @@ def rms_over_seeds(log10_sizes: Float[np.ndarray, "seed layer"]) -> Float[np.nda
     shift = np.where(np.isfinite(largest), largest, 0.0)
     with np.errstate(divide="ignore"):
         return np.asarray(shift + 0.5 * np.log10(np.mean(10.0 ** (2 * (log10_sizes - shift)), axis=0)))
+
+
+def wilson(
+    shares: ArrayLike | float, n: ArrayLike | float | int
+) -> tuple[Float[np.ndarray, "*shares"], Float[np.ndarray, "*shares"]]:
+    """Compute Wilson's (1927) 95 % score interval of shares, which covers near 0 and 1 too.
+
+    Args:
+        shares: observed, 0 to 1.
+        n: number of runs behind each share; need not be whole.
+
+    Returns:
+        Lower and upper bounds.
+    """
+    shares, n = np.asarray(shares, np.float64), np.asarray(n, np.float64)
+    with np.errstate(invalid="ignore"):
+        centre = (2 * n * shares + Z**2) / (2 * (n + Z**2))
+        half = Z / (2 * (n + Z**2)) * np.sqrt(4 * n * shares * (1 - shares) + Z**2)
+    low = np.where(shares <= 0, 0.0, np.clip(centre - half, 0, 1))
+    high = np.where(shares >= 1, 1.0, np.clip(centre + half, 0, 1))
+    return low, high
 
 
 def json_value(value: Any) -> Any:

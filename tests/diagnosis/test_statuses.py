@@ -166,5 +166,5 @@ def test_json_tells_a_layer_of_zeros_from_one_without_a_number():
 def test_the_text_of_a_verdict_counts_seeds_where_there_are_several_and_explains_what_is_unclear():
     falling = np.linspace(0.7, 0.3, RECORDS)
     assert str(vg.diagnose(record(FLAT, loss=falling))) == "healthy"
-    assert str(vg.diagnose(record(FLAT, loss=falling, seeds=2))) == "healthy  (2 seeds: healthy 2)"
+    assert str(vg.diagnose(record(FLAT, loss=falling, seeds=2))) == "healthy  (2 seeds: healthy 2; share 34% to 100%)"
     assert str(vg.diagnose(record(FLAT, loss=STUCK))) == f"unclear\n  {TABLE['unclear'].meaning}"

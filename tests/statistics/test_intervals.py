@@ -6,9 +6,10 @@ import pytest
 from scipy import stats
 
 import vgrad_jax as vg
+from vgrad_jax.numerics import Z
 from vgrad_jax.statistics import bootstrap
 from vgrad_jax.statistics.bootstrap import distribution
-from vgrad_jax.statistics.intervals import Z, contrast, difference, share
+from vgrad_jax.statistics.intervals import contrast, difference, share
 from vgrad_jax.statistics.survival import median_time, restricted_mean, survival_curve
 
 STUDIES, RUNS, BUDGET = 2000, 128, 500.0

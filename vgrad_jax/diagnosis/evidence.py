@@ -107,6 +107,8 @@ class Evidence:
     stuck_fraction: Float[np.ndarray, " layer"] | None = None
     """Share of units without a slope for any example; NaN for a layer without an activation."""
     before: Before | None = field(default=None)
+    drawn: Course | None = None
+    """Another course that the noise could have given, in place of the recorded one."""
 
     @property
     def records(self) -> int:
@@ -214,8 +216,8 @@ class Evidence:
     @cached_property
     def course(self) -> Course | None:
         """Course of the loss; None where it was not recorded."""
-        if self.loss is None:
-            return None
+        if self.loss is None or self.drawn is not None:
+            return self.drawn
         largest_first, largest_late = largest(self.first_profile), largest(self.late_profile)
         return course_of(
             self.loss,

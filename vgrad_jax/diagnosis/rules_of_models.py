@@ -2,10 +2,10 @@
 
 import math
 
-from vgrad_jax.diagnosis.evidence import Evidence
+from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
-from vgrad_jax.diagnosis.statuses import HALF_WAY, MOST_CORRELATED, ONE_SIGN, RANK_ONE, TABLE
-from vgrad_jax.diagnosis.symptoms import has_learned, is_solved, stalled
+from vgrad_jax.diagnosis.statuses import FAR_SENSITIVITY, HALF_WAY, MOST_CORRELATED, ONE_SIGN, RANK_ONE, TABLE
+from vgrad_jax.diagnosis.symptoms import has_learned, is_solved, lost, stalled, targets_are_far
 
 __all__ = ["collinear", "ill_posed", "ill_scaled"]
 
@@ -24,7 +24,12 @@ def _concerns(e: Evidence, status: str) -> list[Finding]:
 
 def ill_posed(e: Evidence) -> list[Finding]:
     """Find an output, a loss and targets that do not fit together."""
-    return [] if is_solved(e) else [*_concerns(e, "ill_posed"), *_kinks(e)]
+    if is_solved(e):
+        return []
+    # Targets that a few rows put out of reach are the smaller fault where the gradient does not arrive.
+    arrives = not lost(e)
+    concerns = [own for own in _concerns(e, "ill_posed") if arrives or own.code != "targets_outside_range"]
+    return [*concerns, *_kinks(e)]
 
 
 def _kinks(e: Evidence) -> list[Finding]:
@@ -35,7 +40,15 @@ def _kinks(e: Evidence) -> list[Finding]:
 
 def ill_scaled(e: Evidence) -> list[Finding]:
     """Find inputs or targets far from the size that a network can fit, where training has failed."""
-    return _concerns(e, "ill_scaled")
+    known = _concerns(e, "ill_scaled")
+    if known or has_learned(e) or not targets_are_far(e) or e.loss is None or e.sensitivity is None:
+        return known
+    value = largest(e.sensitivity[0])
+    sentence = (
+        f"The first loss is {e.loss[0]:.2g}, and no layer changes it by more than 10^{value:.1f} of itself: the "
+        "targets are probably far larger than the outputs, or the loss has a large factor."
+    )
+    return [finding(e, "targets_large", sentence, value=value, threshold=FAR_SENSITIVITY)]
 
 
 def collinear(e: Evidence) -> list[Finding]:

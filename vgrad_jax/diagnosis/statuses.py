@@ -445,6 +445,10 @@ HALF_WAY = 0.6
 """Share of the reference above which so short a training has not come far."""
 FAR_ABOVE = 2.0
 """Multiple of chance above which a loss that still falls speaks for steps that are too small."""
+FAR_LOSS = 1e4
+"""Loss above which its targets may be far larger than the outputs."""
+FAR_SENSITIVITY = -1.5
+"""log10 of the largest sensitivity below which no layer, at its size, can bring outputs to the targets."""
 TINY_UPDATE = -5.0
 """log10 of update over weights below which steps are too small whatever the noise of the loss says."""
 UPHILL = 0.3

@@ -1,5 +1,7 @@
 """Symptoms: predicates on the evidence that several rules share."""
 
+import math
+
 import numpy as np
 
 from vgrad_jax.diagnosis.evidence import Evidence, largest
@@ -8,6 +10,8 @@ from vgrad_jax.diagnosis.statuses import (
     DROP_WITHOUT_TIME,
     FADED_RANGE,
     FADED_SIZE,
+    FAR_LOSS,
+    FAR_SENSITIVITY,
     FEWEST_LAYERS,
     GROWTH,
     HALF_WAY,
@@ -39,6 +43,7 @@ __all__ = [
     "stalled",
     "steps_are_small",
     "steps_were_large",
+    "targets_are_far",
     "weak_layers",
 ]
 
@@ -143,9 +148,23 @@ def lost(e: Evidence) -> bool:
         return False
     if e.drop <= -DROP_WITHOUT_TIME and in_reverse(e):
         return True
+    if targets_are_far(e):
+        return False
     front = e.sensitivity[0][: max(1, len(e.paths) // 2)]
     deep = len(e.paths) >= FEWEST_LAYERS
     return bool(deep and lower_median(front) < INSENSITIVE and not np.isneginf(front).all())
+
+
+def targets_are_far(e: Evidence) -> bool:
+    """Return whether the loss is huge and its gradient as large, although no layer changes it by a good part of itself.
+
+    For a squared error |gradient|^2 / |loss| does not depend on the size of the targets; where a gradient vanishes it
+    is small. A factor of the loss changes it: a loss with a large factor is told with this finding too.
+    """
+    if e.sensitivity is None or e.loss is None or not e.from_start or not e.loss[0] > FAR_LOSS:
+        return False
+    largest_square = largest(2 * e.first_profile + np.log10(e.counts)) - math.log10(e.loss[0])
+    return bool(largest_square > 0 and largest(e.sensitivity[0]) < FAR_SENSITIVITY)
 
 
 def in_reverse(e: Evidence) -> bool:

@@ -11,7 +11,7 @@ have. Its findings are those of the seed in the middle of these seeds; its layer
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,9 +36,12 @@ from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.inspection import NOT_INSPECTED, Inspection
-from vgrad_jax.numerics import LEVEL, json_value, lower_median
+from vgrad_jax.numerics import LEVEL, json_value, lower_median, wilson
 
-__all__ = ["Diagnosis", "HasLook", "LayerStatus", "diagnose"]
+__all__ = ["Checked", "Diagnosis", "HasLook", "LayerStatus", "diagnose"]
+
+NOISE_DRAWS = 64
+"""Number of draws of the noise of the batches."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,36 @@ class Diagnosis:
     grows, NaN for fewer than three layers."""
     seeds: dict[str, int]
     """Number of seeds that each status was given to."""
+    under_noise: dict[str, float] = field(default_factory=dict)
+    """Share of each verdict when the noise of the batches is drawn again from the records' own scatter.
+
+    Empty where the scatter is not known: without a loss over time, or without noise."""
+
+    @property
+    def share(self) -> tuple[float, float, float]:
+        """Share of the seeds that have the verdict, with its 95 % interval (Wilson 1927)."""
+        number = sum(self.seeds.values())
+        value = self.seeds.get(self.status, 0) / number
+        low, high = wilson(value, number)
+        return value, float(low), float(high)
+
+    @property
+    def closest(self) -> str | None:
+        """Other verdict that the noise gives most often; None where it never gives another."""
+        others = {status: share for status, share in self.under_noise.items() if status != self.status}
+        return max(others, key=lambda status: others[status]) if others else None
 
     def __str__(self) -> str:
         number = sum(self.seeds.values())
         counts = ", ".join(f"{status} {count}" for status, count in self.seeds.items())
-        lines = [self.status + (f"  ({number} seeds: {counts})" if number > 1 else "")]
+        seeds = ""
+        if number > 1:
+            _, low, high = self.share
+            seeds = f"  ({number} seeds: {counts}; share {low:.0%} to {high:.0%})"
+        lines = [self.status + seeds]
+        if self.closest is not None:
+            same = self.under_noise.get(self.status, 0.0)
+            lines.append(f"  The noise of the batches keeps this verdict in {same:.0%} of draws; else: {self.closest}.")
         for finding in self.findings:
             layer = f" [{finding.layer}]" if finding.layer else ""
             lines += [f"  {finding.code}{layer}: {finding.sentence}", f"    {finding.advice}"]
@@ -90,6 +118,8 @@ class Diagnosis:
         values = {
             "status": self.status,
             "seeds": self.seeds,
+            "share": self.share,
+            "under_noise": self.under_noise,
             "attenuation": self.attenuation,
             "findings": self.findings,
             "layers": [vars(layer) for layer in self.layers],
@@ -167,7 +197,26 @@ def diagnose(
         layers=_layers(status, seeds, {finding.layer for finding in own_first if finding.status == status}),
         attenuation=_attenuation(seeds),
         seeds=counts,
+        under_noise=_under_noise(seeds, rules),
     )
+
+
+def _under_noise(seeds: list[Evidence], rules: Mapping[str, Rule]) -> dict[str, float]:
+    """Judge again with the noise of the batches drawn anew; nothing where there is none.
+
+    The draws are spread over the seeds, and are the same at every call.
+    """
+    noisy = [e for e in seeds if e.course is not None and e.course.scatter > 0 and e.course.finite.all()]
+    if not noisy:
+        return {}
+    rng = np.random.default_rng(0)
+    counts: Counter[str] = Counter()
+    for draw in range(NOISE_DRAWS):
+        evidence = noisy[draw % len(noisy)]
+        course = evidence.course
+        again = replace(evidence, drawn=None if course is None else course.resampled(rng))
+        counts[_status([own for rule in rules.values() for own in rule.find(again)], again)] += 1
+    return {status: count / NOISE_DRAWS for status, count in most_frequent_first(counts).items()}
 
 
 def _status(findings: list[Finding], evidence: Evidence) -> str:

@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from vgrad_jax.errors import InputError
+from vgrad_jax.numerics import wilson
 
-__all__ = ["Z", "Estimate", "contrast", "difference", "share", "wilson"]
-
-Z = 1.959963984540054
-"""Quantile of the standard normal for `numerics.LEVEL`, two-sided."""
+__all__ = ["Estimate", "contrast", "difference", "share"]
 
 
 class Estimate(NamedTuple):
@@ -27,27 +23,6 @@ class Estimate(NamedTuple):
     def half_width(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
-
-
-def wilson(
-    shares: ArrayLike | float, n: ArrayLike | float | int
-) -> tuple[Float[np.ndarray, "*shares"], Float[np.ndarray, "*shares"]]:
-    """Compute Wilson's (1927) 95 % score interval of shares, which covers near 0 and 1 too.
-
-    Args:
-        shares: observed, 0 to 1.
-        n: number of runs behind each share; need not be whole.
-
-    Returns:
-        Lower and upper bounds.
-    """
-    shares, n = np.asarray(shares, np.float64), np.asarray(n, np.float64)
-    with np.errstate(invalid="ignore"):
-        centre = (2 * n * shares + Z**2) / (2 * (n + Z**2))
-        half = Z / (2 * (n + Z**2)) * np.sqrt(4 * n * shares * (1 - shares) + Z**2)
-    low = np.where(shares <= 0, 0.0, np.clip(centre - half, 0, 1))
-    high = np.where(shares >= 1, 1.0, np.clip(centre + half, 0, 1))
-    return low, high
 
 
 def share(successes: int, n: int) -> Estimate:

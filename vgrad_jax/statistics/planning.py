@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from vgrad_jax.descriptions import number
 from vgrad_jax.errors import InputError
-from vgrad_jax.statistics.intervals import Estimate, wilson
+from vgrad_jax.numerics import wilson
+from vgrad_jax.statistics.intervals import Estimate
 
 __all__ = ["Reached", "precision_reached", "seeds_needed", "seeds_needed_to_be_better", "seeds_needed_to_know"]
 

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.statistics.intervals import Estimate, Z, wilson
+from vgrad_jax.numerics import Z, wilson
+from vgrad_jax.statistics.intervals import Estimate
 
 __all__ = ["SurvivalCurve", "check_times", "median_time", "restricted_mean", "survival_curve"]
 
