@@ -5,7 +5,7 @@ import math
 from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.statuses import FAR_SENSITIVITY, HALF_WAY, MOST_CORRELATED, ONE_SIGN, RANK_ONE, TABLE
-from vgrad_jax.diagnosis.symptoms import has_learned, is_solved, lost, stalled, targets_are_far
+from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled, targets_are_far
 
 __all__ = ["collinear", "ill_posed", "ill_scaled"]
 
@@ -14,7 +14,7 @@ def _concerns(e: Evidence, status: str) -> list[Finding]:
     """Return the look's concerns that speak for a status: certain ones always, others once training has failed."""
     if e.before is None:
         return []
-    failed = e.remaining is not None and not has_learned(e)
+    failed = e.remaining is not None and not has_learned(e) and not fell(e)
     return [
         finding(e, own.code, own.sentence, layer=own.layer, value=own.value, threshold=own.threshold)
         for own in e.before.concerns

@@ -8,6 +8,7 @@ import numpy as np
 from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.statuses import (
+    ABOVE,
     DROP,
     FAR_ABOVE,
     FEW_UPDATES,
@@ -25,6 +26,7 @@ from vgrad_jax.diagnosis.statuses import (
 )
 from vgrad_jax.diagnosis.symptoms import (
     broke_by_steps,
+    fell,
     has_learned,
     has_surely_learned,
     is_solved,
@@ -193,7 +195,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         words = "smaller than half the spacing of their dtype's numbers" if rounded else "not applied"
         sentence = f"The weights never change, although updates are 10^{typical:.1f} of them: they are {words}."
         return [finding(e, code, sentence, value=typical, threshold=SMALL_UPDATE)]
-    if e.chance is not None and e.remaining > FAR_ABOVE and not stalled(e):
+    if e.chance is not None and e.remaining > FAR_ABOVE and fell(e):
         sentence = (
             f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant."
         )
@@ -230,7 +232,7 @@ def chance_level(e: Evidence) -> list[Finding]:
         return []
     floor = e.floor or 0.0
     share = (e.course.late - floor) / (e.chance - floor) if e.chance > floor else math.nan
-    if not share > e.hardly:
+    if not e.hardly < share < ABOVE:
         return []
     sentence = (
         f"The loss ends at {share:.0%} of the {e.chance:.3g} that the best constant prediction has; or "

@@ -443,12 +443,14 @@ ONE_SIGN = 0.3
 """Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
 HALF_WAY = 0.6
 """Share of the reference above which so short a training has not come far."""
-FAR_ABOVE = 2.0
+FAR_ABOVE = 5.0
 """Multiple of chance above which a loss that still falls speaks for steps that are too small."""
 FAR_LOSS = 1e4
 """Loss above which its targets may be far larger than the outputs."""
 FAR_SENSITIVITY = -1.5
 """log10 of the largest sensitivity below which no layer, at its size, can bring outputs to the targets."""
+ABOVE = 1.5
+"""Multiple of chance up to which a late loss counts as that of a constant; a larger one is another fault."""
 TINY_UPDATE = -5.0
 """log10 of update over weights below which steps are too small whatever the noise of the loss says."""
 UPHILL = 0.3

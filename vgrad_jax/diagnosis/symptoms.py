@@ -15,6 +15,7 @@ from vgrad_jax.diagnosis.statuses import (
     FEWEST_LAYERS,
     GROWTH,
     HALF_WAY,
+    HARDLY,
     INSENSITIVE,
     LARGE_UPDATE,
     LEARNED,
@@ -32,6 +33,7 @@ from vgrad_jax.numerics import lower_median
 __all__ = [
     "broke_by_steps",
     "faded",
+    "fell",
     "fell_to_a_plateau",
     "has_learned",
     "has_surely_learned",
@@ -86,6 +88,14 @@ def fell_to_a_plateau(e: Evidence) -> bool:
 def is_solved(e: Evidence) -> bool:
     """Return whether nothing is left of the loss."""
     return e.remaining is not None and not e.stays_broken and e.remaining < LEARNED
+
+
+def fell(e: Evidence) -> bool:
+    """Return whether the late loss is below its start, by more than its scatter and a tenth of it."""
+    course = e.course
+    if course is None or not course.from_start or not math.isfinite(course.late):
+        return False
+    return course.fall > max(SIGNIFICANT * course.error, (1 - HARDLY) * abs(course.start))
 
 
 def stalled(e: Evidence) -> bool:
