@@ -163,8 +163,8 @@ BOUNDARIES = {
     "small updates": ("updates_small", evidence(updates=-3.25), evidence(updates=-3.35)),
     "small updates and a falling loss": (
         "updates_small",
-        evidence(updates=-6, loss=course(early=0.89, late=0.89)),
-        evidence(updates=-6, loss=course(early=0.91, late=0.91)),
+        evidence(updates=-4, loss=course(early=0.89, late=0.89)),
+        evidence(updates=-4, loss=course(early=0.91, late=0.91)),
     ),
     "small updates and a lost gradient": ("updates_small", evidence(steep(3), updates=-6), evidence(updates=-6)),
     "not finite from the start": (
@@ -214,8 +214,8 @@ BOUNDARIES = {
     ),
     "too few steps": (
         "few_updates",
-        evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.linspace(0, 99, RECORDS).astype(int)),
-        evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.linspace(0, 98, RECORDS).astype(int)),
+        evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.linspace(0, 149, RECORDS).astype(int)),
+        evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.linspace(0, 148, RECORDS).astype(int)),
     ),
     "correlated units": (
         "units_collinear",

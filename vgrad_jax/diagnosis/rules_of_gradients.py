@@ -151,7 +151,8 @@ def _zero(e: Evidence, gone: Bool[np.ndarray, " layer"], layer: int, why: ZeroRe
             e, code, f"{sentence} {why.sentence}", layer=e.paths[layer], value=float(gone.mean()), threshold=0.0
         )
     no_relu = e.before is not None and "relu" not in e.before.kinds
-    causes = () if no_relu else ("initialisation" if np.isneginf(e.first_profile[layer]) else "learning_rate",)
+    born = ("hidden_activation", "initialisation")
+    causes = () if no_relu else born if np.isneginf(e.first_profile[layer]) else ("learning_rate",)
     code = "no_gradient" if no_relu else "gradient_is_zero"
     return finding(e, code, sentence, layer=e.paths[layer], value=float(gone.mean()), threshold=0.0, causes=causes)
 

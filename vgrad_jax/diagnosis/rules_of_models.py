@@ -4,17 +4,24 @@ import math
 
 from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
-from vgrad_jax.diagnosis.statuses import FAR_SENSITIVITY, HALF_WAY, MOST_CORRELATED, ONE_SIGN, RANK_ONE, TABLE
+from vgrad_jax.diagnosis.statuses import (
+    FAR_SENSITIVITY,
+    HALF_WAY,
+    MOST_CORRELATED,
+    MUCH_LEFT,
+    ONE_SIGN,
+    RANK_ONE,
+    TABLE,
+)
 from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled, targets_are_far
 
 __all__ = ["collinear", "ill_posed", "ill_scaled"]
 
 
-def _concerns(e: Evidence, status: str) -> list[Finding]:
+def _concerns(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
     """Return the look's concerns that speak for a status: certain ones always, others once training has failed."""
     if e.before is None:
         return []
-    failed = e.remaining is not None and not has_learned(e) and not fell(e)
     return [
         finding(e, own.code, own.sentence, layer=own.layer, value=own.value, threshold=own.threshold)
         for own in e.before.concerns
@@ -28,7 +35,8 @@ def ill_posed(e: Evidence) -> list[Finding]:
         return []
     # Targets that a few rows put out of reach are the smaller fault where the gradient does not arrive.
     arrives = not lost(e)
-    concerns = [own for own in _concerns(e, "ill_posed") if arrives or own.code != "targets_outside_range"]
+    failed = e.remaining is not None and e.remaining > MUCH_LEFT
+    concerns = [own for own in _concerns(e, "ill_posed", failed) if arrives or own.code != "targets_outside_range"]
     return [*concerns, *_kinks(e)]
 
 
@@ -40,7 +48,7 @@ def _kinks(e: Evidence) -> list[Finding]:
 
 def ill_scaled(e: Evidence) -> list[Finding]:
     """Find inputs or targets far from the size that a network can fit, where training has failed."""
-    known = _concerns(e, "ill_scaled")
+    known = _concerns(e, "ill_scaled", e.remaining is not None and not has_learned(e) and not fell(e))
     if known or has_learned(e) or not targets_are_far(e) or e.loss is None or e.sensitivity is None:
         return known
     value = largest(e.sensitivity[0])

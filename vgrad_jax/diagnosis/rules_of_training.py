@@ -10,11 +10,13 @@ from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.statuses import (
     ABOVE,
     DROP,
+    FALLING,
     FAR_ABOVE,
     FEW_UPDATES,
     FEWEST_RECORDS,
     HALF_WAY,
     LEARNED,
+    MUCH_LEFT,
     SHRUNK,
     SHRUNK_TOGETHER,
     SMALL_UPDATE,
@@ -216,9 +218,11 @@ def too_few_steps(e: Evidence) -> list[Finding]:
     """Find a training that ended after very few updates, with most of the loss left."""
     if e.remaining is None or e.stays_broken or e.updates_done is None or rose(e) or e.records < FEWEST_RECORDS:
         return []
-    if e.updates_done >= FEW_UPDATES or e.remaining < HALF_WAY or lost(e) or steps_were_large(e):
+    late_fall = e.late_fall or 0.0
+    far = e.remaining > HALF_WAY or (e.remaining > MUCH_LEFT and late_fall > FALLING)
+    if e.updates_done >= FEW_UPDATES or not far or lost(e) or steps_were_large(e):
         return []
-    falls = e.late_fall is not None and e.late_fall > STALLED
+    falls = late_fall > STALLED
     sentence = f"After {e.updates_done} updates the loss is {e.remaining:.0%} of the first"
     sentence += " and still falling." if falls else "."
     return [finding(e, "few_updates", sentence, value=float(e.updates_done), threshold=FEW_UPDATES)]

@@ -435,14 +435,18 @@ SPIKE = 1.5
 """Largest loss over the first from which a spike is said, or speaks for steps that are too large."""
 SIGNIFICANT = 3.0
 """Standard errors by which a loss must have changed to count as changed."""
-OFFSET = 1e-4
+OFFSET = 1e-6
 """Share of the loss that its whole fall may be, where the loss has a large constant in it."""
-FEW_UPDATES = 100.0
+FEW_UPDATES = 150.0
 """Number of updates below which a loss that is still falling speaks for too few of them."""
+MUCH_LEFT = 0.4
+"""Share of the reference above which an unusual output or loss may be what keeps the training from more."""
 ONE_SIGN = 0.3
 """Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
 HALF_WAY = 0.6
-"""Share of the reference above which so short a training has not come far."""
+"""Share of the reference above which a short training has not come far."""
+FALLING = 0.3
+"""Late fall from which a short training with `MUCH_LEFT` was ended too soon."""
 FAR_ABOVE = 5.0
 """Multiple of chance above which a loss that still falls speaks for steps that are too small."""
 FAR_LOSS = 1e4

@@ -62,7 +62,8 @@ def overgrown(e: Evidence) -> bool:
 
 def has_learned(e: Evidence) -> bool:
     """Return whether the loss is well below what a network that has learned nothing has: it works."""
-    return e.remaining is not None and not e.stays_broken and e.remaining < e.hardly
+    below = e.remaining is not None and not e.stays_broken and e.remaining < e.hardly
+    return below and not fell_to_a_plateau(e)
 
 
 def has_surely_learned(e: Evidence) -> bool:

@@ -31,7 +31,7 @@ from vgrad_jax.diagnosis.statuses import (
     rank,
     spread_of,
 )
-from vgrad_jax.diagnosis.symptoms import fell_to_a_plateau
+from vgrad_jax.diagnosis.symptoms import has_learned
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
@@ -229,7 +229,7 @@ def _status(findings: list[Finding], evidence: Evidence) -> str:
         return min(statuses, key=lambda status: (rank(status), status))
     if evidence.remaining is None or evidence.late_fall is None:
         return HEALTHY  # A look at one moment, or no loss: the profile is all there is.
-    return HEALTHY if evidence.remaining < evidence.hardly and not fell_to_a_plateau(evidence) else UNCLEAR
+    return HEALTHY if has_learned(evidence) else UNCLEAR
 
 
 def _typical_seed(members: list[int], seeds: list[Evidence]) -> int:
