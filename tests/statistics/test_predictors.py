@@ -246,3 +246,39 @@ def test_a_predictor_is_real_by_its_q_value_and_its_interval(low, high, q_value,
     predictor = Predictor("a", "loss", Estimate((low + high) / 2, low, high, 20), q_value, q_value, 10, 10, "")
     assert (predictor.direction, predictor.real) == (direction, real)
     assert not predictor._replace(area=None, q_value=np.nan).real
+
+
+@pytest.mark.parametrize(
+    ("values", "failed", "message"),
+    [
+        (
+            [*range(11), np.nan],
+            {"a": np.arange(12) < 6},
+            "arm 'a' must have a number .* NaN for 1 of 12 runs",
+        ),
+        ([np.nan] * 12, {"a": np.arange(12) < 2}, "arm 'a' must have a number .* NaN for 12 of 12 runs"),
+        (range(11), {"a": np.arange(12) < 6}, r"a value for each run .* got shape \(11,\) for 12 runs"),
+        (range(12), {"b": np.arange(12) < 6}, r"a value for each run .* got shape \(12,\) for 0 runs"),
+    ],
+)
+def test_measurements_that_cannot_be_ranked_are_named(values, failed, message):
+    with pytest.raises(vg.InputError, match=message):
+        rank({"a": {"loss": np.array([*values], float)}}, failed)
+
+
+def test_arms_may_have_different_numbers_of_runs():
+    values = {"a": np.arange(12.0), "b": np.arange(20.0)}
+    found = rank({arm: {"loss": runs} for arm, runs in values.items()}, {arm: runs > 5 for arm, runs in values.items()})
+    assert [(one.scope, one.converged, one.failed) for one in found] == [
+        ("a", 6, 6),
+        ("b", 6, 14),
+        (ALL_ARMS, 12, 20),
+    ]
+
+
+def test_an_infinite_measurement_is_the_largest():
+    """As in `initial_measurements`, where NaN has become inf."""
+    values = np.arange(12.0)
+    (plain,) = rank({"a": {"loss": values}}, {"a": values > 5})
+    (infinite,) = rank({"a": {"loss": np.where(values > 9, np.inf, values)}}, {"a": values > 5})
+    assert plain.area.value == infinite.area.value == 1
