@@ -282,3 +282,29 @@ def test_an_infinite_measurement_is_the_largest():
     (plain,) = rank({"a": {"loss": values}}, {"a": values > 5})
     (infinite,) = rank({"a": {"loss": np.where(values > 9, np.inf, values)}}, {"a": values > 5})
     assert plain.area.value == infinite.area.value == 1
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_an_area_with_a_value_that_is_not_a_number_is_refused(where):
+    kinds = [np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 5.0])]
+    kinds[where][1] = np.nan
+    with pytest.raises(vg.InputError, match="two numbers of each kind"):
+        area_under_roc(*kinds)
+
+
+def test_the_p_value_is_the_normal_one_with_continuity_however_few_the_runs_are():
+    values = np.array([1.0, 2, 3, 4, 7, 5, 6, 8, 9, 10])
+    failed = np.arange(10) >= 5
+    (found,) = rank({"a": {"loss": values}}, {"a": failed})
+    larger = np.sum(values[failed][:, None] > values[~failed])
+    assert found.area.value == pytest.approx(larger / 25, rel=1e-12)
+    z = (larger - 25 / 2 - 0.5) / np.sqrt(5 * 5 * 11 / 12)
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(z), rel=1e-9)
+
+
+def test_all_arms_together_have_the_measurements_that_every_arm_has():
+    values, failed = np.arange(12.0), np.arange(12) > 5
+    measured = {"a": {"loss": values, "dead_share": values}, "b": {"loss": values, "saturated_share": values}}
+    found = rank(measured, dict.fromkeys(measured, failed))
+    assert [one.measurement for one in found if one.scope == ALL_ARMS] == ["loss"]
+    assert len(found) == 5

@@ -150,3 +150,12 @@ def test_all_pairs_of_arms_with_their_false_discovery_rate():
     np.testing.assert_allclose(
         [pairs[pair].logrank_p_adjusted for pair in pairs], stats.false_discovery_control(np.nan_to_num(raw, nan=1.0))
     )
+
+
+def test_a_budget_before_every_time_has_no_convergence():
+    late, seen = np.array([30.0, 40.0, 50.0]), np.ones(3, bool)
+    found = vg.compare_times(late, seen, late, seen, budget=20)
+    assert found.share_a == found.share_b == share(0, 3)
+    assert (found.restricted_mean_a, found.restricted_mean_difference.value) == (20, 0)
+    at_the_budget = vg.compare_times(late, seen, late, seen, budget=30)
+    assert at_the_budget.share_a == pytest.approx(share(1, 3))
