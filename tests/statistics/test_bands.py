@@ -35,8 +35,10 @@ def finished(results, name, arm):
     return results[name].sel(arm=arm).values[LOST:].astype(np.float64)
 
 
+@pytest.mark.parametrize("records_at_once", [1, 4, 6])
 @pytest.mark.parametrize("arm", ARMS)
-def test_a_band_of_accuracies(results, arm):
+def test_a_band_of_accuracies(results, monkeypatch, arm, records_at_once):
+    monkeypatch.setattr(streaming, "SLICE_BYTES", records_at_once * (RUNS - LOST) * 4)
     values = finished(results, "train_accuracy", arm)
     found = accuracy_band(results, arm)
     np.testing.assert_allclose(
