@@ -308,3 +308,31 @@ def test_all_arms_together_have_the_measurements_that_every_arm_has():
     found = rank(measured, dict.fromkeys(measured, failed))
     assert [one.measurement for one in found if one.scope == ALL_ARMS] == ["loss"]
     assert len(found) == 5
+
+
+def test_the_loss_and_the_gradients_are_those_of_the_initial_networks(experiment, results):
+    """Forwards by hand: the network ends in one logit, and `log(1 + exp)` is its cross-entropy."""
+    data = vg.load_data(experiment.data)
+    layers = jax.tree.map(lambda leaf: np.asarray(leaf, float), redrawn_parameters(experiment, 5, np.arange(12)))
+    h = np.broadcast_to(np.asarray(data.train_x, float), (12, *data.train_x.shape))
+    for (kernel, bias), function in zip(layers, (np.tanh, lambda z: np.maximum(z, 0), lambda z: z), strict=True):
+        h = function(h @ kernel + bias[:, None])
+    loss = np.mean(np.logaddexp(0, h[..., 0]) - data.train_y * h[..., 0], axis=1)
+    found = initial_measurements(results, "mixed")
+    np.testing.assert_allclose(found["loss"], loss, rtol=1e-5)
+    stored = results["gradient_log10_rms"].sel(arm="mixed").values[:, 0]
+    np.testing.assert_array_equal(np.stack([found[f"gradient_{layer}"] for layer in range(3)], axis=1), stored)
+
+
+@pytest.mark.parametrize("shape", [(50, 2), (2, 50), (7, 7)])
+def test_a_singular_value_is_zero_where_numpys_rank_says_so(shape):
+    eps = float(np.finfo(np.float32).eps)
+    sizes = np.array([0.5, 1.5, 5, 10, 40, 60]) * eps
+    jacobians = np.zeros((len(sizes), 1, *shape), np.float32)
+    jacobians[..., 0, 0], jacobians[:, 0, 1, 1] = 1, sizes
+    for index in range(2, min(shape)):
+        jacobians[..., index, index] = 1
+    smallest = initial._singular_ends(jacobians)[1][:, 0]
+    full = [np.linalg.matrix_rank(one[0]) == min(shape) for one in jacobians]
+    np.testing.assert_array_equal(smallest > 0, full)
+    assert 0 < sum(full) < len(sizes)
