@@ -45,3 +45,27 @@ def test_placement_knows_the_central_share():
     inside = Placement("a", "q", 0.5, 9, (0.1, 0.5, 0.9), 0.5)
     assert inside.inside
     assert not inside._replace(published=0.95).inside
+
+
+def test_a_placement_is_inside_from_the_lowest_to_the_highest_quantile():
+    placed = Placement("a", "q", 0.2, 9, (0.1, 0.5, 0.9), 0.5)
+    found = [placed._replace(published=number).inside for number in (0.0999, 0.1, 0.2, 0.49, 0.51, 0.9, 0.9001)]
+    assert found == [False, True, True, True, True, True, False]
+
+
+@pytest.mark.parametrize("share", [0.7, 0.56, 0.842, 0.3])
+def test_every_share_of_500_rows_ties_with_itself_in_float32(share):
+    values = np.float32([share - 0.002, share, share, share + 0.002, share + 0.004])
+    placed = published._place("a", "accuracy", share, values)
+    assert placed.share_below == (1 + 0.5 * 2) / 5
+    np.testing.assert_allclose(placed.quantiles, np.quantile(values.astype(float), [0.05, 0.5, 0.95]))
+
+
+def test_the_articles_accuracy_is_placed_after_as_many_epochs_as_the_articles():
+    times = {"tanh_uniform": np.full(8, np.nan)}
+    (accuracy,) = (one for one in placements(made_results(times, epochs=500)) if "accuracy" in one.quantity)
+    final = made_results(times, epochs=500)["test_accuracy"].values[0, :, -1].astype(float)
+    assert (accuracy.published, accuracy.n) == (0.56, 8)
+    below = np.mean(final < 0.56 - 1e-5) + 0.5 * np.mean(np.abs(final - 0.56) < 1e-5)
+    assert accuracy.share_below == below
+    assert not [one for one in placements(made_results(times, epochs=400)) if "accuracy" in one.quantity]
