@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -336,3 +337,12 @@ def test_a_singular_value_is_zero_where_numpys_rank_says_so(shape):
     full = [np.linalg.matrix_rank(one[0]) == min(shape) for one in jacobians]
     np.testing.assert_array_equal(smallest > 0, full)
     assert 0 < sum(full) < len(sizes)
+
+
+@pytest.mark.parametrize(
+    ("activation", "there"), [("tanh", {"saturated_share"}), ("relu", {"dead_share"}), ("elu", set())]
+)
+def test_shares_of_units_that_the_network_lacks_are_left_out(experiment, activation, there):
+    arm = dataclasses.replace(experiment, mlp=vg.MLP(hidden=(3,), activation=activation))
+    found = initial_measurements(vg.sweep({"a": arm}, 2, progress=False), "a")
+    assert {"saturated_share", "dead_share"} & set(found) == there
