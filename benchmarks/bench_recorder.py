@@ -73,11 +73,12 @@ def transformer(width=128, blocks=4, heads=4, tokens=64, rows=8):
 
 
 NETWORKS = {"10 layers of 256": perceptron, "transformer, 4 blocks of 128": transformer}
+SMALLEST = {"10 layers of 256": {"width": 16, "depth": 2}, "transformer, 4 blocks of 128": {"width": 16, "blocks": 1}}
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_recorder(benchmark, network, size):
-    small = {"width": 32} if size == "smallest" else {}
+    small = SMALLEST[network] if size == "smallest" else {}
     loss, params, x = NETWORKS[network](**small)
     steps = STEPS[size]
 

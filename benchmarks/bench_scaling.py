@@ -68,6 +68,14 @@ def counts():
     return sorted({1, 2, cores()})
 
 
+def processes(size):
+    """Return the numbers of devices or workers to start processes for.
+
+    The tests start as few as they can, since each imports JAX: tests/sweeps trains on several devices and workers.
+    """
+    return [1] if size == "smallest" else counts()
+
+
 def seconds_in_a_process(script, case, count, engine, tmp_path):
     fields = {"name": case.name, "seeds": case.seeds, "width": case.width, "depth": case.depth, "epochs": case.epochs}
     path = tmp_path / "script.py"
@@ -111,19 +119,19 @@ def test_workers(benchmark, case, engine):
     keep(benchmark, case, "threads", engine, {count: measured.median(str(count)) for count in counts()})
 
 
-def test_devices(benchmark, case, tmp_path):
+def test_devices(benchmark, case, size, tmp_path):
     if jax.default_backend() != "cpu":
         pytest.skip("virtual devices are cores of a processor")
     seconds = benchmark.pedantic(
-        lambda: {count: seconds_in_a_process(IN_A_PROCESS, case, count, "plain", tmp_path) for count in counts()}
+        lambda: {count: seconds_in_a_process(IN_A_PROCESS, case, count, "plain", tmp_path) for count in processes(size)}
     )
     keep(benchmark, case, "virtual CPU devices", "plain", seconds)
 
 
-def test_cluster(benchmark, case, tmp_path):
+def test_cluster(benchmark, case, size, tmp_path):
     pytest.importorskip("distributed")
     engine = case.engines[-1]
     seconds = benchmark.pedantic(
-        lambda: {count: seconds_in_a_process(ON_A_CLUSTER, case, count, engine, tmp_path) for count in counts()}
+        lambda: {count: seconds_in_a_process(ON_A_CLUSTER, case, count, engine, tmp_path) for count in processes(size)}
     )
     keep(benchmark, case, "Dask workers", engine, seconds)

@@ -104,12 +104,21 @@ def test_a_program_that_xla_does_not_compile_is_a_refusal():
         compile_program(over_lanes(lambda x: squared(x) + 1), normal(3))
 
 
-def test_another_error_of_xla_stays(monkeypatch):
+@pytest.mark.parametrize(
+    "message",
+    [
+        "RESOURCE_EXHAUSTED: out of memory",
+        "RESOURCE_EXHAUSTED: out of memory in custom-call vgrad_jax_0123",
+        "UNAVAILABLE: the device of vgrad_jax_0123 is lost",
+        "INTERNAL: a defect elsewhere",
+    ],
+)
+def test_another_error_of_xla_stays(message, monkeypatch):
     def fail(*arguments, **options):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        raise jax.errors.JaxRuntimeError(message)
 
     monkeypatch.setattr(jax, "jit", fail)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="out of memory"):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
         compile_program(squared, normal(3))
 
 

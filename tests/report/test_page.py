@@ -28,6 +28,12 @@ def folder(results, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Draw no figure where a test reads the words or the chart: `folder` has them all."""
+    monkeypatch.setattr(Report, "charts", lambda report: iter(()))
+
+
 def test_the_page_stands_alone(folder, results):
     page = (folder / "index.html").read_text()
     assert len(page) < 5_000_000
@@ -50,7 +56,7 @@ def test_the_page_stands_alone(folder, results):
     assert all(re.match(r"[\w, ]+: ", alt) for alt in alts)
 
 
-def test_an_unfinished_study_says_so(results, tmp_path):
+def test_an_unfinished_study_says_so(results, no_figures, tmp_path):
     partial = results.copy(deep=True)
     partial["completed"][:, 4:] = False
     write_report(partial, tmp_path)
@@ -102,7 +108,7 @@ def test_in_a_browser_the_chart_answers_the_controls(browser, folder):
     assert problems == []
 
 
-def test_a_gradient_of_zero_is_said_not_drawn(browser, results, tmp_path):
+def test_a_gradient_of_zero_is_said_not_drawn(browser, results, no_figures, tmp_path):
     made = results.copy(deep=True)
     made["gradient_log10_rms"].loc[{"arm": "tanh_uniform", "layer": 0}] = -np.inf
     write_report(made, tmp_path)
@@ -112,7 +118,7 @@ def test_a_gradient_of_zero_is_said_not_drawn(browser, results, tmp_path):
     assert problems == []
 
 
-def test_a_band_with_seeds_at_zero_goes_down_to_the_floor(browser, results, tmp_path):
+def test_a_band_with_seeds_at_zero_goes_down_to_the_floor(browser, results, no_figures, tmp_path):
     made = results.copy(deep=True)
     made["gradient_log10_rms"].loc[{"arm": "tanh_uniform", "layer": 0, "seed": [0, 1, 2]}] = -np.inf
     write_report(made, tmp_path)

@@ -15,7 +15,7 @@ import vgrad_jax.statistics
 from tests.made import made_results
 from vgrad_jax.diagnosis import diagnose
 from vgrad_jax.gradients import gradient_stats
-from vgrad_jax.report import SECTIONS, Block, Report, Section, live, theory
+from vgrad_jax.report import SECTIONS, Block, Report, Section, live, theory, write_report
 from vgrad_jax.report.explorer import explorer_data
 from vgrad_jax.report.exports import table_files
 from vgrad_jax.report.sections import ANSWERS, NAMES
@@ -74,6 +74,40 @@ def test_a_section_reaches_every_form_and_is_computed_once(results):
     assert row == {"arm": "a", "share": "0.5", "share_low": "-inf", "share_high": "nan", "share_n": "4"}
     assert [block.heading for block in report.blocks] == ["Heading"]
     assert len(computed) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "first", "second", "kind"),
+    [
+        ("tables", {"own": [1]}, {"own": []}, "table"),
+        ("texts", {"own": "a"}, {"own": "b"}, "file"),
+        ("numbers", {"own": 1}, {"own": 1}, "entry"),
+        ("numbers", {"more": 1}, {"answer": 1}, "entry"),
+    ],
+)
+def test_two_sections_with_the_same_name_for_a_result_are_an_error(results, form, first, second, kind):
+    made = (first, second)
+    sections = [Section(str(n), lambda study, n=n: n, **{form: made.__getitem__}) for n in range(2)]
+    read = {"tables": lambda report: report.tables, "texts": lambda report: report.texts, "numbers": Report.numbers}
+    with pytest.raises(vgrad_jax.InputError, match=f"every {kind} of a report has a name of its own"):
+        read[form](Report(results, sections))
+
+
+def test_two_sections_with_the_same_name_and_two_files_with_the_same_name_are_an_error(results):
+    table = Section("a", lambda study: 0, tables=lambda value: {"own": [{"x": 1}]})
+    text = Section("b", lambda study: 0, texts=lambda value: {"own.csv": "x"})
+    with pytest.raises(vgrad_jax.InputError, match=r"two have the name 'own\.csv'"):
+        table_files(Report(results, (table, text)))
+    with pytest.raises(vgrad_jax.InputError, match="every section of a report has a name of its own"):
+        Report(results, (table, table))
+
+
+def test_two_figures_with_the_same_name_are_an_error(results, monkeypatch, tmp_path):
+    charts = list(Report(results).charts("arms"))[:1] * 2
+    monkeypatch.setattr(Report, "charts", lambda report: iter(charts))
+    with pytest.raises(vgrad_jax.InputError, match="every figure of a report has a name of its own"):
+        write_report(results, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
 
 
 def test_items_after_the_remarks_are_the_last_lines(results):

@@ -153,3 +153,24 @@ def test_likeness_is_measured_from_three_common_seeds_on(runs, alike):
     assert 0 <= cautious[0, 1] <= plain[0, 1]
     elsewhere = arm._replace(seeds=arm.seeds + runs)
     assert _correlations([arm, elsewhere], [arm.converged, arm.converged])[0][0, 1] == 0
+
+
+def test_the_cautious_correlation_is_newcombes():
+    """Newcombe 1998, method 10: of a positive `ad - bc` half the number of pairs is taken off, and never below 0."""
+    rng = np.random.default_rng(7)
+    for overlap in (0.0, 0.4, 0.9):
+        n = 40
+        first = rng.random(n) < 0.5
+        second = np.where(rng.random(n) < overlap, first, rng.random(n) < 0.4)
+        both, neither = np.sum(first & second), np.sum(~first & ~second)
+        only_first, only_second = np.sum(first & ~second), np.sum(~first & second)
+        excess = both * neither - only_first * only_second
+        scale = np.sqrt(float(first.sum() * (~first).sum() * second.sum() * (~second).sum()))
+        arms = [
+            Outcomes(np.arange(n), np.where(hits, 100.0, 200.0), hits, np.zeros(n, bool), 200.0)
+            for hits in (first, second)
+        ]
+        plain, cautious = _correlations(arms, [arm.converged for arm in arms])
+        assert plain[0, 1] == plain[1, 0] == pytest.approx(excess / scale)
+        assert cautious[0, 1] == pytest.approx((max(excess - n / 2, 0) if excess > 0 else excess) / scale)
+        assert plain[0, 0] == cautious[1, 1] == 1

@@ -188,3 +188,10 @@ def test_the_key_is_the_resampling():
 def test_what_has_no_distribution_is_refused(values):
     with pytest.raises(vg.InputError, match="a distribution needs"):
         distribution(np.array(values), jax.random.key(0))
+
+
+def test_estimates_that_cancel_have_an_interval_of_no_width_and_never_nan():
+    """Correlations are estimated pair by pair and need not belong together: a variance can come out below 0."""
+    one = share(50, 100)
+    for correlation in (np.ones((2, 2)), np.array([[1, 1.5], [1.5, 1]])):
+        assert contrast((1, -1), (one, one), correlation)[:3] == pytest.approx((0, 0, 0), abs=1e-8)

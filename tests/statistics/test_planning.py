@@ -111,3 +111,13 @@ def test_the_command_answers_in_words_and_numbers():
         assert bad.exit_code == 2
         assert message in bad.output
         assert len(bad.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("effect", [0.05, 0.4, 0.9])
+@pytest.mark.parametrize(("power", "significance"), [(0.9, 0.05), (0.8, 0.01)])
+def test_the_formula_by_hand_where_the_shares_are_symmetric(effect, power, significance):
+    """Then the pooled share is one half, and both shares have the variance 1/4 - (effect / 2)^2."""
+    tail, quantile = stats.norm.isf(significance / 2), stats.norm.ppf(power)
+    variance = 1 / 4 - effect**2 / 4
+    needed = (tail * np.sqrt(2 / 4) + quantile * np.sqrt(2 * variance)) ** 2 / effect**2
+    assert vg.seeds_needed(effect, power, significance=significance) == max(np.ceil(needed), 2)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -246,3 +247,102 @@ def test_a_predictor_is_real_by_its_q_value_and_its_interval(low, high, q_value,
     predictor = Predictor("a", "loss", Estimate((low + high) / 2, low, high, 20), q_value, q_value, 10, 10, "")
     assert (predictor.direction, predictor.real) == (direction, real)
     assert not predictor._replace(area=None, q_value=np.nan).real
+
+
+@pytest.mark.parametrize(
+    ("values", "failed", "message"),
+    [
+        (
+            [*range(11), np.nan],
+            {"a": np.arange(12) < 6},
+            "arm 'a' must have a number .* NaN for 1 of 12 runs",
+        ),
+        ([np.nan] * 12, {"a": np.arange(12) < 2}, "arm 'a' must have a number .* NaN for 12 of 12 runs"),
+        (range(11), {"a": np.arange(12) < 6}, r"a value for each run .* got shape \(11,\) for 12 runs"),
+        (range(12), {"b": np.arange(12) < 6}, r"a value for each run .* got shape \(12,\) for 0 runs"),
+    ],
+)
+def test_measurements_that_cannot_be_ranked_are_named(values, failed, message):
+    with pytest.raises(vg.InputError, match=message):
+        rank({"a": {"loss": np.array([*values], float)}}, failed)
+
+
+def test_arms_may_have_different_numbers_of_runs():
+    values = {"a": np.arange(12.0), "b": np.arange(20.0)}
+    found = rank({arm: {"loss": runs} for arm, runs in values.items()}, {arm: runs > 5 for arm, runs in values.items()})
+    assert [(one.scope, one.converged, one.failed) for one in found] == [
+        ("a", 6, 6),
+        ("b", 6, 14),
+        (ALL_ARMS, 12, 20),
+    ]
+
+
+def test_an_infinite_measurement_is_the_largest():
+    """As in `initial_measurements`, where NaN has become inf."""
+    values = np.arange(12.0)
+    (plain,) = rank({"a": {"loss": values}}, {"a": values > 5})
+    (infinite,) = rank({"a": {"loss": np.where(values > 9, np.inf, values)}}, {"a": values > 5})
+    assert plain.area.value == infinite.area.value == 1
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_an_area_with_a_value_that_is_not_a_number_is_refused(where):
+    kinds = [np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 5.0])]
+    kinds[where][1] = np.nan
+    with pytest.raises(vg.InputError, match="two numbers of each kind"):
+        area_under_roc(*kinds)
+
+
+def test_the_p_value_is_the_normal_one_with_continuity_however_few_the_runs_are():
+    values = np.array([1.0, 2, 3, 4, 7, 5, 6, 8, 9, 10])
+    failed = np.arange(10) >= 5
+    (found,) = rank({"a": {"loss": values}}, {"a": failed})
+    larger = np.sum(values[failed][:, None] > values[~failed])
+    assert found.area.value == pytest.approx(larger / 25, rel=1e-12)
+    z = (larger - 25 / 2 - 0.5) / np.sqrt(5 * 5 * 11 / 12)
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(z), rel=1e-9)
+
+
+def test_all_arms_together_have_the_measurements_that_every_arm_has():
+    values, failed = np.arange(12.0), np.arange(12) > 5
+    measured = {"a": {"loss": values, "dead_share": values}, "b": {"loss": values, "saturated_share": values}}
+    found = rank(measured, dict.fromkeys(measured, failed))
+    assert [one.measurement for one in found if one.scope == ALL_ARMS] == ["loss"]
+    assert len(found) == 5
+
+
+def test_the_loss_and_the_gradients_are_those_of_the_initial_networks(experiment, results):
+    """Forwards by hand: the network ends in one logit, and `log(1 + exp)` is its cross-entropy."""
+    data = vg.load_data(experiment.data)
+    layers = jax.tree.map(lambda leaf: np.asarray(leaf, float), redrawn_parameters(experiment, 5, np.arange(12)))
+    h = np.broadcast_to(np.asarray(data.train_x, float), (12, *data.train_x.shape))
+    for (kernel, bias), function in zip(layers, (np.tanh, lambda z: np.maximum(z, 0), lambda z: z), strict=True):
+        h = function(h @ kernel + bias[:, None])
+    loss = np.mean(np.logaddexp(0, h[..., 0]) - data.train_y * h[..., 0], axis=1)
+    found = initial_measurements(results, "mixed")
+    np.testing.assert_allclose(found["loss"], loss, rtol=1e-5)
+    stored = results["gradient_log10_rms"].sel(arm="mixed").values[:, 0]
+    np.testing.assert_array_equal(np.stack([found[f"gradient_{layer}"] for layer in range(3)], axis=1), stored)
+
+
+@pytest.mark.parametrize("shape", [(50, 2), (2, 50), (7, 7)])
+def test_a_singular_value_is_zero_where_numpys_rank_says_so(shape):
+    eps = float(np.finfo(np.float32).eps)
+    sizes = np.array([0.5, 1.5, 5, 10, 40, 60]) * eps
+    jacobians = np.zeros((len(sizes), 1, *shape), np.float32)
+    jacobians[..., 0, 0], jacobians[:, 0, 1, 1] = 1, sizes
+    for index in range(2, min(shape)):
+        jacobians[..., index, index] = 1
+    smallest = initial._singular_ends(jacobians)[1][:, 0]
+    full = [np.linalg.matrix_rank(one[0]) == min(shape) for one in jacobians]
+    np.testing.assert_array_equal(smallest > 0, full)
+    assert 0 < sum(full) < len(sizes)
+
+
+@pytest.mark.parametrize(
+    ("activation", "there"), [("tanh", {"saturated_share"}), ("relu", {"dead_share"}), ("elu", set())]
+)
+def test_shares_of_units_that_the_network_lacks_are_left_out(experiment, activation, there):
+    arm = dataclasses.replace(experiment, mlp=vg.MLP(hidden=(3,), activation=activation))
+    found = initial_measurements(vg.sweep({"a": arm}, 2, progress=False), "a")
+    assert {"saturated_share", "dead_share"} & set(found) == there

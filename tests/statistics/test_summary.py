@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -52,3 +54,19 @@ def test_the_key_moves_nothing_but_the_bootstrap(results):
     assert default == same
     assert default.converged == other.converged
     assert default.test_accuracy.interquartile_mean != other.test_accuracy.interquartile_mean
+
+
+def test_sizes_are_of_the_arms_own_layers_and_of_the_runs_that_have_them():
+    base = vg.Experiment(training=vg.Training(epochs=EPOCHS))
+    arms = {
+        "deep": dataclasses.replace(base, mlp=vg.MLP(hidden=(4, 4))),
+        "shallow": dataclasses.replace(base, mlp=vg.MLP(hidden=(4,))),
+    }
+    made = made_results({name: np.full(7, NEVER) for name in arms}, arms=arms)
+    made["gradient_log10_rms"].loc[{"arm": "shallow", "seed": [1, 4], "layer": [0, 1]}] = np.nan
+    deep, shallow = summarise(made)
+    assert [len(sizes) for sizes in (deep.initial_gradient_log10_rms, shallow.initial_gradient_log10_rms)] == [3, 2]
+    assert [len(sizes) for sizes in (deep.final_gradient_log10_rms, shallow.final_gradient_log10_rms)] == [3, 2]
+    for record, shown in ((0, shallow.initial_gradient_log10_rms), (-1, shallow.final_gradient_log10_rms)):
+        sizes = made["gradient_log10_rms"].sel(arm="shallow").values[[0, 2, 3, 5, 6], record, :2]
+        np.testing.assert_array_equal(shown, np.sort(sizes, axis=0)[2])

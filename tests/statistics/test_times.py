@@ -150,3 +150,27 @@ def test_all_pairs_of_arms_with_their_false_discovery_rate():
     np.testing.assert_allclose(
         [pairs[pair].logrank_p_adjusted for pair in pairs], stats.false_discovery_control(np.nan_to_num(raw, nan=1.0))
     )
+
+
+def test_a_budget_before_every_time_has_no_convergence():
+    late, seen = np.array([30.0, 40.0, 50.0]), np.ones(3, bool)
+    found = vg.compare_times(late, seen, late, seen, budget=20)
+    assert found.share_a == found.share_b == share(0, 3)
+    assert (found.restricted_mean_a, found.restricted_mean_difference.value) == (20, 0)
+    at_the_budget = vg.compare_times(late, seen, late, seen, budget=30)
+    assert at_the_budget.share_a == pytest.approx(share(1, 3))
+
+
+def test_the_median_of_an_even_number_of_runs_is_where_the_curve_is_one_half():
+    for runs in (2, 6, 10, 50):
+        times = np.arange(1.0, runs + 1)
+        assert median_time(survival_curve(times, np.ones(runs, bool))).value == runs / 2
+
+
+def test_the_interval_of_a_restricted_mean_stays_within_the_budget():
+    soon = restricted_mean(np.array([0.5, 1.0, 1.5]), np.ones(3, bool), 100)
+    assert soon[:2] == (1.0, 0.0)
+    assert 1 < soon.high < 100
+    never = restricted_mean(np.full(3, 100.0), np.zeros(3, bool), 100)
+    assert (never.value, never.high) == (100, 100)
+    assert 0 < never.low < 100

@@ -10,6 +10,7 @@ from scipy import optimize, stats
 from typer.testing import CliRunner
 
 import vgrad_jax as vg
+from tests.made import made_results
 from vgrad_jax.cli import app
 from vgrad_jax.report import Report
 from vgrad_jax.results.schema import VARIABLES
@@ -81,6 +82,45 @@ def test_looks_do_not_depend_on_what_is_there():
     assert [bounds.n for bounds in all_of_them] == [look for look in looks if look <= 350]
     assert list(share_bounds(converged[:300], 32, 5000)) == all_of_them[:4]
     assert all(b.low >= a.low and b.high <= a.high for a, b in itertools.pairwise(all_of_them))
+
+
+@pytest.mark.parametrize(("block", "num_seeds"), [(32, 64), (32, 65), (8, 8), (8, 7), (16, 1000)])
+def test_every_look_has_more_seeds_and_the_last_has_all(block, num_seeds):
+    looks = list(look_points(block, num_seeds))
+    assert looks == sorted(set(looks))
+    assert looks[-1] == num_seeds
+    assert looks[0] == min(2 * block, num_seeds)
+
+
+def test_bounds_are_the_intersection_of_all_looks_and_their_middle_where_there_is_none():
+    """Nothing converges for a long time and then everything, so that the bounds of late looks are above the early."""
+    converged = np.arange(600) >= 200
+    found = list(share_bounds(converged, 16, 600))
+    low, high, crossed = 0.0, 1.0, 0
+    for bounds in found:
+        ends = confidence_sequence(np.array([converged[: bounds.n].sum()]), np.array([bounds.n]))
+        low, high = max(low, ends[0].item()), min(high, ends[1].item())
+        crossed += low > high
+        expected = (low, high) if low <= high else ((low + high) / 2,) * 2
+        assert (bounds.low, bounds.high) == pytest.approx(expected, abs=1e-12)
+        assert bounds.successes == max(bounds.n - 200, 0)
+    assert 0 < crossed < len(found)
+
+
+@pytest.mark.parametrize("trained", [40, 37, 20])
+def test_an_arm_that_goes_on_has_the_share_of_its_last_look(trained):
+    times = np.where(np.arange(40) % 3 == 0, 10.0, np.nan)
+    results = made_results({"tanh_he": times}, epochs=20).assign_attrs(precision=0.01, block=4)
+    results["completed"][:, trained:] = False
+    (stop,) = early_stops(results)
+    last = max(look for look in look_points(4, 40) if look <= trained)
+    looks = np.array([look for look in look_points(4, 40) if look <= last])
+    assert len(looks) > 1
+    low, high = confidence_sequence(np.array([np.isfinite(times[:look]).sum() for look in looks]), looks)
+    assert stop.converged[:2] == pytest.approx((np.isfinite(times[:last]).mean(), low.max()))
+    assert stop.converged[2:] == (pytest.approx(high.min()), last)
+    assert (stop.stopped, stop.most) == (False, 40)
+    assert missing_runs(results) == 40 - trained
 
 
 def test_sure_things_need_few_seeds():

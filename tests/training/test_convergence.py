@@ -15,14 +15,41 @@ def brute_force(accuracies, threshold):
     return reached[0] if reached else np.nan
 
 
+TRAINED_WITH = 0.95
+
+
+@pytest.fixture(scope="module")
+def histories():
+    """Twenty runs of which some converge."""
+    experiment = vg.Experiment(
+        mlp=vg.MLP(hidden=(4, 3), activation="tanh"),
+        data=vg.Data("moons", samples=40),
+        optimizer=vg.Optimizer("sgd", learning_rate=0.1, momentum=0.9),
+        training=vg.Training(epochs=30, batch_size=8, threshold=TRAINED_WITH),
+    )
+    return jax.jit(jax.vmap(partial(vg.train, experiment)))(jax.random.split(jax.random.key(0), 20))
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 0.85, 0.95, 1.0])
-def test_epochs_to_converge_against_the_recorded_accuracies(small, threshold):
-    experiment = dataclasses.replace(small, training=vg.Training(epochs=30, batch_size=8, threshold=threshold))
-    histories = jax.jit(jax.vmap(partial(vg.train, experiment)))(jax.random.split(jax.random.key(0), 20))
-    expected = [brute_force(row, threshold) for row in np.asarray(histories.records.train_accuracy)]
-    np.testing.assert_array_equal(histories.epochs_to_converge, expected)
+def test_epochs_to_converge_against_the_recorded_accuracies(histories, threshold):
+    """Follow the recorded accuracies with every threshold; the training followed one of them itself."""
+    accuracies = histories.records.train_accuracy
+
+    def follow(row):
+        def step(state, record):
+            return convergence.update(state, *record, jnp.asarray(True), threshold), None
+
+        return jax.lax.scan(step, convergence.init(), (jnp.arange(len(row)), row))[0]
+
+    states = jax.vmap(follow)(accuracies)
+    expected = [brute_force(row, threshold) for row in np.asarray(accuracies)]
     names = np.where(np.isnan(expected), vg.Outcome.NOT_CONVERGED, vg.Outcome.CONVERGED)
-    np.testing.assert_array_equal(histories.outcome, names)
+    np.testing.assert_array_equal(jax.vmap(convergence.epochs_to_converge)(states), expected)
+    np.testing.assert_array_equal(jax.vmap(convergence.outcome)(states), names)
+    if threshold == TRAINED_WITH:
+        assert len(set(names.tolist())) == 2
+        np.testing.assert_array_equal(histories.epochs_to_converge, expected)
+        np.testing.assert_array_equal(histories.outcome, names)
 
 
 def test_initialisation_counts_as_zero_epochs():

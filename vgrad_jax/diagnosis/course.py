@@ -51,6 +51,8 @@ class Course:
     """Gradient in the late window over the first one."""
     moved: bool = False
     """True where updates were large enough to move the weights."""
+    steps_a_record: float = 1.0
+    """Number of steps between records, whose losses `level` averages."""
 
     @property
     def late_window(self) -> slice:
@@ -77,7 +79,8 @@ class Course:
         early = self.level[1:EARLY_RECORDS][self.finite[1:EARLY_RECORDS]]
         spread = self.spread if math.isfinite(self.spread) else self.scatter
         if len(early) > 1 and abs(self.first - early.mean()) <= SIGNIFICANT * spread:
-            return float(np.mean([self.first, *early]))
+            weights = [1.0, *[self.steps_a_record] * len(early)]
+            return float(np.average([self.first, *early], weights=weights))
         return self.first
 
     @cached_property
@@ -92,7 +95,7 @@ class Course:
         """Standard error of the difference between start and late window."""
         window = self.level[self.late_window]
         spread = self.spread if math.isfinite(self.spread) else self.scatter
-        averaged = 1 if self.start == self.first else EARLY_RECORDS
+        averaged = 1 if self.start == self.first else 1 + (EARLY_RECORDS - 1) * self.steps_a_record
         return math.hypot(spread / math.sqrt(averaged), MEDIAN_ERROR * self.scatter / math.sqrt(len(window)))
 
     @cached_property
@@ -212,7 +215,7 @@ def course_of(
         loss_std: standard deviation of the losses since the record before.
         first_step: step of the first record that is kept.
         first_loss: loss of the first step.
-        known: `chance`, `floor`, `gradient_ratio` and `moved` of `Course`.
+        known: `chance`, `floor`, `gradient_ratio`, `moved` and `steps_a_record` of `Course`.
     """
     if np.isnan(loss).all() and (first_loss is None or math.isnan(first_loss)):
         return None

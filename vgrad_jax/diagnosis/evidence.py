@@ -225,11 +225,19 @@ class Evidence:
             self.loss_std,
             0 if self.step is None else int(self.step[0]),
             self.first_loss,
+            steps_a_record=self.steps_a_record,
             chance=self.chance,
             floor=self.floor,
             gradient_ratio=10.0 ** min(largest_late - largest_first, 300.0),
             moved=self.updates is not None and float(np.nanmedian(self.updates)) > SMALL_UPDATE,
         )
+
+    @property
+    def steps_a_record(self) -> float:
+        """Number of steps whose losses the mean of a record is of."""
+        if self.loss_mean is None or self.step is None or self.records < 2:
+            return 1.0
+        return float(max(1, self.step[1] - self.step[0]))
 
     @cached_property
     def remaining(self) -> float | None:

@@ -56,6 +56,9 @@ def non_finite(e: Evidence) -> list[Finding]:
     step = e.break_step
     if step is None or not e.stays_broken or broke_by_steps(e):
         return []
+    fault = None if e.before is None else e.before.nonfinite
+    if step == 0 and fault is not None and (fault.growth or 0.0) > 1:
+        return []  # Numbers grew from one iteration of a loop to the next: they explode.
     record = e.first_broken or 0
     share = e.nonfinite_fraction[record]
     layer = int(np.argmax(share))

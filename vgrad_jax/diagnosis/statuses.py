@@ -451,8 +451,12 @@ FAR_ABOVE = 5.0
 """Multiple of chance above which a loss that still falls speaks for steps that are too small."""
 FAR_LOSS = 1e4
 """Loss above which its targets may be far larger than the outputs."""
+FAR_SQUARE = -2.0
+"""log10 of the squared gradient over the loss above which the gradient of a huge loss does not vanish."""
 FAR_SENSITIVITY = -1.5
 """log10 of the largest sensitivity below which no layer, at its size, can bring outputs to the targets."""
+NOISY = 0.15
+"""Standard deviation of the loss of one step over the loss, above which examples differ more than at chance."""
 ABOVE = 1.5
 """Multiple of chance up to which a late loss counts as that of a constant; a larger one is another fault."""
 TINY_UPDATE = -5.0

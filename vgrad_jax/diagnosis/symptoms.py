@@ -12,6 +12,7 @@ from vgrad_jax.diagnosis.statuses import (
     FADED_SIZE,
     FAR_LOSS,
     FAR_SENSITIVITY,
+    FAR_SQUARE,
     FEWEST_LAYERS,
     GROWTH,
     HALF_WAY,
@@ -21,6 +22,7 @@ from vgrad_jax.diagnosis.statuses import (
     LEARNED,
     MANY_RECORDS,
     MOST_SENSITIVE,
+    NOISY,
     REPLACED,
     SIGNIFICANT,
     SMALL_UPDATE,
@@ -75,12 +77,15 @@ def fell_to_a_plateau(e: Evidence) -> bool:
     """Return whether all of the loss's fall was over in the first tenth of the records, far above nothing.
 
     A bad start falls to chance like this. Where chance is not known, such a fall does not show that much was learned.
+    At chance all examples have about the same loss: where batches differ more, something was learned.
     """
     course = e.course
     if course is None or e.chance is not None or e.remaining is None or e.records < MANY_RECORDS:
         return False
     after = course.level[len(course.level) // 10 :]
     if not np.isfinite(after).all() or e.remaining < HALF_WAY / 2:
+        return False
+    if math.isfinite(course.spread) and course.spread > NOISY * abs(course.late):
         return False
     middle = float(lower_median(after[: max(1, len(after) // 4)]))
     return abs(middle - course.late) <= max(SIGNIFICANT * course.scatter, STALLED * abs(course.late))
@@ -175,7 +180,7 @@ def targets_are_far(e: Evidence) -> bool:
     if e.sensitivity is None or e.loss is None or not e.from_start or not e.loss[0] > FAR_LOSS:
         return False
     largest_square = largest(2 * e.first_profile + np.log10(e.counts)) - math.log10(e.loss[0])
-    return bool(largest_square > 0 and largest(e.sensitivity[0]) < FAR_SENSITIVITY)
+    return bool(largest_square > FAR_SQUARE and largest(e.sensitivity[0]) < FAR_SENSITIVITY)
 
 
 def in_reverse(e: Evidence) -> bool:

@@ -10,6 +10,9 @@ from vgrad_jax.lanes.ffi import PREFIX
 
 __all__ = ["compile_program"]
 
+PASSING = ("RESOURCE_EXHAUSTED", "CANCELLED", "ABORTED", "UNAVAILABLE", "DEADLINE_EXCEEDED")
+"""XLA's codes of failures that are the machine's at the moment, whatever the program holds."""
+
 
 def compile_program(function: Callable[..., PyTree], *arguments: PyTree) -> Callable[..., PyTree]:
     """Compile a function that calls functions of `over_lanes`.
@@ -26,6 +29,7 @@ def compile_program(function: Callable[..., PyTree], *arguments: PyTree) -> Call
 
     Raises:
         NotInLanesError: a loop has no native code, or XLA refuses the native functions.
+        JaxRuntimeError: XLA fails for another reason, such as too little memory.
 
     >>> import jax.numpy as jnp
     >>> from vgrad_jax.lanes import over_lanes
@@ -35,6 +39,7 @@ def compile_program(function: Callable[..., PyTree], *arguments: PyTree) -> Call
     try:
         return jax.jit(function).lower(*arguments).compile()
     except jax.errors.JaxRuntimeError as error:
-        if PREFIX not in str(error):  # Such as too little memory.
+        # A lack of memory may name a native function, and `vmap` would lack the memory too.
+        if PREFIX not in str(error) or str(error).startswith(PASSING):
             raise
         raise NotInLanesError(f"XLA refuses a program with native code: {error}") from error

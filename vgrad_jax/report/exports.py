@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vgrad_jax.numerics import json_value
+from vgrad_jax.report.merging import merged
 from vgrad_jax.report.report import Report
 from vgrad_jax.statistics.comparison import TimeComparison
 from vgrad_jax.statistics.intervals import Estimate
@@ -22,10 +23,13 @@ def table_files(report: Report) -> dict[str, bytes]:
 
     Returns:
         Name of the file to content.
+
+    Raises:
+        InputError: two tables or files of the sections have the same name.
     """
-    files = {f"{name}.csv": _csv(rows) for name, rows in report.tables.items()}
-    files |= report.texts
-    files["summary.json"] = json.dumps(report.numbers(), indent=2, allow_nan=False) + "\n"
+    tables = {f"{name}.csv": _csv(rows) for name, rows in report.tables.items()}
+    summary = {"summary.json": json.dumps(report.numbers(), indent=2, allow_nan=False) + "\n"}
+    files = merged("file", [tables, report.texts, summary])
     return {name: text.encode() for name, text in files.items()}
 
 

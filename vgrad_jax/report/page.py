@@ -13,6 +13,7 @@ from vgrad_jax.presets import STUDIES
 from vgrad_jax.report.explorer import explorer_data
 from vgrad_jax.report.exports import table_files
 from vgrad_jax.report.files import write_files
+from vgrad_jax.report.merging import merged
 from vgrad_jax.report.report import Report
 from vgrad_jax.report.section import Chart
 from vgrad_jax.statistics.early_stopping import missing_runs, precision_of
@@ -46,13 +47,13 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
             finished run.
     """
     report = Report(results)
-    figures, files = [], {}
+    figures, images = [], []
     for chart in report.charts():
         image = _png(chart.figure)
         figures.append(_figure(chart, image))
-        files[f"figures/{chart.name}.png"] = image
+        images.append({f"figures/{chart.name}.png": image})
     tables = table_files(report)
-    files |= {f"tables/{name}": content for name, content in tables.items()}
+    files = merged("figure", images) | {f"tables/{name}": content for name, content in tables.items()}
     files["index.html"] = _page(report, figures, list(tables)).encode()
     write_files(Path(folder), files)
     return report

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vgrad_jax.numerics import json_value
+from vgrad_jax.report.merging import merged
 from vgrad_jax.report.section import Block, Chart, Section
 from vgrad_jax.report.sections import ANSWERS, SECTIONS
 from vgrad_jax.report.study import Study
@@ -23,11 +24,14 @@ class Report:
     Args:
         results: from `vgrad_jax.sweep` or `vgrad_jax.open_results`.
         sections: in the order of the page.
+
+    Raises:
+        InputError: two sections have the same name; later, two tables, files or entries of different sections.
     """
 
     def __init__(self, results: "xarray.Dataset", sections: Sequence[Section[Any]] = SECTIONS) -> None:
         self.study = Study(results)
-        self.sections = {section.name: section for section in sections}
+        self.sections = merged("section", ({section.name: section} for section in sections))
         self._values: dict[str, Any] = {}
 
     def value(self, name: str) -> Any:
@@ -67,18 +71,13 @@ class Report:
     @property
     def tables(self) -> Mapping[str, Sequence[Any]]:
         """Name to rows of each table, without the empty tables."""
-        tables: dict[str, Sequence[Any]] = {}
-        for named in self._forms(lambda section: section.tables):
-            tables |= {name: rows for name, rows in named.items() if rows}
-        return tables
+        tables = merged("table", self._forms(lambda section: section.tables))
+        return {name: rows for name, rows in tables.items() if rows}
 
     @property
     def texts(self) -> Mapping[str, str]:
         """Name to content of the other files in tables/."""
-        texts: dict[str, str] = {}
-        for named in self._forms(lambda section: section.texts):
-            texts |= named
-        return texts
+        return merged("file", self._forms(lambda section: section.texts))
 
     def charts(self, section: str | None = None) -> Iterator[Chart]:
         """Yield the figures of a section, or of all, each drawn when it is asked for.
@@ -91,9 +90,8 @@ class Report:
 
     def numbers(self) -> dict[str, Any]:
         """Return the same for scripts, as values that JSON can hold (see `vgrad_jax.numerics.json_value`)."""
-        numbers = {"answer": self.answer, "sentences": self.sentences, "remarks": self.remarks}
-        for named in self._forms(lambda section: section.numbers):
-            numbers |= named
+        own = {"answer": self.answer, "sentences": self.sentences, "remarks": self.remarks}
+        numbers = merged("entry", chain([own], self._forms(lambda section: section.numbers)))
         return {name: json_value(value) for name, value in numbers.items()}
 
     def _forms(

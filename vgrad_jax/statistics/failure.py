@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vgrad_jax.errors import InputError
 from vgrad_jax.results.reading import arms_of, completed_seeds
 from vgrad_jax.statistics.auc import area_under_roc
 from vgrad_jax.statistics.initial import MEASUREMENTS, initial_measurements
@@ -97,13 +98,16 @@ def predictors(results: "xarray.Dataset") -> list[Predictor]:
 
 
 def rank(
-    measured: Mapping[str, Mapping[str, Float[np.ndarray, " seed"]]], failed: Mapping[str, Bool[np.ndarray, " seed"]]
+    measured: Mapping[str, Mapping[str, Float[np.ndarray, "_"]]], failed: Mapping[str, Bool[np.ndarray, "_"]]
 ) -> list[Predictor]:
     """Rank measurements that are given as values; `predictors` measures a sweep.
 
     Args:
-        measured: arm to measurement to `(seed,)` values.
-        failed: arm to whether each run failed.
+        measured: arm to measurement to `(seed,)` values; arms may have different numbers of seeds.
+        failed: arm to whether each run failed, `(seed,)`.
+
+    Raises:
+        InputError: values that are not one number for each run, or NaN among them.
 
     >>> values = np.arange(20.0)
     >>> (loss,) = rank({"a": {"loss": values}}, {"a": values > 9})
@@ -112,6 +116,9 @@ def rank(
     """
     from scipy.stats import false_discovery_control
 
+    for arm, named in measured.items():
+        for name, values in named.items():
+            _check_values(arm, name, values, failed)
     ranked = [_predictor(arm, name, values, failed[arm]) for arm in measured for name, values in measured[arm].items()]
     if len(measured) > 1:
         shared = [name for name in next(iter(measured.values())) if all(name in values for values in measured.values())]
@@ -128,6 +135,20 @@ def rank(
     scopes = list(dict.fromkeys(each.scope for each in ranked))
     # Sorting is stable: what cannot be told keeps its order, last.
     return sorted(ranked, key=lambda each: (scopes.index(each.scope), -each.strength if each.area else 1.0))
+
+
+def _check_values(arm: str, measurement: str, values: Float[np.ndarray, "_"], failed: Mapping[str, np.ndarray]) -> None:
+    runs = len(failed.get(arm, ()))
+    if arm not in failed or np.shape(values) != (runs,):
+        raise InputError(
+            f"measurement {measurement!r} of arm {arm!r} must have a value for each run of which `failed` tells the "
+            f"ending; got shape {np.shape(values)} for {runs} runs: give both the same runs in the same order"
+        )
+    if missing := int(np.isnan(values).sum()):
+        raise InputError(
+            f"measurement {measurement!r} of arm {arm!r} must have a number for each run; got NaN for {missing} of "
+            f"{runs} runs: leave these runs out, or give inf where a value is larger than any number"
+        )
 
 
 def label_of(measurement: str) -> str:
