@@ -190,8 +190,9 @@ def test_memory_is_what_the_docstring_says():
     plain = optax.chain(vg.record(history=100)).init(PARAMS)
     everything = vg.record(history=100, around=optax.sgd(1.0)).init(PARAMS)
     size = lambda state: sum(leaf.nbytes for leaf in jax.tree.leaves(state))  # noqa: E731
-    assert size(plain) == 4 * 100 * (4 * 2 + 2) + 12 * 2 + 4
-    assert size(everything) == size(plain) + 4 * 100 * 2 * 2
+    # Number of updates, window and first break: 4 + 12 + 21 bytes, and the names.
+    assert size(plain) == 4 * 100 * (4 * 2 + 4) + 13 * 2 + 37 + plain[0].labels.nbytes
+    assert size(everything) == size(plain) + 4 * 100 * (2 * 2 + 1)
 
 
 def test_parameters_updates_and_the_loss():
@@ -342,3 +343,101 @@ def test_the_picture_has_the_worst_layer_on_top(single, tmp_path):
     figure.savefig(tmp_path / "record.png")
     # Nothing recorded yet, and one record alone, have a picture too.
     vg.get_record(vg.record(history=3).init(PARAMS)).plot().savefig(tmp_path / "empty.png")
+
+
+def losses_between_records(losses, every):
+    optimizer = vg.record(every=every, history=20)
+
+    def step(state, loss):
+        return optimizer.update(gradient_at(1), state, value=loss)[1], None
+
+    return vg.get_record(jax.jit(lambda x: jax.lax.scan(step, optimizer.init(PARAMS), x)[0])(jnp.asarray(losses)))
+
+
+def test_mean_and_scatter_of_the_loss_between_records():
+    losses = np.random.default_rng(0).normal(2, 0.5, 41).astype(np.float32)
+    losses[13] = np.inf  # Left out.
+    record = losses_between_records(losses, 10)
+    windows = [losses[:1], *(losses[n - 9 : n + 1] for n in range(10, 41, 10))]
+    finite = [window[np.isfinite(window)] for window in windows]
+    np.testing.assert_allclose(record.loss_mean, [window.mean() for window in finite], rtol=1e-5)
+    np.testing.assert_allclose(record.loss_std[1:], [window.std(ddof=1) for window in finite[1:]], rtol=1e-4)
+    assert np.isnan(record.loss_std[0])
+    assert (record.first_broken_step, record.broken_steps, record.first_broken_loss) == (13, 1, True)
+    assert record.first_loss == losses[0]
+    expected = losses[0]
+    for loss in losses[1:13]:
+        expected = 0.9 * expected + 0.1 * loss
+    assert record.loss_before_break == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_first_break_names_its_layers_between_records():
+    optimizer = vg.record(every=10, history=4)
+    state = optimizer.init(PARAMS)
+    update = jax.jit(lambda gradient, state: optimizer.update(gradient, state)[1])
+    for number in range(8):
+        gradient = gradient_at(1)
+        gradient["Dense_1"]["kernel"] = gradient["Dense_1"]["kernel"] * (jnp.nan if number == 3 else 1.0)
+        state = update(gradient, state)
+    record = vg.get_record(state)
+    assert record.first_broken_step == 3
+    assert record.first_broken_layers.tolist() == [False, True]
+    assert record.select("Dense_1").first_broken_layers.tolist() == [True]
+    assert not record.first_broken_loss  # It was not given.
+    assert (record.nonfinite_fraction == 0).all()
+
+
+@pytest.mark.parametrize(("scale", "cosine"), [(-0.1, -1.0), (0.1, 1.0), (-1e-30, -1.0)])
+def test_the_direction_of_the_update(scale, cosine):
+    optimizer = vg.record(history=2, around=optax.scale(scale))
+    _, state = optimizer.update(gradient_at(2), optimizer.init(PARAMS), PARAMS)
+    assert vg.get_record(state).update_cosine.tolist() == pytest.approx([cosine], abs=1e-5)
+
+
+def test_the_direction_of_a_mixed_update_is_the_cosine_of_the_vectors():
+    rng = np.random.default_rng(0)
+    gradient, update = (rng.normal(size=(50,)).astype(np.float32) for _ in range(2))
+    replace_by = optax.GradientTransformation(lambda p: (), lambda g, s, p=None: ({"w": jnp.asarray(update)}, s))
+    optimizer = vg.record(history=1, around=replace_by)
+    params = {"w": jnp.ones(50)}
+    _, state = optimizer.update({"w": jnp.asarray(gradient)}, optimizer.init(params), params)
+    expected = gradient @ update / np.linalg.norm(gradient) / np.linalg.norm(update)
+    assert vg.get_record(state).update_cosine[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_refused_steps_are_counted_from_outside():
+    optimizer = optax.apply_if_finite(optax.chain(vg.record(history=4), optax.sgd(0.1)), 5)
+    state = optimizer.init(PARAMS)
+    for number in range(5):
+        gradient = jax.tree.map(lambda leaf, n=number: leaf * (jnp.nan if n in (1, 2) else 1.0), gradient_at(1))
+        _, state = optimizer.update(gradient, state, PARAMS)
+    assert vg.get_record(state).refused_steps == 2
+    assert vg.get_record(scanned(vg.record(), 2)[1]).refused_steps is None
+
+
+@pytest.mark.parametrize("wrapped", ["around", "inside"])
+def test_lookahead(wrapped):
+    inner = vg.record(history=4) if wrapped == "inside" else None
+    fast = optax.sgd(0.1) if inner is None else optax.chain(inner, optax.sgd(0.1))
+    optimizer = optax.lookahead(fast, 2, 0.5)
+    optimizer = vg.record(history=4, around=optimizer) if inner is None else optimizer
+    params = optax.LookaheadParams.init_synced(PARAMS)
+    state = optimizer.init(params)
+    for _ in range(3):
+        updates, state = optimizer.update(gradient_at(1), state, params)
+        params = optax.apply_updates(params, updates)
+    assert vg.get_record(state).paths == ("Dense_0", "Dense_1")
+
+
+def test_an_optimiser_that_takes_no_extra_arguments():
+    sam = optax.contrib.sam(optax.sgd(0.1), optax.chain(optax.contrib.normalize(), optax.sgd(0.05)), sync_period=2)
+    optimizer = vg.record(history=4, around=sam)
+    _, state = optimizer.update(gradient_at(1), optimizer.init(PARAMS), PARAMS, value=1.0)
+    assert vg.get_record(state).loss.tolist() == [1.0]
+
+
+def test_a_dictionary_of_a_state_is_read_and_another_one_refused():
+    _, state, _ = scanned(optax.chain(vg.record(history=4), optax.sgd(0.1)), 4)
+    arrays = {name: np.asarray(getattr(state[0], name)) for name in ("recorded_step", "labels")}
+    with pytest.raises(vg.InputError, match="no state of a recorder"):
+        vg.get_record({"opt": arrays})

@@ -52,7 +52,7 @@ class InitCheck:
     prediction: "Prediction | None" = None
     """Prediction of the gradient, where it was given."""
     inspection: Inspection = NOT_INSPECTED
-    """What the loss, its data and the first parameters say; of one seed."""
+    """Inspection of the loss, its data and the first parameters; of one seed."""
 
     @property
     def zeros(self) -> tuple[ZeroReason, ...]:

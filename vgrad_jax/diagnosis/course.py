@@ -5,8 +5,8 @@
     best constant prediction ──► chance┘  of start and chance └─ error, from the records' own scatter
 
 Records hold the mean and the scatter of the losses between them, where the recorder kept them. A loss that was below
-zero, or that lost a tiny part of itself while the weights moved, has an unknown floor: its fall is then judged by the
-gradient, which shrinks with what is left to learn.
+zero has an unknown floor. So has one that lost a tiny part of itself while the weights moved. Their fall is judged by
+the gradient, which shrinks with what is left to learn.
 """
 
 import math
@@ -123,8 +123,8 @@ class Course:
     def remaining(self) -> float | None:
         """Share of the loss that is left in the late window, over the floor; infinite where the loss is not finite.
 
-        None where the start is not known. Where the floor is unknown, the square of the gradient's ratio: the excess of
-                a smooth loss over its minimum falls with the square of its gradient.
+        None where the start is not known. Where the floor is unknown, it is the square of the gradient's ratio. The
+        excess of a smooth loss over its minimum falls with the square of its gradient.
         """
         if not self.from_start or len(self.level) < 2 or not math.isfinite(self.first):
             return None

@@ -250,17 +250,17 @@ def chance_level(e: Evidence) -> list[Finding]:
 
 def notes(e: Evidence) -> list[Finding]:
     """Find facts beside the verdict: steps that were refused, numbers that recovered, a spike that passed."""
-    found = []
+    facts = []
     if e.refused_steps:
         sentence = f"{e.refused_steps} steps were refused because numbers were not finite"
         sentence += f", the first at step {e.break_step}." if e.break_step is not None else "."
-        found.append(finding(e, "steps_refused", sentence, value=float(e.refused_steps), threshold=0.0))
+        facts.append(finding(e, "steps_refused", sentence, value=float(e.refused_steps), threshold=0.0))
     elif e.break_step is not None and not e.stays_broken:
         number = "" if not e.broken_steps else f" in {e.broken_steps} steps"
         sentence = f"Numbers were not finite{number}, first at step {e.break_step}, and the training recovered."
-        found.append(finding(e, "numbers_recovered", sentence, value=float(e.break_step), threshold=0.0))
+        facts.append(finding(e, "numbers_recovered", sentence, value=float(e.break_step), threshold=0.0))
     course = e.course
     if course is not None and course.from_start and has_learned(e) and course.peak > SPIKE:
         sentence = f"The loss leapt to {course.peak:.3g} times its start and came back."
-        found.append(finding(e, "spike_recovered", sentence, value=course.peak, threshold=SPIKE))
-    return found
+        facts.append(finding(e, "spike_recovered", sentence, value=course.peak, threshold=SPIKE))
+    return facts

@@ -1,8 +1,8 @@
 """Sources of evidence: a record, sizes at one moment, or a look at a loss, with a look before training beside them.
 
-A record has all its records, sizes at one moment and a look are a record of one. Batch axes become a list of seeds. A
-look knows the order of the layers and how a stack is cut; a record has the order of the tree, and may have the stack
-as one layer. The record's layers are then sorted by the look's, and the look's own profile is judged.
+A record has all its records, sizes at one moment and a look are a record of one. Batch axes become a list of seeds.
+A look knows the order of the layers, and how a stack is cut. A record has the order of the tree, and may have the stack
+as one layer. Its layers are sorted by the look's. Where a stack is one layer, the look's own profile is judged.
 """
 
 import math

@@ -153,8 +153,8 @@ def weak_layers(e: Evidence) -> np.ndarray:
 def lost(e: Evidence) -> bool:
     """Return whether the gradient does not reach some layers at first, and nothing is learned.
 
-    Where the order of the layers is only that of names, a gradient that grows towards the input may be a vanishing one
-    in reverse: then no layer changes the loss by much, and the smallest ones not at all.
+    The order of the layers may be only that of names. A gradient that grows towards the input may then be a vanishing
+    one in reverse. No layer changes the loss by much then, and the smallest ones not at all.
     """
     if not e.from_start or e.break_step == 0 or broke_by_steps(e) or has_learned(e):
         return False

@@ -137,7 +137,7 @@ class HasLook(Protocol):
 
     @property
     def inspection(self) -> Inspection:
-        """What the loss and its data say."""
+        """Inspection of the loss and its data."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@
 The ring has `history` slots. Record k is written into slot k modulo `history`, over the oldest record, and `get_record`
 sorts the slots by step. Shapes and structure never change, so that the state passes through `jit`, `scan` and `vmap`.
 
-The names of the layers are static. They are also kept in an array of bytes, because a state that was restored without
-its Python types, as a dictionary, has nothing but arrays.
+The names of the layers are static. They are also kept in an array of bytes: a checkpoint may give the state back as a
+dictionary, which has nothing but arrays.
 """
 
 import inspect
@@ -110,9 +110,9 @@ def record(
     The loss is recorded if it is given as optax's extra argument, `optimizer.update(..., value=loss)`. Its mean and
     scatter between records are kept too, and so is the first step with a number that is not finite.
 
-    The state takes `4 * max(history, 1) * (4 * layers + 5)` bytes, 13 a layer, and 4 a layer and record for each of the
-    parameters' and the updates' sizes. Between records a step costs one pass over the gradient. Under `vmap` nothing is
-    skipped between records, because both branches of a batched condition are computed.
+    The state takes `4 * max(history, 1) * (4 * layers + 4)` bytes, 13 a layer, and the layers' names. The sizes of the
+    parameters and those of the updates take 4 a layer and record each. Between records a step costs one pass over the
+    gradient. Under `vmap` nothing is skipped between records, because both branches of a batched condition are computed.
 
     Args:
         every: record at the updates 0, every, 2 every, ...
@@ -359,10 +359,10 @@ def _refused_steps(opt_state: PyTree) -> Any:
     def refuses(node: Any) -> bool:
         return isinstance(node, optax.ApplyIfFiniteState)
 
-    found = _nodes(opt_state, refuses)
-    if not found:
+    states = _nodes(opt_state, refuses)
+    if not states:
         return None
-    number = next(iter(jax.tree.leaves(found[0].total_notfinite)))
+    number = next(iter(jax.tree.leaves(states[0].total_notfinite)))
     return number if isinstance(number, jax.core.Tracer) else np.asarray(number)
 
 

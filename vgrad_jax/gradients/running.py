@@ -109,7 +109,7 @@ class FirstBreak:
         in_loss = ~jnp.isfinite(loss) if has_loss else jnp.zeros((), bool)
         broken = broken_layers.any() | in_loss
         is_first = broken & (self.step < 0)
-        whole = (self.step < 0) & ~broken
+        unbroken = (self.step < 0) & ~broken
         blend = jnp.where(jnp.isnan(self.loss_before), loss, MEMORY * self.loss_before + (1 - MEMORY) * loss)
         return replace(
             self,
@@ -118,7 +118,7 @@ class FirstBreak:
             in_loss=jnp.where(is_first, in_loss, self.in_loss),
             steps=self.steps + broken,
             first_loss=jnp.where(step == 0, loss, self.first_loss),
-            loss_before=jnp.where(whole, blend, self.loss_before),
+            loss_before=jnp.where(unbroken, blend, self.loss_before),
         )
 
     def with_update(self, ratio_log10: Float[Array, " layer"]) -> "FirstBreak":

@@ -77,15 +77,15 @@ def rank_of(rows: Float[np.ndarray, "row unit"]) -> tuple[float, float]:
 
 def _reads_data(graph: Graph, step: Step) -> bool:
     """Return whether a step is a product of a kernel and data."""
-    place = weight_of(graph, step) if step.name in PRODUCTS else None
-    return place is not None and graph.is_data(step.inputs[1 - place])
+    kernel = weight_of(graph, step) if step.name in PRODUCTS else None
+    return kernel is not None and graph.is_data(step.inputs[1 - kernel])
 
 
 def _rows(probe: Probe, step: Step) -> Float[np.ndarray, "row unit"]:
     """Return the values that a product sums over, a row for each example (or position)."""
-    place = 1 - (weight_of(probe.graph, step) or 0)
-    (array,) = probe.concrete([step.inputs[place]])
+    operand = 1 - (weight_of(probe.graph, step) or 0)
+    (array,) = probe.concrete([step.inputs[operand]])
     numbers = step.equation.params["dimension_numbers"]
-    axes = tuple(numbers[0][place]) if step.name == "dot_general" else (numbers.lhs_spec[1],)
+    axes = tuple(numbers[0][operand]) if step.name == "dot_general" else (numbers.lhs_spec[1],)
     values = np.moveaxis(np.asarray(array, np.float64), axes, range(-len(axes), 0))
     return values.reshape(-1, int(np.prod(values.shape[values.ndim - len(axes) :])))
