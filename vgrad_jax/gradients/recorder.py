@@ -112,7 +112,7 @@ def record(
 
     The state takes `4 * max(history, 1) * (4 * layers + 4)` bytes, 13 a layer, and the layers' names. The sizes of the
     parameters and those of the updates take 4 a layer and record each. Between records a step costs one pass over the
-    gradient. Under `vmap` nothing is skipped between records, because both branches of a batched condition are computed.
+    gradient. Under `vmap` nothing is skipped between records: both branches of a batched condition are computed.
 
     Args:
         every: record at the updates 0, every, 2 every, ...
@@ -175,15 +175,14 @@ class _Recorder:
         def empty(*shape: int) -> Float[Array, "..."]:
             return jnp.full(shape, np.nan, jnp.float32)
 
+        losses = ("recorded_loss", "loss_mean", "loss_std")
+        rings: dict[str, Any] = {field: jnp.full(self.history, np.nan, loss_dtype()) for field in losses}
+        rings |= {field: empty(self.history, number) for field in SIZES}
         return RecordState(
             seen_updates=jnp.zeros((), jnp.int32),
             recorded_step=jnp.full(self.history, -1, jnp.int32),
-            **{
-                field: jnp.full(self.history, np.nan, loss_dtype())
-                for field in ("recorded_loss", "loss_mean", "loss_std")
-            },
+            **rings,
             update_cosine=None if self.optimizer is None else empty(self.history),
-            **{field: empty(self.history, number) for field in SIZES},
             params_log10_rms=empty(self.history, number) if self.with_params else None,
             updates_log10_rms=None if self.optimizer is None else empty(self.history, number),
             running_number=jnp.zeros(number, jnp.int32),
@@ -224,7 +223,9 @@ class _Recorder:
             state,
             inner=(),
             window=state.window.add(loss),
-            first_break=state.first_break.add(state.seen_updates, _broken(gradients, layers), loss, has_loss),
+            first_break=state.first_break.add(
+                jnp.asarray(state.seen_updates), _broken(gradients, layers), loss, has_loss
+            ),
         )
         if state.every > 1:
             kept = jax.lax.cond(state.seen_updates % state.every == 0, written, lambda state: state, kept)
@@ -462,10 +463,10 @@ def _checked(layers: LayerMap, state: RecordState) -> LayerMap:
 def _write(state: RecordState, stats: LayerStats, loss: Float[Array, ""], sizes: dict[str, Any]) -> RecordState:
     """Write one more record into the slot of the oldest, and update the moments."""
     history = state.recorded_step.shape[0]
-    slot = (state.seen_updates // state.every) % history
-    mean, std = state.window.moments()
+    slot = jnp.asarray(state.seen_updates // state.every) % history
+    loss_mean, loss_std = state.window.moments()
     values: dict[str, Any] = {"recorded_step": state.seen_updates, "recorded_loss": loss, **sizes}
-    values |= {"loss_mean": mean, "loss_std": std, **{field: getattr(stats, field) for field in SIZES}}
+    values |= {"loss_mean": loss_mean, "loss_std": loss_std, **{field: getattr(stats, field) for field in SIZES}}
     written: dict[str, Any] = {field: _put(getattr(state, field), value, slot) for field, value in values.items()}
     if "updates_log10_rms" in sizes:
         ratio = sizes["updates_log10_rms"] - sizes["params_log10_rms"]
@@ -476,7 +477,7 @@ def _write(state: RecordState, stats: LayerStats, loss: Float[Array, ""], sizes:
     deviation = jnp.where(finite, size - state.running_mean, 0)
     mean = state.running_mean + deviation / jnp.maximum(number, 1)
     squares = state.running_squares + deviation * jnp.where(finite, size - mean, 0)
-    moments = {"running_number": number, "running_mean": mean, "running_squares": squares}
+    moments: dict[str, Any] = {"running_number": number, "running_mean": mean, "running_squares": squares}
     return replace(state, **written, **moments, window=LossWindow.empty())
 
 
