@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 from vgrad_jax.diagnosis import TABLE, UNCLEAR, Diagnosis
 from vgrad_jax.report.section import Block, Fold, Section
 from vgrad_jax.report.study import Study
-from vgrad_jax.report.verdict import MOST_SEEDS, NOT_LEARNED, arm_verdicts
+from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts
+from vgrad_jax.statistics.geometry import MOST_SEEDS
 from vgrad_jax.statistics.summary import ArmSummary
 
 __all__ = ["SECTION"]
@@ -19,7 +20,7 @@ class Verdicts(NamedTuple):
 
 
 def _compute(study: Study) -> Verdicts:
-    return Verdicts(arm_verdicts(study.results), study.summaries)
+    return Verdicts(arm_verdicts(study.results, study.geometries), study.summaries)
 
 
 def _remarks(arms: Verdicts) -> list[str]:
