@@ -41,8 +41,10 @@ FEWEST_ROWS = 64
 """Number of rows below which a network is too large to be measured."""
 MOST_VALUES = 2**21
 """Most activations of one network, over all rows and layers."""
+TANGENT_ROWS = 64
+"""Most rows of the tangent kernel: its first eigenvalues are known from few rows, and it has a row for each."""
 MOST_DERIVATIVES = 2**18
-"""Most elements of one network's Jacobian of all logits by all parameters."""
+"""Most elements of one network's Jacobian of all logits by all parameters, over all rows."""
 AT_ONCE = 2**25
 """Most numbers that a call of a program returns."""
 EIGENVALUES = 10
@@ -168,8 +170,8 @@ def _derivatives(
     if mlp.norm == "batch":
         return None, None, 0, "with batch norm a logit is no function of one example"
     each = params[-1].bias.shape[-1] * sum(leaf[0].size for leaf in jax.tree.leaves(params))
-    rows = min(MOST_ROWS, len(dataset.train_x), MOST_DERIVATIVES // each)
-    if rows < min(FEWEST_ROWS, len(dataset.train_x)):
+    rows = min(TANGENT_ROWS, len(dataset.train_x))
+    if rows * each > MOST_DERIVATIVES:
         return None, None, 0, f"a Jacobian of {counted(each, 'element')} an example is too large"
     jacobians, gradients = _of_each(_derivatives_program(mlp), params, _evenly(dataset, rows), rows * each)
     return (
