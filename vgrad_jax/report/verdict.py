@@ -97,8 +97,9 @@ def run_verdict(
         converged: whether it reached the threshold.
     """
     geometry = geometry_of(experiment, dataset, jax.tree.map(lambda leaf: leaf[None], params))
+    kept = _kept(len(history.epoch))
     verdict = diagnose(
-        _record_of(history.epoch, history.log10_rms[None], history.loss[None]),
+        _record_of(history.epoch[kept], history.log10_rms[None, kept], history.loss[None, kept]),
         baseline=chance_of(experiment, dataset),
         hidden=None if geometry is None else geometry.hidden,
     )
@@ -153,10 +154,13 @@ def _not_learned(converged: int, n: int) -> Finding:
 
 
 def _record(runs: "xarray.Dataset", layers: int) -> Record:
-    total = runs.sizes["record"]
-    kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
+    kept = _kept(runs.sizes["record"])
     sizes = runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values
     return _record_of(runs["epoch"].values[kept], sizes, runs["train_loss"].isel(record=kept).values)
+
+
+def _kept(records: int) -> Int[np.ndarray, " kept"]:
+    return np.unique(np.linspace(0, records - 1, min(records, MOST_RECORDS)).round().astype(int))
 
 
 def _record_of(

@@ -41,7 +41,7 @@ FEWEST_ROWS = 64
 """Number of rows below which a network is too large to be measured."""
 MOST_VALUES = 2**21
 """Most activations of one network, over all rows and layers."""
-TANGENT_ROWS = 64
+TANGENT_ROWS = 128
 """Most rows of the tangent kernel: its first eigenvalues are known from few rows, and it has a row for each."""
 MOST_DERIVATIVES = 2**18
 """Most elements of one network's Jacobian of all logits by all parameters, over all rows."""
@@ -151,9 +151,11 @@ def effective_rank(rows: Float[np.ndarray, "row unit"]) -> float:
     >>> round(effective_rank(np.outer(np.arange(9.0), [1.0, -2.0, 3.0])), 6)
     1.0
     """
+    if not np.isfinite(rows).all():
+        return math.nan
     centred = rows - rows.mean(axis=0)
     size = np.abs(centred).max(initial=0)
-    if not np.isfinite(size) or size == 0:
+    if size == 0:
         return math.nan
     covariance = (centred / size).T @ (centred / size)
     return float(np.trace(covariance) ** 2 / np.sum(covariance**2))

@@ -90,8 +90,8 @@ def _sentences(compared: Compared) -> list[str]:
     listed = ", ".join(f"{row.arm} {_words(row)}" for row in failing)
     sentence = (
         f"Collinear units: before training the units of the last hidden layer are all but multiples of each other in "
-        f"{counted(len(failing), 'arm')} whose runs mostly fail, {listed}. Such a network computes one function of its "
-        "input, whatever its output layer does."
+        f"{counted(len(failing), 'arm')} whose runs mostly fail, {listed}. Such a network computes nearly one function "
+        "of its input, whatever its output layer does."
     )
     if learning:
         best = max(learning, key=lambda row: row.converged.value)
@@ -161,7 +161,7 @@ def _charts(compared: Compared) -> Iterator[Chart]:
         "Whether a network can tell its units apart before it has learned anything. Left: mean absolute correlation of "
         "the last hidden layer's units, median and 90 % of seeds; at 1 all units are multiples of one. Middle: in how "
         "many directions the units of a layer vary. Right: the relative speeds at which the network learns its first "
-        f"functions. Look for arms that are at 1 on the left and in the middle.{chosen}",
+        f"functions. Marks are those of the left panel. Look for arms at 1 on the left and in the middle.{chosen}",
         geometry_of_arms(geometries, compared.study.colours),
     )
 
