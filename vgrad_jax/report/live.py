@@ -17,7 +17,7 @@ from vgrad_jax.nets.mlp import Params
 from vgrad_jax.numerics import json_value
 from vgrad_jax.report.figures.accuracy import accuracy_curves
 from vgrad_jax.report.sparkline import sparkline
-from vgrad_jax.report.verdict import RunHistory, run_verdict
+from vgrad_jax.report.verdict import Courses, run_verdict
 from vgrad_jax.training.convergence import Outcome, epochs_to_converge, outcome
 from vgrad_jax.training.records import EpochRecord
 from vgrad_jax.training.run import Run, advance, initial_params, measure_record, start
@@ -144,13 +144,13 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
 def verdict(experiment: Experiment, watched: LiveRun) -> Diagnosis:
     """Judge the run, from its records so far, as a sweep judges each of its runs."""
     assert watched.initial is not None
-    history = RunHistory(
+    courses = Courses(
         epoch=np.asarray(watched.epoch),
-        log10_rms=np.stack([record.gradient_log10_rms for record in watched.records]),
-        loss=np.asarray(watched.values("train_loss")),
+        log10_rms=np.stack([record.gradient_log10_rms for record in watched.records])[None],
+        loss=np.asarray(watched.values("train_loss"))[None],
     )
     converged = watched.outcome == "converged"
-    return run_verdict(experiment, load_data(experiment.data), watched.initial, history, converged=converged)
+    return run_verdict(experiment, load_data(experiment.data), watched.initial, courses, converged=converged)
 
 
 def as_dict(watched: LiveRun) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vgrad_jax.data import Dataset
-from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
+from vgrad_jax.diagnosis import FAULTLESS, RULES, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
 from vgrad_jax.losses import LOSSES
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_LEARNED",
-    "RunHistory",
+    "Courses",
     "arm_verdicts",
-    "chance_of",
-    "chance_of_arm",
     "layer_table",
     "run_verdict",
     "with_outcomes",
@@ -40,14 +38,23 @@ MOST_RECORDS = 64
 """Most records that are judged: a verdict is over windows of the training."""
 
 
-class RunHistory(NamedTuple):
-    """Course of a single run, a row for each record."""
+class Courses(NamedTuple):
+    """Courses of runs over their records."""
 
     epoch: Int[np.ndarray, " record"]
-    log10_rms: Float[np.ndarray, "record layer"]
+    log10_rms: Float[np.ndarray, "seed record layer"]
     """Each layer's gradient, log10 root mean square."""
-    loss: Float[np.ndarray, " record"]
+    loss: Float[np.ndarray, "seed record"]
     """Training loss, nats."""
+
+    def thinned(self) -> "Courses":
+        """Return the courses at `MOST_RECORDS` records at the most."""
+        kept = _kept(len(self.epoch))
+        return Courses(self.epoch[kept], self.log10_rms[:, kept], self.loss[:, kept])
+
+
+_WITHOUT_UPDATES = {name: rule for name, rule in RULES.items() if name != "too_few_steps"}
+"""Rules for runs whose records are counted in epochs, where the number of updates in an epoch is not known."""
 
 
 def arm_verdicts(results: "xarray.Dataset", geometries: Mapping[str, Geometry] | None = None) -> dict[str, Diagnosis]:
@@ -61,31 +68,20 @@ def arm_verdicts(results: "xarray.Dataset", geometries: Mapping[str, Geometry] |
         results: of a sweep.
         geometries: from `arm_geometries`, which is called where they are not given.
     """
-    known = arm_geometries(results) if geometries is None else geometries
+    measured = arm_geometries(results) if geometries is None else geometries
     verdicts = {}
     for arm, layers in num_layers(results).items():
         runs = completed_seeds(results, arm)
         converged = runs["converged"].values
-        hidden = known[arm].hidden if arm in known else None
-        record = _record(runs.isel(seed=slice(MOST_SEEDS)), layers)
-        verdict = diagnose(record, baseline=chance_of_arm(results, arm), hidden=hidden)
+        dataset = data_of(results, arm)
+        experiment = None if dataset is None else experiment_of(results, arm)
+        verdict = _judged(_courses(runs.isel(seed=slice(MOST_SEEDS)), layers), experiment, dataset, measured.get(arm))
         verdicts[arm] = with_outcomes(verdict, int(converged.sum()), len(converged))
     return verdicts
 
 
-def chance_of_arm(results: "xarray.Dataset", arm: str) -> float | None:
-    """Return the training loss of the best constant prediction; None where the arm's data is not known."""
-    dataset = data_of(results, arm)
-    return None if dataset is None else chance_of(experiment_of(results, arm), dataset)
-
-
-def chance_of(experiment: Experiment, dataset: Dataset) -> float:
-    """Return the training loss of the best constant prediction, from the labels of the training rows, nats."""
-    return LOSSES[experiment.training.loss].chance(np.asarray(dataset.train_y))
-
-
 def run_verdict(
-    experiment: Experiment, dataset: Dataset, params: Params, history: RunHistory, *, converged: bool
+    experiment: Experiment, dataset: Dataset, params: Params, courses: Courses, *, converged: bool
 ) -> Diagnosis:
     """Judge a single run as a sweep judges each of its runs.
 
@@ -93,17 +89,23 @@ def run_verdict(
         experiment: its arm.
         dataset: its data.
         params: parameters at initialisation.
-        history: losses and gradients of its records.
+        courses: its losses and gradients, with a `seed` axis of length one.
         converged: whether it reached the threshold.
     """
     geometry = geometry_of(experiment, dataset, jax.tree.map(lambda leaf: leaf[None], params))
-    kept = _kept(len(history.epoch))
-    verdict = diagnose(
-        _record_of(history.epoch[kept], history.log10_rms[None, kept], history.loss[None, kept]),
-        baseline=chance_of(experiment, dataset),
-        hidden=None if geometry is None else geometry.hidden,
-    )
-    return with_outcomes(verdict, int(converged), 1)
+    return with_outcomes(_judged(courses.thinned(), experiment, dataset, geometry), int(converged), 1)
+
+
+def _judged(
+    courses: Courses, experiment: Experiment | None, dataset: Dataset | None, geometry: Geometry | None
+) -> Diagnosis:
+    """Judge each run; where the arm is no `Experiment`, without chance and without the number of updates."""
+    hidden = None if geometry is None else geometry.hidden
+    if experiment is None or dataset is None:
+        return diagnose(_record(courses, 1), rules=_WITHOUT_UPDATES, hidden=hidden)
+    updates = -(-len(dataset.train_x) // experiment.training.batch_size)
+    chance = LOSSES[experiment.training.loss].chance(np.asarray(dataset.train_y))
+    return diagnose(_record(courses, updates), baseline=chance, hidden=hidden)
 
 
 def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
@@ -153,32 +155,38 @@ def _not_learned(converged: int, n: int) -> Finding:
     )
 
 
-def _record(runs: "xarray.Dataset", layers: int) -> Record:
+def _courses(runs: "xarray.Dataset", layers: int) -> Courses:
     kept = _kept(runs.sizes["record"])
-    sizes = runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values
-    return _record_of(runs["epoch"].values[kept], sizes, runs["train_loss"].isel(record=kept).values)
+    return Courses(
+        epoch=runs["epoch"].values[kept],
+        log10_rms=runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values,
+        loss=runs["train_loss"].isel(record=kept).values,
+    )
 
 
 def _kept(records: int) -> Int[np.ndarray, " kept"]:
     return np.unique(np.linspace(0, records - 1, min(records, MOST_RECORDS)).round().astype(int))
 
 
-def _record_of(
-    epoch: Int[np.ndarray, " record"],
-    sizes: Float[np.ndarray, "seed record layer"],
-    loss: Float[np.ndarray, "seed record"],
-) -> Record:
+def _record(courses: Courses, updates: int) -> Record:
+    """Return courses as a record.
+
+    Args:
+        courses: of the runs.
+        updates: number of updates in an epoch; a record's step is the number of updates before it.
+    """
+    sizes = courses.log10_rms
     layers = sizes.shape[-1]
     with np.errstate(invalid="ignore"):  # -inf, of layers without a gradient, has no spread.
         mean, spread = sizes.mean(axis=1), sizes.std(axis=1)
     return Record(
         paths=tuple(f"layer {layer}" for layer in range(layers)),
-        step=np.broadcast_to(epoch, sizes.shape[:2]),
+        step=np.broadcast_to(updates * courses.epoch, sizes.shape[:2]),
         log10_rms=sizes,
         log10_max=sizes,
         zero_fraction=np.isneginf(sizes).astype(np.float32),
         nonfinite_fraction=(np.isnan(sizes) | np.isposinf(sizes)).astype(np.float32),
-        loss=loss,
+        loss=courses.loss,
         params_log10_rms=None,
         updates_log10_rms=None,
         mean_log10_rms=mean,
