@@ -20,7 +20,7 @@ MODE = 5
 """Number of the eigenvalue of the tangent kernel that is compared with the first."""
 
 COLUMNS = (
-    Column("arm"),
+    Column("arm", "name of the arm"),
     Column("converged", "share of runs that converge"),
     Column("correlation", "mean absolute correlation of the units of the last hidden layer over the training rows"),
     Column("effective rank", "participation ratio of the covariance of these units, of the number of units"),
@@ -107,8 +107,9 @@ def _block(compared: Compared) -> Block:
     return Block(
         "Do the units differ?",
         intro=f"The initial networks of the first {MOST_SEEDS} finished seeds of each arm, drawn again; medians over "
-        "the seeds. Units that are multiples of each other are one unit. Gradients of one direction see one function "
-        "of the input. Functions are learned at speeds in the ratio of the tangent kernel's eigenvalues.",
+        "the seeds. Units that are multiples of each other are one unit. Where the gradients by the input have one "
+        "direction, the network computes one function of one direction. Functions are learned at speeds in the ratio "
+        "of the tangent kernel's eigenvalues; a kernel that falls fast slows learning, and need not prevent it.",
         table=Table("Table of the geometry of initial networks", COLUMNS, [_cells(row) for row in compared.rows]),
         note=_note(compared),
     )

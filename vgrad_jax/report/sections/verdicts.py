@@ -39,7 +39,8 @@ def _remarks(arms: Verdicts) -> list[str]:
 def _block(arms: Verdicts) -> Block:
     return Block(
         "Verdicts on the gradients",
-        intro="By rules on ratios between layers and on the loss over the training, each seed for itself. The verdict "
+        intro="By rules on ratios between layers, on the loss over the training beside that of the best constant "
+        "prediction, and on the rank of the last hidden layer before training, each seed for itself. The verdict "
         f"is the status that most of the first {MOST_SEEDS} finished seeds have. Where most runs of an arm do not "
         f"converge, healthy and solved seeds count as {UNCLEAR}, and a verdict without a fault becomes {UNCLEAR}. A "
         f"fault stays the verdict, even where {UNCLEAR} seeds are more.",
