@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from vgrad_jax.errors import InputError
@@ -21,6 +22,8 @@ class Loss(NamedTuple):
     """True if the prediction of `(logits, label)` is correct."""
     out_features: Callable[[int], int]
     """Number of logits for a number of classes."""
+    chance: Callable[[np.ndarray], float]
+    """Mean loss of the best constant logits for these labels, nats."""
 
 
 def _binary_value(logits: Float[Array, "1"], label: Int[Array, ""]) -> Float[Array, ""]:
@@ -62,8 +65,15 @@ def _softmax_correct(logits: Float[Array, " classes"], label: Int[Array, ""]) ->
     return (jnp.argmax(logits) == label) & ~jnp.any(jnp.isnan(logits))
 
 
+def _entropy_of_shares(labels: Int[np.ndarray, " rows"]) -> float:
+    """Return the entropy of the classes' shares: the best constant logits give each class its share."""
+    _, counts = np.unique(labels, return_counts=True)
+    shares = counts / len(labels)
+    return float(-np.sum(shares * np.log(shares))) + 0.0  # A single class has the entropy 0, not -0.
+
+
 LOSSES: dict[str, Loss] = {
-    "binary_cross_entropy": Loss(_binary_value, _binary_correct, _binary_out_features),
-    "softmax_cross_entropy": Loss(_softmax_value, _softmax_correct, lambda classes: classes),
+    "binary_cross_entropy": Loss(_binary_value, _binary_correct, _binary_out_features, _entropy_of_shares),
+    "softmax_cross_entropy": Loss(_softmax_value, _softmax_correct, lambda classes: classes, _entropy_of_shares),
 }
 """Losses by name, computed from logits, in nats."""

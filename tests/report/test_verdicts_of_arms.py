@@ -6,11 +6,17 @@ import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+import vgrad_jax as vg
+from tests.diagnosis import made_records
 from tests.made import made_results
 from vgrad_jax.cli.report import show
-from vgrad_jax.diagnosis import TABLE
-from vgrad_jax.report import Report, write_report
+from vgrad_jax.diagnosis import TABLE, diagnose
+from vgrad_jax.errors import InputError
+from vgrad_jax.inspection import Hidden
+from vgrad_jax.keys import run_key
+from vgrad_jax.report import Report, live, write_report
 from vgrad_jax.report.sections.verdicts import SECTION, Verdicts
 from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, layer_table, with_outcomes
 
@@ -109,17 +115,81 @@ def test_page_terminal_and_json_say_that_the_runs_did_not_learn(tmp_path, capsys
 
 
 def test_verdicts_follow_the_gradients():
-    cells = {"tanh_uniform": 0, "relu_he": 18, "tanh_he": 18, "relu_uniform": 18}
+    cells = {"tanh_glorot": 0, "relu_he": 18, "tanh_he": 18, "relu_glorot": 18}
     made = study(cells)
     layers, loss = made.sizes["layer"], made["train_loss"]
-    made["gradient_log10_rms"].loc[{"arm": "tanh_uniform"}] = np.linspace(-9, -1, layers)
-    loss.loc[{"arm": "tanh_uniform"}] = 0.7
-    made["gradient_log10_rms"].loc[{"arm": "relu_uniform", "layer": slice(0, 2)}] = -np.inf
-    loss.loc[{"arm": "relu_uniform"}] = 0.7
+    made["gradient_log10_rms"].loc[{"arm": "tanh_glorot"}] = np.linspace(-9, -1, layers)
+    loss.loc[{"arm": "tanh_glorot"}] = 0.7
+    made["gradient_log10_rms"].loc[{"arm": "relu_glorot", "layer": slice(0, 2)}] = -np.inf
+    loss.loc[{"arm": "relu_glorot"}] = 0.7
     verdicts = {arm: diagnosis.status for arm, diagnosis in arm_verdicts(made).items()}
-    assert verdicts["tanh_uniform"] == "vanishing"
-    assert verdicts["relu_uniform"] == "dead"
+    assert verdicts["tanh_glorot"] == "vanishing"
+    assert verdicts["relu_glorot"] == "dead"
     assert verdicts["relu_he"] == "healthy"
+
+
+def flat(arm, level):
+    """An arm none of whose runs converges, with losses that fall from a bad start to a level."""
+    made = study({arm: 0})
+    made["train_loss"][:] = level + 0.6 * np.exp(-np.arange(made.sizes["record"]) / 2.0)
+    return made
+
+
+@pytest.mark.parametrize(("arm", "status"), [("tanh_uniform", "collinear"), ("tanh_he", "chance_level")])
+def test_a_loss_that_falls_to_chance_has_learned_nothing(arm, status):
+    made = flat(arm, 0.6931)
+    verdict = arm_verdicts(made)[arm]
+    assert verdict.status == status
+    assert verdict.findings[0].status == status
+    assert "no_better_than_constant" in {finding.code for finding in verdict.findings}
+    assert made["train_loss"][0, 0, 0] > 1.2 * np.log(2)
+
+
+def test_units_are_collinear_only_in_networks_that_do_not_learn():
+    assert arm_verdicts(flat("tanh_uniform", 0.05))["tanh_uniform"].status == "unclear"
+    learned = study({"tanh_uniform": SEEDS})
+    learned["train_loss"][:] = np.geomspace(1.2, 0.05, learned.sizes["record"])
+    assert arm_verdicts(learned)["tanh_uniform"].status == "healthy"
+
+
+def test_an_arm_of_another_kind_is_judged_without_its_network():
+    made = flat("tanh_uniform", 0.6931)
+    described = json.loads(made.attrs["study"])
+    described["data"]["tanh_uniform"] = "another"
+    verdict = arm_verdicts(made.assign_attrs(study=json.dumps(described)))["tanh_uniform"]
+    assert verdict.status == "unclear"
+
+
+def test_updates_are_counted_in_batches_and_not_in_epochs():
+    """A loss that falls for 200 epochs of 16 batches falls for 3200 updates; without the data nobody counts them."""
+    made = study({"tanh_he": 0}).isel(record=slice(0, 41))
+    made["train_loss"][:] = np.linspace(0.69, 0.5, made.sizes["record"])
+    assert arm_verdicts(made)["tanh_he"].status == "unclear"
+    unknown = json.loads(made.attrs["study"])
+    unknown["data"]["tanh_he"] = "another"
+    assert arm_verdicts(made.assign_attrs(study=json.dumps(unknown)))["tanh_he"].status == "unclear"
+
+
+def test_a_single_run_is_judged_like_its_seed_in_the_sweep():
+    arm = dataclasses.replace(
+        vg.presets.article(epochs=12)["tanh_uniform"], recording=vg.Recording(), training=vg.Training(epochs=12)
+    )
+    results = vg.sweep({"tanh_uniform": arm}, 1, progress=False)
+    of_sweep = arm_verdicts(results)["tanh_uniform"]
+    watched = live.run_live(arm, run_key(0, 0), Console(quiet=True), "")
+    of_run = live.verdict(arm, watched)
+    assert of_run.status == of_sweep.status == "collinear"
+    codes = [[finding.code for finding in verdict.findings] for verdict in (of_run, of_sweep)]
+    assert codes[0] == codes[1]
+
+
+def test_each_seed_needs_its_own_layer():
+    layer = Hidden(0.999, 0.01, 0.9)
+    record = made_records.KNOWN["unclear"]
+    assert diagnose(record).status == "unclear"
+    assert diagnose(record, hidden=[layer]).status == "collinear"
+    with pytest.raises(InputError, match="1 were recorded, and 2 layers came"):
+        diagnose(record, hidden=[layer, layer])
 
 
 def test_runs_that_are_dead_or_diverged_have_a_reason_already():

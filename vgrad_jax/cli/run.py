@@ -21,7 +21,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="New folder for the figure; by default one in runs/.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train one network, live: accuracy, loss, and the gradient of each layer as it changes.
+    """Train one network, live: accuracy, loss, the gradient of each layer as it changes, and a verdict on the run.
 
     Example: vgrad run --arm tanh_uniform --seed 0
     """
@@ -35,10 +35,13 @@ def run(
     claim(folder)
     watched = live.run_live(experiment, run_key(study_seed, seed), terminal(stderr=as_json), f"{arm}, seed {seed}")
     figure = live.write_accuracy_curves(watched, folder, f"{arm}, seed {seed}")
+    verdict = live.verdict(experiment, watched)
     if as_json:
-        print(json.dumps({"arm": arm, "seed": seed, **live.as_dict(watched), "figure": str(figure)}, indent=2))
+        numbers = {"arm": arm, "seed": seed, **live.as_dict(watched), "verdict": verdict.to_dict()}
+        print(json.dumps({**numbers, "figure": str(figure)}, indent=2))
     else:
         print(live.ending(experiment, watched))
+        print(f"verdict: {verdict}")
         print(f"accuracy curves: {figure}")
     if watched.interrupted:
         raise KeyboardInterrupt(f"interrupted after epoch {watched.epoch[-1]}; what was seen is in {folder}")

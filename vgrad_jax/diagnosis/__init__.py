@@ -5,6 +5,7 @@ from vgrad_jax.diagnosis.check import check_init as check_init
 from vgrad_jax.diagnosis.findings import Finding as Finding
 from vgrad_jax.diagnosis.findings import Rule as Rule
 from vgrad_jax.diagnosis.rules import RULES as RULES
+from vgrad_jax.diagnosis.rules_of_models import units_are_collinear as units_are_collinear
 from vgrad_jax.diagnosis.statuses import FAULTLESS as FAULTLESS
 from vgrad_jax.diagnosis.statuses import STATUSES as STATUSES
 from vgrad_jax.diagnosis.statuses import TABLE as TABLE

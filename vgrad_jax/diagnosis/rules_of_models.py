@@ -2,7 +2,7 @@
 
 import math
 
-from vgrad_jax.diagnosis.evidence import Evidence, largest
+from vgrad_jax.diagnosis.evidence import Before, Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.statuses import (
     FAR_SENSITIVITY,
@@ -14,8 +14,9 @@ from vgrad_jax.diagnosis.statuses import (
     TABLE,
 )
 from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled, targets_are_far
+from vgrad_jax.inspection import Hidden
 
-__all__ = ["collinear", "ill_posed", "ill_scaled"]
+__all__ = ["collinear", "ill_posed", "ill_scaled", "units_are_collinear"]
 
 
 def _concerns(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
@@ -59,6 +60,12 @@ def ill_scaled(e: Evidence) -> list[Finding]:
     return [finding(e, "targets_large", sentence, value=value, threshold=FAR_SENSITIVITY)]
 
 
+def units_are_collinear(layer: Before | Hidden) -> bool:
+    """Return whether the units of a last hidden layer are all but multiples of each other, and its inputs are not."""
+    rich = math.isnan(layer.input_ratio) or layer.input_ratio > 3 * RANK_ONE
+    return rich and (layer.correlation > MOST_CORRELATED or layer.singular_ratio < RANK_ONE)
+
+
 def collinear(e: Evidence) -> list[Finding]:
     """Find a last hidden layer whose units are all but multiples of each other, where the inputs are not."""
     if e.before is None or (e.remaining is not None and e.remaining < HALF_WAY / 2):
@@ -67,8 +74,7 @@ def collinear(e: Evidence) -> list[Finding]:
     if has_learned(e) and not stalled(e):
         return findings
     before = e.before
-    rich = math.isnan(before.input_ratio) or before.input_ratio > 3 * RANK_ONE
-    if rich and (before.correlation > MOST_CORRELATED or before.singular_ratio < RANK_ONE):
+    if units_are_collinear(before):
         sentence = (
             f"The units of the last hidden layer have a mean absolute correlation of {before.correlation:.3f} over the "
             f"examples, and its second singular value is {before.singular_ratio:.2g} of the first."

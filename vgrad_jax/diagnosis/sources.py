@@ -6,6 +6,8 @@ as one layer. Its layers are sorted by the look's. Where a stack is one layer, t
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.gradients.recording import SIZES, Record
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.inspection import NOT_INSPECTED, Inspection
+from vgrad_jax.inspection import NOT_INSPECTED, Hidden, Inspection
 from vgrad_jax.numerics import lower_median
 
 __all__ = ["evidence_of"]
@@ -41,6 +43,7 @@ def evidence_of(
     before: Look | None = None,
     inspection: Inspection | None = None,
     baseline: float | None = None,
+    hidden: Sequence[Hidden] | None = None,
 ) -> list[Evidence]:
     """Return the evidence of every seed.
 
@@ -49,9 +52,10 @@ def evidence_of(
         before: a look at the loss before training; where it has another number of seeds than the record, its median.
         inspection: what the loss and its data say before training.
         baseline: loss of the best constant prediction; where it is not given, that of the inspection.
+        hidden: each seed's last hidden layer before training; where it is not given, that of the inspection.
 
     Raises:
-        InputError: nothing was recorded, or `before` has other layers.
+        InputError: nothing was recorded, `before` has other layers, or `hidden` another number of seeds.
     """
     if isinstance(source, Look):
         record, before = _record_of_moment(source.stats, source.params_log10_rms, source.loss), source
@@ -70,7 +74,21 @@ def evidence_of(
     if before is not None and members is not None:
         arrays |= _activations(before, [members[layer] for layer in kept], number)
         shared |= _facts(before, len(kept), inspection or NOT_INSPECTED, baseline)
-    return [Evidence(**shared, **{name: _own(array[seed]) for name, array in arrays.items()}) for seed in range(number)]
+    evidence = [Evidence(**shared, **{name: _own(row[seed]) for name, row in arrays.items()}) for seed in range(number)]
+    return evidence if hidden is None else _with_hidden(evidence, hidden)
+
+
+def _with_hidden(evidence: list[Evidence], hidden: Sequence[Hidden]) -> list[Evidence]:
+    """Return the evidence with the last hidden layer of each seed's own network."""
+    if len(hidden) != len(evidence):
+        raise InputError(
+            f"hidden needs a layer for each seed: {len(evidence)} were recorded, and {len(hidden)} layers came; "
+            "measure the networks of the same seeds"
+        )
+    return [
+        replace(own, before=replace(own.before or Before(), **vars(layer)))
+        for own, layer in zip(evidence, hidden, strict=True)
+    ]
 
 
 def _own(value: Any) -> Any:

@@ -10,7 +10,7 @@ have. Its findings are those of the seed in the middle of these seeds; its layer
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -35,7 +35,7 @@ from vgrad_jax.diagnosis.symptoms import has_learned
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
-from vgrad_jax.inspection import NOT_INSPECTED, Inspection
+from vgrad_jax.inspection import NOT_INSPECTED, Hidden, Inspection
 from vgrad_jax.numerics import LEVEL, json_value, lower_median, wilson
 
 __all__ = ["Checked", "Diagnosis", "HasLook", "LayerStatus", "diagnose"]
@@ -154,6 +154,7 @@ def diagnose(
     check: HasLook | Look | None = None,
     rules: Mapping[str, Rule] = RULES,
     baseline: float | None = None,
+    hidden: Sequence[Hidden] | None = None,
 ) -> Diagnosis:
     """Judge whether a gradient is healthy, and if not, say what is wrong with it.
 
@@ -166,6 +167,8 @@ def diagnose(
             the loss *solved* from *vanishing*, with the updates (`record(around=...)`) a learning rate.
         check: a `check_init` of the same model, for its activations: tells *saturated* and *exploding* by their cause.
         rules: the table; `{**RULES, "mine": Rule(find, source)}` adds a rule, and its status goes before all others.
+        baseline: loss of the best constant prediction; where it is not given, that of the check.
+        hidden: rank of each seed's last hidden layer before training; where it is not given, that of the check.
 
     Returns:
         The verdict: "unclear" where the recorded loss does not fall and no rule says why. Where too little of a loss
@@ -173,7 +176,7 @@ def diagnose(
         that most of them have, the worse one where two are equal.
 
     Raises:
-        InputError: nothing was recorded, or the check is of another model.
+        InputError: nothing was recorded, the check is of another model, or `hidden` of another number of seeds.
 
     >>> import jax.numpy as jnp
     >>> from vgrad_jax.gradients import gradient_stats
@@ -184,7 +187,7 @@ def diagnose(
     """
     before = Checked(check) if isinstance(check, Look) else check
     look, inspection = (None, None) if before is None else (before.look, before.inspection)
-    seeds = evidence_of(record_or_stats, look, inspection, baseline)
+    seeds = evidence_of(record_or_stats, look, inspection, baseline, hidden)
     findings = [[finding for rule in rules.values() for finding in rule.find(evidence)] for evidence in seeds]
     statuses = [_status(own, evidence) for own, evidence in zip(findings, seeds, strict=True)]
     counts = most_frequent_first(Counter(statuses))

@@ -7,6 +7,7 @@ Units that are multiples of each other compute one feature, whatever the output 
 measured too, because a layer cannot have more directions than they have.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Hidden:
     """Second over first singular value of the units' values, centred over the examples."""
     input_ratio: float
     """The same of the inputs of the first product."""
-    kernel_mean: float
+    kernel_mean: float = math.nan
     """Largest mean of a kernel over its root mean square: near one for kernels of one sign."""
 
 

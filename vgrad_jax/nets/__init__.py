@@ -13,4 +13,5 @@ from vgrad_jax.nets.mlp import MLP as MLP
 from vgrad_jax.nets.mlp import Layer as Layer
 from vgrad_jax.nets.mlp import Params as Params
 from vgrad_jax.nets.mlp import apply_mlp as apply_mlp
+from vgrad_jax.nets.mlp import hidden_values as hidden_values
 from vgrad_jax.nets.mlp import init_mlp as init_mlp

@@ -15,7 +15,7 @@ from vgrad_jax.nets.activations import activation_function, canonical_activation
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
-__all__ = ["MLP", "Layer", "Params", "apply_mlp", "init_layer", "init_mlp"]
+__all__ = ["MLP", "Layer", "Params", "apply_mlp", "hidden_values", "init_layer", "init_mlp"]
 
 NORMS = ("layer", "batch")
 """Names of the norms."""
@@ -191,6 +191,23 @@ def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Floa
         raise InputError(
             f"one example has the shape {params[0].kernel.shape[:1]}; got {x.shape}; for a batch use jax.vmap"
         )
+    read = hidden_values(params, x, mlp)[-1] if mlp.hidden else x
+    return read @ params[-1].kernel + params[-1].bias
+
+
+def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> tuple[Float[Array, " width"], ...]:
+    """Compute the activations of every hidden layer for ONE example, input side first.
+
+    Args:
+        params: parameters, as `init_mlp` returns them.
+        x: one example.
+        mlp: the network. With `norm="batch"` call this function under `jax.vmap(..., axis_name="batch")`.
+
+    >>> mlp = MLP(hidden=(8, 4), activation="relu")
+    >>> [values.shape for values in hidden_values(init_mlp(jax.random.key(0), mlp, 2), jnp.ones(2), mlp)]
+    [(8,), (4,)]
+    """
+    values: list[Float[Array, " width"]] = []
     hidden = x
     preactivation = None
     for layer, activation in zip(params[:-1], mlp.activations(), strict=True):
@@ -199,7 +216,8 @@ def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Floa
             branch = preactivation + mlp.residual * branch
         preactivation = branch
         hidden = activation_function(activation)(preactivation)
-    return hidden @ params[-1].kernel + params[-1].bias
+        values.append(hidden)
+    return tuple(values)
 
 
 def _normalise(preactivation: Float[Array, " width"], norm: str | None) -> Float[Array, " width"]:

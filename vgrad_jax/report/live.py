@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from vgrad_jax.data import load_data
+from vgrad_jax.diagnosis import Diagnosis
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.mlp import Params
 from vgrad_jax.numerics import json_value
 from vgrad_jax.report.figures.accuracy import accuracy_curves
 from vgrad_jax.report.sparkline import sparkline
+from vgrad_jax.report.verdict import Courses, run_verdict
 from vgrad_jax.training.convergence import Outcome, epochs_to_converge, outcome
 from vgrad_jax.training.records import EpochRecord
 from vgrad_jax.training.run import Run, advance, initial_params, measure_record, start
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["LiveRun", "as_dict", "ending", "run_live", "write_accuracy_curves"]
+__all__ = ["LiveRun", "as_dict", "ending", "run_live", "verdict", "write_accuracy_curves"]
 
 COURSE = 36
 """Most characters of a course."""
@@ -37,6 +40,7 @@ class LiveRun:
         self.epoch: list[int] = []
         self.records: list[EpochRecord] = []
         self.run: Run | None = None
+        self.initial: Params | None = None
         self.interrupted = False
 
     def values(self, name: str) -> list[float]:
@@ -65,7 +69,8 @@ def run_live(experiment: Experiment, key: jax.Array, console: "Console", title: 
     one_epoch = jax.jit(
         lambda run, epoch: measure_record(experiment, dataset, advance(experiment, dataset, run, epoch), epoch)
     )
-    run = start(experiment, initial_params(experiment, key, dataset), key)
+    watched.initial = initial_params(experiment, key, dataset)
+    run = start(experiment, watched.initial, key)
     with Live(console=console, refresh_per_second=8, transient=True) as live:
         try:
             for epoch in range(total + 1):
@@ -134,6 +139,18 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
     for (before, after), change in zip(itertools.pairwise(kept), np.abs(np.diff(kernels, axis=0)), strict=True):
         lines.append(f"mean absolute change, epoch {before} to {after}: {change.mean():.4f}")
     return "\n".join(lines)
+
+
+def verdict(experiment: Experiment, watched: LiveRun) -> Diagnosis:
+    """Judge the run, from its records so far, as a sweep judges each of its runs."""
+    assert watched.initial is not None
+    courses = Courses(
+        epoch=np.asarray(watched.epoch),
+        log10_rms=np.stack([record.gradient_log10_rms for record in watched.records])[None],
+        loss=np.asarray(watched.values("train_loss"))[None],
+    )
+    converged = watched.outcome == "converged"
+    return run_verdict(experiment, load_data(experiment.data), watched.initial, courses, converged=converged)
 
 
 def as_dict(watched: LiveRun) -> dict[str, Any]:

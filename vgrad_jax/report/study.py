@@ -10,6 +10,7 @@ from vgrad_jax.report.predictions import predictions
 from vgrad_jax.results.reading import arm_names, arms_of
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.depth import Family, families
+from vgrad_jax.statistics.geometry import Geometry, arm_geometries
 from vgrad_jax.statistics.published import Placement, placements
 from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
 from vgrad_jax.statistics.summary import ArmSummary, summarise
@@ -57,6 +58,11 @@ class Study:
     def predictions(self) -> dict[str, Prediction]:
         """Arm name to theory's prediction of the gradients at initialisation."""
         return predictions(self.results)
+
+    @cached_property
+    def geometries(self) -> dict[str, Geometry]:
+        """Arm name to the geometry of its initial networks, without arms that could not be measured."""
+        return arm_geometries(self.results)
 
     @cached_property
     def placements(self) -> list[Placement]:

@@ -1,41 +1,111 @@
 """Verdicts on gradients: of a sweep's arms, and as a table for the terminal."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 import numpy as np
+from jaxtyping import Float, Int
 
-from vgrad_jax.diagnosis import FAULTLESS, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
+from vgrad_jax.data import Dataset
+from vgrad_jax.diagnosis import FAULTLESS, RULES, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
+from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
-from vgrad_jax.results.reading import completed_seeds, num_layers
+from vgrad_jax.losses import LOSSES
+from vgrad_jax.nets.mlp import Params
+from vgrad_jax.results.reading import completed_seeds, data_of, experiment_of, num_layers
+from vgrad_jax.statistics.geometry import MOST_SEEDS, Geometry, arm_geometries, geometry_of
 
 if TYPE_CHECKING:
     import xarray
     from rich.table import Table
 
-__all__ = ["MOST_SEEDS", "NOT_LEARNED", "arm_verdicts", "layer_table", "with_outcomes"]
+__all__ = [
+    "NOT_LEARNED",
+    "Courses",
+    "arm_verdicts",
+    "layer_table",
+    "run_verdict",
+    "with_outcomes",
+]
 
 NOT_LEARNED = "runs_do_not_learn"
 """Code of the finding of an arm that mostly fails and whose gradients show no fault."""
 
-MOST_SEEDS, MOST_RECORDS = 64, 64
-"""Most seeds and records that are judged: a verdict is the majority's, over windows of the training."""
+MOST_RECORDS = 64
+"""Most records that are judged: a verdict is over windows of the training."""
 
 
-def arm_verdicts(results: "xarray.Dataset") -> dict[str, Diagnosis]:
+class Courses(NamedTuple):
+    """Courses of runs over their records."""
+
+    epoch: Int[np.ndarray, " record"]
+    log10_rms: Float[np.ndarray, "seed record layer"]
+    """Each layer's gradient, log10 root mean square."""
+    loss: Float[np.ndarray, "seed record"]
+    """Training loss, nats."""
+
+    def thinned(self) -> "Courses":
+        """Return the courses at `MOST_RECORDS` records at the most."""
+        kept = _kept(len(self.epoch))
+        return Courses(self.epoch[kept], self.log10_rms[:, kept], self.loss[:, kept])
+
+
+_WITHOUT_UPDATES = {name: rule for name, rule in RULES.items() if name != "too_few_steps"}
+"""Rules for runs whose records are counted in epochs, where the number of updates in an epoch is not known."""
+
+
+def arm_verdicts(results: "xarray.Dataset", geometries: Mapping[str, Geometry] | None = None) -> dict[str, Diagnosis]:
     """Judge every arm's gradients over training, from its first 64 finished seeds.
 
-    The verdict rests on the layers' gradients, the training loss, and the share of runs that converge. An unfit
-    learning rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
+    The verdict rests on the layers' gradients, the training loss beside that of the best constant prediction, the rank
+    of the last hidden layer at initialisation, and the share of runs that converge. An unfit learning rate is not told:
+    it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
+
+    Args:
+        results: of a sweep.
+        geometries: from `arm_geometries`, which is called where they are not given.
     """
+    measured = arm_geometries(results) if geometries is None else geometries
     verdicts = {}
     for arm, layers in num_layers(results).items():
         runs = completed_seeds(results, arm)
         converged = runs["converged"].values
-        verdict = diagnose(_record(runs.isel(seed=slice(MOST_SEEDS)), layers))
+        dataset = data_of(results, arm)
+        experiment = None if dataset is None else experiment_of(results, arm)
+        verdict = _judged(_courses(runs.isel(seed=slice(MOST_SEEDS)), layers), experiment, dataset, measured.get(arm))
         verdicts[arm] = with_outcomes(verdict, int(converged.sum()), len(converged))
     return verdicts
+
+
+def run_verdict(
+    experiment: Experiment, dataset: Dataset, params: Params, courses: Courses, *, converged: bool
+) -> Diagnosis:
+    """Judge a single run as a sweep judges each of its runs.
+
+    Args:
+        experiment: its arm.
+        dataset: its data.
+        params: parameters at initialisation.
+        courses: its losses and gradients, with a `seed` axis of length one.
+        converged: whether it reached the threshold.
+    """
+    geometry = geometry_of(experiment, dataset, jax.tree.map(lambda leaf: leaf[None], params))
+    return with_outcomes(_judged(courses.thinned(), experiment, dataset, geometry), int(converged), 1)
+
+
+def _judged(
+    courses: Courses, experiment: Experiment | None, dataset: Dataset | None, geometry: Geometry | None
+) -> Diagnosis:
+    """Judge each run; where the arm is no `Experiment`, without chance and without the number of updates."""
+    hidden = None if geometry is None else geometry.hidden
+    if experiment is None or dataset is None:
+        return diagnose(_record(courses, 1), rules=_WITHOUT_UPDATES, hidden=hidden)
+    updates = -(-len(dataset.train_x) // experiment.training.batch_size)
+    chance = LOSSES[experiment.training.loss].chance(np.asarray(dataset.train_y))
+    return diagnose(_record(courses, updates), baseline=chance, hidden=hidden)
 
 
 def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
@@ -73,32 +143,50 @@ def _of_failed(status: str) -> str:
 
 
 def _not_learned(converged: int, n: int) -> Finding:
+    failed = f"Most runs did not learn: {n - converged} of {n} did" if n > 1 else "The run did"
     return Finding(
         code=NOT_LEARNED,
         status=UNCLEAR,
         layer=None,
         value=converged / n,
         threshold=0.5,
-        sentence=f"Most runs did not learn: {n - converged} of {n} did not converge within the budget. The ratios "
-        "between layers do not say why.",
+        sentence=f"{failed} not converge within the budget. The ratios between layers do not say why.",
         advice="Look at the loss and the accuracy over the epochs; a longer budget or another learning rate may tell.",
     )
 
 
-def _record(runs: "xarray.Dataset", layers: int) -> Record:
-    total = runs.sizes["record"]
-    kept = np.unique(np.linspace(0, total - 1, min(total, MOST_RECORDS)).round().astype(int))
-    sizes = runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values
+def _courses(runs: "xarray.Dataset", layers: int) -> Courses:
+    kept = _kept(runs.sizes["record"])
+    return Courses(
+        epoch=runs["epoch"].values[kept],
+        log10_rms=runs["gradient_log10_rms"].isel(record=kept, layer=slice(layers)).values,
+        loss=runs["train_loss"].isel(record=kept).values,
+    )
+
+
+def _kept(records: int) -> Int[np.ndarray, " kept"]:
+    return np.unique(np.linspace(0, records - 1, min(records, MOST_RECORDS)).round().astype(int))
+
+
+def _record(courses: Courses, updates: int) -> Record:
+    """Return courses as a record.
+
+    Args:
+        courses: of the runs.
+        updates: number of updates in an epoch; a record's step is the number of updates before it.
+    """
+    sizes = courses.log10_rms
+    layers = sizes.shape[-1]
     with np.errstate(invalid="ignore"):  # -inf, of layers without a gradient, has no spread.
         mean, spread = sizes.mean(axis=1), sizes.std(axis=1)
     return Record(
         paths=tuple(f"layer {layer}" for layer in range(layers)),
-        step=np.broadcast_to(runs["epoch"].values[kept], sizes.shape[:2]),
+        step=np.broadcast_to(updates * courses.epoch, sizes.shape[:2]),
         log10_rms=sizes,
         log10_max=sizes,
         zero_fraction=np.isneginf(sizes).astype(np.float32),
         nonfinite_fraction=(np.isnan(sizes) | np.isposinf(sizes)).astype(np.float32),
-        loss=runs["train_loss"].isel(record=kept).values,
+        loss=courses.loss,
         params_log10_rms=None,
         updates_log10_rms=None,
         mean_log10_rms=mean,

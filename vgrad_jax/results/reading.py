@@ -14,7 +14,7 @@ from vgrad_jax.results.description import NOT_WRITTEN_DOWN
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["arm_names", "arms_of", "completed_seeds", "data_of", "num_layers", "study_seed"]
+__all__ = ["arm_names", "arms_of", "completed_seeds", "data_of", "experiment_of", "num_layers", "study_seed"]
 
 
 def arm_names(results: "xarray.Dataset") -> list[str]:
@@ -29,10 +29,15 @@ def arms_of(results: "xarray.Dataset") -> dict[str, Experiment]:
         InputError: an arm has no description, because it holds a function without a name; or an arm is of another kind
             than `Experiment`.
     """
-    return {name: _experiment(results, name) for name in arm_names(results)}
+    return {name: experiment_of(results, name) for name in arm_names(results)}
 
 
-def _experiment(results: "xarray.Dataset", arm: str) -> Experiment:
+def experiment_of(results: "xarray.Dataset", arm: str) -> Experiment:
+    """Return the `Experiment` that an arm's description gives.
+
+    Raises:
+        InputError: the arm has no description, or is of another kind.
+    """
     described = json.loads(results.attrs["study"])["arms"][arm]
     if NOT_WRITTEN_DOWN in described:
         raise InputError(
@@ -50,7 +55,7 @@ def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
     None is returned where the data are gone, have changed, or are not described by an `Experiment`.
     """
     try:
-        dataset = load_data(_experiment(results, arm).data)
+        dataset = load_data(experiment_of(results, arm).data)
     except InputError:
         return None
     return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None

@@ -27,6 +27,10 @@ from vgrad_jax.statistics.factorial import crossed_designs as crossed_designs
 from vgrad_jax.statistics.failure import Predictor as Predictor
 from vgrad_jax.statistics.failure import predictors as predictors
 from vgrad_jax.statistics.failure import rank as rank
+from vgrad_jax.statistics.geometry import Geometry as Geometry
+from vgrad_jax.statistics.geometry import arm_geometries as arm_geometries
+from vgrad_jax.statistics.geometry import effective_rank as effective_rank
+from vgrad_jax.statistics.geometry import geometry_of as geometry_of
 from vgrad_jax.statistics.initial import MEASUREMENTS as MEASUREMENTS
 from vgrad_jax.statistics.initial import initial_measurements as initial_measurements
 from vgrad_jax.statistics.intervals import Estimate as Estimate

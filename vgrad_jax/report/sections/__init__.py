@@ -20,6 +20,7 @@ NAMES = (
     "gradients",
     "final_accuracy",
     "weights",
+    "geometry",
     "verdicts",
     "predictors",
     "pairs",

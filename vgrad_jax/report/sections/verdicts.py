@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 from vgrad_jax.diagnosis import TABLE, UNCLEAR, Diagnosis
 from vgrad_jax.report.section import Block, Fold, Section
 from vgrad_jax.report.study import Study
-from vgrad_jax.report.verdict import MOST_SEEDS, NOT_LEARNED, arm_verdicts
+from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts
+from vgrad_jax.statistics.geometry import MOST_SEEDS
 from vgrad_jax.statistics.summary import ArmSummary
 
 __all__ = ["SECTION"]
@@ -19,7 +20,7 @@ class Verdicts(NamedTuple):
 
 
 def _compute(study: Study) -> Verdicts:
-    return Verdicts(arm_verdicts(study.results), study.summaries)
+    return Verdicts(arm_verdicts(study.results, study.geometries), study.summaries)
 
 
 def _remarks(arms: Verdicts) -> list[str]:
@@ -38,7 +39,8 @@ def _remarks(arms: Verdicts) -> list[str]:
 def _block(arms: Verdicts) -> Block:
     return Block(
         "Verdicts on the gradients",
-        intro="By rules on ratios between layers and on the loss over the training, each seed for itself. The verdict "
+        intro="By rules on ratios between layers, on the loss over the training beside that of the best constant "
+        "prediction, and on the rank of the last hidden layer before training, each seed for itself. The verdict "
         f"is the status that most of the first {MOST_SEEDS} finished seeds have. Where most runs of an arm do not "
         f"converge, healthy and solved seeds count as {UNCLEAR}, and a verdict without a fault becomes {UNCLEAR}. A "
         f"fault stays the verdict, even where {UNCLEAR} seeds are more.",
