@@ -25,6 +25,7 @@ import vgrad_jax as vg
 from vgrad_jax.diagnosis.statuses import FAULTLESS, UNCLEAR
 
 FACTS = json.loads(Path(__file__).with_suffix(".json").read_text())
+DOCUMENT = Path(__file__).parents[2] / "docs" / "verdicts.md"
 SEEDS, RECORDS = 32, 100
 TINY = 1e-7
 
@@ -352,12 +353,50 @@ def summary(rows: list[Judged]) -> list[str]:
     ]
 
 
+def document(rows: list[Judged]) -> str:
+    """Return the Markdown of docs/verdicts.md: our shares beside the published marks, then a line for each case."""
+    ours = [row for row in rows if row.program.kind == "buggy"]
+    twins = {row.program.id: row for row in rows if row.program.kind == "fixed"}
+    marks: dict[str, dict[str, list[float]]] = {}
+    for case in FACTS["cases"]:
+        for tool, mark in case["rivals"].items():
+            for name in ("detection", "diagnosis"):
+                if isinstance(mark.get(name), int | float):
+                    marks.setdefault(tool, {}).setdefault(name, []).append(mark[name])
+    lines = ["| tool | cases | detected | a true cause named |", "|---|---|---|---|"]
+    share = np.mean([row.detected / sum(row.statuses.values()) for row in ours])
+    lines.append(
+        f"| vgrad_jax, {SEEDS} seeds | {len(ours)} | {share:.2f} | {np.mean([_hits(row) for row in ours]):.2f} |"
+    )
+    for tool, by_name in sorted(marks.items()):
+        detected, diagnosed = (by_name.get(name, []) for name in ("detection", "diagnosis"))
+        cells = [f"{np.mean(values):.2f}" if values else "-" for values in (detected, diagnosed)]
+        lines.append(f"| {tool} | {max(len(detected), len(diagnosed))} | {' | '.join(cells)} |")
+    lines += ["", *(f"- {line}" for line in summary(rows)), ""]
+    lines += ["| case | true causes | verdicts | causes named | verdicts on the fixed twin |", "|---|---|---|---|---|"]
+    for row in ours:
+        named = Counter(word for words in row.causes for word in words)
+        words = ", ".join(f"{word} {count}" for word, count in named.most_common())
+        statuses, of_twin = (
+            ", ".join(f"{status} {count}" for status, count in counts.most_common())
+            for counts in (row.statuses, twins[row.program.id].statuses)
+        )
+        lines.append(f"| {row.program.id} | {', '.join(row.program.causes)} | {statuses} | {words} | {of_twin} |")
+    return "\n".join(lines)
+
+
+def _hits(row: Judged) -> float:
+    """Return the share of a program's seeds in which a true cause is named."""
+    return sum(any(word in row.program.causes for word in words) for words in row.causes) / sum(row.statuses.values())
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, and put it into docs/verdicts.md where asked to."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--folder", type=Path, help="keeps the records, so that they can be judged again")
     parser.add_argument("--only", nargs="*", help="names of cases")
+    parser.add_argument("--document", action="store_true", help="write docs/verdicts.md")
     chosen = parser.parse_args()
     rows = []
     for program in programs():
@@ -365,6 +404,16 @@ def main() -> None:
             rows.append(judged(program, chosen.seeds, chosen.folder))
             print(table(rows[-1:]).splitlines()[0], flush=True)
     print(*summary(rows), sep="\n")
+    if chosen.document:
+        write_document(document(rows))
+
+
+def write_document(made: str) -> None:
+    """Put the tables into docs/verdicts.md, in place of those that are there."""
+    text = DOCUMENT.read_text()
+    start, end = "<!-- real faults -->\n", "<!-- end of real faults -->"
+    before, rest = text.split(start)
+    DOCUMENT.write_text(f"{before}{start}{made}\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ HARMLESS = {
     "not_in_batch": "frozen",
 }
 """Code of the note for each reason of a zero gradient that is no fault, as long as other layers have one."""
+BORN_DEAD = ("hidden_activation", "initialisation")
+"""Causes of units that are off from the start."""
 CODES = {
     "no_derivative": "no_derivative",
     "stopped": "no_path",
@@ -148,11 +150,17 @@ def _zero(e: Evidence, gone: Bool[np.ndarray, " layer"], layer: int, why: ZeroRe
     if why is not None and why.reason in CODES:
         code = CODES[why.reason]
         return finding(
-            e, code, f"{sentence} {why.sentence}", layer=e.paths[layer], value=float(gone.mean()), threshold=0.0
+            e,
+            code,
+            f"{sentence} {why.sentence}",
+            layer=e.paths[layer],
+            value=float(gone.mean()),
+            threshold=0.0,
+            causes=BORN_DEAD if code == "gradient_is_zero" else None,
         )
     no_relu = e.before is not None and "relu" not in e.before.kinds
-    born = ("hidden_activation", "initialisation")
-    causes = () if no_relu else born if np.isneginf(e.first_profile[layer]) else ("learning_rate",)
+    born = bool(np.isneginf(e.first_profile[layer]))
+    causes = () if no_relu else BORN_DEAD if born else ("learning_rate",)
     code = "no_gradient" if no_relu else "gradient_is_zero"
     return finding(e, code, sentence, layer=e.paths[layer], value=float(gone.mean()), threshold=0.0, causes=causes)
 

@@ -40,7 +40,7 @@ from vgrad_jax.numerics import LEVEL, json_value, lower_median, wilson
 
 __all__ = ["Checked", "Diagnosis", "HasLook", "LayerStatus", "diagnose"]
 
-NOISE_DRAWS = 64
+NOISE_DRAWS = 32
 """Number of draws of the noise of the batches."""
 
 
