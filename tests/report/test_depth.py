@@ -208,6 +208,7 @@ def test_the_page_of_many_arms_folds_what_is_tall(made, tmp_path, monkeypatch):
         "share_against_depth",
         "profiles_by_depth",
         "share_converged",
+        "geometry",
         "law_over_seeds",
         "accuracy",
         "gradient_heatmap",

@@ -32,6 +32,7 @@ def texts(figure):
 def test_every_figure_names_its_arms_its_quantity_and_what_to_look_for(drawn):
     assert set(drawn) == {
         "overview",
+        "geometry",
         "survival",
         "interaction",
         "accuracy",

@@ -27,6 +27,10 @@ def texts(figure):
     return " ".join(artist.get_text() for artist in figure.findobj(match=lambda artist: hasattr(artist, "get_text")))
 
 
+def statuses(report):
+    return {arm: verdict.status for arm, verdict in report.value("verdicts").verdicts.items()}
+
+
 @pytest.fixture
 def from_file(tmp_path):
     path = tmp_path / "data.csv"
@@ -41,7 +45,7 @@ def from_file(tmp_path):
 def test_the_report_is_made_when_the_data_is_gone_or_has_changed(from_file, tmp_path, monkeypatch, what):
     """Changed data is treated as data that is gone, so that the figures are drawn once."""
     path, results = from_file
-    before = Report(results).value("verdicts")
+    before = statuses(Report(results))
     assert list(seed_laws(results)) == ["one", "other"]
     assert "larger class" in texts(next(Report(results).charts("final_accuracy")).figure)
     if what == "gone":
@@ -53,7 +57,9 @@ def test_the_report_is_made_when_the_data_is_gone_or_has_changed(from_file, tmp_
         if what == "changed":
             patch.setattr(Report, "charts", lambda report: iter(()))
         after = write_report(results, tmp_path / "page")
-    assert str(after.value("verdicts")) == str(before)
+    assert before == {"one": "healthy", "other": "too_few_steps"}
+    assert statuses(after) == {"one": "healthy", "other": "unclear"}  # Nobody counts the updates of an epoch now.
+    assert after.value("geometry") is None
     assert seed_laws(results) == {}
     found = predictions(results)["one"]
     assert found.log10_rms is None

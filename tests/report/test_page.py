@@ -39,7 +39,15 @@ def test_the_page_stands_alone(folder, results):
     assert len(page) < 5_000_000
     assert set(re.findall(r"""(?:src|href)=["']((?!data:)[^"']*)""", page)) == {
         f"tables/{name}"
-        for name in ("arms.csv", "pairs.csv", "effects.csv", "predictors.csv", "summary.json", "arms.tex")
+        for name in (
+            "arms.csv",
+            "pairs.csv",
+            "effects.csv",
+            "geometry.csv",
+            "predictors.csv",
+            "summary.json",
+            "arms.tex",
+        )
     }
     assert {path.name for path in (folder / "tables").iterdir()} >= {"arms.csv", "arms.tex", "summary.json"}
     report = Report(results)
@@ -135,9 +143,9 @@ def test_without_javascript_everything_but_the_chart_is_there(browser, folder, r
     page, _ = opened(browser, folder, java_script_enabled=False)
     assert not page.locator("#explorer").is_visible()
     assert page.locator(".answer").inner_text() == Report(results).answer
-    assert page.locator("figure img").count() == 10
-    assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(10))
-    assert page.locator("table").count() == 2
+    assert page.locator("figure img").count() == 11
+    assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(11))
+    assert page.locator("table").count() == 3
 
 
 def test_on_paper_nothing_is_folded(browser, folder):

@@ -110,8 +110,8 @@ def test_the_arm_with_the_shortest_mean_is_compared_with_the_next():
         assert says(sentence, means[second])
         assert "in 100%" in sentence
     at_the_end = Report(study((0, 0, 1, 0), {**at, "tanh_he": 200.0}))
-    assert at_the_end.sentences[1].startswith("tanh_he converges soonest")
-    (_, never, _) = Report(study((0, 0, 0, 0))).sentences
+    assert at_the_end.sentences[2].startswith("tanh_he converges soonest")
+    (_, _, never, _) = Report(study((0, 0, 0, 0))).sentences
     assert never == "No run of any arm converges within the budget."
 
 

@@ -51,7 +51,15 @@ def test_files_for_other_programs_hold_the_same_numbers(report):
     def read(name):
         return csv.DictReader(io.StringIO(files[name].decode(), newline=""))
 
-    assert set(files) == {"arms.csv", "pairs.csv", "effects.csv", "predictors.csv", "arms.tex", "summary.json"}
+    assert set(files) == {
+        "arms.csv",
+        "pairs.csv",
+        "effects.csv",
+        "geometry.csv",
+        "predictors.csv",
+        "arms.tex",
+        "summary.json",
+    }
     for row, summary in zip(read("arms.csv"), report.study.summaries, strict=True):
         assert float(row["converged"]) == summary.converged.value
         assert float(row["restricted_mean_epochs_high"]) == summary.restricted_mean_epochs.high

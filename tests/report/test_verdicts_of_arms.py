@@ -17,6 +17,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.inspection import Hidden
 from vgrad_jax.keys import run_key
 from vgrad_jax.report import Report, live, write_report
+from vgrad_jax.report.figures.geometry import geometry_of_arms, shown_arms
 from vgrad_jax.report.sections.verdicts import SECTION, Verdicts
 from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, layer_table, with_outcomes
 
@@ -212,3 +213,24 @@ def test_the_table_of_layers_has_a_dash_where_updates_were_not_recorded():
     told = dataclasses.replace(verdict.layers[0], update_ratio_log10=-2.5)
     *_, updates = layer_table(dataclasses.replace(verdict, layers=(told,))).columns
     assert list(updates.cells) == ["-2.5"]
+
+
+def test_the_section_on_geometry_names_failing_arms_beside_one_that_learns():
+    report = Report(study({"tanh_uniform": 0, "tanh_he": SEEDS, "relu_uniform": SEEDS}))
+    (sentence,) = (text for text in report.sentences if text.startswith("Collinear units"))
+    by_arm = {row.arm: row for row in report.value("geometry").rows}
+    failing, learning = by_arm["tanh_uniform"], by_arm["tanh_he"]
+    assert f"tanh_uniform (correlation {failing.correlation:.3f}, effective rank 1.00 of 5)" in sentence
+    assert f"tanh_he, of which 100% converge, has correlation {learning.correlation:.3f}" in sentence
+    assert "relu_uniform" not in sentence  # Collinear units that learn are no failure.
+    assert (failing.collinear, by_arm["relu_uniform"].collinear, learning.collinear) == (1, 1, 0)
+    assert report.numbers()["geometry"][0]["correlation"] == failing.correlation
+    assert not [text for text in Report(study({"tanh_he": SEEDS})).sentences if "Collinear" in text]
+
+
+def test_a_figure_of_many_arms_shows_those_most_and_least_alike():
+    of_arm = Report(study({"tanh_he": 4})).study.geometries["tanh_he"]
+    alike = {f"arm {k}": of_arm._replace(hidden=(Hidden(k / 40, 0.5, 0.9),)) for k in range(30)}
+    shown = shown_arms(alike)
+    assert shown == [f"arm {k}" for k in (*range(5), *range(25, 30))]
+    assert len(geometry_of_arms(alike, dict.fromkeys(alike, "black")).axes[0].get_yticklabels()) == len(shown)

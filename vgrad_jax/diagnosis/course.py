@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vgrad_jax.diagnosis.statuses import FEWEST_RECORDS, HARDLY, OFFSET, SIGNIFICANT
+from vgrad_jax.diagnosis.thresholds import FEWEST_RECORDS, HARDLY, OFFSET, SIGNIFICANT
 from vgrad_jax.numerics import lower_median
 
 __all__ = ["Course", "course_of"]

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vgrad_jax.diagnosis.course import Course, course_of
-from vgrad_jax.diagnosis.statuses import FEWEST_LAYERS, HARDLY, SMALL_UPDATE
+from vgrad_jax.diagnosis.thresholds import FEWEST_LAYERS, HARDLY, SMALL_UPDATE
 from vgrad_jax.inspection import Concern, NonFinite, ZeroReason
 from vgrad_jax.numerics import LEVEL, lower_median
 

@@ -7,7 +7,8 @@ from jaxtyping import Bool
 
 from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
-from vgrad_jax.diagnosis.statuses import (
+from vgrad_jax.diagnosis.symptoms import faded, has_learned, in_reverse, lost, overgrown, stalled
+from vgrad_jax.diagnosis.thresholds import (
     DROP,
     DROP_WITHOUT_TIME,
     GROWTH,
@@ -20,7 +21,6 @@ from vgrad_jax.diagnosis.statuses import (
     UNDERFLOWN_LAYERS,
     UNDERFLOWN_WITH_ZEROS,
 )
-from vgrad_jax.diagnosis.symptoms import faded, has_learned, in_reverse, lost, overgrown, stalled
 from vgrad_jax.inspection import ZeroReason
 
 __all__ = ["dead", "exploding", "saturated", "underflow", "vanishing"]

@@ -4,16 +4,9 @@ import math
 
 from vgrad_jax.diagnosis.evidence import Before, Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
-from vgrad_jax.diagnosis.statuses import (
-    FAR_SENSITIVITY,
-    HALF_WAY,
-    MOST_CORRELATED,
-    MUCH_LEFT,
-    ONE_SIGN,
-    RANK_ONE,
-    TABLE,
-)
+from vgrad_jax.diagnosis.statuses import TABLE
 from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled, targets_are_far
+from vgrad_jax.diagnosis.thresholds import FAR_SENSITIVITY, HALF_WAY, MOST_CORRELATED, MUCH_LEFT, ONE_SIGN, RANK_ONE
 from vgrad_jax.inspection import Hidden
 
 __all__ = ["collinear", "ill_posed", "ill_scaled", "units_are_collinear"]

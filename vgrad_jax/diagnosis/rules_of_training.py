@@ -7,7 +7,20 @@ import numpy as np
 
 from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
-from vgrad_jax.diagnosis.statuses import (
+from vgrad_jax.diagnosis.symptoms import (
+    broke_by_steps,
+    fell,
+    has_learned,
+    has_surely_learned,
+    is_solved,
+    lost,
+    overgrown,
+    rose,
+    stalled,
+    steps_are_small,
+    steps_were_large,
+)
+from vgrad_jax.diagnosis.thresholds import (
     ABOVE,
     DROP,
     FALLING,
@@ -25,19 +38,6 @@ from vgrad_jax.diagnosis.statuses import (
     TINY_UPDATE,
     UPHILL,
     WORSE,
-)
-from vgrad_jax.diagnosis.symptoms import (
-    broke_by_steps,
-    fell,
-    has_learned,
-    has_surely_learned,
-    is_solved,
-    lost,
-    overgrown,
-    rose,
-    stalled,
-    steps_are_small,
-    steps_were_large,
 )
 
 __all__ = [

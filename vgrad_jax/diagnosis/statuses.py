@@ -1,10 +1,7 @@
-"""Table of statuses and thresholds: everything about a verdict that is not a computation.
+"""Table of statuses: everything about a verdict that is neither a computation nor a threshold.
 
 A status has a meaning, a priority, layers that it spreads to, and advice. A new status is a row here, with its
-thresholds, its rule in `rules.py`, and its test.
-
-Thresholds were chosen on one half of a labelled set of models and are measured on the other; docs/verdicts.md has both.
-Sizes are in decades (log10), so that a threshold on a ratio holds whatever the scale of the loss.
+thresholds in `thresholds.py`, its rule, and its test.
 """
 
 from collections.abc import Mapping
@@ -409,97 +406,3 @@ def most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
 def spread_of(status: str) -> Spread:
     """Return which layers take a status; one of a user's own rule spreads to every layer with a gradient."""
     return TABLE[status].spread if status in TABLE else Spread.ACTIVE
-
-
-DROP = 2.5
-"""Decades over the depth from which the gradient counts as attenuated."""
-DROP_WITHOUT_TIME = DROP + 0.5
-"""Decades over the depth where the loss over time is not known, or where the gradient grows towards the input."""
-INSENSITIVE = -3.0
-"""log10 of the sensitivity below which the loss does not depend on the layers on the input side.
-
-Also log10 of a layer's gradient over the largest, below which the layer takes part in an attenuation."""
-MOST_SENSITIVE = 1.0
-"""log10 of the largest sensitivity up to which no layer's gradient counts as exploding."""
-GROWTH = 1.5
-"""Decades that preactivations may grow by; Gaussian ReLU layers with variance 2 / fan-in keep their size on average."""
-STALLED = 0.03
-"""Share of itself that the loss must lose over the late four fifths of the records; below it the loss has stalled."""
-LEARNED = 0.02
-"""Share of the first loss below which nothing is left to learn."""
-HARDLY = 0.9
-"""Share of the reference (the smaller of first loss and chance) above which nothing was learned."""
-WORSE = 0.5
-"""Rise of the loss over its start, in units of the start, above which training has done harm."""
-SPIKE = 1.5
-"""Largest loss over the first from which a spike is said, or speaks for steps that are too large."""
-SIGNIFICANT = 3.0
-"""Standard errors by which a loss must have changed to count as changed."""
-OFFSET = 1e-6
-"""Share of the loss that its whole fall may be, where the loss has a large constant in it."""
-FEW_UPDATES = 150.0
-"""Number of updates below which a loss that is still falling speaks for too few of them."""
-MUCH_LEFT = 0.4
-"""Share of the reference above which an unusual output or loss may be what keeps the training from more."""
-ONE_SIGN = 0.3
-"""Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
-HALF_WAY = 0.6
-"""Share of the reference above which a short training has not come far."""
-FALLING = 0.3
-"""Late fall from which a short training with `MUCH_LEFT` was ended too soon."""
-FAR_ABOVE = 5.0
-"""Multiple of chance above which a loss that still falls speaks for steps that are too small."""
-FAR_LOSS = 1e4
-"""Loss above which its targets may be far larger than the outputs."""
-FAR_SQUARE = -2.0
-"""log10 of the squared gradient over the loss above which the gradient of a huge loss does not vanish."""
-FAR_SENSITIVITY = -1.5
-"""log10 of the largest sensitivity below which no layer, at its size, can bring outputs to the targets."""
-NOISY = 0.15
-"""Standard deviation of the loss of one step over the loss, above which examples differ more than at chance."""
-ABOVE = 1.5
-"""Multiple of chance up to which a late loss counts as that of a constant; a larger one is another fault."""
-TINY_UPDATE = -5.0
-"""log10 of update over weights below which steps are too small whatever the noise of the loss says."""
-UPHILL = 0.3
-"""Cosine of update and gradient above which the update goes uphill."""
-MOST_CORRELATED = 0.995
-"""Mean absolute correlation of the last hidden layer's units from which they count as collinear."""
-RANK_ONE = 0.03
-"""Second over first centred singular value of the last hidden layer below which it counts as rank one."""
-SMALL_UPDATE = -3.3
-"""log10 of update over weights; a usual aim is about -3 (Karpathy 2022, "makemore" part 3)."""
-LARGE_UPDATE = -1.0
-"""log10 of update over weights from which a single step changes a good part of the weights."""
-REPLACED = 2.0
-"""log10 of update over weights at which the first step leaves nothing of the weights."""
-SATURATED = 0.5
-"""Share of saturated outputs in a layer from which the gradient counts as lost in them."""
-
-SHRUNK = 2.0
-"""Decades by which every layer's gradient shrinks where nothing is left to learn and the loss is not known."""
-SHRUNK_TOGETHER = 2.0
-"""Decades between the layers that shrank least and most, below which all layers shrank alike."""
-FEWEST_RECORDS = 5
-"""Number of records from which a course over time is judged."""
-
-MANY_RECORDS = 20
-"""Number of records from which a fall in their first tenth is told from a steady one."""
-
-SHORT_DTYPE = -30.0
-"""log10 of a dtype's smallest normal number above which a gradient may underflow: float16, not bfloat16 or float32."""
-UNDERFLOWN = 0.5
-"""Decades above the dtype's smallest number, up to which a layer's largest element has underflown."""
-UNDERFLOWN_WITH_ZEROS = 1.5
-"""Decades above the smallest number for a layer of which a share of `SHARE_OF_ZEROS` is zero."""
-SHARE_OF_ZEROS = 0.1
-"""Share of a layer's elements that are zero, above which more of them may have underflown."""
-UNDERFLOWN_LAYERS = 0.5
-"""Share of the layers that must have underflown."""
-
-FADED_SIZE = -25.0
-"""log10 RMS of the smallest gradient, below which zeros may be the end of a steady decay."""
-FADED_RANGE = 10.0
-"""Decades between the smallest and the largest gradient of a steady decay."""
-FEWEST_LAYERS = 3
-"""Number of layers with a gradient from which a decay or a line is seen."""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from vgrad_jax.diagnosis.evidence import Evidence, largest
-from vgrad_jax.diagnosis.statuses import (
+from vgrad_jax.diagnosis.thresholds import (
     DROP,
     DROP_WITHOUT_TIME,
     FADED_RANGE,

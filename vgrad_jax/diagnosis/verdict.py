@@ -21,17 +21,9 @@ from vgrad_jax.diagnosis.evidence import Evidence, straight_line
 from vgrad_jax.diagnosis.findings import Finding, Rule
 from vgrad_jax.diagnosis.rules import RULES
 from vgrad_jax.diagnosis.sources import evidence_of
-from vgrad_jax.diagnosis.statuses import (
-    HEALTHY,
-    INSENSITIVE,
-    TABLE,
-    UNCLEAR,
-    Spread,
-    most_frequent_first,
-    rank,
-    spread_of,
-)
+from vgrad_jax.diagnosis.statuses import HEALTHY, TABLE, UNCLEAR, Spread, most_frequent_first, rank, spread_of
 from vgrad_jax.diagnosis.symptoms import has_learned
+from vgrad_jax.diagnosis.thresholds import INSENSITIVE
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats

@@ -63,7 +63,7 @@ def rank_of(rows: Float[np.ndarray, "row unit"]) -> tuple[float, float]:
 
     Columns without any variance are left out.
 
-    >>> rank_of(np.outer(np.arange(9.0), [1.0, -2.0, 3.0]))[0].round(6)
+    >>> round(rank_of(np.outer(np.arange(9.0), [1.0, -2.0, 3.0]))[0], 6)
     1.0
     """
     centred = rows[:: max(1, len(rows) // MOST), :MOST] - rows[:: max(1, len(rows) // MOST), :MOST].mean(0)

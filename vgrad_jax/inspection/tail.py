@@ -47,7 +47,7 @@ def tail_of(graph: Graph) -> Tail:
     >>> from vgrad_jax.inspection.graph import graph_of
     >>> def loss(leaves, batch):
     ...     return ((batch[0] @ leaves[0] + leaves[1] - batch[1]) ** 2).mean() + (leaves[0] ** 2).sum()
-    >>> ones = [np.ones(shape, "f") for shape in ((3, 1), (1,), (4, 3), (4, 1))]
+    >>> ones = [np.ones(shape, "f") for shape in ((3, 1), (1, 1), (4, 3), (4, 1))]
     >>> graph = graph_of(loss, ones[:2], ones[2:])
     >>> tail = tail_of(graph)
     >>> [graph.maker[head].name for head in tail.heads], len(tail.penalties)

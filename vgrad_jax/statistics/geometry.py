@@ -74,7 +74,7 @@ class Geometry(NamedTuple):
     @property
     def correlation(self) -> Float[np.ndarray, " seed"]:
         """Mean absolute correlation of the units of the last hidden layer."""
-        return np.array([one.correlation for one in self.hidden])
+        return np.array([layer.correlation for layer in self.hidden])
 
     @property
     def judged(self) -> int:
@@ -90,7 +90,7 @@ def arm_geometries(results: "xarray.Dataset") -> dict[str, Geometry]:
     Raises:
         InputError: no run of an arm is finished.
     """
-    found = {}
+    geometries = {}
     for arm in arm_names(results):
         dataset = data_of(results, arm)
         if dataset is None:
@@ -100,8 +100,8 @@ def arm_geometries(results: "xarray.Dataset") -> dict[str, Geometry]:
         draw = partial(networks_of_seeds, experiment, dataset, study_seed(results))
         geometry = geometry_of(experiment, dataset, draw(seeds))
         if geometry is not None:
-            found[arm] = geometry
-    return found
+            geometries[arm] = geometry
+    return geometries
 
 
 def geometry_of(experiment: Experiment, dataset: Dataset, params: Params) -> Geometry | None:

@@ -82,7 +82,7 @@ def _median(values: np.ndarray | None) -> float:
 
 
 def _sentences(compared: Compared) -> list[str]:
-    """Name the arms that fail with collinear units, beside the arm that learns most often with others."""
+    """Write which arms fail with collinear units, beside the arm that learns most often with others."""
     failing = [row for row in compared.rows if row.collinear > 0.5 and row.converged.value < 0.5]
     learning = [row for row in compared.rows if row.collinear <= 0.5 and row.converged.value >= 0.5]
     if not failing:
