@@ -49,7 +49,7 @@ def test_every_figure_names_its_arms_its_quantity_and_what_to_look_for(drawn):
         # Of eight seeds nothing can be told in an arm, and such arms have no panel among the predictors.
         arms = [ALL_ARMS] if name == "predictors" else CELLS
         assert all(arm in shown for arm in arms), name
-        assert any(word in shown for word in ("log10", "accuracy", "change", "converge")), name
+        assert any(word in shown for word in ("log10", "accuracy", "change", "converge", "correlation")), name
 
 
 def test_accuracy_bands_hold_the_quantiles(results, drawn):

@@ -57,10 +57,10 @@ def test_the_page_stands_alone(folder, results):
     command = re.search(r"<pre>(vgrad sweep[^<]*)</pre>", page).group(1)
     assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command
     assert all(f"--arm {arm}" in command for arm in CELLS)
-    assert page.count("<figure") == page.count("alt=") == 10
+    assert page.count("<figure") == page.count("alt=") == 11
     captions = list(map(html.unescape, re.findall("<figcaption>(.*?)</figcaption>", page)))
     alts = list(map(html.unescape, re.findall('alt="(.*?)"', page)))
-    assert len({*alts, *captions}) == 20
+    assert len({*alts, *captions}) == 22
     assert all(re.match(r"[\w, ]+: ", alt) for alt in alts)
 
 

@@ -7,6 +7,7 @@ from vgrad_jax.diagnosis.findings import Rule as Rule
 from vgrad_jax.diagnosis.rules import RULES as RULES
 from vgrad_jax.diagnosis.rules_of_models import units_are_collinear as units_are_collinear
 from vgrad_jax.diagnosis.statuses import FAULTLESS as FAULTLESS
+from vgrad_jax.diagnosis.statuses import HEALTHY as HEALTHY
 from vgrad_jax.diagnosis.statuses import STATUSES as STATUSES
 from vgrad_jax.diagnosis.statuses import TABLE as TABLE
 from vgrad_jax.diagnosis.statuses import UNCLEAR as UNCLEAR

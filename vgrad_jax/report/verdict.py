@@ -1,7 +1,7 @@
 """Verdicts on gradients: of a sweep's arms, and as a table for the terminal."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vgrad_jax.data import Dataset
-from vgrad_jax.diagnosis import FAULTLESS, RULES, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
+from vgrad_jax.diagnosis import FAULTLESS, HEALTHY, RULES, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
 from vgrad_jax.losses import LOSSES
@@ -33,6 +33,9 @@ __all__ = [
 
 NOT_LEARNED = "runs_do_not_learn"
 """Code of the finding of an arm that mostly fails and whose gradients show no fault."""
+
+UNFINISHED = ("too_few_steps", "chance_level")
+"""Statuses that a run which reached its accuracy cannot have."""
 
 MOST_RECORDS = 64
 """Most records that are judged: a verdict is over windows of the training."""
@@ -60,8 +63,8 @@ _WITHOUT_UPDATES = {name: rule for name, rule in RULES.items() if name != "too_f
 def arm_verdicts(results: "xarray.Dataset", geometries: Mapping[str, Geometry] | None = None) -> dict[str, Diagnosis]:
     """Judge every arm's gradients over training, from its first 64 finished seeds.
 
-    The verdict rests on the layers' gradients, the training loss beside that of the best constant prediction, and the
-    rank of the last hidden layer at initialisation. The share of runs that converge is regarded last. An unfit learning
+    The verdict rests on the layers' gradients, on the training loss beside that of the best constant prediction, and on
+    the rank of the last hidden layer. The share of runs that converge is regarded last. An unfit learning
     rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
 
     Args:
@@ -111,7 +114,8 @@ def _judged(
 def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
     """Return the verdict with regard to how the runs ended: an arm that mostly fails is neither healthy nor solved.
 
-    Where most runs did not converge, seeds and layers without a fault count as "unclear". The seeds do not vote again:
+    Where most runs converged, seeds whose loss has not come far count as "healthy": they reached what was asked. Where
+    most runs did not converge, seeds and layers without a fault count as "unclear". The seeds do not vote again:
     the most frequent status stays the verdict where it names a fault, even where unclear seeds are now more. A verdict
     that names no fault becomes "unclear" too, with the finding `NOT_LEARNED`. The rules judge ratios between layers,
     which do not say why the runs failed.
@@ -122,20 +126,30 @@ def with_outcomes(verdict: Diagnosis, converged: int, n: int) -> Diagnosis:
         n: finished runs of the arm.
     """
     if 2 * converged >= n:
-        return verdict
-    seeds: Counter[str] = Counter()
-    for status, count in verdict.seeds.items():
-        seeds[_of_failed(status)] += count
+        findings = [finding for finding in verdict.findings if finding.status not in UNFINISHED]
+        return _renamed(verdict, _of_learned, findings)
     findings = [finding for finding in verdict.findings if finding.status not in FAULTLESS]
     if verdict.status in FAULTLESS:
         findings.insert(0, _not_learned(converged, n))
+    return _renamed(verdict, _of_failed, findings)
+
+
+def _renamed(verdict: Diagnosis, rename: Callable[[str], str], findings: list[Finding]) -> Diagnosis:
+    """Return the verdict with other words for its statuses, and other findings."""
+    seeds: Counter[str] = Counter()
+    for status, count in verdict.seeds.items():
+        seeds[rename(status)] += count
     return replace(
         verdict,
-        status=_of_failed(verdict.status),
+        status=rename(verdict.status),
         findings=tuple(findings),
-        layers=tuple(replace(layer, status=_of_failed(layer.status)) for layer in verdict.layers),
+        layers=tuple(replace(layer, status=rename(layer.status)) for layer in verdict.layers),
         seeds=most_frequent_first(seeds),
     )
+
+
+def _of_learned(status: str) -> str:
+    return HEALTHY if status in UNFINISHED else status
 
 
 def _of_failed(status: str) -> str:
