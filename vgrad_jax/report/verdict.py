@@ -63,8 +63,8 @@ _WITHOUT_UPDATES = {name: rule for name, rule in RULES.items() if name != "too_f
 def arm_verdicts(results: "xarray.Dataset", geometries: Mapping[str, Geometry] | None = None) -> dict[str, Diagnosis]:
     """Judge every arm's gradients over training, from its first 64 finished seeds.
 
-    The verdict rests on the layers' gradients and on the training loss beside that of the best constant
-    prediction. It also rests on the rank of the last hidden layer. The share of runs that converge is regarded last. An unfit learning
+    The verdict rests on the layers' gradients and on the training loss beside that of the best constant prediction. It
+    also rests on the rank of the last hidden layer. The share of runs that converge is regarded last. An unfit learning
     rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
 
     Args:
