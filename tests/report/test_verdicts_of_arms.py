@@ -68,8 +68,9 @@ def test_a_fault_stays_the_verdict_and_no_seed_of_a_failing_arm_is_healthy():
     assert verdict.status == "vanishing"
     assert verdict.seeds == {"vanishing": 15, "unclear": 5}
     assert NOT_LEARNED not in {finding.code for finding in verdict.findings}
-    converged = with_outcomes(verdict, SEEDS, SEEDS)
-    assert (converged.status, converged.seeds) == (verdict.status, verdict.seeds)
+    learned = with_outcomes(verdict, SEEDS, SEEDS)
+    assert (learned.status, learned.seeds) == (verdict.status, verdict.seeds)
+    assert [finding.code for finding in learned.findings] == ["gradient_shrinks"]  # Chance was left behind.
 
 
 def failing(status, seeds):
