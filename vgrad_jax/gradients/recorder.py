@@ -74,6 +74,7 @@ def record(
     Raises:
         InputError: on initialising, where no layer is left.
 
+    >>> from vgrad_jax.gradients import get_record
     >>> optimizer = optax.chain(record(every=10, history=512), optax.adam(1e-3))
     >>> params = {"Dense_0": {"kernel": jnp.ones((2, 2))}}
     >>> state = optimizer.init(params)
