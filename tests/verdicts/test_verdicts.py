@@ -6,7 +6,7 @@ import pytest
 from labelled import all_cases
 from verdict_table import DOCUMENT, METHODS, absolute, accuracy, labelled_set, ratio, scores, verdict
 
-LEAST = 0.9
+LEAST = 0.95
 
 
 @pytest.fixture(scope="module")

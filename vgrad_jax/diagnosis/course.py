@@ -38,7 +38,9 @@ class Course:
     level: Float[np.ndarray, " record"]
     """Mean loss since the record before; the recorded loss where the mean is not known."""
     spread: float
-    """Standard deviation of the loss of one step about its trend."""
+    """Standard deviation of the loss of one step about its trend; NaN where it is not known."""
+    relative_spread: float
+    """The same as a share of the loss at that time; NaN where it is not known."""
     from_start: bool
     """False where neither the first record nor the first loss is of the first step."""
     first: float
@@ -73,12 +75,21 @@ class Course:
         steps = np.diff(known[len(known) // 4 :])
         return float(NORMAL_MAD * np.median(np.abs(steps - np.median(steps))) / math.sqrt(2))
 
+    def noise_at(self, loss: float) -> float:
+        """Return the standard deviation of the loss of one step where the loss is this large.
+
+        The noise of a positive loss grows with it: that of a training which has diverged is not that of its start.
+        """
+        known = self.level[self.finite]
+        if math.isfinite(self.relative_spread) and self.first > 0 and len(known) and known.min() > 0:
+            return self.relative_spread * loss
+        return self.spread if math.isfinite(self.spread) else self.scatter
+
     @cached_property
     def start(self) -> float:
         """Loss before anything was learned: that of the first steps where they agree within their scatter."""
         early = self.level[1:EARLY_RECORDS][self.finite[1:EARLY_RECORDS]]
-        spread = self.spread if math.isfinite(self.spread) else self.scatter
-        if len(early) > 1 and abs(self.first - early.mean()) <= SIGNIFICANT * spread:
+        if len(early) > 1 and abs(self.first - early.mean()) <= SIGNIFICANT * self.noise_at(self.first):
             weights = [1.0, *[self.steps_a_record] * len(early)]
             return float(np.average([self.first, *early], weights=weights))
         return self.first
@@ -93,10 +104,9 @@ class Course:
     @cached_property
     def error(self) -> float:
         """Standard error of the difference between start and late window."""
-        window = self.level[self.late_window]
-        spread = self.spread if math.isfinite(self.spread) else self.scatter
+        window, noise = self.level[self.late_window], self.noise_at(self.start)
         averaged = 1 if self.start == self.first else 1 + (EARLY_RECORDS - 1) * self.steps_a_record
-        return math.hypot(spread / math.sqrt(averaged), MEDIAN_ERROR * self.scatter / math.sqrt(len(window)))
+        return math.hypot(noise / math.sqrt(averaged), MEDIAN_ERROR * self.scatter / math.sqrt(len(window)))
 
     @cached_property
     def fall(self) -> float:
@@ -194,8 +204,7 @@ class Course:
         trend = np.array([np.median(self.level[max(0, n - 2) : n + 3]) for n in range(len(self.level))])
         residual = self.level - trend
         changed = trend + rng.permutation(residual) * rng.choice((-1.0, 1.0), len(residual))
-        spread = self.spread if math.isfinite(self.spread) else self.scatter
-        first = self.first + spread * rng.standard_normal()
+        first = self.first + self.noise_at(self.first) * rng.standard_normal()
         return replace(self, level=changed, loss=self.loss + changed - self.level, first=first)
 
 
@@ -220,13 +229,19 @@ def course_of(
     if np.isnan(loss).all() and (first_loss is None or math.isnan(first_loss)):
         return None
     level = loss if loss_mean is None else np.where(np.isfinite(loss) & np.isfinite(loss_mean), loss_mean, loss)
-    spreads = np.array([]) if loss_std is None else loss_std[np.isfinite(loss_std)]
+    spread = relative = math.nan
+    if loss_std is not None and np.isfinite(loss_std).any():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = loss_std / np.abs(level)
+        spread = float(np.median(loss_std[np.isfinite(loss_std)]))
+        relative = float(np.median(shares[np.isfinite(shares)])) if np.isfinite(shares).any() else math.nan
     kept = first_step <= 0
     first = float(loss[0]) if kept else (math.nan if first_loss is None else first_loss)
     return Course(
         loss=loss,
         level=level,
-        spread=float(np.median(spreads)) if len(spreads) else math.nan,
+        spread=spread,
+        relative_spread=relative,
         from_start=kept or math.isfinite(first),
         first=first,
         **known,  # type: ignore[arg-type]

@@ -85,7 +85,7 @@ def fell_to_a_plateau(e: Evidence) -> bool:
     after = course.level[len(course.level) // 10 :]
     if not np.isfinite(after).all() or e.remaining < HALF_WAY / 2:
         return False
-    if math.isfinite(course.spread) and course.spread > NOISY * abs(course.late):
+    if course.relative_spread > NOISY:
         return False
     middle = float(lower_median(after[: max(1, len(after) // 4)]))
     return abs(middle - course.late) <= max(SIGNIFICANT * course.scatter, STALLED * abs(course.late))
