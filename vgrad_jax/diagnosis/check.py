@@ -1,7 +1,7 @@
 """Check before training: every layer's gradient, activations and a verdict, over many initialisations."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -167,11 +167,12 @@ def check_init(
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
             look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
         kinks = _kinks(loss_fn, params_or_init_fn, given, keys[0], batch)
+    program = None if given else (loss_fn, _hashable(params_or_init_fn), rest, tuple(map(jax.typeof, arrays)))
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)
     inspection = _inspect(
-        loss_fn, batch, look, lambda seed: params_or_init_fn if given else params_or_init_fn(keys[seed]), kinks
+        loss_fn, batch, look, lambda seed: params_or_init_fn if given else params_or_init_fn(keys[seed]), kinks, program
     )
     return InitCheck(look, diagnose(look, check=Checked(look, inspection)), prediction, inspection)
 
@@ -182,6 +183,7 @@ def _inspect(
     look: Look,
     params_of: Callable[[int], PyTree],
     kinks: tuple[ZeroReason, ...],
+    program: Hashable,
 ) -> Inspection:
     """Inspect the loss, and say why gradients are zero and what is not finite, where there is such a seed.
 
@@ -191,16 +193,23 @@ def _inspect(
         look: the numbers of all seeds.
         params_of: makes the parameters of a seed.
         kinks: terms of the loss that have no derivative.
+        program: equal for two checks with the same functions and shapes; None where it is not known.
     """
     stats, first = look.stats, params_of(0)
     zero = np.flatnonzero((stats.zero_fraction == 1).any(axis=-1))
     broken = np.flatnonzero((stats.nonfinite_fraction > 0).any(axis=-1) | ~np.isfinite(look.loss))
     zeros = zero_reasons(loss_fn, params_of(int(zero[0])), batch) if len(zero) else ()
     return replace(
-        inspect_loss(loss_fn, first, batch),
+        inspect_loss(loss_fn, first, batch, program=program if _is_of_floats(first) else None),
         zeros=(*zeros, *kinks),
         nonfinite=locate_nonfinite(loss_fn, params_of(int(broken[0])), batch) if len(broken) else None,
     )
+
+
+def _is_of_floats(params: PyTree) -> bool:
+    """Return whether all arrays are floating-point: other ones are a part of the program, and a key may draw them."""
+    arrays = [leaf for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")]
+    return len(arrays) == len(list(float_leaves(params)))
 
 
 def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:

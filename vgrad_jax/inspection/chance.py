@@ -88,7 +88,8 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
         return graph.replay({**known, **none, product: output}, [graph.result])[0]
 
     numbers = math.prod(shape)
-    compiled = (compiled_quickly if numbers <= FEW_NUMBERS else jax.jit)(jax.value_and_grad(loss))
+    compiler = compiled_quickly if numbers <= FEW_NUMBERS else jax.jit
+    compiled = graph.compile_once("chance", jax.value_and_grad(loss), compiler)
     least = _least(lambda constant: compiled(constant, known), math.prod(units), numbers)
     return None if least is None else Chance(least, rows)
 

@@ -8,13 +8,14 @@ Calls are opened, so that a model's layers and the loss stand in one list. A sca
 array that the loss was closed over is data; a number is a constant.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import PyTree
 
+from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.jaxprs import JaxprEqn, called, carry_out, evaluate, trace
 
 __all__ = ["Graph", "Step", "graph_of"]
@@ -43,9 +44,6 @@ class Graph:
     Calls with derivatives of their own are opened too: a gradient through `replay` may be another at a kink.
     """
 
-    function: Callable[..., Any]
-    """The loss of the leaves and the batch."""
-    batch: PyTree
     number_of_leaves: int
     shapes: list[tuple[int, ...]]
     """Shape of each value."""
@@ -60,6 +58,8 @@ class Graph:
     constants: dict[int, Any] = field(default_factory=dict)
     maker: dict[int, Step] = field(default_factory=dict)
     """Step that makes a value; none for leaves and constants."""
+    compiled: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
+    """Compiled functions of the graph, called again by an inspection of other numbers with the same program."""
 
     def is_mixed(self, value: int) -> bool:
         """Return whether a value depends on both parameters and data."""
@@ -99,6 +99,29 @@ class Graph:
             )
         return [values[value] for value in wanted]
 
+    def compile_once(
+        self,
+        key: Hashable,
+        function: Callable[..., Any],
+        compiler: Callable[..., Callable[..., Any]] = compiled_quickly,
+    ) -> Callable[..., Any]:
+        """Return the compiled function of a key.
+
+        Args:
+            key: equal for the same function.
+            function: of the graph alone; numbers are its arguments, because it is kept as long as the graph.
+            compiler: compiles it.
+        """
+        if key not in self.compiled:
+            self.compiled[key] = compiler(function)
+        return self.compiled[key]
+
+    def values(self, known: Mapping[int, Any], wanted: Sequence[int]) -> list[Any]:
+        """Compute values from known ones, as `replay` does, by a compiled program."""
+        names = tuple(wanted)
+        program = self.compile_once(("values", names), lambda known: self.replay(known, names))
+        return list(program(dict(known)))
+
     def sources(self, values: Iterable[int]) -> set[int]:
         """Return the leaves of the batch, and the arrays that the loss was closed over, that values are made of."""
         made_of = set(values)
@@ -123,7 +146,7 @@ def graph_of(function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree)
     (['dot_general', 'reduce_sum'], [False, False, True, True])
     """
     closed = trace(function, list(leaves), batch)
-    graph = Graph(function, batch, len(leaves), [], [], [], [])
+    graph = Graph(len(leaves), [], [], [], [])
     for number, variable in enumerate(closed.jaxpr.invars):
         _add(graph, variable.aval, number < len(leaves), number >= len(leaves))
 

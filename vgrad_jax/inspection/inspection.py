@@ -1,14 +1,16 @@
 """Inspect a loss before training, of any framework: read from its jaxpr, one batch and the first parameters."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 from jaxtyping import PyTree
 
+from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.gradients.layers import map_layers
-from vgrad_jax.gradients.objective import objective_of
+from vgrad_jax.gradients.objective import Objective, objective_of
 from vgrad_jax.inspection.chance import Chance, chance_of
 from vgrad_jax.inspection.concern import Concern
 from vgrad_jax.inspection.graph import Graph, graph_of
@@ -19,7 +21,7 @@ from vgrad_jax.inspection.outputs import logarithms, sigmoid_shares, softmax_of_
 from vgrad_jax.inspection.probes import Probe, binary_targets, class_targets
 from vgrad_jax.inspection.tail import Tail, tail_of
 from vgrad_jax.inspection.targets import differences, of_binary_loss, of_class_loss, of_differences
-from vgrad_jax.inspection.weights import kernels_constant, penalty_outweighs
+from vgrad_jax.inspection.weights import kernels_constant, penalty_outweighs, some_steps_later
 from vgrad_jax.inspection.zeros import ZeroReason
 
 __all__ = ["NOT_INSPECTED", "Inspection", "inspect_loss"]
@@ -49,26 +51,42 @@ NOT_INSPECTED = Inspection()
 """Inspection of a loss that was not given: nothing is known."""
 
 
-def inspect_loss(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree) -> Inspection:
+class _Traced(NamedTuple):
+    """Program of a loss."""
+
+    graph: Graph
+    tail: Tail
+
+
+_PROGRAMS: ProgramCache[_Traced] = ProgramCache(most=16)
+"""Programs of losses with the functions that were compiled of them."""
+
+
+def inspect_loss(
+    loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, *, program: Hashable = None
+) -> Inspection:
     """Say what speaks against a loss, its data or its first parameters, and which loss chance gives.
 
     Args:
         loss_fn: `f(params, batch)` to a scalar, or to a tuple that begins with it.
         params: any pytree.
         batch: whatever the loss takes.
+        program: equal for two calls whose loss has the same program, so that it is traced and compiled once; None where
+            that is not known.
 
     Returns:
         Concerns and chance; nothing where the loss cannot be told apart from the model.
     """
     try:
         objective = objective_of(loss_fn, params)
-        graph = graph_of(objective.loss, objective.leaves, batch)
-        tail = tail_of(graph)
+        trace = partial(_trace, objective, batch)
+        graph, tail = trace() if program is None else _PROGRAMS.get(program, trace)
     except Exception:  # The inspection comes on top of a check, and must not break it.
         return Inspection()
     known = dict(enumerate([*objective.leaves, *jax.tree.leaves(batch)]))
     concerns: list[Concern] = []
-    for part in _parts(graph, tail, known, _layers(params)):
+    later = partial(some_steps_later, objective, batch, known)
+    for part in _parts(graph, tail, known, _layers(params), later):
         concerns += _tried(part, [])
     chance: Chance | None = _tried(lambda: chance_of(graph, tail, known), None)
     return Inspection(
@@ -79,10 +97,17 @@ def inspect_loss(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: P
     )
 
 
-def _parts(graph: Graph, tail: Tail, known: dict[int, Any], layers: list[str]) -> Iterator[Callable[[], list[Concern]]]:
+def _trace(objective: Objective, batch: PyTree) -> _Traced:
+    graph = graph_of(objective.loss, objective.leaves, batch)
+    return _Traced(graph, tail_of(graph))
+
+
+def _parts(
+    graph: Graph, tail: Tail, known: dict[int, Any], layers: list[str], later: Callable[[], dict[int, Any]]
+) -> Iterator[Callable[[], list[Concern]]]:
     """Yield the parts of an inspection."""
     probe = Probe(graph, tail, known)
-    yield lambda: kernels_constant(graph, tail, known, layers)
+    yield lambda: kernels_constant(graph, tail, known, layers, later)
     yield lambda: penalty_outweighs(graph, tail, known)
     yield lambda: inputs_scaled(probe)
     if probe.fits:

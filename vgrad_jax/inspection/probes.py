@@ -5,8 +5,8 @@
   `w (softmax(z) - y)`. They give back weights and targets, however the loss is written.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy.special import expit, softmax
 
-from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.inspection.graph import Graph
 from vgrad_jax.inspection.kernels import unit_axes
 from vgrad_jax.inspection.tail import Tail, last_product, weight_of
@@ -52,8 +51,6 @@ class Probe:
     tail: Tail
     known: dict[int, Any]
     """Parameters and batch."""
-    samplers: dict[tuple[int, ...], Callable[..., list[Any]]] = field(default_factory=dict)
-    """Compiled functions, by the values that they compute."""
 
     @cached_property
     def fits(self) -> bool:
@@ -63,26 +60,13 @@ class Probe:
 
     def samples(self, values: Sequence[int], scale: float) -> list[Shaped[np.ndarray, "..."]]:
         """Return values of the tail for random heads of a scale."""
-        return [np.asarray(array) for array in self._sampler(tuple(values))(self.known, scale)]
-
-    def _sampler(self, values: tuple[int, ...]) -> Callable[..., list[Any]]:
-        """Return the compiled function of the scale; one for all scales."""
-        if values not in self.samplers:
-            self.samplers[values] = compiled_quickly(partial(self._sampled, values))
-        return self.samplers[values]
-
-    def _sampled(self, values: tuple[int, ...], known: dict[int, Any], scale: Any) -> list[Any]:
-        keys = jax.random.split(jax.random.key(0), len(self.tail.heads))
-        random = {
-            head: (scale * jax.random.normal(key, self.graph.shapes[head])).astype(self.graph.dtypes[head])
-            for head, key in zip(self.tail.heads, keys, strict=True)
-        }
-        return self.graph.replay({**known, **random}, values)
+        sampled = partial(_sampled, self.graph, self.tail.heads, tuple(values))
+        program = self.graph.compile_once(("sampled", tuple(values)), sampled)
+        return [np.asarray(array) for array in program(self.known, scale)]
 
     def concrete(self, values: Sequence[int]) -> list[Shaped[np.ndarray, "..."]]:
         """Return values that are made of data alone, or of parameters alone."""
-        arrays = compiled_quickly(lambda known: self.graph.replay(known, values))(self.known)
-        return [np.asarray(array) for array in arrays]
+        return [np.asarray(array) for array in self.graph.values(self.known, values)]
 
     @cached_property
     def predicts_inputs(self) -> bool:
@@ -93,14 +77,14 @@ class Probe:
     @cached_property
     def gradient(self) -> Any:
         """Gradient of the loss with respect to the only head, as a compiled function of the head."""
-        head = self.tail.head
+        head, graph = self.tail.head, self.graph
 
         def loss(output: Any, known: dict[int, Any]) -> Any:
             cut = {} if head is None else {head: output}
-            return self.graph.replay({**known, **cut}, [self.graph.result])[0]
+            return graph.replay({**known, **cut}, [graph.result])[0]
 
-        compiled = compiled_quickly(jax.grad(loss))
-        dtype = None if head is None else self.graph.dtypes[head]
+        compiled = graph.compile_once("gradient", jax.grad(loss))
+        dtype = None if head is None else graph.dtypes[head]
         return lambda output: np.asarray(compiled(jnp.asarray(output, dtype), self.known), np.float64)
 
     @cached_property
@@ -117,9 +101,21 @@ class Probe:
         numbers = np.broadcast_to(np.random.default_rng(0).normal(size=inner), shape)
         output = jnp.asarray(numbers, self.graph.dtypes[product])
         known = {**self.known, product: output}
-        (array,) = compiled_quickly(lambda known: self.graph.replay(known, [head]))(known)
+        (array,) = self.graph.values(known, [head])
         array = np.asarray(array, np.float64)
         return tuple(axis for axis in range(array.ndim) if np.ptp(array, axis).any())
+
+
+def _sampled(
+    graph: Graph, heads: tuple[int, ...], values: tuple[int, ...], known: dict[int, Any], scale: Any
+) -> list[Any]:
+    """Return values of the tail for normal heads of a scale."""
+    keys = jax.random.split(jax.random.key(0), len(heads))
+    random = {
+        head: (scale * jax.random.normal(key, graph.shapes[head])).astype(graph.dtypes[head])
+        for head, key in zip(heads, keys, strict=True)
+    }
+    return graph.replay({**known, **random}, values)
 
 
 def binary_targets(probe: Probe) -> Targets | None:

@@ -1,19 +1,21 @@
 """Concerns about the first parameters: kernels without differences, and a penalty that outweighs the loss."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import PyTree, Shaped
 
 from vgrad_jax.compiling import compiled_quickly
+from vgrad_jax.gradients.objective import Objective
 from vgrad_jax.inspection.concern import COUNTS, OUTWEIGHS, Concern
 from vgrad_jax.inspection.graph import Graph, Step
 from vgrad_jax.inspection.kernels import as_matrix
 from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, leaf_of, weight_of
 
-__all__ = ["kernels_constant", "penalty_outweighs"]
+__all__ = ["kernels_constant", "penalty_outweighs", "some_steps_later"]
 
 EQUAL = 1e-5
 """Difference of two numbers of a kernel, over its largest, up to which they are the same."""
@@ -21,10 +23,19 @@ STEPS = 3
 """Number of steps after which zeros of a residual branch behind a last layer of zeros are gone."""
 
 
-def kernels_constant(graph: Graph, tail: Tail, known: dict[int, Any], names: list[str]) -> list[Concern]:
+def kernels_constant(
+    graph: Graph, tail: Tail, known: dict[int, Any], names: list[str], later: Callable[[], dict[int, Any]]
+) -> list[Concern]:
     """Find kernels whose units, or whose inputs, have all the same numbers.
 
     A kernel of zeros is fine where it soon has other numbers: a residual branch, a low-rank factor, a last layer.
+
+    Args:
+        graph: of the loss.
+        tail: of the loss.
+        known: parameters and batch.
+        names: path of each leaf.
+        later: gives `known` a few steps later; called where a kernel is zero.
     """
     last = {id(last_product(graph, head)) for head in tail.heads}
     after: dict[int, Any] | None = None
@@ -35,7 +46,7 @@ def kernels_constant(graph: Graph, tail: Tail, known: dict[int, Any], names: lis
             continue
         words = _sameness(_matrices(graph, known, step, kernel))
         if words == ZEROS:
-            after = _some_steps_later(graph, known) if after is None else after
+            after = later() if after is None else after
             if id(step) in last or _sameness(_matrices(graph, after, step, kernel)) is None:
                 continue
         if words is not None:
@@ -66,12 +77,15 @@ def _sameness(matrices: Shaped[np.ndarray, "stack fan_in unit"]) -> str | None:
     return None
 
 
-def _some_steps_later(graph: Graph, known: dict[int, Any]) -> dict[int, Any]:
-    """Return parameters and batch after a few steps down the gradient, of a thousandth at most."""
-    leaves = [known[value] for value in range(graph.number_of_leaves)]
-    gradient = compiled_quickly(jax.grad(graph.function))
+def some_steps_later(objective: Objective, batch: PyTree, known: dict[int, Any]) -> dict[int, Any]:
+    """Return parameters and batch after a few steps down the gradient, of a thousandth at most.
+
+    The gradient is of the loss itself: one through the graph is another where units are at a kink, as behind zeros.
+    """
+    leaves = objective.leaves
+    gradient = compiled_quickly(jax.grad(objective.loss))
     for _ in range(STEPS):
-        slopes = gradient(leaves, graph.batch)
+        slopes = gradient(leaves, batch)
         size = max(float(jnp.abs(slope).max()) for slope in slopes)
         rate = 1e-3 / size if 0 < size < np.inf else 0.0
         leaves = [(leaf - rate * slope).astype(leaf.dtype) for leaf, slope in zip(leaves, slopes, strict=True)]
@@ -92,14 +106,14 @@ def penalty_outweighs(graph: Graph, tail: Tail, known: dict[int, Any]) -> list[C
     def rest(leaves: dict[int, Any], data: dict[int, Any]) -> Any:
         return graph.replay({**leaves, **data, **none}, [graph.result])[0]
 
-    @compiled_quickly
     def sizes(leaves: dict[int, Any], data: dict[int, Any]) -> Any:
         (all_of_it, slope), (other, other_slope) = (jax.value_and_grad(f)(leaves, data) for f in (whole, rest))
         penalties = [slope[leaf] - other_slope[leaf] for leaf in slope]
         ratios = [_norm(penalty) / _norm(other_slope[leaf]) for leaf, penalty in zip(slope, penalties, strict=True)]
         return jnp.stack([all_of_it - other, other, jnp.max(jnp.nan_to_num(jnp.stack(ratios)))])
 
-    penalty, other, ratio_of_slopes = (abs(float(size)) for size in sizes(leaves, data))
+    compiled = graph.compile_once("penalty", sizes)
+    penalty, other, ratio_of_slopes = (abs(float(size)) for size in compiled(leaves, data))
     if not (penalty > OUTWEIGHS * other and ratio_of_slopes > COUNTS):
         return []
     sentence = f"The penalty of the parameters is {penalty:.3g}, and the rest of the loss {other:.3g}. Make it smaller."
