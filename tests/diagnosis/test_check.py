@@ -137,7 +137,7 @@ def test_a_second_check_of_the_same_program_looks_at_its_own_numbers():
 
     first = inspected(np.float32(1), 0)
     assert inspected(np.float32(3), 0).chance == pytest.approx(9 * first.chance, rel=1e-3)
-    assert inspected(np.float32(1), 1).hidden != first.hidden
+    assert inspected(np.float32(1), 1).hidden.singular_ratio != first.hidden.singular_ratio
 
 
 def test_a_prediction_stands_beside_the_measurement():
