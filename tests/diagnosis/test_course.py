@@ -96,3 +96,33 @@ def test_another_draw_of_the_noise_keeps_the_trend():
     assert isinstance(dataclasses.replace(course), Course)
     exact = made(np.linspace(2, 1, RECORDS))
     assert exact.resampled(np.random.default_rng(0)).late == pytest.approx(exact.late, abs=0.03)
+
+
+def loss(*, first=1.0, early=1.0, late=1.0, records=20):
+    return np.array([first, *[early] * (records - 1 - max(1, records // 4)), *[late] * max(1, records // 4)])
+
+
+def plain(values):
+    return course_of(np.asarray(values, float), None, None, 0, None)
+
+
+def test_numbers_at_the_edges():
+    assert plain(loss(late=np.inf)).remaining == math.inf
+    assert plain(loss(late=np.inf)).late_fall is None
+    assert plain(loss(first=0.0)).remaining is None  # There was nothing to learn.
+    assert plain(loss(early=0.0)).late_fall is None
+    assert plain([1.0]).remaining is None
+    assert plain([1.0, 1.0]).remaining == 1.0
+    assert plain(loss(records=4)).late_fall is None
+    assert plain(loss(records=5)).late_fall == 0.0
+    assert plain(loss(first=-1.0, early=-1.0, late=-1.0)).remaining == 1.0
+
+
+def test_the_noise_of_a_training_that_diverged_does_not_hide_its_rise():
+    """From 0.7 to 40 at once: the losses of the first records do not agree, however much they scatter."""
+    rng = np.random.default_rng(0)
+    level = np.r_[0.7, 40 + 5 * rng.standard_normal(RECORDS - 1)]
+    spread = np.r_[np.nan, np.full(RECORDS - 1, 20.0)]
+    course = course_of(level, level, spread, 0, 0.7, steps_a_record=10.0)
+    assert course.start == 0.7
+    assert course.rise > 10

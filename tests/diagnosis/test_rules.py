@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from made_evidence import BFLOAT16, FLOAT16, LAYERS, RECORDS, course, evidence, with_number
+from made_evidence import BFLOAT16, FLOAT16, LAYERS, RECORDS, STUCK, course, evidence, with_number
 
 import vgrad_jax as vg
 from vgrad_jax.diagnosis.evidence import Before, drop_of, largest
-from vgrad_jax.diagnosis.statuses import CAUSES, TABLE
+from vgrad_jax.diagnosis.statuses import CAUSES, NOTES, TABLE
 from vgrad_jax.diagnosis.symptoms import faded, has_learned, lost, overgrown, rose, stalled
-from vgrad_jax.inspection import Concern
+from vgrad_jax.inspection import Concern, NonFinite, ZeroReason
 
 
 def steep(drop):
@@ -27,6 +27,16 @@ SHORT = {"smallest": np.full(LAYERS, FLOAT16)}
 ZEROS = np.where(np.arange(LAYERS) < 2, -np.inf, -2.0)
 
 CONCERN = Concern("inputs_large", "Inputs are large.", 100.0, 10.0, None, False)
+
+
+def zero(path, reason):
+    """Return a reason for a zero gradient."""
+    return ZeroReason(path, reason, None, None, "Why.")
+
+
+def of_zeros(reason):
+    """Return a look that knows one reason for all zero gradients."""
+    return Before(zeros=tuple(zero(f"layer_{n}/kernel", reason) for n in range(LAYERS)))
 
 
 def broken_from(record):
@@ -285,17 +295,129 @@ FINDINGS = {
     "updates_small": (evidence(updates=[-6, -5, -4.5, -5, np.inf, np.nan]), None, -4.5, -3.3, "10^-4.5 of"),
     "breaks_later": (evidence(nonfinite_fraction=broken_from(9)), None, 90.0, 0.0, "At step 90"),
     "no_better_than_constant": (evidence(loss=course(first=2.0), chance=1.0), None, 1.0, 0.9, "100% of the 1 "),
+    "far_from_chance": (
+        evidence(loss=np.linspace(20.0, 10.0, RECORDS), chance=1.0, updates=-2.5),
+        None,
+        pytest.approx(11, abs=1),
+        5.0,
+        "times that of the best constant",
+    ),
+    "few_updates": (
+        evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.arange(RECORDS)),
+        None,
+        20.0,
+        150.0,
+        "After 20 ",
+    ),
+    "nothing_moves": (evidence(params_log10_rms=drifting(0.0)), None, -2.0, -3.3, "not applied"),
+    "updates_rounded_away": (
+        evidence(params_log10_rms=drifting(0.0), updates=-2.75, spacing=np.full(LAYERS, -2.7)),
+        None,
+        -2.75,
+        -3.3,
+        "smaller than half the spacing",
+    ),
+    "update_ascends": (evidence(update_cosine=np.full(RECORDS, 0.8)), None, 0.8, 0.3, "uphill"),
+    "steps_too_large": (evidence(updates=-0.5, loss=leap(3.0)), None, 3.0, 1.5, "leapt to 3 times"),
+    "spike_recovered": (evidence(loss=leap(3.0, late=0.5)), None, 3.0, 1.5, "leapt to 3 times"),
+    "steps_refused": (evidence(refused_steps=2, first_broken_step=7), None, 2.0, 0.0, "the first at step 7"),
+    "numbers_recovered": (evidence(nonfinite_fraction=with_number(7, 3, 0.1)), None, 70.0, 0.0, "first at step 70"),
+    "units_collinear": (
+        evidence(before=Before(correlation=0.999, singular_ratio=0.01, input_ratio=0.5)),
+        None,
+        0.999,
+        0.995,
+        "0.01 of the first",
+    ),
+    "no_second_derivative": (evidence(before=Before(zeros=(zero("", "no_derivative"),))), None, 0.0, 0.0, "Why."),
+    "logistic_shrinks": (
+        evidence(steep(4), before=Before(kinds=frozenset({"logistic"}))),
+        "layer_5",
+        4.0,
+        2.5,
+        "10^4.0 times smaller",
+    ),
+    "no_gradient": (evidence(ZEROS, before=Before(kinds=frozenset({"tanh"}))), "layer_1", 1 / 3, 0.0, "2 of 6"),
+    "no_derivative": (evidence(ZEROS, before=of_zeros("no_derivative")), "layer_1", 1 / 3, 0.0, "Why."),
+    "no_path": (evidence(np.full(LAYERS, -np.inf), before=of_zeros("stopped")), "layer_5", 1.0, 0.0, "Why."),
+    "zeros_stay": (evidence(ZEROS, before=of_zeros("zeros_stay")), "layer_1", 1 / 3, 0.0, "Why."),
+    "frozen": (evidence(ZEROS, before=of_zeros("unused")), "layer_0", 1.0, 1.0, "Why."),
+    "zero_initialised": (
+        evidence(ZEROS, loss=None, records=1, before=of_zeros("zero_for_first_step")),
+        "layer_0",
+        1.0,
+        1.0,
+        "Why.",
+    ),
+    "recurrence_grows": (
+        evidence(
+            nonfinite_fraction=broken_from(0),
+            first_broken_step=0,
+            before=Before(nonfinite=NonFinite("overflow", "forward", "mul", None, "layer_2", "It grows.", growth=1.7)),
+        ),
+        "layer_2",
+        1.7,
+        1.0,
+        "It grows.",
+    ),
 }
 
 
 @pytest.mark.parametrize("code", FINDINGS)
 def test_a_finding_names_its_layer_and_numbers(code):
     made, layer, value, threshold, words = FINDINGS[code]
-    (finding,) = [f for rule in vg.RULES.values() for f in rule.find(made) if f.code == code]
-    assert (finding.layer, finding.value, finding.threshold) == (layer, pytest.approx(value), threshold)
+    finding, *_ = [f for rule in vg.RULES.values() for f in rule.find(made) if f.code == code]
+    expected = pytest.approx(value) if isinstance(value, float) else value
+    assert (finding.layer, finding.value, finding.threshold) == (layer, expected, threshold)
     assert words in finding.sentence
     assert len(finding.advice) > 40
+    assert finding.is_note == (code in NOTES)
     assert set(finding.causes) <= set(CAUSES)
+
+
+CONCERNS = (
+    "softmax_of_one",
+    "log_of_unbounded",
+    "targets_outside_range",
+    "targets_not_probabilities",
+    "labels_constant",
+    "rows_do_not_sum_to_one",
+    "binary_loss_on_one_hot",
+    "constant_term_outweighs",
+    "sigmoid_for_categorical",
+    "squared_error_on_classes",
+    "kernel_constant",
+    "inputs_large",
+    "inputs_uneven",
+    "targets_large",
+)
+
+
+def findings_of_concern(code, certain, **changes):
+    before = Before(concerns=(Concern(code, "It is so.", 7.0, 5.0, "layer_3", certain),))
+    made = evidence(before=before, **changes)
+    return [f for rule in vg.RULES.values() for f in rule.find(made) if f.code == code]
+
+
+@pytest.mark.parametrize("code", CONCERNS)
+def test_a_certain_concern_is_a_finding_before_and_after_a_failed_training(code):
+    for changes in ({"loss": None, "records": 1}, {"loss": STUCK}):
+        (finding,) = findings_of_concern(code, True, **changes)
+        assert finding[2:6] == ("layer_3", 7.0, 5.0, "It is so.")
+        assert finding.causes
+    assert not findings_of_concern(code, True, loss=course(early=0.3, late=0.01))
+
+
+@pytest.mark.parametrize("code", CONCERNS)
+def test_an_uncertain_concern_is_a_finding_once_training_has_failed(code):
+    assert not findings_of_concern(code, False, loss=None, records=1)
+    assert not findings_of_concern(code, False, loss=course(early=0.3, late=0.01))
+    assert len(findings_of_concern(code, False, loss=STUCK)) == (code != "kernel_constant")
+
+
+def test_every_code_has_an_example_here():
+    codes = {code for row in TABLE.values() for code in row.advice}
+    assert {*FINDINGS, *CONCERNS} == {*codes, *NOTES}
 
 
 def test_causes_are_words_of_the_vocabulary():

@@ -33,15 +33,20 @@ def test_every_status_has_a_rule_and_every_code_one_status():
 
 
 CAUSES = [
+    ("ill_posed", "non_finite"),  # What is asked for explains what comes of it.
     ("non_finite", "exploding"),  # Infinite numbers explain every other number.
     ("exploding", "learning_rate_large"),
     ("learning_rate_large", "underflow"),
     ("underflow", "solved"),
-    ("solved", "dead"),
+    ("solved", "collinear"),
+    ("collinear", "dead"),
     ("dead", "saturated"),
     ("saturated", "vanishing"),
     ("vanishing", "learning_rate_small"),
-    ("learning_rate_small", "unclear"),
+    ("learning_rate_small", "ill_scaled"),
+    ("ill_scaled", "too_few_steps"),
+    ("too_few_steps", "chance_level"),
+    ("chance_level", "unclear"),
     ("unclear", "healthy"),
 ]
 

@@ -13,8 +13,11 @@ __all__ = ["collinear", "ill_posed", "ill_scaled", "units_are_collinear"]
 
 
 def _concerns(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
-    """Return the look's concerns that speak for a status: certain ones always, others once training has failed."""
-    if e.before is None:
+    """Return the look's concerns that speak for a status: certain ones at once, others where training has failed.
+
+    A loss that is solved has none.
+    """
+    if e.before is None or is_solved(e):
         return []
     return [
         finding(e, own.code, own.sentence, layer=own.layer, value=own.value, threshold=own.threshold)
@@ -25,8 +28,6 @@ def _concerns(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
 
 def ill_posed(e: Evidence) -> list[Finding]:
     """Find an output, a loss and targets that do not fit together."""
-    if is_solved(e):
-        return []
     # Targets that a few rows put out of reach are the smaller fault where the gradient does not arrive.
     arrives = not lost(e)
     failed = e.remaining is not None and e.remaining > MUCH_LEFT
