@@ -8,12 +8,14 @@ from vgrad_jax.data import Data as Data
 from vgrad_jax.data import Dataset as Dataset
 from vgrad_jax.data import load_data as load_data
 from vgrad_jax.diagnosis import RULES as RULES
+from vgrad_jax.diagnosis import Alarm as Alarm
 from vgrad_jax.diagnosis import Diagnosis as Diagnosis
 from vgrad_jax.diagnosis import Finding as Finding
 from vgrad_jax.diagnosis import InitCheck as InitCheck
 from vgrad_jax.diagnosis import Rule as Rule
 from vgrad_jax.diagnosis import check_init as check_init
 from vgrad_jax.diagnosis import diagnose as diagnose
+from vgrad_jax.diagnosis import watch as watch
 from vgrad_jax.errors import InputError as InputError
 from vgrad_jax.experiment import Experiment as Experiment
 from vgrad_jax.experiment import Recording as Recording

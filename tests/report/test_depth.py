@@ -201,7 +201,7 @@ def test_the_law_is_held_against_the_sweeps_own_networks(results):
 def test_the_page_of_many_arms_folds_what_is_tall(made, tmp_path, monkeypatch):
     for section in ("arms", "gradients"):
         monkeypatch.setattr(f"vgrad_jax.report.sections.{section}.MOST_ARMS_IN_ONE", 3)
-    monkeypatch.setattr("vgrad_jax.report.page.TALLEST", 250)
+    monkeypatch.setattr("vgrad_jax.report.templates.TALLEST", 250)
     write_report(made, tmp_path)
     names = [path.stem for path in (tmp_path / "figures").iterdir()]
     assert set(names) == {

@@ -6,6 +6,7 @@ from vgrad_jax.diagnosis.findings import Finding as Finding
 from vgrad_jax.diagnosis.findings import Rule as Rule
 from vgrad_jax.diagnosis.rules import RULES as RULES
 from vgrad_jax.diagnosis.rules_of_models import units_are_collinear as units_are_collinear
+from vgrad_jax.diagnosis.schema import DIAGNOSIS_SCHEMA as DIAGNOSIS_SCHEMA
 from vgrad_jax.diagnosis.statuses import FAULTLESS as FAULTLESS
 from vgrad_jax.diagnosis.statuses import HEALTHY as HEALTHY
 from vgrad_jax.diagnosis.statuses import STATUSES as STATUSES
@@ -16,3 +17,5 @@ from vgrad_jax.diagnosis.statuses import most_frequent_first as most_frequent_fi
 from vgrad_jax.diagnosis.verdict import Diagnosis as Diagnosis
 from vgrad_jax.diagnosis.verdict import LayerStatus as LayerStatus
 from vgrad_jax.diagnosis.verdict import diagnose as diagnose
+from vgrad_jax.diagnosis.watching import Alarm as Alarm
+from vgrad_jax.diagnosis.watching import watch as watch

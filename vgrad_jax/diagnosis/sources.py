@@ -17,7 +17,7 @@ from jaxtyping import Float
 from vgrad_jax.diagnosis.evidence import Before, Evidence, drop_of
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
-from vgrad_jax.gradients.recording import SIZES, Record
+from vgrad_jax.gradients.recording import BETWEEN_RECORDS, OF_TRAINING, SIZES, Record
 from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.inspection import NOT_INSPECTED, Hidden, Inspection
 from vgrad_jax.numerics import lower_median
@@ -26,16 +26,6 @@ __all__ = ["evidence_of"]
 
 FEWEST_ROWS = 8
 """Number of rows of a batch from which its best constant prediction stands for chance."""
-BY_RECORD = ("step", "loss_mean", "loss_std", "update_cosine")
-OF_TRAINING = (
-    "first_loss",
-    "first_broken_step",
-    "first_broken_loss",
-    "broken_steps",
-    "loss_before_break",
-    "update_before_break",
-    "refused_steps",
-)
 
 
 def evidence_of(
@@ -136,7 +126,7 @@ def _arrays_by_seed(record: Record, kept: np.ndarray) -> dict[str, np.ndarray]:
     if given or not np.isnan(np.asarray(record.loss, np.float64)).all():
         arrays["loss"] = _with_one_batch_axis(record.loss, 1)
     arrays["step"] = np.broadcast_to(np.asarray(record.step).reshape(-1, records), (seeds, records))
-    for field in BY_RECORD[1:]:
+    for field in BETWEEN_RECORDS:
         if (array := getattr(record, field)) is not None:
             arrays[field] = _with_one_batch_axis(array, 1)
     for field in OF_TRAINING:

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from vgrad_jax.diagnosis.evidence import Evidence, straight_line
 from vgrad_jax.diagnosis.findings import Finding, Rule
 from vgrad_jax.diagnosis.rules import RULES
+from vgrad_jax.diagnosis.schema import FORMAT
 from vgrad_jax.diagnosis.sources import evidence_of
 from vgrad_jax.diagnosis.statuses import HEALTHY, TABLE, UNCLEAR, Spread, most_frequent_first, rank, spread_of
 from vgrad_jax.diagnosis.symptoms import has_learned
@@ -30,7 +31,7 @@ from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.inspection import NOT_INSPECTED, Hidden, Inspection
 from vgrad_jax.numerics import LEVEL, json_value, lower_median, wilson
 
-__all__ = ["Checked", "Diagnosis", "HasLook", "LayerStatus", "diagnose"]
+__all__ = ["Checked", "Diagnosis", "HasLook", "LayerStatus", "diagnose", "statuses_of"]
 
 NOISE_DRAWS = 32
 """Number of draws of the noise of the batches."""
@@ -106,12 +107,17 @@ class Diagnosis:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold; "inf", "-inf" and "nan" stand for numbers that are not finite."""
+        """Return plain values that JSON can hold, in the form of `DIAGNOSIS_SCHEMA`.
+
+        The texts "inf", "-inf" and "nan" stand for numbers that are not finite.
+        """
         values = {
+            "format": FORMAT,
             "status": self.status,
             "seeds": self.seeds,
             "share": self.share,
             "under_noise": self.under_noise,
+            "closest": self.closest,
             "attenuation": self.attenuation,
             "findings": self.findings,
             "layers": [vars(layer) for layer in self.layers],
@@ -177,11 +183,7 @@ def diagnose(
     >>> diagnosis.status, diagnosis.findings[0].code, round(diagnosis.attenuation[0], 3)
     ('vanishing', 'gradient_shrinks', 2.0)
     """
-    before = Checked(check) if isinstance(check, Look) else check
-    look, inspection = (None, None) if before is None else (before.look, before.inspection)
-    seeds = evidence_of(record_or_stats, look, inspection, baseline, hidden)
-    findings = [[finding for rule in rules.values() for finding in rule.find(evidence)] for evidence in seeds]
-    statuses = [_status(own, evidence) for own, evidence in zip(findings, seeds, strict=True)]
+    seeds, findings, statuses = _judged(record_or_stats, check, rules, baseline, hidden)
     counts = most_frequent_first(Counter(statuses))
     status = next(iter(counts))
     typical = _typical_seed([seed for seed, own in enumerate(statuses) if own == status], seeds)
@@ -194,6 +196,37 @@ def diagnose(
         seeds=counts,
         under_noise=_under_noise(seeds, rules),
     )
+
+
+def statuses_of(
+    record_or_stats: Record | LayerStats | Look,
+    *,
+    check: HasLook | Look | None = None,
+    rules: Mapping[str, Rule] = RULES,
+    baseline: float | None = None,
+) -> list[str]:
+    """Return the status of every seed; arguments and errors are those of `diagnose`.
+
+    >>> from vgrad_jax.gradients import gradient_stats
+    >>> statuses_of(gradient_stats([np.full((4, 4), 10.0 ** -n) for n in (9, 7, 5, 3, 1)]))
+    ['vanishing']
+    """
+    return _judged(record_or_stats, check, rules, baseline, None)[2]
+
+
+def _judged(
+    record_or_stats: Record | LayerStats | Look,
+    check: HasLook | Look | None,
+    rules: Mapping[str, Rule],
+    baseline: float | None,
+    hidden: Sequence[Hidden] | None,
+) -> tuple[list[Evidence], list[list[Finding]], list[str]]:
+    """Return the evidence, the findings and the status of every seed."""
+    before = Checked(check) if isinstance(check, Look) else check
+    look, inspection = (None, None) if before is None else (before.look, before.inspection)
+    seeds = evidence_of(record_or_stats, look, inspection, baseline, hidden)
+    findings = [[finding for rule in rules.values() for finding in rule.find(evidence)] for evidence in seeds]
+    return seeds, findings, [_status(own, evidence) for own, evidence in zip(findings, seeds, strict=True)]
 
 
 def _under_noise(seeds: list[Evidence], rules: Mapping[str, Rule]) -> dict[str, float]:

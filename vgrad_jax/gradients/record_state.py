@@ -24,7 +24,7 @@ from vgrad_jax.gradients.recording import SIZES, Record
 from vgrad_jax.gradients.running import FirstBreak, LossWindow
 from vgrad_jax.gradients.stats import AnyArray
 
-__all__ = ["RecordState", "get_record", "register_with_flax"]
+__all__ = ["RecordState", "get_record", "recorder_state", "register_with_flax"]
 
 # Names of fields are not `count`, `mu` or the like: `optax.tree.get` finds the optimiser's own fields by such names.
 SCALAR_RINGS = ("recorded_step", "recorded_loss", "loss_mean", "loss_std", "update_cosine")
@@ -95,6 +95,19 @@ def get_record(opt_state: PyTree, name: str | None = None) -> Record:
     Raises:
         InputError: there is no recorder, or there are several of the name; the message says which names there are.
     """
+    return replace(_as_record(recorder_state(opt_state, name)), refused_steps=_refused_steps(opt_state))
+
+
+def recorder_state(opt_state: PyTree, name: str | None = None) -> RecordState:
+    """Return the state of a recorder, wherever it is nested in an optimiser's state.
+
+    Args:
+        opt_state: the state, or anything that holds it.
+        name: the recorder's name, where there are several.
+
+    Raises:
+        InputError: there is no recorder, or there are several of the name; the message says which names there are.
+    """
     register_with_flax()
     states = [state for node in _nodes(opt_state, _holds_state) for state in _with_inner(_typed(node))]
     names = [state.name for state in states]
@@ -109,7 +122,7 @@ def get_record(opt_state: PyTree, name: str | None = None) -> Record:
     if len(chosen) > 1:
         again = "give each a name of its own" if len(set(names)) < len(names) else "say which with name="
         raise InputError(f"there are {len(chosen)} recorders: {', '.join(map(repr, names))}; {again}")
-    return replace(_as_record(chosen[0]), refused_steps=_refused_steps(opt_state))
+    return chosen[0]
 
 
 def _holds_state(node: Any) -> bool:

@@ -36,7 +36,8 @@ LONG_NAMES = {
     "update_cosine": "cosine of the update with the gradient",
     "first_broken_step": "first step with a number that was not finite; -1 for none",
 }
-BY_STEP = ("step", "loss", "loss_mean", "loss_std", "update_cosine")
+BETWEEN_RECORDS = ("loss_mean", "loss_std", "update_cosine")
+BY_STEP = ("step", "loss", *BETWEEN_RECORDS)
 BY_LAYER = ("mean_log10_rms", "std_log10_rms", "first_broken_layers")
 OF_TRAINING = (
     "first_loss",
@@ -132,6 +133,26 @@ class Record:
         sizes = {field: getattr(self, field)[..., index, :] for field in SIZES}
         count = np.broadcast_to(np.asarray(self.counts), sizes["log10_rms"].shape)
         return LayerStats(paths=self.paths, **sizes, count=count, has_matrix=self.has_matrix, dtypes=self.dtypes)
+
+    def until(self, stop: int) -> "Record":
+        """Return the record of some time ago: without the records from number `stop` on, which may be negative.
+
+        Moments over all records, and the first break, stay those of the whole training.
+        """
+        return self._cut(slice(stop))
+
+    def since(self, start: int) -> "Record":
+        """Return the record without its first `start` records; moments stay those of the whole training."""
+        return self._cut(slice(start, None))
+
+    def _cut(self, kept: slice) -> "Record":
+        by_step = {field: getattr(self, field) for field in BY_STEP}
+        by_layer = {field: getattr(self, field) for field in BY_STEP_AND_LAYER}
+        return replace(
+            self,
+            **{field: array[..., kept] for field, array in by_step.items() if array is not None},
+            **{field: array[..., kept, :] for field, array in by_layer.items() if array is not None},
+        )
 
     def select(self, pattern: str) -> "Record":
         """Keep only the layers whose path a regular expression matches.

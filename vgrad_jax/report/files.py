@@ -14,12 +14,15 @@ from pathlib import Path
 
 from vgrad_jax.errors import InputError
 
-__all__ = ["MANIFEST", "write_files"]
+__all__ = ["MANIFEST", "write_files", "write_page"]
 
 MANIFEST = ".vgrad-report.json"
 """Name of the file that holds the name and the SHA-256 digest of every file of the report."""
 
 PAGE = "index.html"
+
+OWN_PAGE = b'<meta name="generator" content="vgrad_jax">'
+"""Bytes by which a page that stands alone is known as this package's."""
 
 MARKS = {
     ".html": (b'id="explorer-data"',),
@@ -60,6 +63,26 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     except OSError as error:
         raise InputError(f"cannot write the report into {str(folder)!r}: {error.strerror or error}") from None
     return [folder / name for name in files]
+
+
+def write_page(path: Path, content: bytes) -> None:
+    """Write a page that stands alone, in place of an earlier one.
+
+    Args:
+        path: of the file.
+        content: of a page with `OWN_PAGE`.
+
+    Raises:
+        InputError: the file is a symbolic link or no such page, or the disk refuses.
+    """
+    if path.is_symlink():
+        raise InputError(f"{str(path)!r} is a symbolic link, which a page does not follow; choose another file")
+    try:
+        if path.exists() and OWN_PAGE not in path.read_bytes():
+            raise InputError(f"{str(path)!r} is not a page of vgrad_jax; move it away or choose another file")
+        _write(path.parent, path.name, content)
+    except OSError as error:
+        raise InputError(f"cannot write the page {str(path)!r}: {error.strerror or error}") from None
 
 
 def _digest(content: bytes) -> str:

@@ -1,10 +1,6 @@
 """A sweep's report in a folder: the page, its figures and its numbers."""
 
-import base64
-import io
 import json
-import warnings
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +11,15 @@ from vgrad_jax.report.exports import table_files
 from vgrad_jax.report.files import write_files
 from vgrad_jax.report.merging import merged
 from vgrad_jax.report.report import Report
-from vgrad_jax.report.section import Chart
+from vgrad_jax.report.templates import picture, png_of, rendered, text_of
 from vgrad_jax.statistics.early_stopping import missing_runs, precision_of
 from vgrad_jax.statistics.summary import ArmSummary
 from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.figure import Figure
 
 __all__ = ["write_report"]
-
-TALLEST = 1200
-"""Height in pixels up to which a figure is shown unfolded; figures of many arms are taller."""
 
 
 def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
@@ -49,8 +41,8 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
     report = Report(results)
     figures, images = [], []
     for chart in report.charts():
-        image = _png(chart.figure)
-        figures.append(_figure(chart, image))
+        image = png_of(chart.figure)
+        figures.append(picture(chart, image))
         images.append({f"figures/{chart.name}.png": image})
     tables = table_files(report)
     files = merged("figure", images) | {f"tables/{name}": content for name, content in tables.items()}
@@ -60,16 +52,14 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
 
 
 def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> str:
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     results, arms = report.study.results, report.study.arms
     study = json.loads(results.attrs["study"])
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_text("page.html"))
     num_seeds = results.sizes["seed"]
     missing = missing_runs(results)
-    return template.render(
+    return rendered(
+        "page.html",
         title=_title(report.study.summaries),
         question=(
             "Which of these networks learns, how often, how fast, and what does its gradient look like on the way? "
@@ -84,7 +74,7 @@ def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> s
         figures=figures,
         # "<" could end the element that holds them.
         explorer=Markup(json.dumps(explorer_data(results), separators=(",", ":")).replace("<", "\\u003c")),
-        script=Markup(_text("explorer.js")),
+        script=Markup(text_of("explorer.js")),
         how=_how(arms, num_seeds, precision_of(results)),
         command=_command(arms, num_seeds, study["seed"], precision_of(results)),
         arms=json.dumps(study["arms"], indent=2),
@@ -96,10 +86,6 @@ def _title(summaries: list[ArmSummary]) -> str:
     counts = [summary.n for summary in summaries]
     seeds = counted(counts[0], "seed") if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds"
     return f"{counted(len(counts), 'network')}, {seeds}{' each' if len(counts) > 1 else ''}"
-
-
-def _text(name: str) -> str:
-    return files("vgrad_jax.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _how(arms: dict[str, Experiment], num_seeds: int, precision: float | None) -> str:
@@ -130,27 +116,3 @@ def _command(arms: dict[str, Experiment], num_seeds: int, seed: int, precision: 
         "arms = {name: vg.Experiment.from_dict(values) for name, values in json.loads(ARMS).items()}\n"
         f"vg.sweep(arms, {num_seeds}, seed={seed}, precision={precision}, store='results.zarr')"
     )
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A name may hold signs that Matplotlib's font lacks, such as an emoji; the figure has a box in their place.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="png", bbox_inches="tight")
-    return buffer.getvalue()
-
-
-def _figure(chart: Chart, image: bytes) -> dict[str, Any]:
-    """Return a figure for the template: its words, its image as text, and its size in pixels."""
-    # A PNG's width and height stand at bytes 16 to 24.
-    width, height = (int.from_bytes(image[start : start + 4], "big") for start in (16, 20))
-    return {
-        "name": chart.name,
-        "caption": chart.caption,
-        "alt": chart.alt,
-        "png": base64.b64encode(image).decode(),
-        "width": width,
-        "height": height,
-        "folded": height > TALLEST,
-    }
