@@ -136,7 +136,16 @@ Kind = TypeVar("Kind", bound="Description")
 
 
 class Description:
-    """Base of all descriptions: conversion to dictionaries and JSON, and back."""
+    """Base of all descriptions: conversion to dictionaries and JSON, and back.
+
+    Raises:
+        InputError: an argument is no field; the message names the nearest fields.
+    """
+
+    def __new__(cls, *values: Any, **fields: Any) -> "Description":
+        """Refuse arguments that no field has, before the dataclass does so without a suggestion."""
+        _require_fields(cls, fields)
+        return super().__new__(cls)
 
     @classmethod
     def nested(cls) -> dict[str, type["Description"]]:
@@ -171,10 +180,7 @@ class Description:
             hand_over(function)
         if not isinstance(values, dict):
             raise InputError(f"a {cls.__name__} is read from a mapping of fields to values; got {values!r}")
-        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        for name in values:
-            if name not in known:
-                raise unknown_name(f"field of {cls.__name__}", name, known)
+        _require_fields(cls, values)
         nested = cls.nested()
         return cls(
             **{
@@ -199,6 +205,14 @@ class Description:
         except json.JSONDecodeError as error:
             raise InputError(f"not JSON, so not a {cls.__name__}: {error}") from None
         return cls.from_dict(values, functions=functions)
+
+
+def _require_fields(cls: type[Description], names: Iterable[str]) -> None:
+    """Refuse names that are no fields of a description."""
+    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in names:
+        if name not in known:
+            raise unknown_name(f"field of {cls.__name__}", name, known)
 
 
 def hand_over(function: Callable[..., Any]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Int, PyTree
 
 from vgrad_jax.descriptions import whole_number
-from vgrad_jax.diagnosis.statuses import FAULTLESS, STATUSES
+from vgrad_jax.diagnosis.statuses import FAULTLESS, HEALTHY, STATUSES
 from vgrad_jax.diagnosis.verdict import HasLook, statuses_of
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.record_state import get_record, recorder_state
@@ -134,27 +134,40 @@ def _due(seen: Any, every: int) -> Any:
     return (seen > 0) & ((seen - 1) % every == 0)
 
 
-def _codes(
-    due: Any, record: Record, *, check: HasLook | Look | None, baseline: float | None, patience: int
+def _codes(due: Any, record: Record, **options: Any) -> Int[np.ndarray, "*batch"]:
+    """Return the number of every seed's status where a record is due, else 0."""
+    due = np.asarray(due)
+    if not due.any():
+        return np.zeros(due.shape, np.int32)
+    return np.where(due, alarm_codes(record, **options), 0).astype(np.int32)
+
+
+def alarm_codes(
+    record: Record, *, patience: int = PATIENCE, check: HasLook | Look | None = None, baseline: float | None = None
 ) -> Int[np.ndarray, "*batch"]:
-    """Return the number of every seed's status; 0 where no record is due, or not all of the latest show a fault."""
-    due, record = jax.tree.map(np.asarray, (due, record))
-    codes = np.zeros(due.shape, np.int32)
+    """Return the number of every seed's status after the latest record; 0 where not all of the latest show a fault.
+
+    Args:
+        record: so far; slots that are not filled yet have the step -1.
+        patience, check, baseline: as in `watch`.
+    """
+    record = jax.tree.map(np.asarray, record)
+    batch = record.step.shape[:-1]
     filled = int((record.step >= 0).sum(axis=-1).max(initial=0))
-    if not due.any() or not filled:
-        return codes
+    if not filled:
+        return np.zeros(batch, np.int32)
     record = record.since(record.step.shape[-1] - filled)
     ask = partial(statuses_of, check=check, baseline=baseline)
     now = ask(record)
     sounds = np.array([_alarms(status) for status in now])
+    certain = np.array([status == "non_finite" for status in now])
     for before in range(1, patience):
-        if not sounds.any():
-            return codes
-        certain = np.array([status == "non_finite" for status in now])
-        earlier = ask(record.until(-before)) if before < filled else ["healthy"] * len(now)
+        if not (sounds & ~certain).any():
+            break
+        earlier = ask(record.until(-before)) if before < filled else [HEALTHY] * len(now)
         sounds &= certain | np.array([_alarms(status) for status in earlier])
     numbers = [STATUSES.index(status) if own else 0 for status, own in zip(now, sounds, strict=True)]
-    return np.where(due, np.reshape(numbers, due.shape), 0).astype(np.int32)
+    return np.reshape(numbers, batch).astype(np.int32)
 
 
 def _alarms(status: str) -> bool:
