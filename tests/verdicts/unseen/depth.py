@@ -270,10 +270,10 @@ def fields():
         sick(
             base,
             "fields_siren_coarse",
-            "exploding ill_scaled learning_rate_large unclear",
+            "exploding chance_level unclear",
             init=lambda key: init_siren(key, 3000.0, 30.0),
         ),
-        sick(pinn, "fields_boundary_swamps", "ill_posed ill_scaled unclear learning_rate_small", loss=physics(1e7)),
+        sick(pinn, "fields_boundary_swamps", "ill_posed ill_scaled unclear", loss=physics(1e7)),
         sick(neural, "fields_euler_rate_large", "learning_rate_large saturated exploding", optimizer=optax.adam(2.0)),
     ]
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from common import outcome_agrees, scores, train
 
-MODULES = ("tables", "sequences", "images", "depth", "densities", "structures")
+MODULES = ("tables", "columns", "sequences", "language", "images", "transfer", "depth", "densities", "structures")
 
 
 def main():

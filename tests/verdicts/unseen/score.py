@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import common
+import numpy as np
 
 import vgrad_jax as vg
 
-MODULES = ("tables", "sequences", "images", "depth", "densities", "structures")
+MODULES = ("tables", "columns", "sequences", "language", "images", "transfer", "depth", "densities", "structures")
 SOUND = ("healthy", "solved")
 
 
@@ -47,10 +48,8 @@ def recorded(case, seeds, cache):
 
 
 def share(diagnosis):
-    """Return the share of the seeds that have the verdict, as text; empty where it is not given."""
-    shares = getattr(diagnosis, "shares", None)
-    value = shares.get(diagnosis.status) if hasattr(shares, "get") else getattr(diagnosis, "share", None)
-    return f"{float(value):.2f}" if isinstance(value, (int, float)) else ""
+    """Return the share of the seeds that have the verdict, as text."""
+    return f"{np.ravel(diagnosis.share)[0]:.2f}"
 
 
 def judge(case, seeds, cache):
