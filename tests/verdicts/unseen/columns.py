@@ -65,6 +65,7 @@ def friedman():
         plain._replace(
             name="friedman_accumulate", optimizer=optax.MultiSteps(optax.adam(6e-3), 4).gradient_transformation()
         ),
+        plain._replace(name="friedman_single_rows", optimizer=optax.sgd(5e-3), batch_size=1, steps=1500, every=30),
         sick(
             plain,
             "friedman_accumulate_all",
@@ -128,6 +129,13 @@ def categorical():
             optimizer=optax.nadam(1e-2),
         ),
         sick(base, "categorical_index_zero", "chance_level unclear", data=(0 * data[0], data[1])),
+        sick(
+            base,
+            "categorical_sorted_rows",
+            "unclear chance_level learning_rate_large",
+            data=jax.tree.map(lambda array: array[jnp.argsort(data[1])], data),
+            ordered=True,
+        ),
         sick(base, "categorical_one_class", "chance_level ill_posed", data=(data[0], 0 * data[1]), judge=data),
         sick(base, "categorical_no_rate", "learning_rate_small too_few_steps chance_level", optimizer=optax.adam(1e-7)),
     ]

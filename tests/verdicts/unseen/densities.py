@@ -87,19 +87,18 @@ def densities():
         data=moons,
         keyed=True,
         score=separated,
-        optimizer=optax.adam(5e-3),
-        bound=-2.4,
+        optimizer=optax.adam(1e-2),
+        bound=-2.5,
         floor=-2.84,
+        steps=700,
         batch_size=64,
     )
-    narrow = base._replace(
-        name="densities_narrow_data", data=(0.02 * forked[0] + 1, 0.01 * forked[1]), bound=3.0, floor=1.0
-    )
+    fine = base._replace(name="densities_small_targets", data=(forked[0], 0.1 * forked[1]), bound=2.2, floor=1.4)
     return [
         base,
         flow,
         contrastive,
-        narrow,
+        fine,
         sick(
             flow,
             "densities_flow_wrong_sign",

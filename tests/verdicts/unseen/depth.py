@@ -169,7 +169,7 @@ def linear():
         leaves, tree = jax.tree.flatten(gradient)
         keys = jax.random.split(key, len(leaves))
         return jax.tree.unflatten(
-            tree, [g + 30.0 * jax.random.normal(k, g.shape) for g, k in zip(leaves, keys, strict=True)]
+            tree, [g + 1.0 * jax.random.normal(k, g.shape) for g, k in zip(leaves, keys, strict=True)]
         )
 
     def small(key):
@@ -179,6 +179,22 @@ def linear():
     return [
         base,
         curved,
+        base._replace(
+            name="linear_solved",
+            init=lambda key: {**init(key), "layers": {"w": jnp.eye(12)[None], "b": jnp.zeros((1, 12))}},
+            data=(data[0], data[0] @ jnp.linspace(-1.0, 1.0, 12)),
+            optimizer=optax.sgd(0.05),
+            bound=0.9999,
+        ),
+        base._replace(
+            name="linear_memorised",
+            init=lambda key: layers(key, (12, 64, 64, 1)),
+            loss=lambda p, batch: jnp.mean((forward(p, batch[0])[:, 0] - batch[1]) ** 2),
+            data=(data[0][:48], jnp.sign(data[0][100:148, 0])),
+            optimizer=optax.adam(3e-3),
+            score=r2(lambda p, x: forward(p, x)[:, 0]),
+            bound=0.98,
+        ),
         sick(base, "linear_half_weights", "vanishing", init=small),
         sick(base, "linear_rate_large", "learning_rate_large non_finite exploding", optimizer=optax.sgd(1.0)),
         sick(curved, "linear_noise_in_gradient", "unclear chance_level learning_rate_large", alter=noisy),
@@ -218,7 +234,7 @@ def fields():
 
     def physics(penalty):
         def u(p, t):
-            return forward(p, t[None], jnp.tanh)[0]
+            return forward(p, t[None], jnp.tanh)[0, 0]
 
         def loss(p, batch):
             rest = jax.vmap(lambda t: jax.grad(lambda s: u(p, s[None]))(t[0]) + u(p, t) - jnp.sin(2 * t[0]))(batch[0])

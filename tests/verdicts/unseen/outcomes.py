@@ -29,8 +29,12 @@ def main():
         for case in importlib.import_module(module).cases():
             if arguments.cases and case.name not in arguments.cases:
                 continue
-            own, seconds = reach(case)
-            twin = None if case.twin is None else reach(case.twin)[0]
+            try:
+                own, seconds = reach(case)
+                twin = None if case.twin is None else reach(case.twin)[0]
+            except Exception as error:
+                print(f"{case.name:32} raises {type(error).__name__}: {error}", flush=True)
+                continue
             verdict = "agrees" if outcome_agrees(case, own, twin) else "DISAGREES"
             print(
                 f"{case.name:32} {verdict:9} {np.round(own, 3)} twin {twin if twin is None else np.round(twin, 3)}"

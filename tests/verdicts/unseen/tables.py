@@ -138,6 +138,13 @@ def cancer():
             bound=0.85,
             floor=0.5,
         ),
+        base._replace(
+            name="cancer_logistic",
+            init=lambda key: layers(key, (30, 1), 0.0),
+            optimizer=optax.sgd(0.3),
+            steps=80,
+            every=1,
+        ),
         sick(
             adam,
             "cancer_decay_swamps",
@@ -199,6 +206,7 @@ def diabetes():
             score=gain,
             bound=0.2,
         ),
+        adam._replace(name="diabetes_full_batch", optimizer=optax.sgd(0.05, 0.9), batch_size=442, steps=200),
         sick(adam, "diabetes_raw_target", "ill_scaled learning_rate_small too_few_steps", data=unscaled),
         sick(
             adam,
