@@ -74,7 +74,10 @@ def friedman():
         ),
         sick(plain, "friedman_large_column", "ill_scaled dead learning_rate_large", data=large, judge=large),
         sick(
-            plain, "friedman_biases_off", "dead chance_level", init=lambda key: layers(key, (8, 48, 24, 1), 2.0, -30.0)
+            plain,
+            "friedman_biases_off",
+            "dead chance_level",
+            init=lambda key: [*layers(key, (8, 48, 24), 2.0, -30.0), *layers(key, (24, 1), 2.0)],
         ),
     ]
 
@@ -133,7 +136,8 @@ def categorical():
             base,
             "categorical_sorted_rows",
             "unclear chance_level learning_rate_large",
-            data=jax.tree.map(lambda array: array[jnp.argsort(data[1])], data),
+            data=jax.tree.map(lambda array: jnp.repeat(array[jnp.argsort(data[1])], 16, axis=0), data),
+            judge=data,
             ordered=True,
         ),
         sick(base, "categorical_one_class", "chance_level ill_posed", data=(data[0], 0 * data[1]), judge=data),

@@ -61,7 +61,7 @@ def densities():
         optimizer=optax.chain(optax.clip_by_global_norm(5.0), optax.adam(5e-3)),
         bound=-2.4,
         floor=-2.84,
-        steps=500,
+        steps=350,
     )
 
     def energy(p, x):
@@ -93,7 +93,15 @@ def densities():
         steps=700,
         batch_size=64,
     )
-    fine = base._replace(name="densities_small_targets", data=(forked[0], 0.1 * forked[1]), bound=2.2, floor=1.4)
+    fine = base._replace(
+        name="densities_small_targets",
+        data=(forked[0], 0.1 * forked[1]),
+        optimizer=optax.adam(optax.cosine_decay_schedule(1e-2, 900)),
+        bound=2.2,
+        floor=1.4,
+        steps=900,
+        every=20,
+    )
     return [
         base,
         flow,
@@ -255,7 +263,7 @@ def precision():
         base,
         wide,
         brain,
-        sick(base, "precision_float16_underflow", "underflow", scale=1.0),
+        sick(base, "precision_float16_underflow", "underflow unclear", scale=1.0),
         sick(
             brain,
             "precision_bfloat16_lost_updates",

@@ -207,11 +207,11 @@ def fields():
     t = np.linspace(-1, 1, 400)[:, None]
     wave = shuffled((t, (np.sin(18 * t) + 0.5 * np.sign(np.sin(7 * t)))[:, 0]))
 
-    def init_siren(key, first=15.0, gain=1.0):
+    def init_siren(key):
         k = jax.random.split(key, 3)
         return {
-            "in": {"w": first * jax.random.uniform(k[0], (1, 32), minval=-1.0), "b": jax.random.normal(k[0], (32,))},
-            "mid": {"w": gain * jax.random.uniform(k[1], (32, 32), minval=-1.0) * (6 / 32) ** 0.5, "b": jnp.zeros(32)},
+            "in": {"w": 15.0 * jax.random.uniform(k[0], (1, 32), minval=-1.0), "b": jax.random.normal(k[0], (32,))},
+            "mid": {"w": jax.random.uniform(k[1], (32, 32), minval=-1.0) * (6 / 32) ** 0.5, "b": jnp.zeros(32)},
             "out": layers(k[2], (32, 1), 1.0)[0],
         }
 
@@ -285,11 +285,16 @@ def fields():
         neural,
         sick(
             base,
-            "fields_siren_coarse",
-            "exploding chance_level unclear",
-            init=lambda key: init_siren(key, 3000.0, 30.0),
+            "fields_siren_targets_large",
+            "ill_scaled learning_rate_small too_few_steps",
+            data=(wave[0], 1e4 * wave[1]),
         ),
-        sick(pinn, "fields_boundary_swamps", "ill_posed ill_scaled unclear", loss=physics(1e7)),
+        sick(
+            pinn,
+            "fields_physics_decays_at_once",
+            "learning_rate_small too_few_steps",
+            optimizer=optax.adam(optax.cosine_decay_schedule(5e-3, 8)),
+        ),
         sick(neural, "fields_euler_rate_large", "learning_rate_large saturated exploding", optimizer=optax.adam(2.0)),
     ]
 

@@ -111,7 +111,8 @@ def characters():
     attending = base._replace(
         name="characters_transformer_adamw",
         init=init_transformer,
-        optimizer=optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 5e-3, 30, 300), weight_decay=0.01),
+        optimizer=optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 5e-3, 20, 200), weight_decay=0.01),
+        steps=200,
         **program(transformer),
     )
     double = lambda p, x: jax.nn.softmax(recurrent(p, x), -1)  # noqa: E731
@@ -159,7 +160,7 @@ def retrieval():
         optimizer=optax.adam(5e-3),
         bound=0.85,
         floor=0.26,
-        batch_size=64,
+        batch_size=32,
         **program(),
     )
     forgetful = optax.adam(optax.linear_schedule(0.0, 5e-3, 40))

@@ -77,8 +77,8 @@ def adding():
         optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2)),
         r2(predict),
         bound=0.5,
-        steps=600,
-        every=15,
+        steps=400,
+        every=10,
     )
 
     def identity(gain):
@@ -105,7 +105,7 @@ def adding():
         init=lambda key: init_cell(key, 2, 16, 4, 1),
         loss=loss,
         score=r2(predict),
-        steps=900,
+        steps=600,
         every=20,
     )
     return [

@@ -125,7 +125,7 @@ def cancer():
         floor=0.627,
     )
     adam = base._replace(name="cancer_adam", optimizer=optax.adam(1e-3))
-    strong = base._replace(name="cancer_adam_fast", optimizer=optax.adam(0.1), steps=800, every=20)
+    strong = base._replace(name="cancer_adam_fast", optimizer=optax.adam(0.3), steps=800, every=20)
     hole = (data[0].at[17, 4].set(jnp.nan), data[1])
     return [
         base,
