@@ -93,20 +93,10 @@ def densities():
         steps=700,
         batch_size=64,
     )
-    fine = base._replace(
-        name="densities_small_targets",
-        data=(forked[0], 0.1 * forked[1]),
-        optimizer=optax.adam(optax.cosine_decay_schedule(1e-2, 900)),
-        bound=2.2,
-        floor=1.4,
-        steps=900,
-        every=20,
-    )
     return [
         base,
         flow,
         contrastive,
-        fine,
         sick(
             flow,
             "densities_flow_wrong_sign",
