@@ -141,7 +141,6 @@ def categorical():
             ordered=True,
         ),
         sick(base, "categorical_one_class", "chance_level ill_posed", data=(data[0], 0 * data[1]), judge=data),
-        sick(base, "categorical_no_rate", "learning_rate_small too_few_steps chance_level", optimizer=optax.adam(1e-7)),
     ]
 
 

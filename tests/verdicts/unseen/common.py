@@ -119,7 +119,7 @@ def run(case: Case, seeds: int = 3) -> vg.Record:
 
 
 def check(case: Case, seeds: int = 3) -> vg.InitCheck:
-    """Check a case before training, on a first minibatch, as a user would."""
+    """Check a case before training, on one minibatch, as a user would."""
     size = min(case.batch_size, len(jax.tree.leaves(case.data)[0]))
     batch = jax.tree.map(lambda array: array[:size] if case.ordered else array[-size:], case.data)
     batch = batch if case.spoil is None else case.spoil(jax.random.key(3), 0, batch)

@@ -104,12 +104,6 @@ def densities():
             loss=lambda p, batch: couple(p, batch[0]).mean(),
         ),
         sick(base, "densities_not_normalised", "ill_posed exploding", loss=unnormalised),
-        sick(
-            contrastive,
-            "densities_energy_alone",
-            "ill_posed exploding non_finite",
-            loss=lambda p, batch, key: -energy(p, batch[0]).mean(),
-        ),
     ]
 
 
@@ -195,7 +189,6 @@ def control():
         sick(base, "control_never_paid", "chance_level unclear", loss=policy(1.0, 0.0)),
         sick(base, "control_minimises_reward", "ill_posed unclear", loss=policy(-1.0)),
         sick(learner, "control_discount_large", "exploding ill_posed learning_rate_large", loss=temporal(1.5)),
-        sick(learner, "control_q_rate_small", "learning_rate_small too_few_steps", optimizer=optax.sgd(1e-5)),
     ]
 
 

@@ -281,12 +281,6 @@ def fields():
         pinn,
         neural,
         sick(
-            base,
-            "fields_siren_targets_large",
-            "ill_scaled learning_rate_small too_few_steps",
-            data=(wave[0], 1e4 * wave[1]),
-        ),
-        sick(
             pinn,
             "fields_physics_decays_at_once",
             "learning_rate_small too_few_steps",

@@ -121,7 +121,6 @@ def characters():
         attending,
         sick(base, "characters_padding_only", "chance_level ill_posed unclear", data=(data[0], 0 * data[1])),
         sick(base, "characters_softmax_twice", "ill_posed", **program(double)),
-        sick(attending, "characters_adamw_rate_1", "learning_rate_large exploding", optimizer=optax.adamw(1.0)),
     ]
 
 

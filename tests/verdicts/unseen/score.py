@@ -47,6 +47,13 @@ def recorded(case, seeds, cache):
     return record, reached, check
 
 
+def against(case, reached):
+    """Say whether the scores of all seeds are on the wrong side of the bound, such as on another machine."""
+    if reached is None:
+        return False
+    return bool(np.max(reached) < case.bound if case.twin is None else np.min(reached) >= case.bound)
+
+
 def share(diagnosis):
     """Return the share of the seeds that have the verdict, as text."""
     return f"{np.ravel(diagnosis.share)[0]:.2f}"
@@ -89,6 +96,8 @@ def totals(name, cases, rows):
             f" sick called healthy or solved {sum(found in SOUND for found in ill)}/{len(ill)},"
             f" unclear {status.count('unclear')}/{len(cases)}"
         )
+    odd = sum(against(case, row["reached"]) for case, row in zip(cases, rows, strict=True))
+    lines.append(f"  trainings whose score is against their label: {odd}")
     return lines
 
 

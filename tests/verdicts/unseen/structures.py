@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from common import Case, accuracy, affine, crossentropy, forward, layers, r2, reversed_gradient, shuffled, sick
+from common import Case, accuracy, affine, crossentropy, forward, layers, r2, shuffled, sick
 
 
 def graphs():
@@ -169,12 +169,6 @@ def mixtures():
             **squares(rounded),
         ),
         sick(hyper, "mixtures_target_3000", "ill_scaled learning_rate_small too_few_steps", data=far),
-        sick(
-            base,
-            "mixtures_gradient_upward",
-            "ill_posed exploding learning_rate_large non_finite",
-            alter=reversed_gradient,
-        ),
     ]
 
 

@@ -57,7 +57,7 @@ def tuning():
     base = Case(
         "tuning_small_rate",
         "tuning",
-        "closed",
+        "open",
         init,
         lambda p, batch: crossentropy(logits(p, batch[0]), batch[1]),
         data,
@@ -98,13 +98,6 @@ def tuning():
                 crossentropy(jax.lax.stop_gradient(logits(p, batch[0])), batch[1])
                 + 1e-4 * jnp.sum(p["head"][0]["w"] ** 2)
             ),
-        ),
-        sick(
-            student,
-            "tuning_teacher_times_0",
-            "chance_level",
-            data=(x, 0.0 * teacher[1], teacher[2]),
-            judge=teacher,
         ),
     ]
 
@@ -167,12 +160,6 @@ def metric():
             "metric_collapsed_by_rate",
             "learning_rate_large dead non_finite",
             optimizer=optax.chain(optax.ema(0.8), optax.sgd(30.0)),
-        ),
-        sick(
-            base,
-            "metric_zero_weights",
-            "collinear dead vanishing chance_level",
-            init=lambda key: jax.tree.map(jnp.zeros_like, base.init(key)),
         ),
     ]
 
