@@ -66,12 +66,6 @@ def friedman():
             name="friedman_accumulate", optimizer=optax.MultiSteps(optax.adam(6e-3), 4).gradient_transformation()
         ),
         plain._replace(name="friedman_single_rows", optimizer=optax.sgd(5e-3), batch_size=1, steps=1500, every=30),
-        sick(
-            plain,
-            "friedman_accumulate_all",
-            "too_few_steps learning_rate_small chance_level",
-            optimizer=optax.MultiSteps(optax.adam(3e-3), 300).gradient_transformation(),
-        ),
         sick(plain, "friedman_large_column", "ill_scaled dead learning_rate_large", data=large, judge=large),
         sick(
             plain,

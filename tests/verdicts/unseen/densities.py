@@ -97,12 +97,6 @@ def densities():
         base,
         flow,
         contrastive,
-        sick(
-            flow,
-            "densities_flow_wrong_sign",
-            "ill_posed exploding non_finite",
-            loss=lambda p, batch: couple(p, batch[0]).mean(),
-        ),
         sick(base, "densities_not_normalised", "ill_posed exploding", loss=unnormalised),
     ]
 
@@ -244,7 +238,6 @@ def precision():
     )
     return [
         base,
-        wide,
         brain,
         sick(base, "precision_float16_underflow", "underflow unclear", scale=1.0),
         sick(

@@ -102,7 +102,6 @@ def deep():
             score=accuracy(through),
             optimizer=optax.chain(optax.clip(0.5), optax.adamw(3e-3)),
         ),
-        selu,
         sick(selu, "deep_sigmoid_12", "vanishing saturated collinear", **lists(jax.nn.sigmoid, 12, 24, 1.0)),
         sick(relu, "deep_positive_weights", "collinear exploding learning_rate_large dead non_finite", init=positive),
         sick(
@@ -116,12 +115,6 @@ def deep():
             "deep_tanh_large_weights",
             "saturated exploding",
             init=lambda key: layers(key, (2, *[24] * 6, 2), 900.0),
-        ),
-        sick(
-            tanh,
-            "deep_constant_weights",
-            "collinear",
-            init=lambda key: jax.tree.map(lambda leaf: jnp.full_like(leaf, 0.05), tanh.init(key)),
         ),
     ]
 
@@ -186,19 +179,9 @@ def linear():
             optimizer=optax.sgd(0.05),
             bound=0.9999,
         ),
-        base._replace(
-            name="linear_memorised",
-            init=lambda key: layers(key, (12, 64, 64, 1)),
-            loss=lambda p, batch: jnp.mean((forward(p, batch[0])[:, 0] - batch[1]) ** 2),
-            data=(data[0][:48], jnp.sign(data[0][100:148, 0])),
-            optimizer=optax.adam(3e-3),
-            score=r2(lambda p, x: forward(p, x)[:, 0]),
-            bound=0.98,
-        ),
         sick(base, "linear_half_weights", "vanishing", init=small),
         sick(base, "linear_rate_large", "learning_rate_large non_finite exploding", optimizer=optax.sgd(1.0)),
         sick(curved, "linear_noise_in_gradient", "unclear chance_level learning_rate_large", alter=noisy),
-        sick(curved, "linear_six_steps", "too_few_steps", steps=6, every=1),
     ]
 
 

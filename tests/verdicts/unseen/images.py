@@ -89,20 +89,12 @@ def convolutional():
             optimizer=muon,
         ),
         base._replace(name="convolutional_bfloat16", loss=low),
-        sick(base, "convolutional_all_zero", "collinear dead vanishing chance_level", init=lambda key: init(key, 0.0)),
         sick(
             base,
             "convolutional_dropout_98",
             "chance_level unclear too_few_steps",
             loss=lambda p, batch, key: crossentropy(logits(p, batch[0], keep=(key, 0.02)), batch[1]),
             keyed=True,
-        ),
-        sick(
-            base._replace(name="convolutional_sgd", optimizer=optax.sgd(0.05, 0.9)),
-            "convolutional_bytes_sgd",
-            "ill_scaled learning_rate_large dead exploding non_finite",
-            data=(data[0] * 255.0, data[1]),
-            judge=(data[0] * 255.0, data[1]),
         ),
     ]
 
@@ -188,7 +180,6 @@ def autoencoders():
         vae,
         thin,
         sick(vae, "autoencoder_prior_swamps", "chance_level ill_posed", loss=variational(300.0)),
-        sick(thin, "autoencoder_sparsity_swamps", "chance_level dead ill_posed", loss=sparse(100.0)),
         sick(
             base,
             "autoencoder_sigmoid_for_0_to_16",

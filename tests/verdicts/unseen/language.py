@@ -162,8 +162,6 @@ def retrieval():
         batch_size=32,
         **program(),
     )
-    forgetful = optax.adam(optax.linear_schedule(0.0, 5e-3, 40))
-    reset = optax.GradientTransformation(forgetful.init, lambda g, s, p=None: forgetful.update(g, forgetful.init(g), p))
     return [
         base,
         base._replace(
@@ -179,14 +177,6 @@ def retrieval():
             loss=program(scale=False)["loss"],
             score=program(scale=False)["score"],
         ),
-        sick(
-            base,
-            "retrieval_decays_at_once",
-            "learning_rate_small too_few_steps chance_level",
-            optimizer=optax.adam(optax.exponential_decay(5e-3, 1, 0.5)),
-        ),
-        sick(base, "retrieval_updates_not_applied", "learning_rate_small unclear chance_level", apply=False),
-        sick(base, "retrieval_state_reset", "learning_rate_small chance_level too_few_steps", optimizer=reset),
     ]
 
 

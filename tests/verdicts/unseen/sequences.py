@@ -111,7 +111,6 @@ def adding():
     return [
         base,
         irnn,
-        long,
         sick(irnn, "adding_recurrent_gain_4", "exploding learning_rate_large non_finite", init=identity(4.0)),
         sick(long, "adding_gates_shut", "saturated vanishing chance_level", init=shut),
     ]
@@ -172,7 +171,6 @@ def copying():
     return [
         base,
         plain,
-        odd,
         sick(plain, "copying_forgets", "vanishing chance_level", init=damped),
         sick(odd, "copying_parity_constant_weights", "collinear", init=same),
     ]

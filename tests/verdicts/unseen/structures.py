@@ -239,7 +239,6 @@ def embeddings():
         floor=0.0,
         steps=600,
     )
-    momentum = base._replace(name="embeddings_momentum", optimizer=optax.sgd(2.0, 0.9))
     return [
         base,
         factors,
@@ -248,12 +247,6 @@ def embeddings():
             "embeddings_factors_zero",
             "collinear dead vanishing chance_level",
             init=lambda key: init_factors(key, 0.0),
-        ),
-        sick(
-            momentum,
-            "embeddings_rate_large",
-            "learning_rate_large exploding non_finite",
-            optimizer=optax.sgd(3000.0, 0.9),
         ),
         sick(base, "embeddings_three_steps", "too_few_steps", steps=3, every=1),
     ]

@@ -52,6 +52,9 @@ def wine():
     )
     raw_data = shuffled((raw, y))
     gelu = accuracy(lambda p, x: forward(p, x, jax.nn.gelu))
+    warming = optax.adam(optax.linear_schedule(0.0, 3e-3, 40))
+    warm = base._replace(name="wine_adam_warm", optimizer=warming)
+    reset = optax.GradientTransformation(warming.init, lambda g, s, p=None: warming.update(g, warming.init(g), p))
     return [
         base,
         base._replace(
@@ -64,6 +67,8 @@ def wine():
             optimizer=optax.sgd(0.2),
             score=accuracy(normed),
         ),
+        sick(base, "wine_updates_not_applied", "learning_rate_small unclear chance_level", apply=False),
+        sick(warm, "wine_state_reset", "learning_rate_small chance_level too_few_steps", optimizer=reset),
         sick(steady, "wine_raw_columns", "ill_scaled dead learning_rate_large", data=raw_data, judge=raw_data),
         sick(base, "wine_momentum_rate_8", "learning_rate_large dead non_finite", optimizer=optax.sgd(8.0, 0.9)),
         sick(
@@ -206,7 +211,6 @@ def diabetes():
             score=gain,
             bound=0.2,
         ),
-        adam._replace(name="diabetes_full_batch", optimizer=optax.sgd(0.05, 0.9), batch_size=442, steps=200),
         sick(adam, "diabetes_raw_target", "ill_scaled learning_rate_small too_few_steps", data=unscaled),
         sick(
             adam,
