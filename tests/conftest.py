@@ -10,6 +10,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 # Commands keep compiled programs there: one folder for all of them, and new in every run of the tests.
 os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="vgrad_jax-tests-"))
 
+import typechecking  # noqa: F401  The import hook takes the decorator that it leaves.
 from jaxtyping import install_import_hook
 
 with install_import_hook("vgrad_jax", "typechecking.check"):

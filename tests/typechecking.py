@@ -1,10 +1,15 @@
-"""The run-time type checker of the tests."""
+"""The run-time type checker of the tests.
+
+`jaxtyped` binds the arguments of every call, which takes longer than most functions of the package: a function without
+an array among its annotations is checked by beartype alone.
+"""
 
 import functools
 import inspect
 from typing import get_args
 
 import jax
+import jaxtyping
 import numpy as np
 from beartype import beartype
 from jaxtyping import AbstractArray
@@ -21,6 +26,25 @@ def check(function):
     signature = inspect.signature(function)
     names = [parameter.name for parameter in signature.parameters.values() if holds_arrays(parameter.annotation)]
     return checked_with_arrays(function, signature, names) if names else function
+
+
+def with_cheap_calls(jaxtyped):
+    """Return jaxtyping's decorator, for the import hook: functions without arrays go to the type checker alone."""
+
+    @functools.wraps(jaxtyped)
+    def decorator(*, typechecker):
+        whole = jaxtyped(typechecker=typechecker)
+
+        def decorate(decorated):
+            annotations = getattr(decorated, "__annotations__", {}).values()
+            # A text names what is imported for the type checker alone, which jaxtyping leaves unresolved.
+            plain = not any(isinstance(own, str) or holds_arrays(own) for own in annotations)
+            plain = plain and not isinstance(decorated, type)
+            return typechecker(decorated) if plain else whole(decorated)
+
+        return decorate
+
+    return decorator
 
 
 def checked_with_arrays(function, signature, names):
@@ -40,3 +64,6 @@ def holds_arrays(annotation):
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         return True
     return any(holds_arrays(part) for part in get_args(annotation))
+
+
+jaxtyping.jaxtyped = with_cheap_calls(jaxtyping.jaxtyped)

@@ -79,7 +79,7 @@ def runs_of(labelled: Labelled, patiences: tuple[int, ...] = (PATIENCE,)) -> lis
 
 
 def loss_rule(runs: list[Run], false_alarms: int) -> LossRule:
-    """Return the earliest rule that calls nine in ten failures with no more false alarms, else that which calls most."""
+    """Return the earliest rule that calls nine in ten failures, with no more false alarms than these."""
 
     def merit(rule: LossRule) -> tuple[int, float]:
         steps = [rule.sounds(run.loss) for run in runs if run.truth not in LEARNS]

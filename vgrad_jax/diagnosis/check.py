@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key, PyTree
 
@@ -15,7 +14,7 @@ from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.verdict import Checked, Diagnosis, diagnose
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping, float_leaves
-from vgrad_jax.gradients.look import Look, look_at, look_at_compiled
+from vgrad_jax.gradients.look import Look, look_at_compiled, look_at_seeds
 from vgrad_jax.gradients.objective import BatchRest, WithKey, require_callable, split_batch
 from vgrad_jax.gradients.sharding import in_mesh_of
 from vgrad_jax.gradients.stats import LayerStats
@@ -165,7 +164,7 @@ def check_init(
             look = jax.tree.map(lambda leaf: leaf[None], one_seed)
         else:
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
-            look = _look_at_seeds(loss_fn, _hashable(params_or_init_fn), grouping, size, rest, keys, arrays)
+            look = look_at_seeds(loss_fn, _hashable(params_or_init_fn), keys, batch, grouping, size)
         kinks = _kinks(loss_fn, params_or_init_fn, given, keys[0], batch)
     program = None if given else (loss_fn, _hashable(params_or_init_fn), rest, tuple(map(jax.typeof, arrays)))
     look = jax.tree.map(np.asarray, look)
@@ -267,30 +266,6 @@ def _seeds_at_once(init_fn: Callable[[Any], PyTree], key: Key[jax.Array, ""]) ->
     if not shapes:
         raise InputError("the init function makes no floating-point array; it must return the parameters of a key")
     return max(1, ELEMENTS_AT_ONCE // max(1, sum(shape.size for shape in shapes)))
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))  # Compiled once for each pair of functions.
-def _look_at_seeds(
-    loss_fn: Callable[..., Any],
-    init_fn: Callable[[Any], PyTree],
-    grouping: Grouping,
-    size: int,
-    rest: BatchRest,
-    keys: Any,
-    arrays: list[Any],
-) -> Look:
-    """Look at the loss of each key's parameters, `size` keys at a time."""
-    structures: list[Any] = []
-
-    def look_at_seed(key: Any) -> list[Any]:
-        leaves, structure = jax.tree.flatten(look_at(loss_fn, init_fn(key), rest(arrays), grouping))
-        structures.append((structure, [leaf.shape for leaf in leaves]))
-        return [leaf for leaf in leaves if leaf.size]  # `lax.map` with a batch size takes no empty array.
-
-    mapped = iter(jax.lax.map(look_at_seed, keys, batch_size=size))
-    structure, shapes = structures[-1]
-    leaves = [next(mapped) if np.prod(shape) else jnp.zeros((len(keys), *shape)) for shape in shapes]
-    return jax.tree.unflatten(structure, leaves)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["reasons"])

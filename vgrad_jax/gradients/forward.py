@@ -10,7 +10,7 @@ layer's preactivation. tanh, the logistic function and max(0, x) are activations
 numbers of its sites are stacked by the scan itself.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ from vgrad_jax.jaxprs import (
     trace,
 )
 
-__all__ = ["ForwardStats", "Use", "forward_pass"]
+__all__ = ["ForwardStats", "Use", "forward_pass", "scans_over", "walk_through"]
 
 PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot")
 
@@ -106,6 +106,17 @@ def forward_pass(
     >>> stats.off_fraction.tolist()
     [nan, 1.0, nan]
     """
+    sites, uses = walk_through(function, leaves, batch)
+    return stats_of_sites(measured(sites), scans_over(uses)), uses
+
+
+def walk_through(
+    function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree
+) -> tuple[list[Site], dict[Piece, Use]]:
+    """Carry out `function(leaves, batch)`, and return its products and activations, not measured yet.
+
+    Sites inside of a scan are measured: their outputs are gone afterwards. Arguments are those of `forward_pass`.
+    """
     leaves = list(leaves)
     closed = trace(function, leaves, batch)
     flat = [*leaves, *jax.tree.leaves(batch)]
@@ -113,9 +124,12 @@ def forward_pass(
     origins += [DATA] * (len(flat) - len(leaves))
     walk = _Walk(Picks(tuple(tuple(jnp.shape(leaf)) for leaf in leaves)))
     _run(walk, closed, list(zip(flat, origins, strict=True)))
-    uses = {piece: use._replace(rows=walk.picks.axes(piece.leaf)) for piece, use in walk.uses.items()}
-    scan_of_leaf = {piece.leaf: use.before for piece, use in uses.items() if use.stacked}
-    return stats_of_sites(measured(walk.sites), scan_of_leaf), uses
+    return walk.sites, {piece: use._replace(rows=walk.picks.axes(piece.leaf)) for piece, use in walk.uses.items()}
+
+
+def scans_over(uses: Mapping[Piece, Use]) -> dict[int, tuple[int, ...]]:
+    """Return the position of the scan that goes over each stacked leaf."""
+    return {piece.leaf: use.before for piece, use in uses.items() if use.stacked}
 
 
 def _run(walk: _Walk, closed: ClosedJaxpr, arguments: Sequence[tuple[Any, Origin]]) -> list[tuple[Any, Origin]]:

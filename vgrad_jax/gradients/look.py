@@ -1,7 +1,7 @@
 """Look at a loss at one point of its parameters: sizes of the gradient, the forward pass, the order of the layers.
 
 1. `jax.value_and_grad` gives the loss and the gradient of the floating-point leaves.
-2. `forward_pass` walks through the loss's jaxpr. It measures preactivations and activations, and tells where each leaf
+2. `walk_through` walks through the loss's jaxpr. It measures preactivations and activations, and tells where each leaf
    first meets the data.
 3. Leaves that a `lax.scan` goes over are stacks of layers. A pattern for `Grouping.stacked` is made from their paths.
 4. Layers are sorted by the first use of their pieces, which is their depth.
@@ -14,15 +14,24 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
-from vgrad_jax.gradients.forward import ForwardStats, Use, forward_pass
+from vgrad_jax.gradients.forward import ForwardStats, Use, scans_over, walk_through
 from vgrad_jax.gradients.layers import Grouping, LayerMap, Piece, map_layers
-from vgrad_jax.gradients.objective import objective_of, split_batch
+from vgrad_jax.gradients.objective import BatchRest, objective_of, split_batch
+from vgrad_jax.gradients.sites import Site, measured, measured_one_by_one, stats_of_sites
 from vgrad_jax.gradients.stacks import stacked_pattern
 from vgrad_jax.gradients.stats import AnyArray, LayerStats, stats_of, touched_rows
 
-__all__ = ["ACTIVATIONS", "SMOOTH_ACTIVATIONS", "Look", "look_at", "look_at_compiled", "record_layers"]
+__all__ = [
+    "ACTIVATIONS",
+    "SMOOTH_ACTIVATIONS",
+    "Look",
+    "look_at",
+    "look_at_compiled",
+    "look_at_seeds",
+    "record_layers",
+]
 
 SMOOTH_ACTIVATIONS = ("tanh", "logistic")
 """Kinds of sites whose output saturates."""
@@ -69,6 +78,29 @@ class Look:
         return by_layer
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["loss", "gradient", "leaves", "outputs"],
+    meta_fields=["sites", "scans", "tables", "layers"],
+)
+@dataclass(frozen=True)
+class _Parts:
+    """What is measured: arrays of one program, which have batch axes where the program was mapped."""
+
+    loss: Float[AnyArray, "*batch"]
+    gradient: list[AnyArray]
+    leaves: list[AnyArray]
+    outputs: list[AnyArray]
+    """Outputs of the sites, or their two numbers."""
+    sites: tuple[Site, ...]
+    """Sites without their outputs."""
+    scans: tuple[tuple[int, tuple[int, ...]], ...]
+    """Leaf and position of each scan over layers."""
+    tables: tuple[tuple[int, tuple[int, ...] | None], ...]
+    """Leaf and axes of its rows, of each leaf that is used."""
+    layers: LayerMap
+
+
 def look_at(
     loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping = DEFAULT_GROUPING
 ) -> Look:
@@ -83,6 +115,66 @@ def look_at(
     Raises:
         InputError: the loss is not a scalar.
     """
+    return _measured(_parts(loss_fn, params, batch, grouping))
+
+
+def look_at_compiled(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> Look:
+    """Compile the loss and its gradient, and measure them; the parameters may hold leaves that `jit` does not take.
+
+    Leaves and sites are measured by small programs, one for all of a shape: a hundred layers compile as fast as one.
+    """
+    objective = objective_of(loss_fn, params)
+    arrays, rest = split_batch(batch)
+    parts = jax.jit(lambda leaves, arrays: _parts(loss_fn, objective.merge(leaves), rest(arrays), grouping))
+    return _measured(parts(objective.leaves, arrays))
+
+
+def look_at_seeds(
+    loss_fn: Callable[[PyTree, Any], Any],
+    init_fn: Callable[[Any], PyTree],
+    keys: Key[Array, " seed"],
+    batch: PyTree,
+    grouping: Grouping,
+    at_once: int,
+) -> Look:
+    """Measure the loss of each key's parameters.
+
+    Args:
+        loss_fn: `f(params, batch)`; compiled once for each pair of functions, so it must be hashable.
+        init_fn: `f(key)`, hashable too.
+        keys: of the initialisations.
+        batch: whatever the loss takes.
+        grouping: rules by which leaves become layers.
+        at_once: number of seeds that are computed together.
+
+    Returns:
+        A look in NumPy, with a leading axis of seeds.
+    """
+    arrays, rest = split_batch(batch)
+    looks = []
+    for start in range(0, len(keys), at_once):
+        # The last group is filled up, so that all groups have one program.
+        members = np.minimum(np.arange(start, start + at_once), len(keys) - 1)
+        parts = _parts_of_seeds(loss_fn, init_fn, grouping, rest, keys[members], arrays)
+        number = min(at_once, len(keys) - start)
+        looks.append(jax.tree.map(lambda leaf, n=number: np.asarray(leaf)[:n], _measured(parts, batch_axes=1)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *looks)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _parts_of_seeds(
+    loss_fn: Callable[..., Any],
+    init_fn: Callable[[Any], PyTree],
+    grouping: Grouping,
+    rest: BatchRest,
+    keys: Any,
+    arrays: list[Any],
+) -> _Parts:
+    return jax.vmap(lambda key: _parts(loss_fn, init_fn(key), rest(arrays), grouping))(keys)
+
+
+def _parts(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> _Parts:
+    """Compute the loss, its gradient and its forward pass."""
     paths, leaves, _, loss_of_batch = objective_of(loss_fn, params)
     arrays, rest = split_batch(batch)
 
@@ -90,25 +182,55 @@ def look_at(
         return loss_of_batch(leaves, rest(arrays))
 
     value, gradient = jax.value_and_grad(loss)(leaves, arrays)
-    forward, uses = forward_pass(loss, leaves, arrays)
-    layers = _in_order_of_use(params, paths, uses, grouping)
-    owner = {tuple(piece): layer for layer, pieces in enumerate(layers.pieces) for piece in pieces}
-    return Look(
-        stats=stats_of(gradient, layers),
-        params_log10_rms=stats_of(leaves, layers).log10_rms,
+    sites, uses = walk_through(loss, leaves, arrays)
+    return _Parts(
         loss=value,
-        forward=forward,
-        forward_layers=tuple(owner.get(site, owner.get((site[0], None), -1)) for site in forward.leaves),
-        touched_fraction=touched_rows(gradient, layers, {piece.leaf: use.rows for piece, use in uses.items()}),
+        gradient=gradient,
+        leaves=leaves,
+        outputs=[site.numbers for site in sites],
+        sites=tuple(site._replace(numbers=()) for site in sites),
+        scans=tuple(scans_over(uses).items()),
+        tables=tuple({piece.leaf: use.rows for piece, use in uses.items()}.items()),
+        layers=_in_order_of_use(params, paths, uses, grouping),
     )
 
 
-def look_at_compiled(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> Look:
-    """Compile and call `look_at`; the parameters and the batch may hold leaves that `jit` does not take."""
-    objective = objective_of(loss_fn, params)
-    arrays, rest = split_batch(batch)
-    look = jax.jit(lambda leaves, arrays: look_at(loss_fn, objective.merge(leaves), rest(arrays), grouping))
-    return look(objective.leaves, arrays)
+def _measured(parts: _Parts, batch_axes: int = 0) -> Look:
+    """Measure the parts; inside of a program as a part of it, outside by programs of single leaves and sites."""
+    layers = parts.layers
+    sites = [site._replace(numbers=array) for site, array in zip(parts.sites, parts.outputs, strict=True)]
+    inside = isinstance(parts.loss, jax.core.Tracer)
+    sites = measured(sites) if inside else measured_one_by_one(sites, batch_axes)
+    labels = tuple(site._replace(numbers=()) for site in sites)
+    forward = _forward_stats(parts.loss, [site.numbers for site in sites], labels, parts.scans, batch_axes)
+    owner = {tuple(piece): layer for layer, pieces in enumerate(layers.pieces) for piece in pieces}
+    return Look(
+        stats=stats_of(parts.gradient, layers, batch_axes),
+        params_log10_rms=stats_of(parts.leaves, layers, batch_axes).log10_rms,
+        loss=parts.loss,
+        forward=forward,
+        forward_layers=tuple(owner.get(site, owner.get((site[0], None), -1)) for site in forward.leaves),
+        touched_fraction=touched_rows(parts.gradient, layers, dict(parts.tables), batch_axes),
+    )
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _forward_stats(
+    loss: Float[AnyArray, "*batch"],
+    numbers: list[AnyArray],
+    sites: tuple[Site, ...],
+    scans: tuple[tuple[int, tuple[int, ...]], ...],
+    batch_axes: int,
+) -> ForwardStats:
+    """Return the numbers of all sites; the loss has the batch axes, where there is no site."""
+
+    def of_one(_: Any, numbers: list[AnyArray]) -> ForwardStats:
+        whole = [site._replace(numbers=array) for site, array in zip(sites, numbers, strict=True)]
+        return stats_of_sites(whole, dict(scans))
+
+    for _ in range(batch_axes):
+        of_one = jax.vmap(of_one)
+    return of_one(loss, numbers)
 
 
 def record_layers(look: Look, record_paths: Sequence[str]) -> tuple[tuple[int, ...], ...]:

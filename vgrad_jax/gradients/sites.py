@@ -3,8 +3,7 @@
     product      scale, mean square          of the preactivations
     activation   share off, share stuck      of the units: tanh, the logistic function, ReLU
 
-An output is off where its slope is almost zero, a unit is stuck where its output is off for every example. Sites of one
-kind and shape are measured by one vectorised computation: a network of many equal layers compiles fast.
+An output is off where its slope is almost zero, a unit is stuck where its output is off for every example.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from jaxtyping import Array, Float, Shaped
 
 from vgrad_jax.gradients.stats import AnyArray, size_scale
 
-__all__ = ["ForwardStats", "Site", "measured", "stats_of_sites"]
+__all__ = ["ForwardStats", "Site", "measured", "measured_one_by_one", "stats_of_sites"]
 
 SATURATED_SLOPE = 0.02
 """Share of the steepest slope below which an output of tanh or the logistic function is saturated."""
@@ -62,7 +61,10 @@ class Site(NamedTuple):
 
 
 def measured(sites: Sequence[Site]) -> list[Site]:
-    """Return the sites with numbers in place of outputs."""
+    """Return the sites with numbers in place of outputs, inside of a program.
+
+    Sites of one kind and shape are measured by one vectorised computation: many equal layers compile fast.
+    """
     groups: dict[tuple[str, tuple[int, ...], str], list[int]] = {}
     for index, site in enumerate(sites):
         if site.axis is None and not site.measured:
@@ -73,6 +75,29 @@ def measured(sites: Sequence[Site]) -> list[Site]:
         for index, numbers in zip(members, jax.vmap(partial(_measure, kind))(outputs), strict=True):
             done[index] = sites[index]._replace(numbers=numbers, measured=True)
     return done
+
+
+def measured_one_by_one(sites: Sequence[Site], batch_axes: int = 0) -> list[Site]:
+    """Return the sites with numbers in place of outputs, outside of a program: equal sites share a compiled one.
+
+    Args:
+        sites: with `batch_axes` leading axes in front of their own.
+        batch_axes: number of axes that are kept.
+    """
+    return [
+        site
+        if site.measured
+        else site._replace(numbers=_measure_alone(site.kind, batch_axes, site.numbers), measured=True)
+        for site in sites
+    ]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _measure_alone(kind: str, batch_axes: int, output: Shaped[Array, "..."]) -> Float[Array, "*batch 2"]:
+    measure = partial(_measure, kind)
+    for _ in range(batch_axes):
+        measure = jax.vmap(measure)
+    return measure(output)
 
 
 def _measure(kind: str, output: Shaped[Array, "..."]) -> Float[Array, "2"]:

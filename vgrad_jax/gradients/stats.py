@@ -9,6 +9,7 @@ magnitude before they are squared. The pieces of a layer are then added in units
 """
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -137,7 +138,7 @@ def gradient_stats(
 
 
 class _PieceSizes(NamedTuple):
-    """Numbers of each piece, `(*batch, piece)`; pieces stand in the order of their leaves."""
+    """Numbers of each piece of a leaf, `(*batch, piece)`."""
 
     largest: Float[Array, "*batch piece"]
     scale: Float[Array, "*batch piece"]
@@ -145,7 +146,6 @@ class _PieceSizes(NamedTuple):
     squares: Float[Array, "*batch piece"]
     """Sum of the squares of the scaled elements."""
     zeros: Int[Array, "*batch piece"]
-    nonfinite: Int[Array, "*batch piece"]
 
 
 def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
@@ -157,90 +157,138 @@ def stats_of(tree: PyTree, layers: LayerMap, batch_axes: int = 0) -> LayerStats:
         batch_axes: number of leading axes that are kept.
     """
     all_leaves = [leaf for _, leaf in float_leaves(tree)]
-    pieces = sorted({piece for layer in layers.pieces for piece in layer})
-    stacked = {piece.leaf: piece.slice is not None for piece in pieces}
-    leaves = [_real(all_leaves[number], batch_axes, split) for number, split in stacked.items()]
-    sizes = _measure_pieces(leaves, batch_axes)
+    is_split = {piece.leaf: piece.slice is not None for pieces in layers.pieces for piece in pieces}
+    chosen = sorted(is_split)
+    sizes = [_measure_leaf(all_leaves[number], batch_axes, is_split[number]) for number in chosen]
 
-    ends = itertools.accumulate(leaf.shape[batch_axes] for leaf in leaves)
-    first = dict(zip(stacked, [0, *ends], strict=False))
-    members = [[first[piece.leaf] + (piece.slice or 0) for piece in layer] for layer in layers.pieces]
-    by_layer = partial(_by_layer, members=members)
-    # A piece of zeros has no size that the others could be measured by.
-    scales = jnp.where(by_layer(sizes.squares) == 0, 0, by_layer(sizes.scale))
-    scale = jnp.max(scales, axis=-1)
-    scale = jnp.where(scale == 0, 1, scale)
-    total = jnp.sum(by_layer(sizes.squares) * (scales / scale[..., None]) ** 2, axis=-1)
-    # The dtype of the sizes: float64 for float64 elements. A number of elements is exact in either dtype.
-    elements = jnp.broadcast_to(np.asarray(layers.counts, scale.dtype), scale.shape)
-    count = np.asarray(layers.counts, np.int32 if max(layers.counts) < 2**31 else np.float32)
-    return LayerStats(
-        paths=layers.paths,
-        log10_rms=jnp.log10(scale) + 0.5 * jnp.log10(total / elements),
-        log10_max=jnp.log10(jnp.max(by_layer(sizes.largest), axis=-1)),
-        zero_fraction=jnp.sum(by_layer(sizes.zeros), axis=-1) / elements,
-        nonfinite_fraction=jnp.sum(by_layer(sizes.nonfinite), axis=-1) / elements,
-        count=jnp.broadcast_to(count, scale.shape),
-        has_matrix=layers.has_matrix,
-        dtypes=layers.dtypes,
-    )
+    def counted() -> list[Array]:
+        return [_count_nonfinite(all_leaves[number], batch_axes, is_split[number]) for number in chosen]
+
+    return _by_layer(sizes, _where_not_finite(sizes, counted), layers)
 
 
 def touched_rows(
-    tree: PyTree, layers: LayerMap, tables: Mapping[int, tuple[int, ...] | None]
-) -> Float[Array, " layer"]:
+    tree: PyTree, layers: LayerMap, tables: Mapping[int, tuple[int, ...] | None], batch_axes: int = 0
+) -> Float[AnyArray, "*batch layer"]:
     """Return the share of each layer's elements that are in rows with a gradient, where rows are picked by the batch.
 
     Args:
         tree: a gradient.
         layers: its layers.
         tables: axes of the rows of each leaf that is a table.
+        batch_axes: number of leading axes that are kept.
 
     >>> gradient = {"embed": {"table": jnp.eye(4, 2)}, "head": {"kernel": jnp.eye(4, 2)}}
     >>> touched_rows(gradient, map_layers(gradient), {0: (0,)}).tolist()
     [0.5, 1.0]
     """
     leaves = [leaf for _, leaf in float_leaves(tree)]
-    shares: dict[int, Any] = {}
-    for number, leaf in enumerate(leaves):
-        if (axes := tables.get(number)) is not None:
-            others = tuple(axis for axis in range(leaf.ndim) if axis not in axes)
-            share = jnp.mean(jnp.any(leaf != 0, axis=others))
-            shares[number] = jnp.where(share == 0, 1, share)
+    shares = {
+        number: _share_of_rows(leaf, axes, batch_axes)
+        for number, leaf in enumerate(leaves)
+        if (axes := tables.get(number)) is not None
+    }
+    if not shares:
+        return np.ones((*leaves[0].shape[:batch_axes], len(layers.paths)), np.float32)
+    sizes = tuple(math.prod(leaf.shape[batch_axes:]) for leaf in leaves)
+    return _touched_by_layer(shares, sizes, layers)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _touched_by_layer(
+    shares: dict[int, Float[Array, "*batch"]], sizes: tuple[int, ...], layers: LayerMap
+) -> Float[Array, "*batch layer"]:
+    """Return the share of each layer's elements in touched rows.
+
+    Args:
+        shares: share of touched rows of each leaf that is a table.
+        sizes: number of elements of each leaf.
+        layers: the layers.
+    """
+    whole = jnp.ones_like(next(iter(shares.values())))
     by_layer = []
     for pieces, count in zip(layers.pieces, layers.counts, strict=True):
-        sizes = {
-            piece.leaf: leaves[piece.leaf].size for piece in pieces if piece.leaf in shares and piece.slice is None
-        }
-        missed = sum((size / count * (1 - shares[leaf]) for leaf, size in sizes.items()), start=jnp.zeros(()))
-        by_layer.append(1 - missed)
-    return jnp.stack(by_layer)
+        tables = [piece.leaf for piece in pieces if piece.leaf in shares and piece.slice is None]
+        by_layer.append(sum((sizes[leaf] / count * (shares[leaf] - 1) for leaf in tables), start=whole))
+    return jnp.stack(by_layer, axis=-1)
 
 
-def _measure_pieces(leaves: list[Array], batch_axes: int) -> _PieceSizes:
-    """Reduce every leaf, `(*batch, piece, ...)`, over all axes behind its pieces."""
+@partial(jax.jit, static_argnums=(1, 2))
+def _share_of_rows(leaf: Array, rows: tuple[int, ...], batch_axes: int) -> Float[Array, "*batch"]:
+    """Return the share of a table's rows with a gradient; 1 for a table without any."""
+    others = tuple(batch_axes + axis for axis in range(leaf.ndim - batch_axes) if axis not in rows)
+    touched = jnp.any(leaf != 0, axis=others)
+    share = jnp.mean(touched, axis=tuple(range(batch_axes, touched.ndim)))
+    return jnp.where(share == 0, 1, share)
 
-    def reduce(leaves: list[Array], function: Callable[[Array, tuple[int, ...]], Array]) -> list[Array]:
-        return [function(leaf, tuple(range(batch_axes + 1, leaf.ndim))) for leaf in leaves]
 
-    def join(numbers: list[Array]) -> Array:
-        return jnp.concatenate([on_every_device(array) for array in numbers], axis=-1)
+# Programs of their own: called outside of `jit`, leaves of equal shapes share one compiled program.
+@partial(jax.jit, static_argnums=(1, 2))
+def _measure_leaf(leaf: Array, batch_axes: int, split: bool) -> _PieceSizes:
+    """Reduce a leaf, `(*batch, piece, ...)`, over all axes behind its pieces."""
+    values = _real(leaf, batch_axes, split)
+    axes = tuple(range(batch_axes + 1, values.ndim))
+    largest = jnp.max(jnp.abs(values), axes)
+    scale = size_scale(largest)
+    squares = jnp.sum((values * _behind(1 / scale, values)) ** 2, axes)
+    return _PieceSizes(largest, scale, squares, jnp.sum(values == 0, axes, dtype=jnp.int32))
 
-    largest_of_leaf = reduce(leaves, lambda x, axes: jnp.max(jnp.abs(x), axes))
-    largest = join(largest_of_leaf)
-    zeros = join(reduce(leaves, lambda x, axes: jnp.sum(x == 0, axes, dtype=jnp.int32)))
 
-    # The pass that counts non-finite elements is hardly ever needed: the largest element tells.
-    nonfinite = jax.lax.cond(
-        jnp.isfinite(largest).all(),
-        lambda: jnp.zeros_like(zeros),
-        lambda: join(reduce(leaves, lambda x, axes: jnp.sum(~jnp.isfinite(x), axes, dtype=jnp.int32))),
+@partial(jax.jit, static_argnums=(1, 2))
+def _count_nonfinite(leaf: Array, batch_axes: int, split: bool) -> Int[Array, "*batch piece"]:
+    """Count elements of a leaf that are infinite or NaN."""
+    values = _real(leaf, batch_axes, split)
+    return jnp.sum(~jnp.isfinite(values), tuple(range(batch_axes + 1, values.ndim)), dtype=jnp.int32)
+
+
+def _where_not_finite(sizes: list[_PieceSizes], counted: Callable[[], list[Array]]) -> list[Array]:
+    """Return the counts of elements that are not finite; they are hardly ever counted: the largest element tells."""
+    numbers = [own.largest for own in sizes]
+    none = [own.zeros for own in sizes]
+    if not any(isinstance(number, jax.core.Tracer) for number in numbers):
+        finite = all(np.isfinite(np.asarray(number)).all() for number in numbers)
+        return [jnp.zeros_like(zeros) for zeros in none] if finite else counted()
+    finite = jnp.isfinite(_joined(numbers)).all()
+    return jax.lax.cond(finite, lambda: [jnp.zeros_like(zeros) for zeros in none], counted)  # type: ignore[no-any-return]
+
+
+def _joined(numbers: Sequence[Array]) -> Array:
+    """Return the numbers of all leaves' pieces on one axis, the last."""
+    return jnp.concatenate([on_every_device(array) for array in numbers], axis=-1)
+
+
+@partial(jax.jit, static_argnums=2)
+def _by_layer(sizes: list[_PieceSizes], nonfinite: list[Array], layers: LayerMap) -> LayerStats:
+    """Add the pieces of each layer.
+
+    Args:
+        sizes: of each leaf that belongs to a layer, in the order of the leaves.
+        nonfinite: number of elements that are not finite, in the same order.
+        layers: the layers.
+    """
+    chosen = sorted({piece.leaf for pieces in layers.pieces for piece in pieces})
+    ends = itertools.accumulate(own.largest.shape[-1] for own in sizes)
+    first = dict(zip(chosen, [0, *ends], strict=False))
+    members = [[first[piece.leaf] + (piece.slice or 0) for piece in layer] for layer in layers.pieces]
+    largest, scale, squares, zeros = (_gathered(_joined(numbers), members) for numbers in zip(*sizes, strict=True))
+    # A piece of zeros has no size that the others could be measured by.
+    scales = jnp.where(squares == 0, 0, scale)
+    scale = jnp.max(scales, axis=-1)
+    scale = jnp.where(scale == 0, 1, scale)
+    total = jnp.sum(squares * (scales / scale[..., None]) ** 2, axis=-1)
+    # The dtype of the sizes: float64 for float64 elements. A number of elements is exact in either dtype.
+    elements = jnp.broadcast_to(np.asarray(layers.counts, scale.dtype), scale.shape)
+    count = np.asarray(layers.counts, np.int32 if max(layers.counts) < 2**31 else np.float32)
+    return LayerStats(
+        paths=layers.paths,
+        log10_rms=jnp.log10(scale) + 0.5 * jnp.log10(total / elements),
+        log10_max=jnp.log10(jnp.max(largest, axis=-1)),
+        zero_fraction=jnp.sum(zeros, axis=-1) / elements,
+        nonfinite_fraction=jnp.sum(_gathered(_joined(nonfinite), members), axis=-1) / elements,
+        count=jnp.broadcast_to(count, scale.shape),
+        has_matrix=layers.has_matrix,
+        dtypes=layers.dtypes,
     )
-    # Each leaf has its own scale: taken out of `largest`, every leaf would wait for all the others.
-    scale_of_leaf = [size_scale(element) for element in largest_of_leaf]
-    scaled = [leaf * _behind(1 / scale, leaf) for leaf, scale in zip(leaves, scale_of_leaf, strict=True)]
-    squares = join(reduce(scaled, lambda x, axes: jnp.sum(x**2, axes)))
-    return _PieceSizes(largest, join(scale_of_leaf), squares, zeros, nonfinite)
 
 
 def size_scale(largest: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
@@ -262,7 +310,7 @@ def _behind(numbers: Float[Array, "*front"], values: Float[Array, "..."]) -> Flo
     return numbers.reshape(numbers.shape + (1,) * (values.ndim - numbers.ndim))
 
 
-def _by_layer(numbers: Real[Array, "*batch piece"], members: list[list[int]]) -> Real[Array, "*batch layer slot"]:
+def _gathered(numbers: Real[Array, "*batch piece"], members: list[list[int]]) -> Real[Array, "*batch layer slot"]:
     """Gather the pieces of each layer; a layer with fewer pieces than others has zeros in the last slots."""
     slots = max(map(len, members))
     index = np.array([[*pieces, *[-1] * (slots - len(pieces))] for pieces in members])
