@@ -16,13 +16,23 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vgrad_jax.diagnosis.thresholds import FEWEST_RECORDS, HARDLY, OFFSET, SIGNIFICANT
+from vgrad_jax.diagnosis.thresholds import (
+    FEWEST_RECORDS,
+    HARDLY,
+    LEARNED,
+    MANY_RECORDS,
+    MANY_TIMES,
+    OFFSET,
+    SIGNIFICANT,
+)
 from vgrad_jax.numerics import lower_median
 
 __all__ = ["Course", "course_of"]
 
 EARLY_RECORDS = 4
 """Number of records whose losses are averaged as the start, where they lie within the scatter of the first."""
+AS_FAST = 0.7
+"""Fall in the last third of the records over that in the middle third, from which a fall does not slow down."""
 NORMAL_MAD = 1.4826
 """Standard deviation over the median absolute deviation, of a normal distribution."""
 MEDIAN_ERROR = 1.2533
@@ -185,6 +195,26 @@ class Course:
         error = math.hypot(self.scatter, MEDIAN_ERROR * self.scatter / math.sqrt(max(1, records // 4)))
         fall = early - self.late
         return fall / abs(early) if abs(fall) > SIGNIFICANT * error else 0.0
+
+    @cached_property
+    def gone_at_once(self) -> bool:
+        """Return whether nothing of the loss was left after the first tenth of the records."""
+        known = self.level[self.finite]
+        if not self.from_start or len(known) < MANY_RECORDS or self.first <= 0:
+            return False
+        return bool(known[len(known) // 10] < LEARNED * self.first)
+
+    @cached_property
+    def has_no_floor(self) -> bool:
+        """Return whether the loss is far below zero and falls at the end at least as fast as in the middle."""
+        known = self.level[self.finite]
+        if not self.from_start or len(known) < MANY_RECORDS or not self.late < 0:
+            return False
+        if abs(self.late) < MANY_TIMES * max(abs(self.start), self.scatter):
+            return False
+        third = len(known) // 3
+        middle, end = known[third] - known[2 * third], known[2 * third] - known[-1]
+        return bool(end > AS_FAST * middle > 0)
 
     @cached_property
     def peak(self) -> float:

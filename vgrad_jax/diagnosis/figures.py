@@ -54,7 +54,9 @@ def check_profile(
         bottom = np.full(zero.sum(), sizes.get_ylim()[0])
         sizes.plot(layers[zero], bottom, "x", color=BLUE, label="gradient exactly zero")
     sizes.set(ylabel="log10 RMS", title=f"{status}, at initialisation, n = {len(gradient)} seeds")
-    _draw_band(shares, look.by_layer("off_fraction", SMOOTH_ACTIVATIONS), ORANGE, "s-", "saturated (tanh, logistic)")
+    _draw_band(
+        shares, look.by_layer("off_fraction", SMOOTH_ACTIVATIONS), ORANGE, "s-", "saturated (tanh, logistic, softmax)"
+    )
     _draw_band(shares, look.by_layer("off_fraction", ("relu",)), BLUE, "o--", "zero (ReLU)")
     stuck = look.by_layer("stuck_fraction", ACTIVATIONS)
     _draw_band(shares, stuck, GREEN, "^:", "units off for every example")

@@ -3,16 +3,20 @@
 import math
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from vgrad_jax.diagnosis.evidence import Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
-from vgrad_jax.diagnosis.symptoms import faded, has_learned, in_reverse, lost, overgrown, stalled
+from vgrad_jax.diagnosis.rules_of_models import concerns_for
+from vgrad_jax.diagnosis.symptoms import faded, has_learned, in_reverse, lost, never_reached, overgrown, stalled
 from vgrad_jax.diagnosis.thresholds import (
     DROP,
     DROP_WITHOUT_TIME,
     GROWTH,
     INSENSITIVE,
+    MOSTLY_SATURATED,
+    MUCH_LEFT,
+    NEVER_REACHED,
     REPLACED,
     SATURATED,
     SHARE_OF_ZEROS,
@@ -22,6 +26,7 @@ from vgrad_jax.diagnosis.thresholds import (
     UNDERFLOWN_WITH_ZEROS,
 )
 from vgrad_jax.inspection import ZeroReason
+from vgrad_jax.numerics import lower_median
 
 __all__ = ["dead", "exploding", "saturated", "underflow", "vanishing"]
 
@@ -110,6 +115,11 @@ CODES = {
 
 def dead(e: Evidence) -> list[Finding]:
     """Find layers whose gradient is exactly zero over the late window, and say why where a look knows it."""
+    return [*concerns_for(e, "dead"), *_without_gradient(e)]
+
+
+def _without_gradient(e: Evidence) -> list[Finding]:
+    """Report layers whose gradient is exactly zero over the late window."""
     if has_learned(e) or e.stays_broken or faded(e):
         return []
     gone = np.isneginf(e.late_profile) & np.isneginf(e.log10_rms[e.late]).all(axis=0)
@@ -167,17 +177,17 @@ def _zero(e: Evidence, gone: Bool[np.ndarray, " layer"], layer: int, why: ZeroRe
 
 def saturated(e: Evidence) -> list[Finding]:
     """Find a gradient that is lost where tanh or logistic functions have no slope."""
-    if e.saturated_fraction is None or not lost(e):
-        return []
     shares = e.saturated_fraction
-    if not np.isfinite(shares).any() or float(np.nanmax(shares)) < SATURATED:
+    if shares is None or not np.isfinite(shares).any():
         return []
-    layer = int(np.nanargmax(shares))
-    value = float(shares[layer])
-    sentence = (
-        f"At initialisation {value:.0%} of the activations behind this layer are saturated, and the gradient is "
-        "lost on its way through them."
-    )
+    value, layer = float(np.nanmax(shares)), int(np.nanargmax(shares))
+    if lost(e) and value >= SATURATED:
+        words = "and the gradient is lost on its way through them"
+    elif _failed_saturated(e, shares):
+        words = "and most others too: hardly an example moves them, and the loss did not come far"
+    else:
+        return []
+    sentence = f"At initialisation {value:.0%} of the activations behind this layer are saturated, {words}."
     causes = ("input_scaling",) if e.inputs_are_large else ("initialisation",)
     return [
         finding(
@@ -192,6 +202,12 @@ def saturated(e: Evidence) -> list[Finding]:
     ]
 
 
+def _failed_saturated(e: Evidence, shares: Float[np.ndarray, " layer"]) -> bool:
+    """Return whether most layers' activations are saturated, and a training whose chance is known did not get far."""
+    most = float(lower_median(shares[np.isfinite(shares)])) >= MOSTLY_SATURATED
+    return most and e.chance is not None and e.remaining is not None and e.remaining > MUCH_LEFT
+
+
 def vanishing(e: Evidence) -> list[Finding]:
     """Find a gradient that is lost on its way to the input, or a loss that does not depend on the weights."""
     if not lost(e):
@@ -199,6 +215,11 @@ def vanishing(e: Evidence) -> list[Finding]:
     weakest = int(np.argmin(np.where(np.isnan(e.first_profile), np.inf, e.first_profile)))
     layer = e.paths[weakest]
     logistic = e.before is not None and "logistic" in e.before.kinds and "tanh" not in e.before.kinds
+    if never_reached(e):
+        sizes = np.sort(e.first_profile)
+        value = float(sizes[-1] - sizes[-2])
+        sentence = f"All layers but one have a gradient at least 10^{value:.1f} times smaller than it, and never moved."
+        return [finding(e, "gradient_shrinks", sentence, layer=layer, value=value, threshold=NEVER_REACHED)]
     if e.drop >= DROP:
         sentence = f"The gradient is 10^{e.drop:.1f} times smaller on the input side than on the output side."
         code = "logistic_shrinks" if logistic else "gradient_shrinks"

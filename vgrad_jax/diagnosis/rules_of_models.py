@@ -6,23 +6,32 @@ from vgrad_jax.diagnosis.evidence import Before, Evidence, largest
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.statuses import TABLE
 from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled, targets_are_far
-from vgrad_jax.diagnosis.thresholds import FAR_SENSITIVITY, HALF_WAY, MOST_CORRELATED, MUCH_LEFT, ONE_SIGN, RANK_ONE
+from vgrad_jax.diagnosis.thresholds import (
+    FAR_SENSITIVITY,
+    HALF_WAY,
+    MANY_TIMES,
+    MOST_CORRELATED,
+    MUCH_LEFT,
+    ONE_SIGN,
+    RANK_ONE,
+)
 from vgrad_jax.inspection import Hidden
 
-__all__ = ["collinear", "ill_posed", "ill_scaled", "units_are_collinear"]
+__all__ = ["collinear", "concerns_for", "ill_posed", "ill_scaled", "units_are_collinear"]
 
 
-def _concerns(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
+def concerns_for(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
     """Return the look's concerns that speak for a status: certain ones at once, others where training has failed.
 
-    A loss that is solved has none.
+    A loss that is solved has none, but for constant targets: they are why it is solved.
     """
-    if e.before is None or is_solved(e):
+    if e.before is None:
         return []
+    solved = is_solved(e)
     return [
         finding(e, own.code, own.sentence, layer=own.layer, value=own.value, threshold=own.threshold)
         for own in e.before.concerns
-        if own.code in TABLE[status].advice and (own.certain or failed)
+        if own.code in TABLE[status].advice and (own.certain or failed) and not solved
     ]
 
 
@@ -31,8 +40,31 @@ def ill_posed(e: Evidence) -> list[Finding]:
     # Targets that a few rows put out of reach are the smaller fault where the gradient does not arrive.
     arrives = not lost(e)
     failed = e.remaining is not None and e.remaining > MUCH_LEFT
-    concerns = [own for own in _concerns(e, "ill_posed", failed) if arrives or own.code != "targets_outside_range"]
-    return [*concerns, *_kinks(e)]
+    concerns = [own for own in concerns_for(e, "ill_posed", failed) if arrives or own.code != "targets_outside_range"]
+    return [*concerns, *_constant_targets(e, concerns), *_kinks(e), *_without_floor(e)]
+
+
+def _constant_targets(e: Evidence, known: list[Finding]) -> list[Finding]:
+    """Report constant targets of the batch where the loss was gone at once: those of other batches are the same."""
+    if e.before is None or e.course is None or any(own.code == "labels_constant" for own in known):
+        return []
+    concern = next((own for own in e.before.concerns if own.code == "labels_constant"), None)
+    if concern is None or not e.course.gone_at_once:
+        return []
+    sentence = f"{concern.sentence} The loss was gone in the first tenth of the training."
+    return [finding(e, concern.code, sentence, value=concern.value, threshold=concern.threshold)]
+
+
+def _without_floor(e: Evidence) -> list[Finding]:
+    """Report a loss that falls below zero as fast at the end as before, by many times its size at first."""
+    if e.course is None or e.stays_broken or not e.course.has_no_floor:
+        return []
+    ratio = abs(e.course.late) / max(abs(e.course.start), e.course.scatter)
+    sentence = (
+        f"The loss went from {e.course.start:.3g} to {e.course.late:.3g} and falls as fast as ever: it has no smallest "
+        "value."
+    )
+    return [finding(e, "loss_without_floor", sentence, value=ratio, threshold=MANY_TIMES)]
 
 
 def _kinks(e: Evidence) -> list[Finding]:
@@ -43,7 +75,9 @@ def _kinks(e: Evidence) -> list[Finding]:
 
 def ill_scaled(e: Evidence) -> list[Finding]:
     """Find inputs or targets far from the size that a network can fit, where training has failed."""
-    known = _concerns(e, "ill_scaled", e.remaining is not None and not has_learned(e) and not fell(e))
+    # A loss that fell from a bad start to chance has learned nothing: where chance is known, the fall does not count.
+    failed = e.remaining is not None and not has_learned(e) and (e.chance is not None or not fell(e))
+    known = concerns_for(e, "ill_scaled", failed)
     if known or has_learned(e) or not targets_are_far(e) or e.loss is None or e.sensitivity is None:
         return known
     value = largest(e.sensitivity[0])
@@ -64,7 +98,7 @@ def collinear(e: Evidence) -> list[Finding]:
     """Find a last hidden layer whose units are all but multiples of each other, where the inputs are not."""
     if e.before is None or (e.remaining is not None and e.remaining < HALF_WAY / 2):
         return []
-    findings = _concerns(e, "collinear")
+    findings = concerns_for(e, "collinear")
     if has_learned(e) and not stalled(e):
         return findings
     before = e.before

@@ -13,12 +13,14 @@ from vgrad_jax.diagnosis.symptoms import (
     has_learned,
     has_surely_learned,
     is_solved,
+    killed_by_steps,
     lost,
     overgrown,
     rose,
     stalled,
     steps_are_small,
     steps_were_large,
+    weights_decayed,
 )
 from vgrad_jax.diagnosis.thresholds import (
     ABOVE,
@@ -32,6 +34,7 @@ from vgrad_jax.diagnosis.thresholds import (
     MUCH_LEFT,
     SHRUNK,
     SHRUNK_TOGETHER,
+    SHRUNK_WEIGHTS,
     SMALL_UPDATE,
     SPIKE,
     STALLED,
@@ -39,6 +42,7 @@ from vgrad_jax.diagnosis.thresholds import (
     UPHILL,
     WORSE,
 )
+from vgrad_jax.numerics import lower_median
 
 __all__ = [
     "chance_level",
@@ -150,10 +154,10 @@ def _harm(e: Evidence) -> _Harm | None:
         return _Harm(
             "training_diverges", f"later the loss is {rise:.3g} times what it was at first", None, rise, 1 + WORSE
         )
-    if has_surely_learned(e) or not steps_were_large(e):
+    if has_surely_learned(e) or not steps_were_large(e) or weights_decayed(e):
         return None
-    killed = np.isneginf(e.late_profile)
-    if killed.any() and not np.isneginf(e.first_profile).any():
+    if killed_by_steps(e):
+        killed = np.isneginf(e.late_profile)
         layer = int(np.flatnonzero(killed)[-1])
         words = (
             f"later {killed.sum()} of {len(killed)} layers have no gradient any more, this layer nearest to the output"
@@ -232,7 +236,23 @@ def too_few_steps(e: Evidence) -> list[Finding]:
 
 
 def chance_level(e: Evidence) -> list[Finding]:
-    """Find a loss that stays at that of the best constant prediction."""
+    """Find a loss that stays at that of the best constant prediction, or whose weights decayed on the way there."""
+    return [*_decayed(e), *_at_chance(e)]
+
+
+def _decayed(e: Evidence) -> list[Finding]:
+    """Report weights that shrank to a small part of themselves, in a training that learned little."""
+    if e.params_log10_rms is None or e.remaining is None or e.stays_broken or not weights_decayed(e):
+        return []
+    if e.remaining < (HALF_WAY if e.chance is None else e.hardly):
+        return []
+    change = float(lower_median(lower_median(e.params_log10_rms[e.late]) - e.params_log10_rms[0]))
+    sentence = f"The weights shrank to 10^{change:.1f} of their size, and the loss is {e.remaining:.0%} of what it was."
+    return [finding(e, "weights_decay", sentence, value=change, threshold=SHRUNK_WEIGHTS)]
+
+
+def _at_chance(e: Evidence) -> list[Finding]:
+    """Report a loss that stays at that of the best constant prediction."""
     if e.chance is None or e.course is None or e.remaining is None or e.records < FEWEST_RECORDS or e.stays_broken:
         return []
     if e.course.is_offset:

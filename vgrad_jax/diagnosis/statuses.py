@@ -69,6 +69,11 @@ TABLE: dict[str, Status] = {
                 "Take a softmax with categorical cross-entropy where exactly one class is right.",
                 ("loss", "output_activation"),
             ),
+            "loss_without_floor": Remedy(
+                "Check the sign of the loss and what it is normalised by: it can be made as small as one likes, and "
+                "nothing is learned by it.",
+                ("loss",),
+            ),
             "constant_term_outweighs": Remedy(
                 "Divide the weight of the penalty by 10 or more until it is a small part of the loss.",
                 ("regularisation",),
@@ -201,6 +206,11 @@ TABLE: dict[str, Status] = {
                 "Take the parameters out of stop_gradient, or use them in the loss; where they are meant to be frozen, "
                 "leave them out with exclude=.",
             ),
+            "gradient_cut": Remedy(
+                "Take the stop_gradient out of the way from the output to the loss, or a smooth loss in place of one "
+                "that counts, compares or rounds.",
+                ("loss",),
+            ),
             "no_derivative": Remedy(
                 "Take a straight-through estimator (the operation forward, the identity backward: x + "
                 "stop_gradient(f(x) - x)), or a smooth function in its place; where a second derivative is needed, an "
@@ -287,10 +297,14 @@ TABLE: dict[str, Status] = {
         "The loss is no better than that of the best constant prediction, or there is nothing to learn.",
         Spread.ALL,
         {
+            "weights_decay": Remedy(
+                "Divide the weight decay or the penalty by 10 or more: it shrinks the weights faster than they learn.",
+                ("regularisation",),
+            ),
             "no_better_than_constant": Remedy(
                 "Check that inputs and targets of a row belong together, and that there is something to learn: can a "
                 "simple model beat the constant? Then try another learning rate, optimiser or initialisation.",
-            )
+            ),
         },
     ),
     UNCLEAR: Status(

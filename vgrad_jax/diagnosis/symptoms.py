@@ -22,8 +22,11 @@ from vgrad_jax.diagnosis.thresholds import (
     LEARNED,
     MANY_RECORDS,
     MOST_SENSITIVE,
+    NEVER_MOVED,
+    NEVER_REACHED,
     NOISY,
     REPLACED,
+    SHRUNK_WEIGHTS,
     SIGNIFICANT,
     SMALL_UPDATE,
     SPIKE,
@@ -34,6 +37,7 @@ from vgrad_jax.numerics import lower_median
 
 __all__ = [
     "broke_by_steps",
+    "died_but_one",
     "faded",
     "fell",
     "fell_to_a_plateau",
@@ -41,7 +45,10 @@ __all__ = [
     "has_surely_learned",
     "in_reverse",
     "is_solved",
+    "killed_by_steps",
+    "learned_by_one_layer",
     "lost",
+    "never_reached",
     "overgrown",
     "rose",
     "stalled",
@@ -49,6 +56,7 @@ __all__ = [
     "steps_were_large",
     "targets_are_far",
     "weak_layers",
+    "weights_decayed",
 ]
 
 
@@ -65,7 +73,7 @@ def overgrown(e: Evidence) -> bool:
 def has_learned(e: Evidence) -> bool:
     """Return whether the loss is well below what a network that has learned nothing has: it works."""
     below = e.remaining is not None and not e.stays_broken and e.remaining < e.hardly
-    return below and not fell_to_a_plateau(e)
+    return below and not fell_to_a_plateau(e) and not learned_by_one_layer(e)
 
 
 def has_surely_learned(e: Evidence) -> bool:
@@ -91,9 +99,49 @@ def fell_to_a_plateau(e: Evidence) -> bool:
     return abs(middle - course.late) <= max(SIGNIFICANT * course.scatter, STALLED * abs(course.late))
 
 
+def learned_by_one_layer(e: Evidence) -> bool:
+    """Return whether all but one layer ended without a gradient, or never had one that could move them.
+
+    Whatever the loss lost then, it lost from a bad start: a single layer finds no more than a constant or a few
+    directions. Layers that had exactly none at first, such as frozen ones, do not count.
+    """
+    return died_but_one(e) or never_reached(e)
+
+
+def died_but_one(e: Evidence) -> bool:
+    """Return whether all layers but one had a gradient at first and have exactly none over the late window."""
+    gone = np.isneginf(e.log10_rms[e.late]).all(axis=0)
+    began = np.isfinite(e.first_profile)
+    return bool(e.records > 1 and len(e.paths) > 1 and gone.sum() == len(e.paths) - 1 and began.all())
+
+
+def never_reached(e: Evidence) -> bool:
+    """Return whether all layers but one have a gradient many decades smaller, at first and late, and never moved."""
+    if len(e.paths) < 2 or e.records < 2 or not e.from_start or e.update_ratio_log10 is None:
+        return False
+
+    def apart(profile: np.ndarray) -> float:
+        ordered = np.sort(profile)
+        return float(ordered[-1] - ordered[-2]) if np.isfinite(ordered).all() else 0.0
+
+    if min(apart(e.first_profile), apart(e.late_profile)) < NEVER_REACHED:
+        return False
+    others = np.delete(e.update_ratio_log10, int(np.argmax(e.first_profile)), axis=1)
+    return bool(np.nanmax(others) < NEVER_MOVED)
+
+
+def weights_decayed(e: Evidence) -> bool:
+    """Return whether most layers' weights shrank to a small part of themselves."""
+    if e.params_log10_rms is None or e.records < 2 or not e.from_start:
+        return False
+    change = lower_median(e.params_log10_rms[e.late]) - e.params_log10_rms[0]
+    return bool(lower_median(change) < SHRUNK_WEIGHTS)
+
+
 def is_solved(e: Evidence) -> bool:
     """Return whether nothing is left of the loss."""
-    return e.remaining is not None and not e.stays_broken and e.remaining < LEARNED
+    solved = e.remaining is not None and not e.stays_broken and e.remaining < LEARNED
+    return solved and not learned_by_one_layer(e)
 
 
 def fell(e: Evidence) -> bool:
@@ -118,8 +166,13 @@ def steps_were_large(e: Evidence) -> bool:
     """Return whether the first steps changed a good part of the weights, and the loss leapt up or the layers died."""
     if not e.from_start or e.updates is None or largest(e.updates[: max(1, len(e.updates) // 10)]) <= LARGE_UPDATE:
         return False
+    return killed_by_steps(e) or bool(e.course is not None and e.course.peak > SPIKE)
+
+
+def killed_by_steps(e: Evidence) -> bool:
+    """Return whether layers lost their gradient later, although it had not vanished before the first step."""
     killed = np.isneginf(e.late_profile).any() and not np.isneginf(e.first_profile).any()
-    return bool(killed or (e.course is not None and e.course.peak > SPIKE))
+    return bool(killed) and e.drop < DROP
 
 
 def broke_by_steps(e: Evidence) -> bool:
@@ -156,6 +209,8 @@ def lost(e: Evidence) -> bool:
     The order of the layers may be only that of names. A gradient that grows towards the input may then be a vanishing
     one in reverse. No layer changes the loss by much then, and the smallest ones not at all.
     """
+    if never_reached(e):
+        return True
     if not e.from_start or e.break_step == 0 or broke_by_steps(e) or has_learned(e):
         return False
     if e.drop >= (DROP if e.remaining is not None else DROP_WITHOUT_TIME):

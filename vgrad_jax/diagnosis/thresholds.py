@@ -25,6 +25,10 @@ __all__ = [
     "LARGE_UPDATE",
     "LEARNED",
     "MANY_RECORDS",
+    "MANY_TIMES",
+    "NEVER_REACHED",
+    "NEVER_MOVED",
+    "SHRUNK_WEIGHTS",
     "MOST_CORRELATED",
     "MOST_SENSITIVE",
     "MUCH_LEFT",
@@ -34,6 +38,7 @@ __all__ = [
     "RANK_ONE",
     "REPLACED",
     "SATURATED",
+    "MOSTLY_SATURATED",
     "SHARE_OF_ZEROS",
     "SHORT_DTYPE",
     "SHRUNK",
@@ -114,6 +119,17 @@ REPLACED = 2.0
 """log10 of update over weights at which the first step leaves nothing of the weights."""
 SATURATED = 0.5
 """Share of saturated outputs in a layer from which the gradient counts as lost in them."""
+
+MOSTLY_SATURATED = 0.9
+"""Share of saturated outputs, in the median layer, from which a failed training is put down to them."""
+NEVER_REACHED = 6.0
+"""Decades between the gradient of one layer and that of all others, above which the others have none that counts."""
+NEVER_MOVED = -6.0
+"""log10 of update over weights up to which a layer has not moved in any number of steps."""
+MANY_TIMES = 10.0
+"""Late loss over its start in magnitude, below zero, from which a loss that keeps falling has no floor."""
+SHRUNK_WEIGHTS = -1.0
+"""Decades by which most layers' weights have changed, below which they decay faster than they learn."""
 
 SHRUNK = 2.0
 """Decades by which every layer's gradient shrinks where nothing is left to learn and the loss is not known."""

@@ -6,7 +6,7 @@
 The loss is traced as JAX traces it for `grad`, and its operations are carried out one by one. Every value has an
 origin (`origins.py`): the data, or the leaves of the parameters that it is made of. Where a value made of leaves meets
 the data, these leaves are used, and the order of first use is the order of depth. A product of leaves and data is a
-layer's preactivation. tanh, the logistic function and max(0, x) are activations. A `lax.scan` is run as a scan, and the
+layer's preactivation. tanh, the logistic function, softmax and max(0, x) are activations. A `lax.scan` is run as a scan, and the
 numbers of its sites are stacked by the scan itself.
 """
 
@@ -83,6 +83,8 @@ class _Walk:
     """Leaves that these scans go over."""
     backwards: bool = False
     """True in a scan that begins with the last row."""
+    makers: dict[int, Any] = field(default_factory=dict)
+    """Equation that made each variable so far, by the variable's identity."""
 
 
 def forward_pass(
@@ -157,6 +159,9 @@ def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> li
             _see(walk, "product", outputs[0])
         elif kind := _activation(equation, values, walk.units):
             _see(walk, kind, outputs[0])
+        elif (axis := _softmax_axis(walk.makers, equation)) is not None:
+            walk.sites.append(Site("softmax", walk.current.leaf, None, jnp.moveaxis(outputs[0], axis, -1)))
+        walk.makers.update(dict.fromkeys(map(id, equation.outvars), equation))
     return list(zip(outputs, made_of, strict=True))
 
 
@@ -220,6 +225,21 @@ def _activation(equation: Any, values: list[Any], units: int) -> str | None:
     # A maximum of other numbers is no activation: a norm keeps its variance from being negative.
     of_units = units in equation.outvars[0].aval.shape
     return "relu" if name == "max" and zero and floating and of_units else None
+
+
+def _softmax_axis(makers: Mapping[int, Any], equation: Any) -> int | None:
+    """Return the axis of a softmax, if an equation divides exponentials by their sum over one axis."""
+    if equation.primitive.name != "div":
+        return None
+    above, below = (makers.get(id(atom)) for atom in equation.invars)
+    if above is None or above.primitive.name != "exp" or below is None:
+        return None
+    total = makers.get(id(below.invars[0])) if below.primitive.name == "broadcast_in_dim" else below
+    if total is None or total.primitive.name != "reduce_sum" or total.invars[0] is not equation.invars[0]:
+        return None
+    axes = total.params["axes"]
+    longer = len(axes) == 1 and equation.invars[0].aval.shape[axes[0]] > 1
+    return int(axes[0]) if longer else None
 
 
 def _see(walk: _Walk, kind: str, output: Any) -> None:

@@ -33,7 +33,7 @@ __all__ = [
     "record_layers",
 ]
 
-SMOOTH_ACTIVATIONS = ("tanh", "logistic")
+SMOOTH_ACTIVATIONS = ("tanh", "logistic", "softmax")
 """Kinds of sites whose output saturates."""
 ACTIVATIONS = (*SMOOTH_ACTIVATIONS, "relu")
 """Kinds of sites that are activations."""
@@ -68,7 +68,7 @@ class Look:
 
         Args:
             field: "log10_rms", "off_fraction" or "stuck_fraction".
-            kinds: kinds of sites that count: "product", "tanh", "logistic", "relu".
+            kinds: kinds of sites that count: "product", "tanh", "logistic", "softmax", "relu".
         """
         values = np.asarray(getattr(self.forward, field), np.float64)
         by_layer = np.full((*values.shape[:-1], len(self.stats.paths)), np.nan)

@@ -2,6 +2,7 @@
 
     product      scale, mean square          of the preactivations
     activation   share off, share stuck      of the units: tanh, the logistic function, ReLU
+    softmax      share off, share stuck      of the rows: those that are all but one-hot
 
 An output is off where its slope is almost zero, a unit is stuck where its output is off for every example.
 """
@@ -9,7 +10,7 @@ An output is off where its slope is almost zero, a unit is stuck where its outpu
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,8 @@ from vgrad_jax.gradients.stats import AnyArray, size_scale
 
 __all__ = ["ForwardStats", "Site", "measured", "measured_one_by_one", "stats_of_sites"]
 
+ONE_HOT = 0.98
+"""Largest output of a softmax above which its row is all but one-hot, and has hardly a slope."""
 SATURATED_SLOPE = 0.02
 """Share of the steepest slope below which an output of tanh or the logistic function is saturated."""
 
@@ -34,13 +37,13 @@ class ForwardStats:
     """Sizes of preactivations and states of activations, in the order in which they are computed."""
 
     kinds: tuple[str, ...]
-    """Kind of each site: "product", "tanh", "logistic" or "relu"."""
+    """Kind of each site: "product", "tanh", "logistic", "softmax" or "relu"."""
     leaves: tuple[tuple[int, int | None], ...]
     """Index of the parameters' leaf in the product at or last before each site, -1 for none, and slice of a stack."""
     log10_rms: Float[AnyArray, "*batch site"]
     """log10 RMS of a product's output; NaN for an activation."""
     off_fraction: Float[AnyArray, "*batch site"]
-    """Share of outputs with (almost) no slope: saturated for tanh and the logistic function, zero for ReLU."""
+    """Share of outputs with (almost) no slope: saturated for tanh, the logistic function and softmax, zero for ReLU."""
     stuck_fraction: Float[AnyArray, "*batch site"]
     """Share of units that are off for every example; NaN for a product."""
 
@@ -53,8 +56,8 @@ class Site(NamedTuple):
     """Index of the parameters' leaf in the product at or last before the site; -1 for none."""
     axis: int | None
     """Axis of stacked layers in `numbers`; None where layers are not stacked."""
-    numbers: Shaped[Array, "..."]
-    """The output, units last; once measured `(..., 2)`, with an axis in front for each scan around it."""
+    numbers: Any
+    """The output, units last, or nothing for a label alone; once measured `(..., 2)`, with an axis for each scan."""
     measured: bool = False
     slice_index: int | None = None
     """Slice of the leaf, where a loop written out in Python goes over its layers."""
@@ -106,6 +109,9 @@ def _measure(kind: str, output: Shaped[Array, "..."]) -> Float[Array, "2"]:
     if kind == "product":
         scale = size_scale(jnp.max(jnp.abs(value)))
         return jnp.stack([scale, jnp.mean((value / scale) ** 2)]).astype(jnp.float32)
+    if kind == "softmax":
+        is_one_hot = (jnp.max(value, axis=-1) > ONE_HOT).astype(value.dtype)
+        return jnp.stack([jnp.mean(is_one_hot), jnp.min(is_one_hot)]).astype(jnp.float32)
     slope = {"tanh": 1 - value**2, "logistic": 4 * value * (1 - value), "relu": value}[kind]
     is_off = (slope <= 0 if kind == "relu" else slope < SATURATED_SLOPE).astype(value.dtype)
     shares = jnp.mean(is_off, axis=tuple(range(is_off.ndim - 1)))

@@ -17,7 +17,7 @@ from vgrad_jax.inspection.graph import Graph, graph_of
 from vgrad_jax.inspection.hidden import Hidden, hidden_of
 from vgrad_jax.inspection.inputs import inputs_scaled
 from vgrad_jax.inspection.nonfinite import NonFinite
-from vgrad_jax.inspection.outputs import logarithms, sigmoid_shares, softmax_of_one
+from vgrad_jax.inspection.outputs import gradient_cut, logarithms, sigmoid_shares, softmax_of_one
 from vgrad_jax.inspection.probes import Probe, binary_targets, class_targets
 from vgrad_jax.inspection.tail import Tail, tail_of
 from vgrad_jax.inspection.targets import differences, of_binary_loss, of_class_loss, of_differences
@@ -118,6 +118,8 @@ def _of_output(probe: Probe) -> list[Concern]:
     """Judge the output and the targets."""
     if of_one := softmax_of_one(probe):
         return of_one
+    if cut := gradient_cut(probe):
+        return cut
     concerns = [*logarithms(probe), *sigmoid_shares(probe), *of_differences(probe, differences(probe))]
     if (targets := binary_targets(probe)) is not None:
         concerns += of_binary_loss(probe, targets)

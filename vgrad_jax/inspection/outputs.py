@@ -10,7 +10,7 @@ from vgrad_jax.inspection.concern import SHARE, ZERO_SHARE, Concern
 from vgrad_jax.inspection.graph import Step
 from vgrad_jax.inspection.probes import Probe
 
-__all__ = ["logarithms", "sigmoid_shares", "softmax_of_one"]
+__all__ = ["gradient_cut", "logarithms", "sigmoid_shares", "softmax_of_one"]
 
 NEARLY_ONE = (0.9, 1.0)
 """Bounds by which a probability is clipped from above."""
@@ -40,6 +40,20 @@ def _has_no_slope(probe: Probe) -> bool:
         return False
     random = np.random.default_rng(0).normal(size=probe.graph.shapes[head])
     return not probe.gradient(random).any()
+
+
+def gradient_cut(probe: Probe) -> list[Concern]:
+    """Find a loss that depends on the output and has no derivative by it: a cut, an argmax or a rounding behind it."""
+    if probe.tail.head is None or not _has_no_slope(probe):
+        return []
+    values = [float(probe.samples([probe.graph.result], scale)[0]) for scale in (1.0, 10.0)]
+    if not np.isfinite(values).all() or values[0] == values[1]:
+        return []
+    sentence = (
+        "The loss changes with the output of the network, and has no derivative by it: a stop_gradient, an argmax or a "
+        "rounding stands between them."
+    )
+    return [Concern("gradient_cut", sentence, 0.0, 0.0, None, True)]
 
 
 class _Argument(NamedTuple):

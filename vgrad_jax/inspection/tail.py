@@ -68,6 +68,9 @@ def tail_of(graph: Graph) -> Tail:
             heads += mixed
         else:
             behind.append(step)
+    # A loop hands over more than its last state: only what the tail or the loss takes is a head.
+    taken = {value for step in behind for value in step.inputs} | {graph.result}
+    heads = [head for head in heads if head in taken]
     pure = set(heads)
     for step in behind:
         if all(value in pure or not graph.of_data[value] for value in step.inputs):
