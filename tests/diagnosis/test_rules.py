@@ -349,6 +349,20 @@ FINDINGS = {
         1.0,
         "Why.",
     ),
+    "weights_decay": (
+        evidence(params_log10_rms=drifting(-0.1), updates=-0.5),
+        None,
+        -1.7,
+        -1.0,
+        "The weights shrank to 10^-1.7",
+    ),
+    "loss_without_floor": (
+        evidence(loss=-np.linspace(0.5, 40.0, RECORDS)),
+        None,
+        pytest.approx(71.7, abs=0.5),
+        10.0,
+        "it has no smallest",
+    ),
     "recurrence_grows": (
         evidence(
             nonfinite_fraction=broken_from(0),
@@ -376,6 +390,7 @@ def test_a_finding_names_its_layer_and_numbers(code):
 
 
 CONCERNS = (
+    "gradient_cut",
     "softmax_of_one",
     "log_of_unbounded",
     "targets_outside_range",
@@ -412,7 +427,7 @@ def test_a_certain_concern_is_a_finding_before_and_after_a_failed_training(code)
 def test_an_uncertain_concern_is_a_finding_once_training_has_failed(code):
     assert not findings_of_concern(code, False, loss=None, records=1)
     assert not findings_of_concern(code, False, loss=course(early=0.3, late=0.01))
-    assert len(findings_of_concern(code, False, loss=STUCK)) == (code != "kernel_constant")
+    assert len(findings_of_concern(code, False, loss=STUCK)) == (code not in ("kernel_constant", "gradient_cut"))
 
 
 def test_every_code_has_an_example_here():

@@ -43,6 +43,48 @@ def test_a_layer_is_numpys(activation, kind, one_by_one):
     np.testing.assert_allclose((stats.off_fraction[1], stats.stuck_fraction[1]), by_numpy(kind, outputs), atol=1e-6)
 
 
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_a_softmax_is_one_hot_where_numpys_is(axis):
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    kernel = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
+    for scale in (0.1, 3.0, 100.0):
+
+        def loss(leaves, x, scale=scale):
+            return jnp.mean(jax.nn.softmax(scale * (x @ leaves[0]), axis=axis)[:, 0] ** 2)
+
+        stats, _ = forward_pass(loss, [kernel], x)
+        assert stats.kinds == ("product", "softmax")
+        z = scale * (x.astype(np.float64) @ kernel)
+        shares = np.exp(z - z.max(axis, keepdims=True))
+        shares /= shares.sum(axis, keepdims=True)
+        one_hot = shares.max(axis) > 0.98
+        np.testing.assert_allclose(stats.off_fraction[1], one_hot.mean(), atol=1e-6)
+        assert stats.stuck_fraction[1] == one_hot.all()
+
+
+def test_a_quotient_of_other_exponentials_is_no_softmax():
+    def loss(leaves, x):
+        z = x @ leaves[0]
+        return jnp.mean(jnp.exp(z) / jnp.exp(2 * z).sum(-1, keepdims=True)) + jnp.mean(z / (1 + jnp.exp(z)))
+
+    stats, _ = forward_pass(loss, [jnp.ones((3, 2))], jnp.ones((4, 3)))
+    assert stats.kinds == ("product",)
+
+
+def test_attention_that_looks_at_one_place_is_seen():
+    def loss(params, x):
+        h = jax.nn.dot_product_attention(x @ params["q"], x @ params["k"], x @ params["v"])
+        return jnp.mean((h @ params["out"]) ** 2)
+
+    shapes = {"q": (8, 8), "k": (8, 8), "v": (8, 8), "out": (8, 1)}
+    keys = dict(zip(shapes, jax.random.split(jax.random.key(0), 4), strict=True))
+    x = jax.random.normal(jax.random.key(1), (4, 10, 2, 8))
+    for scale, low, high in ((0.1, 0.0, 0.0), (30.0, 0.95, 1.0)):
+        params = {name: scale * jax.random.normal(keys[name], shape) for name, shape in shapes.items()}
+        seen = look_at_compiled(loss, params, x, GROUPING)
+        assert low <= np.nanmax(seen.by_layer("off_fraction", ("softmax",))) <= high
+
+
 class Block(linen.Module):
     @linen.compact
     def __call__(self, x, _):
@@ -73,7 +115,8 @@ def test_order_of_use_of_a_model_with_everything():
     sites = [(kind, names[layer]) for kind, layer in zip(seen.forward.kinds, seen.forward_layers, strict=True)]
     expected = [("product", "z"), ("tanh", "z")]
     expected += [(kind, layer) for layer in layers for kind in ("product", "relu")]
-    assert sites == [*expected, *(("product", name) for name in attention), ("product", "a"), ("logistic", "a")]
+    expected += [*(("product", name) for name in attention[:3]), ("softmax", attention[2]), ("product", attention[3])]
+    assert sites == [*expected, ("product", "a"), ("logistic", "a")]
 
 
 def test_a_scan_over_layers_sees_what_the_layers_one_by_one_show():

@@ -111,6 +111,13 @@ HEALTHY = [
     case("scaled tanh", first(lambda z, y: jnp.mean((5 * jnp.tanh(z) - y) ** 2)), 1, REAL),
     case("positive", first(lambda z, y: jnp.mean((jax.nn.relu(z) - y) ** 2)), 1, np.abs(REAL)),
     case(
+        "straight through",
+        first(lambda z, y: jnp.mean((z + jax.lax.stop_gradient(jnp.round(z) - z) - y) ** 2)),
+        1,
+        REAL,
+    ),
+    case("half of it cut", lambda z, y: jnp.mean((z - jax.lax.stop_gradient(z[:, :1]) - y[:, None]) ** 2), 2, REAL),
+    case(
         "one zero layer",
         first(lambda z, y: jnp.mean((z - y) ** 2)),
         1,
@@ -120,6 +127,17 @@ HEALTHY = [
 ]
 
 FAULTY = [
+    case(
+        "cut before the loss",
+        lambda z, y: optax.softmax_cross_entropy(jax.lax.stop_gradient(z), y).mean(),
+        4,
+        ONE_HOT,
+        ["gradient_cut"],
+    ),
+    case(
+        "accuracy as loss", lambda z, y: -jnp.mean((z.argmax(1) == y).astype(jnp.float32)), 4, CLASSES, ["gradient_cut"]
+    ),
+    case("rounded", first(lambda z, y: jnp.mean((jnp.round(z) - y) ** 2)), 1, REAL, ["gradient_cut"]),
     case("softmax of one", lambda z, y: bce(jax.nn.softmax(z), y), 1, BINARY[:, None], ["softmax_of_one"]),
     case(
         "log-softmax of one",

@@ -217,6 +217,19 @@ def test_a_penalty_is_no_part_of_chance():
     assert chance(loss, mlp(1), (X, REAL)) == pytest.approx(REAL.var(), rel=2e-3)
 
 
+def test_chance_behind_a_loop_that_hands_over_more_than_its_last_state():
+    def loss(params, batch):
+        def step(h, x):
+            h = jnp.tanh(x[:, None] + h @ params["recurrent"])
+            return h, h
+
+        h, _ = jax.lax.scan(step, jnp.zeros((len(batch[0]), 4)), batch[0].T)
+        return jnp.mean((h @ params["out"] - batch[1][:, None]) ** 2)
+
+    params = {"recurrent": jax.random.normal(jax.random.key(0), (4, 4)), "out": jnp.ones((4, 1))}
+    assert chance(loss, params, (X, REAL)) == pytest.approx(REAL.var(), rel=2e-3)
+
+
 def half(params, x):
     return forward(params, x)[:, 0]
 

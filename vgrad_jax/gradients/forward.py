@@ -6,8 +6,8 @@
 The loss is traced as JAX traces it for `grad`, and its operations are carried out one by one. Every value has an
 origin (`origins.py`): the data, or the leaves of the parameters that it is made of. Where a value made of leaves meets
 the data, these leaves are used, and the order of first use is the order of depth. A product of leaves and data is a
-layer's preactivation. tanh, the logistic function, softmax and max(0, x) are activations. A `lax.scan` is run as a scan, and the
-numbers of its sites are stacked by the scan itself.
+layer's preactivation. tanh, the logistic function, softmax and max(0, x) are activations. A `lax.scan` is run as a
+scan, and the numbers of its sites are stacked by the scan itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -46,7 +46,8 @@ def gradient_cut(probe: Probe) -> list[Concern]:
     """Find a loss that depends on the output and has no derivative by it: a cut, an argmax or a rounding behind it."""
     if probe.tail.head is None or not _has_no_slope(probe):
         return []
-    values = [float(probe.samples([probe.graph.result], scale)[0]) for scale in (1.0, 10.0)]
+    result = [probe.graph.result]
+    values = [float(probe.samples(result, 1.0)[0]), float(probe.concrete(result)[0])]
     if not np.isfinite(values).all() or values[0] == values[1]:
         return []
     sentence = (

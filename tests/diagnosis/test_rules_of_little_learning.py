@@ -1,0 +1,130 @@
+"""Losses that fall although the network learns little: each mechanism on both sides of its thresholds."""
+
+import numpy as np
+import pytest
+from made_evidence import LAYERS, RECORDS, STUCK, course, evidence
+
+import vgrad_jax as vg
+from vgrad_jax.diagnosis.evidence import Before
+from vgrad_jax.diagnosis.symptoms import died_but_one, has_learned, is_solved, never_reached, weights_decayed
+from vgrad_jax.inspection import Concern
+
+LEARNED, SOLVED = course(early=0.5, late=0.3), course(early=0.1, late=0.001)
+FALLING = -np.linspace(0.5, 40.0, RECORDS)
+LAST = np.arange(LAYERS) == LAYERS - 1
+
+
+def codes(made):
+    return {finding.code for rule in vg.RULES.values() for finding in rule.find(made)}
+
+
+def one_alive(alive=1):
+    """Return a training at whose end only some layers on the output side have a gradient."""
+    return np.where(np.arange(LAYERS) < LAYERS - alive, np.inf, 0.0)
+
+
+@pytest.mark.parametrize("loss", [LEARNED, SOLVED])
+def test_a_loss_that_fell_while_all_but_one_layer_died_is_not_learned(loss):
+    dead, alive = evidence(shrinks=one_alive(), loss=loss), evidence(shrinks=one_alive(2), loss=loss)
+    assert died_but_one(dead)
+    assert not has_learned(dead)
+    assert not is_solved(dead)
+    assert "gradient_is_zero" in codes(dead)
+    # Two layers are a network, and a loss that is solved may leave no gradient at all.
+    assert has_learned(alive)
+    assert has_learned(evidence(shrinks=np.inf, loss=loss))
+
+
+def test_layers_that_were_frozen_from_the_start_did_not_die():
+    frozen = evidence(np.where(LAST, -2.0, -np.inf), loss=LEARNED)
+    assert not died_but_one(frozen)
+    assert has_learned(frozen)
+
+
+def reached(apart, updates):
+    profile = np.where(LAST, -1.0, -1.0 - apart)
+    return evidence(profile, loss=LEARNED, updates=np.where(LAST, -2.0, updates))
+
+
+def test_layers_without_a_gradient_that_counts_and_that_never_moved_learned_nothing():
+    assert never_reached(reached(6.1, -6.1))
+    assert not never_reached(reached(5.9, -6.1))
+    assert not never_reached(reached(6.1, -5.9))
+    assert codes(reached(6.1, -6.1)) >= {"gradient_shrinks"}
+    assert not codes(reached(5.9, -6.1)) & {"gradient_shrinks", "loss_insensitive"}
+    saturated = evidence(
+        np.where(LAST, -1.0, -8.0), loss=LEARNED, updates=np.where(LAST, -2.0, -7.0), saturated_fraction=np.ones(LAYERS)
+    )
+    assert "activations_saturated" in codes(saturated)
+
+
+def test_a_gradient_that_arrives_later_has_reached_the_layers():
+    arrives = evidence(np.where(LAST, -1.0, -9.0), shrinks=np.where(LAST, 0.0, -7.0), loss=LEARNED, updates=-6.5)
+    assert not never_reached(arrives)
+
+
+def decayed(change, loss):
+    weights = np.where(np.arange(RECORDS)[:, None] < 10, 0.0, change) + 1e-6 * np.arange(RECORDS)[:, None]
+    return evidence(loss=loss, params_log10_rms=weights + np.zeros(LAYERS), updates=-0.5)
+
+
+def test_weights_that_decay_faster_than_they_learn():
+    assert weights_decayed(decayed(-1.1, STUCK))
+    assert "weights_decay" in codes(decayed(-1.1, STUCK))
+    assert "weights_decay" not in codes(decayed(-0.9, STUCK))
+    assert "weights_decay" not in codes(decayed(-1.1, LEARNED))
+    # The loss may leap while they decay: the steps are large because the decay is.
+    leap = STUCK.copy()
+    leap[3] = 3.0
+    assert "steps_too_large" not in codes(decayed(-1.1, leap))
+    assert "steps_too_large" in codes(decayed(-0.9, leap))
+
+
+def test_a_loss_without_a_smallest_value():
+    assert "loss_without_floor" in codes(evidence(loss=FALLING))
+    # A density's loss settles below zero; one of nine times its start may be a density's; a positive loss has a floor.
+    settled = -40.0 * (1 - np.exp(-np.arange(RECORDS) / 3)) - 0.5
+    assert "loss_without_floor" not in codes(evidence(loss=settled))
+    assert "loss_without_floor" not in codes(evidence(loss=-np.linspace(0.5, 4.5, RECORDS)))
+    assert "loss_without_floor" not in codes(evidence(loss=np.linspace(40.0, 0.5, RECORDS)))
+    assert "loss_without_floor" not in codes(evidence(loss=FALLING[:10], records=10))
+
+
+def with_constant_targets(loss):
+    concern = Concern("labels_constant", "All targets are the same.", 32.0, 16.0, None, False)
+    return evidence(loss=loss, chance=0.0, before=Before(concerns=(concern,)))
+
+
+def test_constant_targets_are_why_a_loss_is_gone_at_once():
+    gone, slow = np.full(RECORDS, 0.01), np.geomspace(1.0, 0.01, RECORDS)
+    gone[0] = 1.0
+    assert "labels_constant" in codes(with_constant_targets(gone))
+    assert "labels_constant" not in codes(with_constant_targets(slow))
+    assert "labels_constant" not in codes(evidence(loss=gone))
+
+
+def saturated(share, late, **changes):
+    shares = np.where(np.arange(LAYERS) == 0, 0.2, share)
+    return evidence(loss=course(late=late), saturated_fraction=shares, **changes)
+
+
+def test_saturation_is_to_blame_for_a_training_that_did_not_come_far():
+    assert "activations_saturated" in codes(saturated(0.95, 0.5, chance=1.0))
+    assert "activations_saturated" not in codes(saturated(0.85, 0.5, chance=1.0))
+    assert "activations_saturated" not in codes(saturated(0.95, 0.3, chance=1.0))
+    assert "activations_saturated" not in codes(saturated(0.95, 0.5))
+
+
+def test_a_gradient_that_vanished_at_first_is_not_killed_by_the_steps():
+    profile = [-2.0 - 3, -4.9, -3.0, -2.5, -2.0, -2.0]
+    shrinks = np.where(np.arange(LAYERS) < 4, np.inf, 0.0)
+    assert "training_diverges" not in codes(evidence(profile, shrinks=shrinks, updates=-0.5))
+    assert "training_diverges" in codes(evidence(shrinks=shrinks, updates=-0.5))
+
+
+def test_a_fall_to_chance_is_no_fall():
+    concern = Concern("targets_large", "Targets are large.", 300.0, 30.0, None, False)
+    falls = course(early=20.0, late=1.05, first=30.0)
+    before = Before(concerns=(concern,))
+    assert "targets_large" in codes(evidence(loss=falls, before=before, chance=1.0))
+    assert "targets_large" not in codes(evidence(loss=falls, before=before))
