@@ -31,6 +31,8 @@ __all__ = ["Course", "course_of"]
 
 EARLY_RECORDS = 4
 """Number of records whose losses are averaged as the start, where they lie within the scatter of the first."""
+SAME = 1e-3
+"""Difference of two losses, as a share of them, up to which they are the same."""
 AS_FAST = 0.7
 """Fall in the last third of the records over that in the middle third, from which a fall does not slow down."""
 NORMAL_MAD = 1.4826
@@ -167,6 +169,18 @@ class Course:
             return None
         most = 0.5 if self.fall > (1 - HARDLY) * abs(self.start) else 1.0
         return min(self.gradient_ratio**2, most) if math.isfinite(self.gradient_ratio) else most
+
+    @cached_property
+    def ends_at_chance(self) -> bool:
+        """Return whether a loss without a known floor ended just where the best constant prediction is."""
+        if self.chance is None or not self.is_offset or not math.isfinite(self.late):
+            return False
+        return abs(self.late - self.chance) <= SAME * abs(self.chance)
+
+    @cached_property
+    def fell_at_all(self) -> bool:
+        """Return whether the late loss is below the start by more than its scatter."""
+        return math.isfinite(self.late) and self.fall > SIGNIFICANT * self.error
 
     @cached_property
     def rise(self) -> float:

@@ -100,6 +100,8 @@ class Evidence:
     """Loss of a perfect prediction; None where it is not known."""
     chance_rows: int | None = None
     """Number of rows that chance was fitted to; None where it is exact."""
+    chance_constants: int | None = None
+    """Number of constants that were fitted to them; None where it is not known."""
     product_log10_rms: Float[np.ndarray, " layer"] | None = None
     """log10 RMS of the preactivations at initialisation; NaN for a layer without a product."""
     saturated_fraction: Float[np.ndarray, " layer"] | None = None
@@ -207,6 +209,12 @@ class Evidence:
         return ratios if self.weights_fixed else None
 
     @cached_property
+    def typical_update(self) -> float:
+        """log10 of update over weights in the median of the records; NaN where it is not known."""
+        known = np.empty(0) if self.updates is None else self.updates[~np.isnan(self.updates)]
+        return float(np.median(known)) if len(known) else math.nan
+
+    @cached_property
     def weights_fixed(self) -> bool:
         """Return whether no layer's weights changed their size in any record."""
         if self.params_log10_rms is None or self.records < FEWEST_LAYERS:
@@ -229,7 +237,7 @@ class Evidence:
             chance=self.chance,
             floor=self.floor,
             gradient_ratio=10.0 ** min(largest_late - largest_first, 300.0),
-            moved=self.updates is not None and float(np.nanmedian(self.updates)) > SMALL_UPDATE,
+            moved=self.typical_update > SMALL_UPDATE,
         )
 
     @property
@@ -246,9 +254,20 @@ class Evidence:
 
     @property
     def hardly(self) -> float:
-        """Share of the reference above which nothing was learned: nearer to one where chance is of few rows.
+        """Share of the reference below which something was learned: nearer to one where chance is of few rows.
 
-        The best constant of few rows fits their noise, so that its loss is too low.
+        The best constants of few rows fit their noise, so that their loss is too low: by half a nat for each constant
+        and row, which is about as much of a loss of one nat.
+        """
+        if self.chance_rows is None or not self.chance_constants:
+            return self.no_better
+        return min(HARDLY + self.chance_constants / (2 * self.chance_rows), self.no_better)
+
+    @property
+    def no_better(self) -> float:
+        """Share of the reference above which the loss is no better than that of a constant.
+
+        Few rows leave room between this share and `hardly`: chance may be off by as much to either side.
         """
         if self.chance is None or self.chance_rows is None:
             return HARDLY

@@ -98,7 +98,8 @@ def collinear(e: Evidence) -> list[Finding]:
     """Find a last hidden layer whose units are all but multiples of each other, where the inputs are not."""
     if e.before is None or (e.remaining is not None and e.remaining < HALF_WAY / 2):
         return []
-    findings = concerns_for(e, "collinear")
+    stuck = e.chance is not None and e.remaining is not None and e.remaining > e.no_better
+    findings = concerns_for(e, "collinear", stuck)
     if has_learned(e) and not stalled(e):
         return findings
     before = e.before

@@ -197,7 +197,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
     """Find a healthy gradient, and steps too small to use it."""
     if e.updates is None or e.remaining is None or e.stays_broken or rose(e) or has_learned(e) or lost(e):
         return []
-    typical, most = float(np.nanmedian(e.updates)), largest(e.updates)
+    typical, most = e.typical_update, largest(e.updates)
     if e.weights_fixed and most > TINY_UPDATE:
         rounded = bool((e.updates[0] < e.spacing).all())
         code = "updates_rounded_away" if rounded else "nothing_moves"
@@ -223,7 +223,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
 
 def too_few_steps(e: Evidence) -> list[Finding]:
     """Find a training that ended after very few updates, with most of the loss left."""
-    if e.remaining is None or e.stays_broken or e.updates_done is None or rose(e) or e.records < FEWEST_RECORDS:
+    if e.remaining is None or e.stays_broken or e.updates_done is None or rose(e) or e.records < 2:
         return []
     late_fall = e.late_fall or 0.0
     far = e.remaining > HALF_WAY or (e.remaining > MUCH_LEFT and late_fall > FALLING)
@@ -246,7 +246,8 @@ def _decayed(e: Evidence) -> list[Finding]:
         return []
     if e.remaining < (HALF_WAY if e.chance is None else e.hardly):
         return []
-    change = float(lower_median(lower_median(e.params_log10_rms[e.late]) - e.params_log10_rms[0]))
+    first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
+    change = float(lower_median((late - first)[np.isfinite(first)]))
     sentence = f"The weights shrank to 10^{change:.1f} of their size, and the loss is {e.remaining:.0%} of what it was."
     return [finding(e, "weights_decay", sentence, value=change, threshold=SHRUNK_WEIGHTS)]
 
@@ -256,16 +257,27 @@ def _at_chance(e: Evidence) -> list[Finding]:
     if e.chance is None or e.course is None or e.remaining is None or e.records < FEWEST_RECORDS or e.stays_broken:
         return []
     if e.course.is_offset:
-        return []
+        return _just_at_chance(e)
     floor = e.floor or 0.0
     share = (e.course.late - floor) / (e.chance - floor) if e.chance > floor else math.nan
-    if not e.hardly < share < ABOVE:
+    if not e.no_better < share < ABOVE:
         return []
     sentence = (
         f"The loss ends at {share:.0%} of the {e.chance:.3g} that the best constant prediction has; or "
         "there is nothing to learn."
     )
-    return [finding(e, "no_better_than_constant", sentence, value=share, threshold=e.hardly)]
+    return [finding(e, "no_better_than_constant", sentence, value=share, threshold=e.no_better)]
+
+
+def _just_at_chance(e: Evidence) -> list[Finding]:
+    """Report a loss that may be negative, and that ends just where the best constant prediction is."""
+    if e.course is None or e.chance is None or not e.course.ends_at_chance:
+        return []
+    sentence = (
+        f"The loss ends at {e.course.late:.3g}, and the best constant prediction has {e.chance:.3g}; or there is "
+        "nothing to learn."
+    )
+    return [finding(e, "no_better_than_constant", sentence, value=e.course.late, threshold=e.chance)]
 
 
 def notes(e: Evidence) -> list[Finding]:

@@ -207,7 +207,12 @@ def _facts(before: Look, layers: int, inspection: Inspection, baseline: float | 
     enough = inspection.chance_rows >= FEWEST_ROWS
     if baseline is not None or not enough:
         return {"before": facts, "chance": baseline}
-    return {"before": facts, "chance": inspection.chance, "chance_rows": inspection.chance_rows}
+    return {
+        "before": facts,
+        "chance": inspection.chance,
+        "chance_rows": inspection.chance_rows,
+        "chance_constants": inspection.chance_constants or None,
+    }
 
 
 def _with_one_batch_axis(values: Any, axes: int) -> np.ndarray:

@@ -72,8 +72,12 @@ def overgrown(e: Evidence) -> bool:
 
 def has_learned(e: Evidence) -> bool:
     """Return whether the loss is well below what a network that has learned nothing has: it works."""
-    below = e.remaining is not None and not e.stays_broken and e.remaining < e.hardly
-    return below and not fell_to_a_plateau(e) and not learned_by_one_layer(e)
+    if e.course is None or e.remaining is None or e.stays_broken or e.remaining >= e.hardly:
+        return False
+    # The chance of a few rows may be off by as much: the loss must have fallen from its own start too.
+    if e.course.ends_at_chance or (e.remaining >= HARDLY and not e.course.fell_at_all):
+        return False
+    return not fell_to_a_plateau(e) and not learned_by_one_layer(e)
 
 
 def has_surely_learned(e: Evidence) -> bool:
@@ -134,14 +138,16 @@ def weights_decayed(e: Evidence) -> bool:
     """Return whether most layers' weights shrank to a small part of themselves."""
     if e.params_log10_rms is None or e.records < 2 or not e.from_start:
         return False
-    change = lower_median(e.params_log10_rms[e.late]) - e.params_log10_rms[0]
-    return bool(lower_median(change) < SHRUNK_WEIGHTS)
+    first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
+    known = np.isfinite(first)  # Weights of zero, such as those of a fresh adapter, can only grow.
+    return bool(known.any() and lower_median(late[known] - first[known]) < SHRUNK_WEIGHTS)
 
 
 def is_solved(e: Evidence) -> bool:
     """Return whether nothing is left of the loss."""
-    solved = e.remaining is not None and not e.stays_broken and e.remaining < LEARNED
-    return solved and not learned_by_one_layer(e)
+    if e.course is None or e.remaining is None or e.stays_broken or e.remaining >= LEARNED:
+        return False
+    return not e.course.ends_at_chance and not learned_by_one_layer(e)
 
 
 def fell(e: Evidence) -> bool:
@@ -164,7 +170,7 @@ def rose(e: Evidence) -> bool:
 
 def steps_were_large(e: Evidence) -> bool:
     """Return whether the first steps changed a good part of the weights, and the loss leapt up or the layers died."""
-    if not e.from_start or e.updates is None or largest(e.updates[: max(1, len(e.updates) // 10)]) <= LARGE_UPDATE:
+    if not e.from_start or e.updates is None or not largest(e.updates[: max(1, len(e.updates) // 10)]) > LARGE_UPDATE:
         return False
     return killed_by_steps(e) or bool(e.course is not None and e.course.peak > SPIKE)
 
@@ -253,4 +259,4 @@ def faded(e: Evidence) -> bool:
 
 def steps_are_small(e: Evidence) -> bool:
     """Return whether updates were small over the training, in the median of its records."""
-    return e.updates is not None and bool(np.nanmedian(e.updates) <= SMALL_UPDATE)
+    return e.typical_update <= SMALL_UPDATE

@@ -126,7 +126,10 @@ class Record:
     def update_ratio_log10(self) -> Float[AnyArray, "*batch record layer"] | None:
         """log10 of update over parameters; None where the two were not recorded."""
         updates: Any = self.updates_log10_rms
-        return None if updates is None or self.params_log10_rms is None else updates - self.params_log10_rms
+        if updates is None or self.params_log10_rms is None:
+            return None
+        with np.errstate(invalid="ignore"):  # Weights of zero with no update have no ratio: NaN.
+            return updates - self.params_log10_rms
 
     def stats(self, index: int = -1) -> LayerStats:
         """Return the sizes of one record, by default the last."""

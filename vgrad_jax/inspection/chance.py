@@ -56,6 +56,8 @@ class Chance(NamedTuple):
     """Without the penalties."""
     rows: int
     """Number of outputs that share each constant; a few rows are fitted better than all of the data would be."""
+    constants: int
+    """Number of constants that were fitted."""
 
 
 def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
@@ -91,7 +93,7 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
     compiler = compiled_quickly if numbers <= FEW_NUMBERS else jax.jit
     compiled = graph.compile_once("chance", jax.value_and_grad(loss), compiler)
     least = _least(lambda constant: compiled(constant, known), math.prod(units), numbers)
-    return None if least is None else Chance(least, rows)
+    return None if least is None else Chance(least, rows, math.prod(units))
 
 
 def _meets_data_elsewhere(graph: Graph, product: int, tail: Tail) -> bool:

@@ -39,6 +39,8 @@ class Inspection:
     """Loss of the best constant prediction, without penalties; None where it cannot be told."""
     chance_rows: int = 0
     """Number of outputs of the batch that share each constant of this prediction."""
+    chance_constants: int = 0
+    """Number of these constants."""
     hidden: Hidden | None = None
     """Rank of the last hidden layer; None where it cannot be told."""
     zeros: tuple[ZeroReason, ...] = ()
@@ -93,6 +95,7 @@ def inspect_loss(
         tuple(sorted(concerns, key=lambda concern: not concern.certain)),
         None if chance is None else chance.loss,
         0 if chance is None else chance.rows,
+        0 if chance is None else chance.constants,
         _tried(lambda: hidden_of(Probe(graph, tail, known)), None),
     )
 

@@ -17,6 +17,7 @@ from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, leaf_of, wei
 
 __all__ = ["kernels_constant", "penalty_outweighs", "some_steps_later"]
 
+LOOPS = ("scan", "while")
 EQUAL = 1e-5
 """Difference of two numbers of a kernel, over its largest, up to which they are the same."""
 STEPS = 3
@@ -40,6 +41,8 @@ def kernels_constant(
     last = {id(last_product(graph, head)) for head in tail.heads}
     after: dict[int, Any] | None = None
     for step in graph.needed([graph.result]):
+        if step.name in LOOPS and (concern := _constant_in_loop(graph, step, known, names)) is not None:
+            return [concern]
         kernel = weight_of(graph, step) if step.name in PRODUCTS else None
         leaf = None if kernel is None else leaf_of(graph, step.inputs[kernel])
         if kernel is None or leaf is None or step.equation.params.get("feature_group_count", 1) > 1:
@@ -53,6 +56,20 @@ def kernels_constant(
             sentence = f"{words} Draw the kernel at random (glorot, he_normal): equal units stay alike."
             return [Concern("kernel_constant", sentence, 0.0, 0.0, names[leaf], id(step) not in last)]
     return []
+
+
+def _constant_in_loop(graph: Graph, step: Step, known: dict[int, Any], names: list[str]) -> Concern | None:
+    """Return the concern about a matrix of equal numbers, not zero, that a loop takes: that of a recurrence, mostly."""
+    for value in step.inputs:
+        leaf = leaf_of(graph, value) if graph.is_weight(value) and len(graph.shapes[value]) == 2 else None
+        if leaf is None or min(graph.shapes[value]) < 2:
+            continue
+        matrix = np.asarray(graph.replay(known, [value])[0])
+        largest = np.abs(matrix).max()
+        if largest > 0 and np.ptp(matrix) <= EQUAL * largest:
+            sentence = "All numbers of this kernel are the same. Draw it at random: equal units stay alike."
+            return Concern("kernel_constant", sentence, 0.0, 0.0, names[leaf], True)
+    return None
 
 
 def _matrices(graph: Graph, known: dict[int, Any], step: Step, kernel: int) -> Shaped[np.ndarray, "stack fan_in unit"]:

@@ -122,7 +122,7 @@ def control():
     base = Case(
         "control_policy_gradient",
         "control",
-        "closed",
+        "open",
         lambda key: layers(key, (8, 32, 4), 1.0),
         policy(1.0),
         bandit,

@@ -140,7 +140,7 @@ def linear():
     base = Case(
         "linear_orthogonal_30",
         "linear",
-        "closed",
+        "open",
         init,
         lambda p, batch: jnp.mean((predict(p, batch[0]) - batch[1]) ** 2),
         data,

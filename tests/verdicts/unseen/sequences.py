@@ -133,7 +133,7 @@ def copying():
     base = Case(
         name="copying_lstm",
         family="copying",
-        half="closed",
+        half="open",
         init=lambda key: init_cell(key, 5, 20, 4, 5),
         data=data,
         optimizer=optax.adam(1e-2),

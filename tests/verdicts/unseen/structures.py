@@ -201,7 +201,7 @@ def embeddings():
     base = Case(
         "embeddings_negative_sampling",
         "embeddings",
-        "closed",
+        "open",
         init_words,
         sampled,
         pairs,

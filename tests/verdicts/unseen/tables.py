@@ -120,7 +120,7 @@ def cancer():
     base = Case(
         "cancer_lion_warmup",
         "cancer",
-        "closed",
+        "open",
         lambda key: layers(key, (30, 32, 16, 1), 1.0),
         loss,
         data,
