@@ -54,7 +54,7 @@ def test_what_is_recorded_by_hand_is_what_the_library_records(size):
     params, records = peers.recorded_by_hand(peers.make_task(experiment, 3, 0), complete=True)
     dataset, training = vg.load_data(experiment.data), experiment.training
     record = partial(measure, dataset=dataset, mlp=experiment.mlp, loss_name=training.loss)
-    expected = jax.vmap(lambda params: record(params, params)[0])(params)
+    expected = jax.jit(jax.vmap(lambda params: record(params, params)[0]))(params)
     accuracy, loss, test_loss, test_accuracy, gradient, ratio = (recorded[:, -1] for recorded in records)
     for recorded, name in (
         (accuracy, "train_accuracy"),
