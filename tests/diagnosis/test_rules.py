@@ -7,7 +7,8 @@ import pytest
 from made_evidence import BFLOAT16, FLOAT16, LAYERS, RECORDS, STUCK, course, evidence, with_number
 
 import vgrad_jax as vg
-from vgrad_jax.diagnosis.evidence import Before, drop_of, largest
+from vgrad_jax.diagnosis.evidence import Before
+from vgrad_jax.diagnosis.profiles import drop_of, largest
 from vgrad_jax.diagnosis.statuses import CAUSES, NOTES, TABLE
 from vgrad_jax.diagnosis.symptoms import faded, has_learned, lost, overgrown, rose, stalled
 from vgrad_jax.inspection import Concern, NonFinite, ZeroReason
@@ -349,6 +350,17 @@ FINDINGS = {
         1.0,
         "Why.",
     ),
+    "loss_is_zero": (evidence(np.full(LAYERS, -np.inf), loss=np.zeros(RECORDS)), None, 0.0, 0.0, "no example counts"),
+    "updates_stopped": (
+        evidence(
+            updates=np.where(np.arange(RECORDS)[:, None] < 4, -2.0, -np.inf) + np.zeros(LAYERS),
+            params_log10_rms=np.minimum(np.arange(RECORDS)[:, None], 4) * 0.01 + np.zeros(LAYERS),
+        ),
+        None,
+        40.0,
+        191.0,
+        "from step 40 on",
+    ),
     "weights_decay": (
         evidence(params_log10_rms=drifting(-0.1), updates=-0.5),
         None,
@@ -392,6 +404,8 @@ def test_a_finding_names_its_layer_and_numbers(code):
 CONCERNS = (
     "gradient_cut",
     "softmax_of_one",
+    "activation_twice",
+    "softmax_over_rows",
     "log_of_unbounded",
     "targets_outside_range",
     "targets_not_probabilities",

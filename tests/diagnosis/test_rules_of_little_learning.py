@@ -128,3 +128,55 @@ def test_a_fall_to_chance_is_no_fall():
     before = Before(concerns=(concern,))
     assert "targets_large" in codes(evidence(loss=falls, before=before, chance=1.0))
     assert "targets_large" not in codes(evidence(loss=falls, before=before))
+
+
+def test_an_accumulation_that_emits_at_some_records_has_not_stopped():
+    def updates(emits):
+        return np.where(emits[:, None], -2.0, -np.inf) + np.zeros(LAYERS)
+
+    moving = 0.01 * np.arange(RECORDS)[:, None] + np.zeros(LAYERS)
+    now_and_then = evidence(updates=updates(np.arange(RECORDS) % 4 == 0), params_log10_rms=moving)
+    # The last record that was taken of a step with an update is early by chance, but the weights go on moving.
+    by_chance = evidence(updates=updates(np.arange(RECORDS) < 4), params_log10_rms=moving)
+    late = evidence(
+        updates=updates(np.arange(RECORDS) < 12),
+        params_log10_rms=0.01 * np.minimum(np.arange(RECORDS), 12)[:, None] + 0 * moving,
+    )
+    for made in (now_and_then, by_chance, late):
+        assert "updates_stopped" not in codes(made)
+
+
+def of_few_rows(remaining, constants, **changes):
+    return evidence(loss=course(late=remaining), chance=1.0, chance_rows=32, chance_constants=constants, **changes)
+
+
+def test_few_rows_leave_room_between_learning_and_chance():
+    # One constant of 32 rows is off by a sixty-fourth, nine constants by as much as the rows may differ.
+    assert has_learned(of_few_rows(0.91, 1))
+    assert not has_learned(of_few_rows(0.92, 1))
+    assert has_learned(of_few_rows(0.96, 9))
+    assert not has_learned(of_few_rows(0.98, 9))
+    assert "no_better_than_constant" not in codes(of_few_rows(0.96, 1))
+    assert "no_better_than_constant" in codes(of_few_rows(0.98, 1))
+
+
+def test_below_a_chance_of_few_rows_but_not_below_the_own_start_is_not_learned():
+    flat = of_few_rows(0.93, 9)
+    assert has_learned(flat)
+    assert not has_learned(evidence(loss=np.full(RECORDS, 0.93), chance=1.0, chance_rows=32, chance_constants=9))
+
+
+def test_a_negative_loss_that_stays_at_chance_is_not_solved():
+    loss = -0.0042 + 1e-6 * np.exp(-np.arange(RECORDS))
+    at_chance = evidence(loss=loss, shrinks=3.0, chance=-0.0042)
+    assert not is_solved(at_chance)
+    assert "no_better_than_constant" in codes(at_chance)
+    assert "no_better_than_constant" not in codes(evidence(loss=loss - 1, shrinks=3.0, chance=-0.0042))
+
+
+def test_zero_weights_have_no_ratio_and_warn_of_nothing():
+    zero = np.full((RECORDS, LAYERS), -np.inf)
+    made = evidence(updates=np.full((RECORDS, LAYERS), np.nan), params_log10_rms=zero, loss=STUCK)
+    assert np.isnan(made.typical_update)
+    assert not weights_decayed(made)
+    codes(made)

@@ -15,7 +15,7 @@ from scipy import stats as scipy_stats
 
 import vgrad_jax as vg
 from vgrad_jax.diagnosis import STATUSES
-from vgrad_jax.diagnosis.evidence import straight_line
+from vgrad_jax.diagnosis.profiles import straight_line
 
 
 @pytest.mark.parametrize("status", KNOWN)

@@ -126,7 +126,72 @@ HEALTHY = [
     ),
 ]
 
+
+def recurrent(recurrent_kernel):
+    """A loss with a kernel that only a loop takes."""
+
+    def loss(params, batch):
+        def step(h, x):
+            return jnp.tanh(x[:, None] * params["in"] + h @ params["recurrent"]), None
+
+        h, _ = jax.lax.scan(step, jnp.zeros((len(batch[0]), WIDTH)), batch[0].T)
+        return jnp.mean((h @ params["out"] - batch[1][:, None]) ** 2)
+
+    random = mlp(1)
+    return loss, {"in": random[0]["w"][:1], "recurrent": recurrent_kernel, "out": random[1]["w"]}
+
+
+def in_a_loop(name, kernel, certain=()):
+    loss, params = recurrent(kernel)
+    return Case(name, loss, params, (X, REAL), frozenset(certain))
+
+
+HEALTHY += [
+    in_a_loop("a recurrence", jax.random.normal(jax.random.key(3), (WIDTH, WIDTH)) / WIDTH),
+    in_a_loop("a recurrence that begins at zero", jnp.zeros((WIDTH, WIDTH))),
+    case("ranking over the rows", lambda z, y: -jnp.sum(jax.nn.log_softmax(z[:, 0]) * y), 1, BINARY / BINARY.sum()),
+    case(
+        "softmax over the rows of a loss of pairs",
+        lambda z, y: -jnp.mean(jnp.diag(jax.nn.log_softmax(z @ z.T / 4))) + 0 * y.sum(),
+        4,
+        REAL,
+    ),
+    case(
+        "entropy of the output",
+        lambda z, y: cce(jax.nn.softmax(z), y) + 0.1 * jnp.mean(jax.nn.softmax(z) ** 2),
+        4,
+        ONE_HOT,
+    ),
+    case("a gate on the output", lambda z, y: optax.softmax_cross_entropy(z * jax.nn.sigmoid(z), y).mean(), 4, ONE_HOT),
+]
+
+TWICE = ["activation_twice"]
 FAULTY = [
+    case(
+        "softmax before a loss of logits",
+        lambda z, y: optax.softmax_cross_entropy(jax.nn.softmax(z), y).mean(),
+        4,
+        ONE_HOT,
+        TWICE,
+    ),
+    case(
+        "softmax before labels",
+        lambda z, y: optax.softmax_cross_entropy_with_integer_labels(jax.nn.softmax(z, axis=1), y).mean(),
+        4,
+        CLASSES,
+        TWICE,
+    ),
+    case("softmax of a softmax", lambda z, y: cce(jax.nn.softmax(jax.nn.softmax(z)), y), 4, ONE_HOT, TWICE),
+    case(
+        "sigmoid before a loss of logits",
+        first(lambda z, y: optax.sigmoid_binary_cross_entropy(jax.nn.sigmoid(z), y).mean()),
+        1,
+        BINARY,
+        TWICE,
+    ),
+    case("sigmoid of a sigmoid", first(lambda z, y: bce(jax.nn.sigmoid(jax.nn.sigmoid(z)), y)), 1, BINARY, TWICE),
+    case("softmax over the rows", lambda z, y: cce(jax.nn.softmax(z, axis=0), y), 4, ONE_HOT, ["softmax_over_rows"]),
+    in_a_loop("a constant recurrence", jnp.full((WIDTH, WIDTH), 0.1), ["kernel_constant"]),
     case(
         "cut before the loss",
         lambda z, y: optax.softmax_cross_entropy(jax.lax.stop_gradient(z), y).mean(),

@@ -5,8 +5,9 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vgrad_jax.diagnosis.evidence import Evidence, largest
+from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
+from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.rules_of_models import concerns_for
 from vgrad_jax.diagnosis.symptoms import faded, has_learned, in_reverse, lost, never_reached, overgrown, stalled
 from vgrad_jax.diagnosis.thresholds import (

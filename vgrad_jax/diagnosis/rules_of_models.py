@@ -2,8 +2,11 @@
 
 import math
 
-from vgrad_jax.diagnosis.evidence import Before, Evidence, largest
+import numpy as np
+
+from vgrad_jax.diagnosis.evidence import Before, Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
+from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.statuses import TABLE
 from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled, targets_are_far
 from vgrad_jax.diagnosis.thresholds import (
@@ -41,7 +44,15 @@ def ill_posed(e: Evidence) -> list[Finding]:
     arrives = not lost(e)
     failed = e.remaining is not None and e.remaining > MUCH_LEFT
     concerns = [own for own in concerns_for(e, "ill_posed", failed) if arrives or own.code != "targets_outside_range"]
-    return [*concerns, *_constant_targets(e, concerns), *_kinks(e), *_without_floor(e)]
+    return [*concerns, *_constant_targets(e, concerns), *_kinks(e), *_without_floor(e), *_always_zero(e)]
+
+
+def _always_zero(e: Evidence) -> list[Finding]:
+    """Report a loss that is exactly zero from the first step on, and so is its gradient."""
+    if e.loss is None or not e.from_start or (e.loss != 0).any() or not np.isneginf(e.log10_rms).all():
+        return []
+    sentence = "The loss is exactly zero from the first step on, and so is its gradient: no example counts."
+    return [finding(e, "loss_is_zero", sentence, value=0.0, threshold=0.0)]
 
 
 def _constant_targets(e: Evidence, known: list[Finding]) -> list[Finding]:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vgrad_jax.diagnosis.evidence import Evidence, largest
+from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
+from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.symptoms import (
     broke_by_steps,
     fell,
@@ -20,6 +21,7 @@ from vgrad_jax.diagnosis.symptoms import (
     stalled,
     steps_are_small,
     steps_were_large,
+    updates_stopped_at,
     weights_decayed,
 )
 from vgrad_jax.diagnosis.thresholds import (
@@ -204,6 +206,9 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         words = "smaller than half the spacing of their dtype's numbers" if rounded else "not applied"
         sentence = f"The weights never change, although updates are 10^{typical:.1f} of them: they are {words}."
         return [finding(e, code, sentence, value=typical, threshold=SMALL_UPDATE)]
+    if (stop := updates_stopped_at(e)) is not None:
+        sentence = f"Updates are exactly zero from step {stop} on, although there is a gradient."
+        return [finding(e, "updates_stopped", sentence, value=float(stop), threshold=float(e.updates_done or 0))]
     if e.chance is not None and e.remaining > FAR_ABOVE and fell(e):
         sentence = (
             f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant."

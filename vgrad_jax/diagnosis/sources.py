@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.diagnosis.evidence import Before, Evidence, drop_of
+from vgrad_jax.diagnosis.evidence import Before, Evidence
+from vgrad_jax.diagnosis.profiles import drop_of
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.gradients.recording import BETWEEN_RECORDS, OF_TRAINING, SIZES, Record

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from vgrad_jax.diagnosis.evidence import Evidence, largest
+from vgrad_jax.diagnosis.evidence import Evidence
+from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.thresholds import (
     DROP,
     DROP_WITHOUT_TIME,
@@ -14,6 +15,7 @@ from vgrad_jax.diagnosis.thresholds import (
     FAR_SENSITIVITY,
     FAR_SQUARE,
     FEWEST_LAYERS,
+    FEWEST_RECORDS,
     GROWTH,
     HALF_WAY,
     HARDLY,
@@ -55,6 +57,7 @@ __all__ = [
     "steps_are_small",
     "steps_were_large",
     "targets_are_far",
+    "updates_stopped_at",
     "weak_layers",
     "weights_decayed",
 ]
@@ -141,6 +144,16 @@ def weights_decayed(e: Evidence) -> bool:
     first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
     known = np.isfinite(first)  # Weights of zero, such as those of a fresh adapter, can only grow.
     return bool(known.any() and lower_median(late[known] - first[known]) < SHRUNK_WEIGHTS)
+
+
+def updates_stopped_at(e: Evidence) -> int | None:
+    """Return the step from which on all updates are zero and no weight moves, for half of the records or more."""
+    if e.update_ratio_log10 is None or e.params_log10_rms is None or e.step is None or e.records < FEWEST_RECORDS:
+        return None
+    still = np.isneginf(e.update_ratio_log10).all(axis=1) & np.isfinite(e.log10_rms).any(axis=1)
+    first = e.records - int(np.argmin(still[::-1])) if not still.all() else 0
+    fixed = (e.params_log10_rms[first:] == e.params_log10_rms[-1]).all()
+    return int(e.step[first]) if 0 < first <= e.records // 2 and fixed else None
 
 
 def is_solved(e: Evidence) -> bool:

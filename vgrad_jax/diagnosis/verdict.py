@@ -17,8 +17,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.diagnosis.evidence import Evidence, straight_line
+from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, Rule
+from vgrad_jax.diagnosis.profiles import straight_line
 from vgrad_jax.diagnosis.rules import RULES
 from vgrad_jax.diagnosis.schema import FORMAT
 from vgrad_jax.diagnosis.sources import evidence_of

@@ -85,7 +85,7 @@ class Look:
 )
 @dataclass(frozen=True)
 class _Parts:
-    """What is measured: arrays of one program, which have batch axes where the program was mapped."""
+    """Arrays of one program that are to be measured; they have batch axes where the program was mapped."""
 
     loss: Float[AnyArray, "*batch"]
     gradient: list[AnyArray]
@@ -225,8 +225,8 @@ def _forward_stats(
     """Return the numbers of all sites; the loss has the batch axes, where there is no site."""
 
     def of_one(_: Any, numbers: list[AnyArray]) -> ForwardStats:
-        whole = [site._replace(numbers=array) for site, array in zip(sites, numbers, strict=True)]
-        return stats_of_sites(whole, dict(scans))
+        filled = [site._replace(numbers=array) for site, array in zip(sites, numbers, strict=True)]
+        return stats_of_sites(filled, dict(scans))
 
     for _ in range(batch_axes):
         of_one = jax.vmap(of_one)

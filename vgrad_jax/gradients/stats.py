@@ -205,11 +205,11 @@ def _touched_by_layer(
         sizes: number of elements of each leaf.
         layers: the layers.
     """
-    whole = jnp.ones_like(next(iter(shares.values())))
+    all_of_it = jnp.ones_like(next(iter(shares.values())))
     by_layer = []
     for pieces, count in zip(layers.pieces, layers.counts, strict=True):
         tables = [piece.leaf for piece in pieces if piece.leaf in shares and piece.slice is None]
-        by_layer.append(sum((sizes[leaf] / count * (shares[leaf] - 1) for leaf in tables), start=whole))
+        by_layer.append(sum((sizes[leaf] / count * (shares[leaf] - 1) for leaf in tables), start=all_of_it))
     return jnp.stack(by_layer, axis=-1)
 
 

@@ -19,6 +19,7 @@ from vgrad_jax.inspection.inputs import inputs_scaled
 from vgrad_jax.inspection.nonfinite import NonFinite
 from vgrad_jax.inspection.outputs import gradient_cut, logarithms, sigmoid_shares, softmax_of_one
 from vgrad_jax.inspection.probes import Probe, binary_targets, class_targets
+from vgrad_jax.inspection.softmaxes import activation_twice, softmax_over_rows
 from vgrad_jax.inspection.tail import Tail, tail_of
 from vgrad_jax.inspection.targets import differences, of_binary_loss, of_class_loss, of_differences
 from vgrad_jax.inspection.weights import kernels_constant, penalty_outweighs, some_steps_later
@@ -123,7 +124,13 @@ def _of_output(probe: Probe) -> list[Concern]:
         return of_one
     if cut := gradient_cut(probe):
         return cut
-    concerns = [*logarithms(probe), *sigmoid_shares(probe), *of_differences(probe, differences(probe))]
+    concerns = [
+        *activation_twice(probe),
+        *softmax_over_rows(probe),
+        *logarithms(probe),
+        *sigmoid_shares(probe),
+        *of_differences(probe, differences(probe)),
+    ]
     if (targets := binary_targets(probe)) is not None:
         concerns += of_binary_loss(probe, targets)
     elif (targets := class_targets(probe)) is not None:

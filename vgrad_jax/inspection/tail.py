@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vgrad_jax.inspection.graph import Graph, Step
 
-__all__ = ["PRODUCTS", "Tail", "last_product", "leaf_of", "tail_of", "weight_of"]
+__all__ = ["PRODUCTS", "VIEWS", "Tail", "last_product", "leaf_of", "tail_of", "weight_of"]
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
 SUMS = ("add", "sub", "add_any")

@@ -35,7 +35,7 @@ def friedman():
     base = Case(
         "friedman_student_noise",
         "friedman",
-        "closed",
+        "open",
         lambda key: {"net": init(key), "log_scale": jnp.zeros(())},
         student,
         heavy,
@@ -162,7 +162,7 @@ def multilabel():
     base = Case(
         "multilabel_rmsprop",
         "multilabel",
-        "closed",
+        "open",
         lambda key: layers(key, (20, 48, 6)),
         loss,
         data,

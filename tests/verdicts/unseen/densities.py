@@ -212,7 +212,7 @@ def precision():
     base = Case(
         "precision_float16_scaled",
         "precision",
-        "closed",
+        "open",
         init,
         faint,
         data,

@@ -204,7 +204,7 @@ def fields():
     base = Case(
         "fields_siren",
         "fields",
-        "closed",
+        "open",
         init_siren,
         lambda p, batch: jnp.mean((siren(p, batch[0]) - batch[1]) ** 2),
         wave,

@@ -63,7 +63,7 @@ def convolutional():
     base = Case(
         "convolutional_adam",
         "convolutional",
-        "closed",
+        "open",
         init,
         lambda p, batch: crossentropy(logits(p, batch[0]), batch[1]),
         data,

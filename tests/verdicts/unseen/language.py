@@ -99,7 +99,7 @@ def characters():
     base = Case(
         name="characters_gru",
         family="characters",
-        half="closed",
+        half="open",
         init=init_recurrent,
         data=data,
         optimizer=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(8e-3, 300))),

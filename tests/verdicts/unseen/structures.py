@@ -97,7 +97,7 @@ def mixtures():
     base = Case(
         "mixtures_sets",
         "mixtures",
-        "closed",
+        "open",
         lambda key: {
             "inner": layers(key, (2, 24, 24)),
             "outer": layers(jax.random.fold_in(key, 1), (24, 24, 1)),
