@@ -30,6 +30,7 @@ __all__ = [
     "look_at",
     "look_at_compiled",
     "look_at_seeds",
+    "parts_of",
     "record_layers",
 ]
 
@@ -115,7 +116,7 @@ def look_at(
     Raises:
         InputError: the loss is not a scalar.
     """
-    return _measured(_parts(loss_fn, params, batch, grouping))
+    return _measured(parts_of(loss_fn, params, batch, grouping))
 
 
 def look_at_compiled(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> Look:
@@ -125,8 +126,23 @@ def look_at_compiled(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batc
     """
     objective = objective_of(loss_fn, params)
     arrays, rest = split_batch(batch)
-    parts = jax.jit(lambda leaves, arrays: _parts(loss_fn, objective.merge(leaves), rest(arrays), grouping))
+    leaves, structure = jax.tree.flatten(params)
+    if len(leaves) == len(objective.leaves):  # Nothing but floating-point arrays: a second look compiles nothing.
+        return _measured(_parts_of_leaves(loss_fn, structure, grouping, rest, objective.leaves, arrays))
+    parts = jax.jit(lambda leaves, arrays: parts_of(loss_fn, objective.merge(leaves), rest(arrays), grouping))
     return _measured(parts(objective.leaves, arrays))
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _parts_of_leaves(
+    loss_fn: Callable[..., Any],
+    structure: Any,
+    grouping: Grouping,
+    rest: BatchRest,
+    leaves: list[Any],
+    arrays: list[Any],
+) -> _Parts:
+    return parts_of(loss_fn, jax.tree.unflatten(structure, leaves), rest(arrays), grouping)
 
 
 def look_at_seeds(
@@ -170,10 +186,10 @@ def _parts_of_seeds(
     keys: Any,
     arrays: list[Any],
 ) -> _Parts:
-    return jax.vmap(lambda key: _parts(loss_fn, init_fn(key), rest(arrays), grouping))(keys)
+    return jax.vmap(lambda key: parts_of(loss_fn, init_fn(key), rest(arrays), grouping))(keys)
 
 
-def _parts(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> _Parts:
+def parts_of(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batch: PyTree, grouping: Grouping) -> _Parts:
     """Compute the loss, its gradient and its forward pass."""
     paths, leaves, _, loss_of_batch = objective_of(loss_fn, params)
     arrays, rest = split_batch(batch)
