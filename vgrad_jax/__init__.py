@@ -13,7 +13,9 @@ from vgrad_jax.diagnosis import Diagnosis as Diagnosis
 from vgrad_jax.diagnosis import Finding as Finding
 from vgrad_jax.diagnosis import InitCheck as InitCheck
 from vgrad_jax.diagnosis import Rule as Rule
+from vgrad_jax.diagnosis import WidthCheck as WidthCheck
 from vgrad_jax.diagnosis import check_init as check_init
+from vgrad_jax.diagnosis import check_widths as check_widths
 from vgrad_jax.diagnosis import diagnose as diagnose
 from vgrad_jax.diagnosis import watch as watch
 from vgrad_jax.errors import InputError as InputError

@@ -19,3 +19,5 @@ from vgrad_jax.diagnosis.verdict import LayerStatus as LayerStatus
 from vgrad_jax.diagnosis.verdict import diagnose as diagnose
 from vgrad_jax.diagnosis.watching import Alarm as Alarm
 from vgrad_jax.diagnosis.watching import watch as watch
+from vgrad_jax.diagnosis.widths import WidthCheck as WidthCheck
+from vgrad_jax.diagnosis.widths import check_widths as check_widths

@@ -1,4 +1,4 @@
-"""Figure of a check before training: sizes and states of units by layer, over many initialisations."""
+"""Figures of checks before training: sizes and states of units by layer, and sizes against the width."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vgrad_jax.theory.prediction import Prediction
 
-__all__ = ["check_profile"]
+__all__ = ["check_profile", "width_lines"]
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 MOST_NAMES = 40
@@ -91,3 +91,41 @@ def _draw_band(axes: Any, values: Float[np.ndarray, "seed layer"], colour: str, 
     low, middle, high = (lower_quantile(known, share, skip_nan=True) for share in (0.05, 0.5, 0.95))
     axes.plot(layers[shown], middle[shown], dash, color=colour, markersize=4, linewidth=1.2, label=label)
     axes.fill_between(layers, low, high, where=shown, color=colour, alpha=0.2, linewidth=0)
+
+
+def width_lines(
+    paths: tuple[str, ...],
+    widths: tuple[int, ...],
+    first: Float[np.ndarray, "width seed layer"],
+    late: Float[np.ndarray, "width seed layer"],
+    steps: int,
+) -> "Figure":
+    """Draw log10 RMS of preactivations against the width, a line for each layer: median over the seeds.
+
+    Args:
+        paths: names of the layers, input side first.
+        widths: of the networks.
+        first: sizes at initialisation.
+        late: sizes after the updates.
+        steps: number of updates, for the title.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained", dpi=110)
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    titles = ("at initialisation", f"after {steps} updates")
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(paths)))
+    for axes, sizes, title in zip(panels, (first, late), titles, strict=True):
+        for layer, (path, colour) in enumerate(zip(paths, colours, strict=True)):
+            middle = lower_median(sizes[:, :, layer], axis=1)
+            if np.isfinite(middle).any():
+                axes.plot(widths, middle, "o-", color=colour, markersize=4, linewidth=1.2, label=literal(path))
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(widths, [str(width) for width in widths])
+        axes.minorticks_off()
+        axes.set(title=title, xlabel="width")
+    panels[0].set_ylabel("preactivations, log10 RMS")
+    if len(paths) <= MOST_NAMES // 2:
+        panels[1].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="layer")
+    return figure
