@@ -270,6 +270,58 @@ def survival():
     ]
 
 
+def ranking():
+    """Rank the documents of a query."""
+    rng = np.random.default_rng(50)
+    x = rng.normal(size=(500, 8, 6))
+    grade = np.clip(np.round(1.5 + x[..., 0] + np.sin(2 * x[..., 1]) + 0.5 * x[..., 2]), 0, 4)
+    data = shuffled((x, grade))
+
+    def value(p, x):
+        return forward(p, x, jax.nn.silu)[..., 0]
+
+    def hinge(margin):
+        def loss(p, batch):
+            s, g = value(p, batch[0]), batch[1]
+            better = g[:, :, None] > g[:, None]
+            return jnp.sum(better * jax.nn.relu(margin - (s[:, :, None] - s[:, None]))) / jnp.sum(better)
+
+        return loss
+
+    def lists(axis):
+        def loss(p, batch):
+            target = jax.nn.softmax(batch[1], 1)
+            return -jnp.mean(jnp.sum(target * jax.nn.log_softmax(value(p, batch[0]), axis), 1))
+
+        return loss
+
+    def score(p, data):
+        s, g = value(p, data[0]), data[1]
+        better = g[:, :, None] > g[:, None]
+        return jnp.sum(better * (s[:, :, None] > s[:, None])) / jnp.sum(better)
+
+    base = Case(
+        "ranking_listwise",
+        "ranking",
+        "later",
+        lambda key: layers(key, (6, 32, 1)),
+        lists(1),
+        data,
+        optax.adam(5e-3),
+        score,
+        bound=0.8,
+        floor=0.5,
+        batch_size=16,
+        steps=300,
+    )
+    pairs = base._replace(name="ranking_pairs", loss=hinge(1.0), optimizer=optax.adadelta(1.0), bound=0.78)
+    return [
+        base,
+        pairs,
+        sick(pairs, "ranking_margin_negative", "ill_posed dead vanishing chance_level", loss=hinge(-50.0)),
+    ]
+
+
 def cases():
     """Return the cases of this module."""
-    return churn() + forecast() + ratings() + survival()
+    return churn() + forecast() + ratings() + survival() + ranking()

@@ -185,12 +185,6 @@ def reservoir():
         base,
         base._replace(name="reservoir_prodigy", optimizer=optax.contrib.prodigy(1.0), bound=0.6),
         sick(base, "reservoir_chaotic", "saturated exploding chance_level unclear collinear", init=init(60.0)),
-        sick(
-            base,
-            "reservoir_forgets_input",
-            "collinear vanishing chance_level learning_rate_small too_few_steps ill_scaled",
-            init=lambda key: {**(p := init(0.8)(key)), "in": 1e-6 * p["in"]},
-        ),
     ]
 
 
@@ -240,7 +234,6 @@ def filters():
         optax.adam(0.05),
         score,
         bound=0.3,
-        floor=-8.0,
     )
     return [
         base,
