@@ -217,7 +217,7 @@ def tags():
     words, length = rng.integers(1, 12, (800, 10)), rng.integers(5, 11, 800)
     words[np.arange(10)[None] >= length[:, None]] = 0
     before = np.roll(words, 1, 1)
-    before[:, 0] = 0
+    before[:, 0] = rng.integers(1, 12, 800)
     data = shuffled((words, (before * 5 + words) % 3))
 
     def init(key):
@@ -308,6 +308,42 @@ def bayes():
     ]
 
 
+def blocks():
+    """Classify digits with residual blocks that are left out by chance and normalised over the batch."""
+    x, y = datasets.load_digits(return_X_y=True)
+    data = shuffled(((x - 8) / 6, y))
+
+    def net(p, x, keep):
+        h = affine(p[0], x)
+        for n, layer in enumerate(p[1:-1]):
+            now = affine(layer, h)
+            h = h + keep[n] * jax.nn.relu((now - now.mean(0)) / jnp.sqrt(now.var(0) + 1e-5))
+        return affine(p[-1], h)
+
+    def loss(p, batch, key):
+        return crossentropy(net(p, batch[0], jax.random.bernoulli(key, 0.7, (4,))), batch[1])
+
+    base = Case(
+        "blocks_stochastic_depth",
+        "blocks",
+        "later",
+        lambda key: layers(key, (64, 32, 32, 32, 32, 32, 10), 1.0),
+        loss,
+        data,
+        optax.adam(3e-3),
+        accuracy(lambda p, x: net(p, x, jnp.full(4, 0.7))),
+        bound=0.9,
+        floor=0.1,
+        keyed=True,
+    )
+    return [
+        base,
+        sick(
+            base, "blocks_ones", "collinear chance_level", init=lambda key: jax.tree.map(jnp.ones_like, base.init(key))
+        ),
+    ]
+
+
 def cases():
     """Return the cases of this module."""
-    return distillation() + teacher() + rounded() + reviews() + tags() + bayes()
+    return distillation() + teacher() + rounded() + reviews() + tags() + bayes() + blocks()

@@ -69,7 +69,7 @@ def unrolled():
     return [
         base,
         few,
-        sick(base, "unrolled_threshold_large", "dead chance_level", init=init(30.0)),
+        sick(base, "unrolled_threshold_large", "dead chance_level vanishing", init=init(30.0)),
         sick(
             few,
             "unrolled_rate_of_descent_large",
