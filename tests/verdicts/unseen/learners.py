@@ -256,8 +256,8 @@ def tags():
         optimizer=optax.adam(5e-3),
         bound=0.8,
         floor=0.35,
-        steps=800,
-        every=20,
+        steps=600,
+        every=15,
         **program(False),
     )
     return [base, sick(base, "tags_attention_to_itself", "chance_level unclear", **program(True))]

@@ -39,7 +39,6 @@ def segments():
     disc = (np.sum((grid - place) ** 2, 1) < radius**2).astype(float)
     picture = disc * rng.choice([-1.0, 1.0], (400, 1, 1)) + 0.3 * rng.normal(size=disc.shape)
     data = shuffled((picture[..., None], disc))
-    bytes_twice = (data[0], data[1] / 255)
 
     def init(key):
         return kernels(key, ((1, 8), (8, 12), (20, 8), (8, 1)))
@@ -80,7 +79,7 @@ def segments():
         score,
         bound=0.75,
         floor=0.3,
-        steps=160,
+        steps=120,
         batch_size=8,
         judge=(data[0][:100], data[1][:100]),
     )
@@ -91,7 +90,6 @@ def segments():
         sick(
             crossed, "segments_softmax_over_rows", "ill_posed chance_level unclear", loss=over_batch, score=batch_score
         ),
-        sick(crossed, "segments_mask_divided_twice", "chance_level ill_posed ill_scaled", data=bytes_twice),
         sick(
             base,
             "segments_all_zero",
@@ -172,7 +170,6 @@ def siamese():
     other = [rng.choice(np.flatnonzero(y != y[i])) for i in first]
     second = np.where(rng.random(1500) < 0.5, equal, other)
     data = shuffled((x[first], x[second], (y[first] == y[second]).astype(float)))
-    near = shuffled((x[first], x[equal], np.ones(1500)))
     second[::25] = first[::25]
     copies = shuffled((x[first], x[second], (y[first] == y[second]).astype(float)))
 
@@ -211,14 +208,6 @@ def siamese():
     return [
         base,
         sick(base, "siamese_root_of_zero", "non_finite", loss=rooted, data=copies),
-        sick(
-            base,
-            "siamese_only_equal_pairs",
-            "collinear vanishing dead ill_posed chance_level unclear",
-            data=near,
-            judge=data,
-            optimizer=optax.adamw(0.03, weight_decay=0.3),
-        ),
     ]
 
 
