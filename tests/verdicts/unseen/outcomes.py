@@ -7,7 +7,10 @@ import time
 import numpy as np
 from common import outcome_agrees, scores, train
 
-MODULES = ("tables", "columns", "sequences", "language", "images", "transfer", "depth", "densities", "structures")
+MODULES = (
+    *("tables", "columns", "sequences", "language", "images", "transfer", "depth", "densities", "structures"),
+    *("commerce", "pictures", "solvers", "learners"),
+)
 
 
 def main():
