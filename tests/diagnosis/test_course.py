@@ -126,3 +126,25 @@ def test_the_noise_of_a_training_that_diverged_does_not_hide_its_rise():
     course = course_of(level, level, spread, 0, 0.7, steps_a_record=10.0)
     assert course.start == 0.7
     assert course.rise > 10
+
+
+def test_a_rise_is_in_units_of_the_start():
+    assert made(np.linspace(4.0, 12.0, RECORDS)).rise == pytest.approx(made(np.linspace(1.0, 3.0, RECORDS)).rise)
+    assert made(np.r_[4.0, np.full(RECORDS - 1, 12.0)]).rise == pytest.approx(2.0)
+    assert made(np.r_[5.0, np.full(RECORDS - 1, 7.0)], floor=4.0).rise == pytest.approx(2.0)
+
+
+def test_the_scatter_of_few_records_is_that_between_them():
+    few = course_of(np.array([1.0, 0.9, 0.8]), np.array([1.0, 0.9, 0.8]), np.array([np.nan, 0.05, 0.05]), 0, 1.0)
+    assert few.scatter == 0.05
+    unknown = course_of(np.array([1.0, 0.9, 0.8]), None, None, 0, None)
+    assert unknown.scatter == 0.0
+
+
+def test_a_flat_loss_below_zero_has_all_of_itself_left():
+    assert made(np.full(RECORDS, -0.5), noise=0.01).remaining == 1.0
+
+
+def test_a_course_with_a_missing_loss_is_not_drawn_again():
+    broken = made(np.r_[np.linspace(2, 1, RECORDS - 1), np.nan], noise=0.1)
+    assert broken.resampled(np.random.default_rng(0)) is broken

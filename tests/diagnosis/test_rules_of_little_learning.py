@@ -6,7 +6,16 @@ from made_evidence import LAYERS, RECORDS, STUCK, course, evidence
 
 import vgrad_jax as vg
 from vgrad_jax.diagnosis.evidence import Before
-from vgrad_jax.diagnosis.symptoms import died_but_one, has_learned, is_solved, never_reached, weights_decayed
+from vgrad_jax.diagnosis.symptoms import (
+    died_but_one,
+    fell_to_a_plateau,
+    has_learned,
+    has_surely_learned,
+    is_solved,
+    never_reached,
+    weak_layers,
+    weights_decayed,
+)
 from vgrad_jax.inspection import Concern
 
 LEARNED, SOLVED = course(early=0.5, late=0.3), course(early=0.1, late=0.001)
@@ -180,3 +189,68 @@ def test_zero_weights_have_no_ratio_and_warn_of_nothing():
     assert np.isnan(made.typical_update)
     assert not weights_decayed(made)
     codes(made)
+
+
+def test_what_surely_learned_is_below_what_chance_could_be():
+    # Where chance is not known, a loss may have fallen from a bad start to it: six tenths of the start are not enough.
+    assert has_surely_learned(evidence(loss=course(late=0.55)))
+    assert not has_surely_learned(evidence(loss=course(late=0.65)))
+    assert has_surely_learned(evidence(loss=course(late=0.65), chance=1.0))
+
+
+def test_a_fall_that_was_over_at_once_is_a_fall_to_chance_unless_little_is_left():
+    def at_once(late):
+        return np.array([1.0, *[late] * (RECORDS - 1)])
+
+    assert fell_to_a_plateau(evidence(loss=at_once(0.35)))
+    assert not fell_to_a_plateau(evidence(loss=at_once(0.25)))
+    assert not fell_to_a_plateau(evidence(loss=at_once(0.35), chance=1.0))
+    assert not fell_to_a_plateau(evidence(loss=np.linspace(1.0, 0.35, RECORDS)))
+
+
+def test_layers_are_weak_where_the_loss_hardly_depends_on_them():
+    made = evidence([-5.1, -4.9, -np.inf, -2.0, -2.0, -2.0], loss=np.ones(RECORDS))
+    assert weak_layers(made).tolist() == [True, False, False, False, False, False]
+    assert not weak_layers(evidence(-9.0, loss=None)).any()
+
+
+def of_hidden_layer(**changes):
+    return Before(correlation=0.999, singular_ratio=0.01, input_ratio=0.5, **changes)
+
+
+@pytest.mark.parametrize(
+    ("before", "causes"),
+    [
+        (of_hidden_layer(kernel_mean=0.9), ("initialisation",)),
+        (of_hidden_layer(kernel_mean=0.1), ("hidden_activation", "units")),
+        (of_hidden_layer(), ("initialisation",)),
+        (
+            of_hidden_layer(kernel_mean=0.1, concerns=(Concern("inputs_large", "Large.", 90.0, 10.0, None, False),)),
+            ("input_scaling", "hidden_activation"),
+        ),
+    ],
+)
+def test_units_are_alike_by_their_kernels_their_inputs_or_their_activation(before, causes):
+    (finding,) = [f for f in vg.RULES["collinear"].find(evidence(before=before)) if f.code == "units_collinear"]
+    assert finding.causes == causes
+
+
+def test_an_equal_kernel_of_the_last_layer_is_to_blame_once_the_loss_stays_at_chance():
+    concern = Concern("kernel_constant", "All alike.", 0.0, 0.0, "layer_5", False)
+    at_chance = {"before": Before(concerns=(concern,)), "chance": 0.7}
+    assert "kernel_constant" in codes(evidence(loss=STUCK, **at_chance))
+    assert "kernel_constant" not in codes(evidence(loss=course(first=0.7, early=0.6, late=0.5), **at_chance))
+
+
+def test_targets_that_are_far_are_told_with_their_number():
+    far = evidence(1.0, loss=np.full(RECORDS, 1e5), weights=-3.5)
+    (finding,) = [f for f in vg.RULES["ill_scaled"].find(far) if f.code == "targets_large"]
+    assert finding.value == pytest.approx(1.0 - 3.5 + 2 - 5)
+    assert finding.threshold == -1.5
+
+
+def test_advice_for_a_model_whose_activations_are_unknown_names_both():
+    profile = [-7.0, -6.0, -4.0, -3.0, -2.0, -2.0]
+    (finding,) = vg.RULES["vanishing"].find(evidence(profile))
+    assert "he_normal" in finding.advice
+    assert "lecun_normal" in finding.advice
