@@ -359,7 +359,7 @@ FINDINGS = {
         None,
         40.0,
         191.0,
-        "from step 40 on",
+        "From step 40 on",
     ),
     "weights_decay": (
         evidence(params_log10_rms=drifting(-0.1), updates=-0.5),
@@ -372,7 +372,7 @@ FINDINGS = {
         evidence(loss=-np.linspace(0.5, 40.0, RECORDS)),
         None,
         pytest.approx(71.7, abs=0.5),
-        10.0,
+        5.0,
         "it has no smallest",
     ),
     "recurrence_grows": (
@@ -406,6 +406,7 @@ CONCERNS = (
     "softmax_of_one",
     "activation_twice",
     "softmax_over_rows",
+    "targets_broadcast",
     "log_of_unbounded",
     "targets_outside_range",
     "targets_not_probabilities",
@@ -434,7 +435,14 @@ def test_a_certain_concern_is_a_finding_before_and_after_a_failed_training(code)
         (finding,) = findings_of_concern(code, True, **changes)
         assert finding[2:6] == ("layer_3", 7.0, 5.0, "It is so.")
         assert finding.causes
-    assert not findings_of_concern(code, True, loss=course(early=0.3, late=0.01))
+    solved = {"loss": course(early=0.3, late=0.01), "chance": 1.0}
+    assert not findings_of_concern(code, True, **solved)
+
+
+def test_a_penalty_may_be_all_that_a_solved_loss_has_lost():
+    solved = course(early=0.3, late=0.01)
+    assert findings_of_concern("constant_term_outweighs", True, loss=solved)
+    assert not findings_of_concern("targets_outside_range", True, loss=solved)
 
 
 @pytest.mark.parametrize("code", CONCERNS)

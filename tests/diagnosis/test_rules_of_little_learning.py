@@ -91,10 +91,10 @@ def test_weights_that_decay_faster_than_they_learn():
 
 def test_a_loss_without_a_smallest_value():
     assert "loss_without_floor" in codes(evidence(loss=FALLING))
-    # A density's loss settles below zero; one of nine times its start may be a density's; a positive loss has a floor.
+    # A density's loss settles below zero; one of four times its start may be a density's; a positive loss has a floor.
     settled = -40.0 * (1 - np.exp(-np.arange(RECORDS) / 3)) - 0.5
     assert "loss_without_floor" not in codes(evidence(loss=settled))
-    assert "loss_without_floor" not in codes(evidence(loss=-np.linspace(0.5, 4.5, RECORDS)))
+    assert "loss_without_floor" not in codes(evidence(loss=-np.linspace(0.5, 2.0, RECORDS)))
     assert "loss_without_floor" not in codes(evidence(loss=np.linspace(40.0, 0.5, RECORDS)))
     assert "loss_without_floor" not in codes(evidence(loss=FALLING[:10], records=10))
 

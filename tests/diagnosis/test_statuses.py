@@ -3,8 +3,10 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from made_records import FLAT, LAYERS, RECORDS, STUCK, record
 
 import vgrad_jax as vg
@@ -173,3 +175,22 @@ def test_the_text_of_a_verdict_counts_seeds_where_there_are_several_and_explains
     assert str(vg.diagnose(record(FLAT, loss=falling))) == "healthy"
     assert str(vg.diagnose(record(FLAT, loss=falling, seeds=2))) == "healthy  (2 seeds: healthy 2; share 34% to 100%)"
     assert str(vg.diagnose(record(FLAT, loss=STUCK))) == f"unclear\n  {TABLE['unclear'].meaning}"
+
+
+def test_the_attenuation_of_several_seeds_is_their_mean_with_students_interval():
+    rng = np.random.default_rng(3)
+    slopes = rng.normal(0.4, 0.1, size=7)
+    sizes = -3 + slopes[:, None] * np.arange(5)
+    stats = vg.gradient_stats([jnp.asarray(10.0 ** sizes[:, layer])[:, None, None] for layer in range(5)], batch_axes=1)
+    value, low, high = vg.diagnose(stats).attenuation
+    expected = scipy.stats.t.interval(0.95, 6, loc=slopes.mean(), scale=scipy.stats.sem(slopes))
+    assert (value, low, high) == pytest.approx((slopes.mean(), *expected), abs=1e-4)
+    few = vg.diagnose(jax.tree.map(lambda leaf: leaf[:1], stats)).attenuation
+    assert few[0] == pytest.approx(slopes[0], abs=1e-4)
+
+
+def test_the_closest_verdict_is_the_most_frequent_other():
+    diagnosis = vg.diagnose(vg.gradient_stats([jnp.ones((2, 2))]))
+    shares = {"healthy": 0.5, "unclear": 0.1, "chance_level": 0.4}
+    assert dataclasses.replace(diagnosis, under_noise=shares).closest == "chance_level"
+    assert dataclasses.replace(diagnosis, under_noise={"healthy": 1.0}).closest is None

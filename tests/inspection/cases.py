@@ -148,6 +148,9 @@ def in_a_loop(name, kernel, certain=()):
 
 HEALTHY += [
     in_a_loop("a recurrence", jax.random.normal(jax.random.key(3), (WIDTH, WIDTH)) / WIDTH),
+    case(
+        "pairs of outputs", lambda z, y: jnp.mean(jax.nn.softplus((z.T - z) * jnp.sign(y[:, None] - y[None]))), 1, REAL
+    ),
     in_a_loop("a recurrence that begins at zero", jnp.zeros((WIDTH, WIDTH))),
     case("ranking over the rows", lambda z, y: -jnp.sum(jax.nn.log_softmax(z[:, 0]) * y), 1, BINARY / BINARY.sum()),
     case(
@@ -191,6 +194,14 @@ FAULTY = [
     ),
     case("sigmoid of a sigmoid", first(lambda z, y: bce(jax.nn.sigmoid(jax.nn.sigmoid(z)), y)), 1, BINARY, TWICE),
     case("softmax over the rows", lambda z, y: cce(jax.nn.softmax(z, axis=0), y), 4, ONE_HOT, ["softmax_over_rows"]),
+    case("targets against all outputs", lambda z, y: jnp.mean((z - y[None]) ** 2), 1, REAL, ["targets_broadcast"]),
+    case(
+        "probabilities against all targets",
+        lambda z, y: -jnp.mean(y[None] * jax.nn.log_sigmoid(z) + (1 - y[None]) * jax.nn.log_sigmoid(-z)),
+        1,
+        BINARY,
+        ["targets_broadcast"],
+    ),
     in_a_loop("a constant recurrence", jnp.full((WIDTH, WIDTH), 0.1), ["kernel_constant"]),
     case(
         "cut before the loss",

@@ -16,6 +16,10 @@ ILL_POSED = Status(
             "Hand the loss of logits the outputs before their softmax or sigmoid, or take a loss of probabilities.",
             ("output_activation", "loss"),
         ),
+        "targets_broadcast": Remedy(
+            "Give outputs and targets the same shape: take outputs[:, 0], or targets[:, None].",
+            ("loss", "labels"),
+        ),
         "softmax_over_rows": Remedy(
             "Take the softmax over the axis of the classes, mostly axis=-1; axis=0 is the batch.",
             ("output_activation",),

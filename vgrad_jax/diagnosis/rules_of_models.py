@@ -26,7 +26,7 @@ __all__ = ["collinear", "concerns_for", "ill_posed", "ill_scaled", "units_are_co
 def concerns_for(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
     """Return the look's concerns that speak for a status: certain ones at once, others where training has failed.
 
-    A loss that is solved has none, but for constant targets: they are why it is solved.
+    A loss that is solved has none. One that began with a large penalty may only have lost that.
     """
     if e.before is None:
         return []
@@ -34,7 +34,9 @@ def concerns_for(e: Evidence, status: str, failed: bool = False) -> list[Finding
     return [
         finding(e, own.code, own.sentence, layer=own.layer, value=own.value, threshold=own.threshold)
         for own in e.before.concerns
-        if own.code in TABLE[status].advice and (own.certain or failed) and not solved
+        if own.code in TABLE[status].advice
+        and (own.certain or failed)
+        and (not solved or (own.code == "constant_term_outweighs" and e.chance is None))
     ]
 
 

@@ -207,7 +207,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         sentence = f"The weights never change, although updates are 10^{typical:.1f} of them: they are {words}."
         return [finding(e, code, sentence, value=typical, threshold=SMALL_UPDATE)]
     if (stop := updates_stopped_at(e)) is not None:
-        sentence = f"Updates are exactly zero from step {stop} on, although there is a gradient."
+        sentence = f"From step {stop} on updates are zero or next to it, although there is a gradient."
         return [finding(e, "updates_stopped", sentence, value=float(stop), threshold=float(e.updates_done or 0))]
     if e.chance is not None and e.remaining > FAR_ABOVE and fell(e):
         sentence = (

@@ -147,13 +147,18 @@ def weights_decayed(e: Evidence) -> bool:
 
 
 def updates_stopped_at(e: Evidence) -> int | None:
-    """Return the step from which on all updates are zero and no weight moves, for half of the records or more."""
+    """Return the step from which on no update moves a weight, for half of the records or more."""
     if e.update_ratio_log10 is None or e.params_log10_rms is None or e.step is None or e.records < FEWEST_RECORDS:
         return None
-    still = np.isneginf(e.update_ratio_log10).all(axis=1) & np.isfinite(e.log10_rms).any(axis=1)
+    tiny = (np.isneginf(e.update_ratio_log10) | (e.update_ratio_log10 < NEVER_MOVED)).all(axis=1)
+    still = tiny & np.isfinite(e.log10_rms).any(axis=1)
     first = e.records - int(np.argmin(still[::-1])) if not still.all() else 0
-    fixed = (e.params_log10_rms[first:] == e.params_log10_rms[-1]).all()
-    return int(e.step[first]) if 0 < first <= e.records // 2 and fixed else None
+    if not 0 < first <= e.records // 2:
+        return None
+    # Between records that saw no update others may have moved the weights, as with accumulated gradients.
+    weights = e.params_log10_rms[first:]
+    fixed = np.isclose(weights, weights[-1], rtol=0, atol=10**NEVER_MOVED * e.step[-1]).all()
+    return int(e.step[first]) if fixed else None
 
 
 def is_solved(e: Evidence) -> bool:

@@ -126,7 +126,7 @@ NEVER_REACHED = 6.0
 """Decades between the gradient of one layer and that of all others, above which the others have none that counts."""
 NEVER_MOVED = -6.0
 """log10 of update over weights up to which a layer has not moved in any number of steps."""
-MANY_TIMES = 10.0
+MANY_TIMES = 5.0
 """Late loss over its start in magnitude, below zero, from which a loss that keeps falling has no floor."""
 SHRUNK_WEIGHTS = -1.0
 """Decades by which most layers' weights have changed, below which they decay faster than they learn."""

@@ -21,7 +21,7 @@ from vgrad_jax.inspection.outputs import gradient_cut, logarithms, sigmoid_share
 from vgrad_jax.inspection.probes import Probe, binary_targets, class_targets
 from vgrad_jax.inspection.softmaxes import activation_twice, softmax_over_rows
 from vgrad_jax.inspection.tail import Tail, tail_of
-from vgrad_jax.inspection.targets import differences, of_binary_loss, of_class_loss, of_differences
+from vgrad_jax.inspection.targets import broadcast_targets, differences, of_binary_loss, of_class_loss, of_differences
 from vgrad_jax.inspection.weights import kernels_constant, penalty_outweighs, some_steps_later
 from vgrad_jax.inspection.zeros import ZeroReason
 
@@ -122,8 +122,8 @@ def _of_output(probe: Probe) -> list[Concern]:
     """Judge the output and the targets."""
     if of_one := softmax_of_one(probe):
         return of_one
-    if cut := gradient_cut(probe):
-        return cut
+    if first := gradient_cut(probe) or broadcast_targets(probe):
+        return first
     concerns = [
         *activation_twice(probe),
         *softmax_over_rows(probe),

@@ -4,6 +4,7 @@ output ──► exp ──► / sum over an axis ──► probabilities ──
            a softmax                      between 0 and 1    a loss of logits: the second softmax
 """
 
+import math
 from typing import NamedTuple
 
 from vgrad_jax.inspection.concern import FEWEST_ROWS, Concern
@@ -62,15 +63,16 @@ def activation_twice(probe: Probe) -> list[Concern]:
 
 
 def softmax_over_rows(probe: Probe) -> list[Concern]:
-    """Find a softmax of a table of outputs, rows by units, that goes over the rows."""
+    """Find a softmax of outputs, the rows on the first axis, that goes over the rows."""
     graph, head = probe.graph, probe.tail.head
-    if head is None or len(graph.shapes[head]) != 2 or probe.units != (1,):
+    if head is None or not probe.units or 0 in probe.units:
         return []
-    rows, units = graph.shapes[head]
+    shape = graph.shapes[head]
+    rows, units = shape[0], math.prod(shape[axis] for axis in probe.units)
     for softmax in _softmaxes(graph, probe.tail.steps):
         (shares,) = softmax.step.outputs
-        same = graph.shapes[shares] == (rows, units)
-        if same and shares in probe.tail.pure and softmax.axes == (0,) and units > 1 and rows >= FEWEST_ROWS:
+        same = graph.shapes[shares] == shape and shares in probe.tail.pure
+        if same and softmax.axes == (0,) and units > 1 and rows >= FEWEST_ROWS:
             sentence = (
                 f"The softmax goes over the {rows} rows of the batch, not over the {units} units: each unit's numbers "
                 "sum to 1 over the examples."

@@ -8,8 +8,10 @@ from jaxtyping import Bool, Float
 from vgrad_jax.inspection.concern import FEWEST_ROWS, LARGE_TARGETS, SHARE, UNREACHABLE, Concern
 from vgrad_jax.inspection.probes import SCALES, Probe, Targets
 
-__all__ = ["Difference", "differences", "of_binary_loss", "of_class_loss", "of_differences"]
+__all__ = ["Difference", "broadcast_targets", "differences", "of_binary_loss", "of_class_loss", "of_differences"]
 
+PAIRING = ("sub", "mul", "add")
+"""Operations that hold an output against a target."""
 SQUARES = ("square", "integer_pow", "mul", "abs")
 PILED = 0.1
 """Share of the outputs of a large network that are at a bound, if there is one."""
@@ -43,6 +45,24 @@ def differences(probe: Probe) -> list[Difference]:
         for (output, _, square), array in zip(pairs, arrays, strict=True)
         if array.size
     ]
+
+
+def broadcast_targets(probe: Probe) -> list[Concern]:
+    """Find targets `(rows,)` against outputs `(rows, 1)`: each example is held against all targets."""
+    graph, pure = probe.graph, probe.tail.pure
+    for step in probe.tail.steps:
+        outputs = [value for value in step.inputs if value in pure]
+        targets = [value for value in step.inputs if graph.is_data(value)]
+        if step.name not in PAIRING or len(outputs) != 1 or len(targets) != 1 or not graph.shapes[step.outputs[0]]:
+            continue
+        rows, shapes = graph.shapes[step.outputs[0]][0], {graph.shapes[value] for value in (*outputs, *targets)}
+        if rows >= FEWEST_ROWS and shapes == {(rows, 1), (1, rows)}:
+            sentence = (
+                f"Outputs ({rows}, 1) and targets ({rows},) make a table of {rows} x {rows} differences: each example "
+                "is held against the targets of all others."
+            )
+            return [Concern("targets_broadcast", sentence, float(rows), 1.0, None, True)]
+    return []
 
 
 def of_differences(probe: Probe, among: list[Difference]) -> list[Concern]:

@@ -48,7 +48,7 @@ def churn():
     base = Case(
         "churn_class_weights",
         "churn",
-        "later",
+        "open",
         lambda key: layers(key, (8, 32, 16, 1)),
         loss,
         data,
@@ -132,7 +132,7 @@ def forecast():
     base = Case(
         "forecast_radam",
         "forecast",
-        "later",
+        "open",
         lambda key: layers(key, (24, 32, 1)),
         squares(predict),
         data,
@@ -202,7 +202,7 @@ def ratings():
     base = Case(
         "ratings_adagrad",
         "ratings",
-        "later",
+        "open",
         init,
         loss(1e-4),
         data,
@@ -250,7 +250,7 @@ def survival():
     base = Case(
         "survival_novograd",
         "survival",
-        "later",
+        "open",
         lambda key: layers(key, (6, 16, 1), 1.0),
         cox(),
         data,
@@ -303,7 +303,7 @@ def ranking():
     base = Case(
         "ranking_listwise",
         "ranking",
-        "later",
+        "open",
         lambda key: layers(key, (6, 32, 1)),
         lists(1),
         data,

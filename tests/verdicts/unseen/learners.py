@@ -30,7 +30,7 @@ def distillation():
     base = Case(
         "distillation_temperature",
         "distillation",
-        "later",
+        "open",
         lambda key: layers(key, (64, 24, 10), 1.0),
         loss(3.0, 9.0),
         data,
@@ -81,7 +81,7 @@ def teacher():
     base = Case(
         "teacher_mean",
         "teacher",
-        "later",
+        "open",
         lambda key: layers(key, (2, 32, 32, 2)),
         loss(1.0, 1.0),
         data,
@@ -123,7 +123,7 @@ def rounded():
     base = Case(
         name="rounded_straight_through",
         family="rounded",
-        half="later",
+        half="open",
         init=lambda key: layers(key, (64, 64, 10), 1.0),
         data=data,
         optimizer=optax.adam(3e-3),
@@ -181,7 +181,7 @@ def reviews():
     base = Case(
         name="reviews_hashed_words",
         family="reviews",
-        half="later",
+        half="open",
         init=init,
         data=data,
         optimizer=optax.yogi(0.02),
@@ -250,7 +250,7 @@ def tags():
     base = Case(
         name="tags_attention",
         family="tags",
-        half="later",
+        half="open",
         init=init,
         data=data,
         optimizer=optax.adam(5e-3),
@@ -291,7 +291,7 @@ def bayes():
     base = Case(
         "bayes_reparametrised",
         "bayes",
-        "later",
+        "open",
         init,
         loss(1 / 500),
         data,
@@ -326,7 +326,7 @@ def blocks():
     base = Case(
         "blocks_stochastic_depth",
         "blocks",
-        "later",
+        "open",
         lambda key: layers(key, (64, 32, 32, 32, 32, 32, 10), 1.0),
         loss,
         data,

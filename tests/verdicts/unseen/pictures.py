@@ -71,7 +71,7 @@ def segments():
     base = Case(
         "segments_dice",
         "segments",
-        "later",
+        "open",
         init,
         dice,
         data,
@@ -125,7 +125,7 @@ def pointing():
     base = Case(
         "pointing_soft_argmax",
         "pointing",
-        "later",
+        "open",
         lambda key: kernels(key, ((1, 6), (6, 1))),
         squares(soft),
         data,
@@ -196,7 +196,7 @@ def siamese():
     base = Case(
         "siamese_contrastive",
         "siamese",
-        "later",
+        "open",
         lambda key: layers(key, (64, 48, 8), 1.0),
         loss(1e-6),
         data,
@@ -240,7 +240,7 @@ def masked():
     base = Case(
         "masked_tied_weights",
         "masked",
-        "later",
+        "open",
         init,
         loss(0.6),
         data,
@@ -274,7 +274,7 @@ def odd():
     base = Case(
         "odd_bottleneck",
         "odd",
-        "later",
+        "open",
         lambda key: layers(key, (64, 32, 10, 32, 64), 1.0),
         lambda p, batch: jnp.mean((net(p, batch[0]) - batch[0]) ** 2),
         data,

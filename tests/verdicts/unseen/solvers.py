@@ -49,7 +49,7 @@ def unrolled():
     base = Case(
         "unrolled_matrices",
         "unrolled",
-        "later",
+        "open",
         init(0.03),
         squares(learnt),
         data,
@@ -121,7 +121,7 @@ def spiking():
     base = Case(
         name="spiking_surrogate",
         family="spiking",
-        half="later",
+        half="open",
         init=init,
         data=data,
         optimizer=optax.adam(0.01),
@@ -172,7 +172,7 @@ def reservoir():
     base = Case(
         "reservoir_readout",
         "reservoir",
-        "later",
+        "open",
         init(0.8),
         loss,
         data,
@@ -227,7 +227,7 @@ def filters():
     base = Case(
         "filters_three_numbers",
         "filters",
-        "later",
+        "open",
         init,
         loss(1.0),
         data,
@@ -276,7 +276,7 @@ def equations():
     base = Case(
         name="equations_four_rates",
         family="equations",
-        half="later",
+        half="open",
         init=lambda key: {"log_rate": 0.4 * jax.random.normal(key, (4,))},
         data=data,
         optimizer=optax.adam(0.03),
@@ -330,7 +330,7 @@ def sorting():
     base = Case(
         "sorting_soft_permutation",
         "sorting",
-        "later",
+        "open",
         lambda key: layers(key, (4, 24, 1)),
         loss(1.0),
         data,
