@@ -146,7 +146,50 @@ def in_a_loop(name, kernel, certain=()):
     return Case(name, loss, params, (X, REAL), frozenset(certain))
 
 
+@jax.custom_jvp
+def fires(z):
+    """A step with a surrogate for its derivative."""
+    return (z > 0).astype(jnp.float32)
+
+
+fires.defjvp(lambda primals, tangents: (fires(*primals), tangents[0] / (1 + jnp.abs(primals[0])) ** 2))
+
+
+def normed_blocks(params, batch):
+    """A loss with the gains of stacked norms, which a scan goes over."""
+    h, _ = jax.lax.scan(lambda h, block: (jnp.tanh(h @ block["k"]) * block["gain"], None), batch[0], params["blocks"])
+    return jnp.mean((h @ params["out"] - batch[1][:, None]) ** 2)
+
+
+STACKED = {
+    "blocks": {
+        "k": jax.random.normal(jax.random.key(4), (3, FEATURES, FEATURES)) / FEATURES**0.5,
+        "gain": jnp.ones((3, FEATURES)),
+    },
+    "out": mlp(1, ())[0]["w"],
+}
+
+
+def pooled(z, y):
+    """Attention over the rows, with a score for each of four heads."""
+    return jnp.mean((jax.nn.softmax(z, axis=0).T @ X[:, :1] - y[:4, None]) ** 2)
+
+
 HEALTHY += [
+    Case("gains of stacked norms", normed_blocks, STACKED, (X, REAL)),
+    case("a surrogate behind the output", first(lambda z, y: jnp.mean((fires(z) - y) ** 2)), 1, BINARY),
+    case("clipped far away", first(lambda z, y: jnp.mean((jnp.clip(100 * z + 150, 100, 200) - y) ** 2)), 1, 150 + REAL),
+    case("two sets", lambda z, y: 2 * jnp.abs(z - y[None]).mean() - jnp.abs(z - z.T).mean(), 1, REAL),
+    case(
+        "a bounded rate",
+        first(lambda z, y: jnp.mean(jnp.exp(jax.nn.sigmoid(z)) - y * jax.nn.sigmoid(z))),
+        1,
+        np.round(1 + BINARY),
+    ),
+    case(
+        "a mask of probabilities", lambda z, y: optax.softmax_cross_entropy(z - jax.nn.softmax(z), y).mean(), 4, ONE_HOT
+    ),
+    case("attention over the rows", pooled, 4, REAL),
     in_a_loop("a recurrence", jax.random.normal(jax.random.key(3), (WIDTH, WIDTH)) / WIDTH),
     case(
         "pairs of outputs", lambda z, y: jnp.mean(jax.nn.softplus((z.T - z) * jnp.sign(y[:, None] - y[None]))), 1, REAL

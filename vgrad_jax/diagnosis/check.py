@@ -166,9 +166,8 @@ def check_init(
             size = min(num_seeds, _seeds_at_once(params_or_init_fn, keys[0]))
             look = look_at_seeds(loss_fn, _hashable(params_or_init_fn), keys, batch, grouping, size)
         kinks = _kinks(loss_fn, params_or_init_fn, given, keys[0], batch)
-    source = jax.tree.structure(params_or_init_fn) if given else _hashable(params_or_init_fn)
-    leaves = [leaf for _, leaf in float_leaves(params_or_init_fn)] if given else []
-    program = (loss_fn, source, rest, tuple(map(jax.typeof, (*leaves, *arrays))))
+    # Given parameters may hold functions and masks that are a part of the program: they are traced anew.
+    program = None if given else (loss_fn, _hashable(params_or_init_fn), rest, tuple(map(jax.typeof, arrays)))
     look = jax.tree.map(np.asarray, look)
     if prediction is not None:
         _require_layers(prediction, look.stats.paths)

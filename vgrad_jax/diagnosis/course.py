@@ -33,6 +33,8 @@ EARLY_RECORDS = 4
 """Number of records whose losses are averaged as the start, where they lie within the scatter of the first."""
 SAME = 1e-3
 """Difference of two losses, as a share of them, up to which they are the same."""
+USUAL_LOSS = 1.0
+"""Size of a usual loss: a loss that starts at zero is not many times its start for that alone."""
 AS_FAST = 0.7
 """Fall in the last third of the records over that in the middle third, from which a fall does not slow down."""
 NORMAL_MAD = 1.4826
@@ -224,7 +226,7 @@ class Course:
         known = self.level[self.finite]
         if not self.from_start or len(known) < MANY_RECORDS or not self.late < 0:
             return False
-        if abs(self.late) < MANY_TIMES * max(abs(self.start), self.scatter):
+        if abs(self.late) < MANY_TIMES * max(abs(self.start), self.scatter, USUAL_LOSS):
             return False
         third = len(known) // 3
         middle, end = known[third] - known[2 * third], known[2 * third] - known[-1]

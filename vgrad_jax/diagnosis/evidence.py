@@ -35,7 +35,7 @@ class Before:
     """Facts about a model before training, from a look at its loss."""
 
     kinds: frozenset[str] = frozenset()
-    """Kinds of activations in the model: "tanh", "logistic", "relu"."""
+    """Kinds of activations in the model: "tanh", "logistic", "softmax", "relu"."""
     drop: float | None = None
     """Decades by which the gradient shrinks over the layers of the look, which may be more than were recorded."""
     concerns: tuple[Concern, ...] = ()
@@ -104,7 +104,7 @@ class Evidence:
     product_log10_rms: Float[np.ndarray, " layer"] | None = None
     """log10 RMS of the preactivations at initialisation; NaN for a layer without a product."""
     saturated_fraction: Float[np.ndarray, " layer"] | None = None
-    """Share of saturated outputs of the tanh and logistic functions behind a layer; NaN where there are none."""
+    """Share of saturated outputs of tanh, logistic and softmax behind a layer; NaN where there are none."""
     stuck_fraction: Float[np.ndarray, " layer"] | None = None
     """Share of units without a slope for any example; NaN for a layer without an activation."""
     before: Before | None = field(default=None)

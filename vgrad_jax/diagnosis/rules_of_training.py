@@ -253,7 +253,7 @@ def _decayed(e: Evidence) -> list[Finding]:
         return []
     first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
     change = float(lower_median((late - first)[np.isfinite(first)]))
-    sentence = f"The weights shrank to 10^{change:.1f} of their size, and the loss is {e.remaining:.0%} of what it was."
+    sentence = f"The weights shrank to 10^{change:.1f} of their size, and {e.remaining:.0%} of the loss is left."
     return [finding(e, "weights_decay", sentence, value=change, threshold=SHRUNK_WEIGHTS)]
 
 

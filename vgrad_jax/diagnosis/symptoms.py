@@ -134,7 +134,7 @@ def never_reached(e: Evidence) -> bool:
     if min(apart(e.first_profile), apart(e.late_profile)) < NEVER_REACHED:
         return False
     others = np.delete(e.update_ratio_log10, int(np.argmax(e.first_profile)), axis=1)
-    return bool(np.nanmax(others) < NEVER_MOVED)
+    return largest(others) < NEVER_MOVED
 
 
 def weights_decayed(e: Evidence) -> bool:
@@ -157,7 +157,7 @@ def updates_stopped_at(e: Evidence) -> int | None:
         return None
     # Between records that saw no update others may have moved the weights, as with accumulated gradients.
     weights = e.params_log10_rms[first:]
-    fixed = np.isclose(weights, weights[-1], rtol=0, atol=10**NEVER_MOVED * e.step[-1]).all()
+    fixed = np.isclose(weights, weights[-1], rtol=0, atol=10**NEVER_MOVED * (e.step[-1] - e.step[first])).all()
     return int(e.step[first]) if fixed else None
 
 

@@ -20,8 +20,8 @@ from jaxtyping import Array, Float, Key, PyTree
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.figures import width_lines
 from vgrad_jax.errors import InputError
-from vgrad_jax.gradients.layers import Grouping, map_layers
-from vgrad_jax.gradients.look import look_at_seeds
+from vgrad_jax.gradients.layers import Grouping
+from vgrad_jax.gradients.look import look_at_seeds, parts_of
 from vgrad_jax.gradients.stats import AnyArray, stats_of
 
 if TYPE_CHECKING:
@@ -195,11 +195,9 @@ def _sizes(
     @jax.vmap
     def change(key: Any) -> Float[AnyArray, " layer"]:
         before, after = init_fn(key), trained(key)
-        layers = map_layers(before, grouping)
+        layers = parts_of(loss_fn, before, batch, grouping).layers
         return stats_of(jax.tree.map(jnp.subtract, after, before), layers).log10_rms
 
-    layers = map_layers(init_fn(keys[0]), grouping).paths
-    order = [layers.index(path) for path in first.stats.paths]
-    moved = np.asarray(change(keys), np.float64)[:, order] - np.asarray(first.params_log10_rms, np.float64)
+    moved = np.asarray(change(keys), np.float64) - np.asarray(first.params_log10_rms, np.float64)
     products = (look.by_layer("log10_rms", ("product",)) for look in (first, late))
     return first.stats.paths, (*products, moved)

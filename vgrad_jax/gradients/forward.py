@@ -159,7 +159,7 @@ def _step(walk: _Walk, equation: Any, arguments: list[tuple[Any, Origin]]) -> li
             _see(walk, "product", outputs[0])
         elif kind := _activation(equation, values, walk.units):
             _see(walk, kind, outputs[0])
-        elif (axis := _softmax_axis(walk.makers, equation)) is not None:
+        elif outputs[0].size and (axis := _softmax_axis(walk.makers, equation)) is not None:
             walk.sites.append(Site("softmax", walk.current.leaf, None, jnp.moveaxis(outputs[0], axis, -1)))
         walk.makers.update(dict.fromkeys(map(id, equation.outvars), equation))
     return list(zip(outputs, made_of, strict=True))

@@ -126,23 +126,8 @@ def look_at_compiled(loss_fn: Callable[[PyTree, Any], Any], params: PyTree, batc
     """
     objective = objective_of(loss_fn, params)
     arrays, rest = split_batch(batch)
-    leaves, structure = jax.tree.flatten(params)
-    if len(leaves) == len(objective.leaves):  # Nothing but floating-point arrays: a second look compiles nothing.
-        return _measured(_parts_of_leaves(loss_fn, structure, grouping, rest, objective.leaves, arrays))
     parts = jax.jit(lambda leaves, arrays: parts_of(loss_fn, objective.merge(leaves), rest(arrays), grouping))
     return _measured(parts(objective.leaves, arrays))
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _parts_of_leaves(
-    loss_fn: Callable[..., Any],
-    structure: Any,
-    grouping: Grouping,
-    rest: BatchRest,
-    leaves: list[Any],
-    arrays: list[Any],
-) -> _Parts:
-    return parts_of(loss_fn, jax.tree.unflatten(structure, leaves), rest(arrays), grouping)
 
 
 def look_at_seeds(

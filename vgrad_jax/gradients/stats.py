@@ -246,7 +246,7 @@ def _where_not_finite(sizes: list[_PieceSizes], counted: Callable[[], list[Array
     numbers = [own.largest for own in sizes]
     none = [own.zeros for own in sizes]
     if not any(isinstance(number, jax.core.Tracer) for number in numbers):
-        known = all(np.isfinite(np.asarray(number)).all() for number in numbers)
+        known = all(bool(jnp.isfinite(number).all()) for number in numbers)
         return [jnp.zeros_like(zeros) for zeros in none] if known else counted()
     finite = jnp.isfinite(_joined(numbers)).all()
     return jax.lax.cond(finite, lambda: [jnp.zeros_like(zeros) for zeros in none], counted)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from vgrad_jax.compiling import compiled_quickly
-from vgrad_jax.jaxprs import JaxprEqn, called, carry_out, evaluate, trace
+from vgrad_jax.jaxprs import JaxprEqn, called, carry_out, evaluate, is_library_function, trace
 
 __all__ = ["Graph", "Step", "graph_of"]
 
@@ -58,6 +58,8 @@ class Graph:
     constants: dict[int, Any] = field(default_factory=dict)
     maker: dict[int, Step] = field(default_factory=dict)
     """Step that makes a value; none for leaves and constants."""
+    has_own_derivatives: bool = False
+    """True where a function of the user's brings its own derivative, which the steps do not show."""
     compiled: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
     """Compiled functions of the graph, called again by an inspection of other numbers with the same program."""
 
@@ -158,6 +160,8 @@ def graph_of(function: Callable[..., Any], leaves: Sequence[Any], batch: PyTree)
     def rule(equation: JaxprEqn, inputs: list[int]) -> list[int]:
         inner = called(equation)
         if inner is not None:
+            if equation.primitive.name.startswith("custom_") and not is_library_function(inner):
+                graph.has_own_derivatives = True
             return evaluate(inner, inputs, rule, constant)
         made_of = (any(graph.of_params[value] for value in inputs), any(graph.of_data[value] for value in inputs))
         outputs = [_add(graph, variable.aval, *made_of) for variable in equation.outvars]

@@ -44,7 +44,10 @@ def _has_no_slope(probe: Probe) -> bool:
 
 def gradient_cut(probe: Probe) -> list[Concern]:
     """Find a loss that depends on the output and has no derivative by it: a cut, an argmax or a rounding behind it."""
-    if probe.tail.head is None or not _has_no_slope(probe):
+    head = probe.tail.head
+    if head is None or probe.graph.has_own_derivatives or not _has_no_slope(probe):
+        return []
+    if probe.gradient(probe.concrete([head])[0]).any():
         return []
     result = [probe.graph.result]
     values = [float(probe.samples(result, 1.0)[0]), float(probe.concrete(result)[0])]

@@ -14,6 +14,8 @@ from vgrad_jax.inspection.tail import VIEWS
 
 __all__ = ["activation_twice", "softmax_over_rows"]
 
+COMPARING = ("log", "sub", "add", "max", "clamp")
+"""Operations by which a loss takes probabilities; a sum of rows weighted by them is attention."""
 KEEPING = (*VIEWS, "neg", "abs", "sub", "max", "stop_gradient", "select_n", "reduce_max")
 """Operations after which a probability is still a number of the size of one."""
 
@@ -47,13 +49,23 @@ def activation_twice(probe: Probe) -> list[Concern]:
     probabilities |= {step.outputs[0] for step in tail.steps if step.name == "logistic"}
     kept = {value for value in probabilities if value in tail.pure}
     exponentials: set[int] = set()
+    sums: set[int] = set()
     for step in tail.steps:
-        if step.name in KEEPING and any(value in kept for value in step.inputs):
+        outputs = [value for value in step.inputs if value in tail.pure and graph.dtypes[value] != bool]
+        if step.name in KEEPING and outputs and all(value in kept for value in outputs):
             kept.update(step.outputs)
-        elif (step.name == "exp" and step.inputs[0] in kept) or (step.name in VIEWS and step.inputs[0] in exponentials):
+        elif step.name == "exp" and step.inputs[0] in kept:
             exponentials.update(step.outputs)
+        elif step.name == "reduce_sum" and step.inputs[0] in exponentials:
+            sums.update(step.outputs)
+        elif step.name in (*VIEWS, "abs"):
+            exponentials.update(step.outputs if step.inputs[0] in exponentials else ())
+            sums.update(step.outputs if step.inputs[0] in sums else ())
         again = step.name == "logistic" and step.inputs[0] in kept
-        if again or (step.name in ("reduce_sum", "log1p") and step.inputs[0] in exponentials):
+        again |= step.name == "div" and step.inputs[0] in exponentials and step.inputs[1] in sums
+        again |= step.name == "log" and step.inputs[0] in sums
+        again |= step.name == "log1p" and step.inputs[0] in exponentials
+        if again:
             sentence = (
                 "The output goes through a softmax or a sigmoid, and then through a loss that applies one to it again: "
                 "hand the loss the outputs before the activation."
@@ -68,11 +80,13 @@ def softmax_over_rows(probe: Probe) -> list[Concern]:
     if head is None or not probe.units or 0 in probe.units:
         return []
     shape = graph.shapes[head]
+    readers = graph.readers()
     rows, units = shape[0], math.prod(shape[axis] for axis in probe.units)
     for softmax in _softmaxes(graph, probe.tail.steps):
         (shares,) = softmax.step.outputs
         same = graph.shapes[shares] == shape and shares in probe.tail.pure
-        if same and softmax.axes == (0,) and units > 1 and rows >= FEWEST_ROWS:
+        compared = any(reader.name in COMPARING for reader in readers.get(shares, []))
+        if same and compared and softmax.axes == (0,) and units > 1 and rows >= FEWEST_ROWS:
             sentence = (
                 f"The softmax goes over the {rows} rows of the batch, not over the {units} units: each unit's numbers "
                 "sum to 1 over the examples."

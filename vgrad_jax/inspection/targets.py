@@ -56,13 +56,20 @@ def broadcast_targets(probe: Probe) -> list[Concern]:
         if step.name not in PAIRING or len(outputs) != 1 or len(targets) != 1 or not graph.shapes[step.outputs[0]]:
             continue
         rows, shapes = graph.shapes[step.outputs[0]][0], {graph.shapes[value] for value in (*outputs, *targets)}
-        if rows >= FEWEST_ROWS and shapes == {(rows, 1), (1, rows)}:
+        if rows >= FEWEST_ROWS and shapes == {(rows, 1), (1, rows)} and not _holds_outputs_together(probe, rows):
             sentence = (
                 f"Outputs ({rows}, 1) and targets ({rows},) make a table of {rows} x {rows} differences: each example "
                 "is held against the targets of all others."
             )
             return [Concern("targets_broadcast", sentence, float(rows), 1.0, None, True)]
     return []
+
+
+def _holds_outputs_together(probe: Probe, rows: int) -> bool:
+    """Return whether the loss compares all outputs with each other too: then it compares sets, on purpose."""
+    graph, pure = probe.graph, probe.tail.pure
+    pairs = [{graph.shapes[value] for value in step.inputs if value in pure} for step in probe.tail.steps]
+    return {(rows, 1), (1, rows)} in pairs
 
 
 def of_differences(probe: Probe, among: list[Difference]) -> list[Concern]:

@@ -60,7 +60,10 @@ def kernels_constant(
 
 def _constant_in_loop(graph: Graph, step: Step, known: dict[int, Any], names: list[str]) -> Concern | None:
     """Return the concern about a matrix of equal numbers, not zero, that a loop takes: that of a recurrence, mostly."""
-    for value in step.inputs:
+    params = step.equation.params
+    # What a scan goes over, such as the gains of stacked norms, is no matrix of a recurrence.
+    constants = params["num_consts"] if step.name == "scan" else params["cond_nconsts"] + params["body_nconsts"]
+    for value in step.inputs[:constants]:
         leaf = leaf_of(graph, value) if graph.is_weight(value) and len(graph.shapes[value]) == 2 else None
         if leaf is None or min(graph.shapes[value]) < 2:
             continue
