@@ -51,7 +51,7 @@ def activation_twice(probe: Probe) -> list[Concern]:
     exponentials: set[int] = set()
     sums: set[int] = set()
     for step in tail.steps:
-        outputs = [value for value in step.inputs if value in tail.pure and graph.dtypes[value] != bool]
+        outputs = [value for value in step.inputs if value in tail.pure and str(graph.dtypes[value]) != "bool"]
         if step.name in KEEPING and outputs and all(value in kept for value in outputs):
             kept.update(step.outputs)
         elif step.name == "exp" and step.inputs[0] in kept:
