@@ -139,6 +139,7 @@ def test_before_the_first_update_nothing_alarms():
     state = optimizer.init(init(jax.random.key(0), 1.0))
     alarm = vg.watch(state)
     assert (str(alarm), int(alarm.step)) == ("no alarm", -1)
+    assert alarm.first() is alarm
 
 
 def test_no_code_stands_for_two_statuses():

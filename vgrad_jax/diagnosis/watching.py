@@ -56,8 +56,13 @@ class Alarm:
         return str(names) if names.ndim == 0 else names
 
     def first(self) -> "Alarm":
-        """Return the first alarm along the last axis, such as the steps of a `lax.scan`; the last entry without one."""
+        """Return the first alarm along the last axis, such as the steps of a `lax.scan`; the last entry without one.
+
+        The alarm of a single step is its own first.
+        """
         code, step = np.asarray(self.code), np.asarray(self.step)
+        if not code.ndim:
+            return self
         sounds = code > 0
         index = np.where(sounds.any(axis=-1), sounds.argmax(axis=-1), code.shape[-1] - 1)[..., None]
         pick = partial(np.take_along_axis, indices=index, axis=-1)
