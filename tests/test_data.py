@@ -49,22 +49,6 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
     assert data_fingerprint(vg.load_data(vg.Data("file", path=str(path)))) != before
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a,b\nx,0\n", "not a number"),
-        ("1,0\n2,1\n3,7\n", "classes 0, 1"),
-        ("1,0\nnan,1\n", "not finite"),
-        ("", "table of numbers"),
-    ],
-)
-def test_bad_files_are_refused(tmp_path, text, message):
-    path = tmp_path / "bad.csv"
-    path.write_text(text)
-    with pytest.raises(vg.InputError, match=message):
-        vg.load_data(vg.Data("file", path=str(path)))
-
-
 def test_loaded_data_is_shared_and_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
         vg.load_data(vg.Data()).train_x[0] = 0

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "vgrad_jax"
 
 ROOMS = (
     ("errors", "keys", "numerics", "wording", "jaxprs", "compiling"),
-    ("descriptions", "data_files", "losses"),
+    ("descriptions", "losses"),
     ("data", "nets", "optimizers"),
     ("experiment",),
     ("presets", "gradients", "lanes"),
