@@ -7,6 +7,9 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["XLA_FLAGS"] = " ".join(
     (os.environ.get("XLA_FLAGS", ""), "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 )
+# Products of small matrices gain nothing by threads, and the threads of two workers wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Commands keep compiled programs there: one folder for all of them, and new in every run of the tests.
 os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="vgrad_jax-tests-"))
 

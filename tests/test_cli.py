@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
+from vgrad_jax.cli.program_files import trim
 from vgrad_jax.sweeps import speed
 from vgrad_jax.sweeps.engine import ENGINES
 
@@ -23,20 +24,6 @@ VGRAD = [sys.executable, "-m", "vgrad_jax"]
 
 def vgrad(*arguments, cwd):
     return subprocess.run([*VGRAD, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture
-def usual_cache():
-    """Restore JAX's settings of the cache, which the command line changes, after each test."""
-    names = (
-        "jax_compilation_cache_dir",
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_compilation_cache_max_size",
-    )
-    before = {name: getattr(jax.config, name) for name in names}
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +109,7 @@ def test_run_ends_with_what_the_article_prints(tmp_path):
         (("swep",), "swep"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(study, monkeypatch, usual_cache, arguments, message):
+def test_bad_input_is_one_sentence_and_exit_code_2(study, monkeypatch, arguments, message):
     folder, _ = study
     before = sorted(folder.rglob("*"))
     monkeypatch.chdir(folder)
@@ -153,7 +140,7 @@ def test_the_pages_own_command_gives_the_same_numbers(study, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["attribute", "variable", "chunk"])
-def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, monkeypatch, usual_cache, damage):
+def test_damaged_results_are_refused_in_a_sentence(study, tmp_path, monkeypatch, damage):
     folder, _ = study
     shutil.copytree(folder / "pair", tmp_path / "pair")
     store = tmp_path / "pair" / "results.zarr"
@@ -236,7 +223,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path, heard):
 
 
 def test_a_warning_is_a_sentence():
-    script = "import warnings, vgrad_jax.cli as cli; cli.app = lambda: warnings.warn('slower'); cli.main()"
+    script = "import warnings, vgrad_jax.cli as cli; cli.app = lambda **_: warnings.warn('slower'); cli.main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "vgrad: warning: slower\n")
 
@@ -261,6 +248,23 @@ def test_bench_times_every_way_and_writes_them_down(tmp_path, monkeypatch):
     assert (tmp_path / "b" / "speed.png").stat().st_size > 10_000
 
 
+def test_an_app_called_in_a_process_leaves_its_settings():
+    before = jax.config.jax_compilation_cache_dir
+    assert CliRunner().invoke(app, ["seeds", "--effect", "0.1"]).exit_code == 0
+    assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_the_least_recently_used_programs_are_removed(tmp_path):
+    for age, name in enumerate(["new", "middle", "old"]):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    trim(tmp_path, 300)
+    assert len(list(tmp_path.iterdir())) == 3
+    trim(tmp_path, 150)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    trim(tmp_path / "nowhere", 0)
+
+
 def test_the_second_start_of_a_command_compiles_nothing(tmp_path):
     command = [sys.executable, "-c", SECOND_START]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
@@ -278,9 +282,9 @@ def test_the_second_start_of_a_command_compiles_nothing(tmp_path):
 
 SECOND_START = """
 import json
+import sys
 import jax
-from typer.testing import CliRunner
-from vgrad_jax.cli import app
+from vgrad_jax import cli
 
 counts = {"/jax/compilation_cache/cache_hits": 0, "/jax/compilation_cache/cache_misses": 0}
 
@@ -289,7 +293,10 @@ def count(event, **details):
         counts[event] += 1
 
 jax.monitoring.register_event_listener(count)
-done = CliRunner().invoke(app, ["sweep", "--arm", "tanh_he", "--seeds", "2", "--epochs", "1"])
-assert done.exit_code == 0, (done.output, done.exception)
+sys.argv = ["vgrad", "sweep", "--arm", "tanh_he", "--seeds", "2", "--epochs", "1"]
+try:
+    cli.main()
+except SystemExit as ending:
+    assert not ending.code
 print(json.dumps(list(counts.values())))
 """

@@ -10,6 +10,7 @@ import typer
 
 from vgrad_jax.cli.bench import bench
 from vgrad_jax.cli.diagnose import diagnose
+from vgrad_jax.cli.program_files import reuse_compiled_programs
 from vgrad_jax.cli.report import report
 from vgrad_jax.cli.run import run
 from vgrad_jax.cli.seeds import seeds
@@ -19,10 +20,10 @@ from vgrad_jax.errors import InputError
 
 __all__ = ["app", "main"]
 
-COMMANDS = (sweep, report, run, bench, diagnose, theory, seeds)
+OWN_PROCESS = object()
+"""Mark of a process that runs a single command; settings of a process that only calls `app` stay as they are."""
 
-CACHE_BYTES = 2**30
-"""Largest size of the compiled programs on disk, in bytes; the least recently used programs are dropped first."""
+COMMANDS = (sweep, report, run, bench, diagnose, theory, seeds)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -52,9 +53,10 @@ for _function in COMMANDS:
 
 
 @app.callback(help="A microscope for gradient flow in neural networks.")
-def vgrad() -> None:
-    """Prepare the process for any command."""
-    _reuse_compiled_programs()
+def vgrad(context: typer.Context) -> None:
+    """Prepare the process for any command, where the process is a command's own."""
+    if context.obj is OWN_PROCESS:
+        reuse_compiled_programs()
 
 
 def main() -> None:
@@ -68,24 +70,10 @@ def main() -> None:
     - 130: Ctrl-C.
     """
     warnings.showwarning = _print_warning
-    app()
+    app(obj=OWN_PROCESS)
 
 
 def _print_warning(message: Warning | str, *details: Any, **more: Any) -> None:
     """Print a warning as a sentence, without the line of code that gave it."""
     del details, more
     print(f"vgrad: warning: {message}", file=sys.stderr)
-
-
-def _reuse_compiled_programs() -> None:
-    """Keep compiled programs on disk for the next start, unless the user has configured JAX's cache."""
-    import jax
-    import platformdirs
-
-    config: Any = jax.config  # Its type does not declare its flags.
-    if config.jax_compilation_cache_dir is None and config.jax_enable_compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("vgrad_jax") / "compiled"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
-        # Another thread or command may drop a program from a full cache: the program is then compiled again.
-        warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
