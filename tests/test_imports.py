@@ -14,7 +14,7 @@ ROOMS = (
     ("data", "nets", "optimizers"),
     ("experiment",),
     ("presets", "gradients", "lanes"),
-    ("inspection",),
+    ("inspection", "studies"),
     ("diagnosis", "training"),
     ("results", "theory"),
     ("statistics",),

@@ -14,6 +14,7 @@ from vgrad_jax.cli.program_files import reuse_compiled_programs
 from vgrad_jax.cli.report import report
 from vgrad_jax.cli.run import run
 from vgrad_jax.cli.seeds import seeds
+from vgrad_jax.cli.study import arms, study
 from vgrad_jax.cli.sweep import sweep
 from vgrad_jax.cli.theory import theory
 from vgrad_jax.errors import InputError
@@ -23,7 +24,7 @@ __all__ = ["app", "main"]
 OWN_PROCESS = object()
 """Mark of a process that runs a single command; settings of a process that only calls `app` stay as they are."""
 
-COMMANDS = (sweep, report, run, bench, diagnose, theory, seeds)
+COMMANDS = (sweep, report, run, bench, diagnose, theory, seeds, arms, study)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -1,0 +1,48 @@
+"""Fields that follow from the data: the loss from the target, and a batch that small tables can fill.
+
+data ─► two classes, more, or numbers ─► loss
+data ─► training rows ────────────────► batch size
+"""
+
+from typing import Any
+
+from vgrad_jax.data import load_data
+from vgrad_jax.data.loading import summary_of
+from vgrad_jax.experiment import Training
+from vgrad_jax.studies.fields import Fields, experiment_of
+
+__all__ = ["DEFAULTS", "DEFAULT_GRID", "adapted"]
+
+DEFAULTS: dict[str, Any] = {
+    "mlp.hidden": (16, 16),
+    "optimizer.name": "adam",
+    "optimizer.learning_rate": 0.01,
+    "training.epochs": 100,
+}
+"""Fields of a study that names its data alone, on the command line."""
+
+DEFAULT_GRID: dict[str, list[Any]] = {
+    "mlp.activation": ["tanh", "relu"],
+    "mlp.kernel_init": ["glorot_uniform", "he_normal"],
+}
+"""Grid of a study that names its data alone: the article's question."""
+
+
+def adapted(values: Fields) -> Fields:
+    """Return an arm's fields with the loss and the batch size that its data ask for, where the arm does not say.
+
+    Raises:
+        InputError: a field is impossible, or the data cannot be read.
+    """
+    missing = {"training.loss", "training.batch_size"} - set(values)
+    if not missing:
+        return values
+    data = experiment_of({path: value for path, value in values.items() if path.startswith("data.")}).data
+    chosen = dict(values)
+    if "training.loss" in missing:
+        classes = summary_of(data).classes
+        losses = {True: "binary_cross_entropy", False: "softmax_cross_entropy"}
+        chosen["training.loss"] = "squared_error" if classes is None else losses[len(classes) == 2]
+    if "training.batch_size" in missing:
+        chosen["training.batch_size"] = min(Training().batch_size, len(load_data(data).train_y))
+    return chosen

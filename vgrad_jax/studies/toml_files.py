@@ -1,0 +1,182 @@
+"""Studies in TOML files.
+
+    study.toml ─► [base], [arms.NAME], [grid], include ─► fields of each arm ─► Experiments
+
+A file names what the tables of this package hold, and functions of JAX. It never names other callables. A mistake is
+reported with its line.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vgrad_jax.descriptions import MAX_SEED, whole_number
+from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.presets import STUDIES
+from vgrad_jax.studies.fields import FieldError, Fields, experiment_of, flattened
+from vgrad_jax.studies.grid import crossed
+from vgrad_jax.studies.own_data import adapted
+
+__all__ = ["Study", "read_study", "study_from"]
+
+TABLES = ("title", "seeds", "study_seed", "include", "base", "arms", "grid")
+"""Keys at the top of a study's file."""
+
+PATHS = ("data.path", "data.test_path")
+"""Fields that hold paths, which are relative to the study's file."""
+
+SEEDS = 64
+"""Runs of each arm of a study that does not say."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms and sizes of a study.
+
+    Args:
+        title: title of the page.
+        arms: arm name to `Experiment`.
+        seeds: runs of each arm.
+        study_seed: seed of the study.
+    """
+
+    title: str
+    arms: Mapping[str, Experiment]
+    seeds: int
+    study_seed: int = 0
+
+
+def read_study(path: Path, settings: Mapping[str, list[Any]] | None = None) -> Study:
+    """Read a study from a file.
+
+    Args:
+        path: a TOML file; or a JSON file with one `Experiment`.
+        settings: path of a field to its values; they replace the file's values and extend its grid.
+
+    Raises:
+        InputError: the file cannot be read, or a value in it cannot be used; the message names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(path)!r} cannot be read as a study: {error}") from None
+    try:
+        if path.suffix.lower() == ".json":
+            plain = {"arms": {path.stem: Experiment.from_json(text).to_dict()}}
+            return study_from(_without_none(plain), settings or {}, title=path.stem, folder=path.parent)
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{str(path)!r} is not TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"{str(path)!r} is nested too deeply to be a study") from None
+    try:
+        return study_from(values, settings or {}, title=path.stem, folder=path.parent)
+    except FieldError as error:
+        line = _line_of(text, error.path)
+        raise InputError(f"{str(path)!r}{f', line {line}' if line else ''}: {error}") from None
+    except InputError as error:
+        raise InputError(f"{str(path)!r}: {error}") from None
+
+
+def study_from(
+    values: Mapping[str, Any], settings: Mapping[str, list[Any]], *, title: str, folder: Path = Path()
+) -> Study:
+    """Return the study that a file's tables describe.
+
+    Args:
+        values: the tables, with the keys in `TABLES`.
+        settings: path of a field to its values; they replace the file's values and extend its grid.
+        title: title where the tables hold none.
+        folder: folder of relative paths.
+
+    Raises:
+        FieldError: a field is unknown or impossible.
+        InputError: the tables hold no arm, or arms do not fit together.
+    """
+    for key in values:
+        if key not in TABLES:
+            raise FieldError(key, str(unknown_name("key of a study", key, TABLES)))
+    base = flattened(_table(values, "base"))
+    grid = {**flattened(_table(values, "grid")), **settings}
+    named = {name: flattened(_part(arm, f"arms.{name}")) for name, arm in _table(values, "arms").items()}
+    arms: dict[str, Experiment] = {}
+    for name, own in (named or ({"": {}} if base or grid else {})).items():
+        for combination, fields in crossed(grid).items():
+            label = ": ".join(part for part in (name, combination) if part) or title
+            merged = {**base, **own, **fields}
+            merged = {path: _absolute(value, folder) if path in PATHS else value for path, value in merged.items()}
+            arms[label] = _arm(label, merged)
+    for preset in _included(values):
+        study = STUDIES[preset]
+        for name, experiment in study.make(epochs=study.epochs).items():
+            if name in arms:
+                raise InputError(
+                    f"the arm {name!r} of the study {preset!r} has the name of another arm; rename that arm"
+                )
+            arms[name] = experiment
+    if not arms:
+        raise InputError('a study needs arms: a table [arms.NAME], [base] or [grid], or include = "article"')
+    return Study(
+        title=str(values.get("title", title)),
+        arms=arms,
+        seeds=whole_number("seeds", values.get("seeds", SEEDS), minimum=1),
+        study_seed=whole_number("study_seed", values.get("study_seed", 0), maximum=MAX_SEED),
+    )
+
+
+def _arm(label: str, fields: Fields) -> Experiment:
+    try:
+        return experiment_of(adapted(fields))
+    except FieldError:
+        raise
+    except InputError as error:
+        raise InputError(f"arm {label!r}: {error}") from None
+
+
+def _included(values: Mapping[str, Any]) -> list[str]:
+    included = values.get("include", [])
+    included = [included] if isinstance(included, str) else included
+    if not isinstance(included, list):
+        raise FieldError("include", f'include names studies, such as "article"; got {included!r}')
+    for name in included:
+        if name not in STUDIES:
+            raise FieldError("include", str(unknown_name("study", str(name), STUDIES)))
+    return included
+
+
+def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return _part(values.get(key, {}), key)
+
+
+def _part(value: Any, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise FieldError(key, f"[{key}] must be a table; got {value!r}")
+    return value
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    return str(folder / value) if isinstance(value, str) else value
+
+
+def _without_none(value: Any) -> Any:
+    """Return nested values without those that are None, which TOML cannot hold either."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _line_of(text: str, path: str) -> int | None:
+    """Return the number of the line that gives a field its value, or names a part of its path; None where none does."""
+    keys = path.split(".")
+    for names in (keys, keys[-1:], keys[:1]):
+        dotted = r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in names)
+        # The field may follow a table's name, stand in quotes, or be the last part of a dotted key.
+        pattern = re.compile(rf"^\s*(?:\[.*{dotted}[\"']?\s*\]|(?:[\w\"'. ]*\.\s*)?[\"']?{dotted}[\"']?\s*=)")
+        for number, line in enumerate(text.splitlines(), 1):
+            if pattern.match(line):
+                return number
+    return None
