@@ -39,6 +39,7 @@ from vgrad_jax.results.store import open_results as open_results
 from vgrad_jax.statistics.comparison import TimeComparison as TimeComparison
 from vgrad_jax.statistics.comparison import compare_times as compare_times
 from vgrad_jax.statistics.planning import seeds_needed as seeds_needed
+from vgrad_jax.sweeps.arm import Arm as Arm
 from vgrad_jax.sweeps.running import SweepInterrupted as SweepInterrupted
 from vgrad_jax.sweeps.running import sweep as sweep
 from vgrad_jax.theory.critical import critical_weight_variance as critical_weight_variance
