@@ -28,6 +28,7 @@ __all__ = [
     "FunctionRun",
     "OwnVariable",
     "Time",
+    "is_of_record",
     "numbered",
     "record_from",
     "record_labels",
@@ -164,6 +165,11 @@ def record_variables(record: Record) -> Iterator[tuple[str, tuple[str, ...], str
     ratio = record.update_ratio_log10
     if ratio is not None:
         yield RATIO, ("record", "layer"), LONG_NAMES[RATIO], "log10(1)", ratio
+
+
+def is_of_record(variable: str) -> bool:
+    """Return whether a variable is a record's, in which NaN stands for what is not there yet."""
+    return variable.startswith("record_") or variable in (GRADIENT, RATIO)
 
 
 def record_labels(record: Record) -> dict[str, Any]:

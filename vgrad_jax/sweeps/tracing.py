@@ -23,6 +23,7 @@ from vgrad_jax.results.functions import (
     FunctionRun,
     OwnVariable,
     Time,
+    is_of_record,
     numbered,
     record_labels,
     record_variables,
@@ -245,7 +246,7 @@ class _Tracer:
         if self.arm.diverged is None:
             diverged = jnp.asarray(False)
             for name, value in values.items():
-                if jnp.issubdtype(value.dtype, jnp.inexact) and not _of_record(name):
+                if jnp.issubdtype(value.dtype, jnp.inexact) and not is_of_record(name):
                     diverged |= jnp.any(jnp.isnan(value)) | jnp.any(jnp.real(value) == jnp.inf)
         else:
             diverged = self._called("diverged", self.arm.diverged, returned)
@@ -258,11 +259,6 @@ class _Tracer:
 
 def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool) or getattr(value, "dtype", None) == np.dtype(bool)
-
-
-def _of_record(name: str) -> bool:
-    """Return whether a variable is a record's, in which NaN stands for what is not there yet."""
-    return name.startswith("record_") or name in ("gradient_log10_rms", "update_ratio_log10")
 
 
 def _is_whole(node: Any) -> bool:
