@@ -46,6 +46,7 @@ from vgrad_jax.theory.critical import critical_weight_variance as critical_weigh
 from vgrad_jax.theory.mean_field import mean_field as mean_field
 from vgrad_jax.theory.spectra import input_jacobian as input_jacobian
 from vgrad_jax.training.convergence import Outcome as Outcome
+from vgrad_jax.training.make_train import make_train as make_train
 from vgrad_jax.training.run import History as History
 from vgrad_jax.training.run import train as train
 from vgrad_jax.training.run import train_from as train_from

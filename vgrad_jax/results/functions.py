@@ -5,6 +5,7 @@ train(key) ─► pytree ─► FunctionRun ─► own variables, outcome, time
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ __all__ = [
     "record_from",
     "record_labels",
     "record_variables",
+    "unit_of",
 ]
 
 FINISHED = 3
@@ -165,6 +167,17 @@ def record_variables(record: Record) -> Iterator[tuple[str, tuple[str, ...], str
     ratio = record.update_ratio_log10
     if ratio is not None:
         yield RATIO, ("record", "layer"), LONG_NAMES[RATIO], "log10(1)", ratio
+
+
+def unit_of(dimension: str) -> str:
+    """Return what is counted along a dimension, for people.
+
+    >>> unit_of("step"), unit_of("evaluated_epoch"), unit_of("loss_dim_0")
+    ('step', 'epoch', 'value')
+    """
+    if dimension.endswith("_epoch"):
+        return "epoch"
+    return "value" if re.fullmatch(r".*_dim_\d+", dimension) else dimension
 
 
 def is_of_record(variable: str) -> bool:

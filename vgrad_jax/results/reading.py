@@ -13,7 +13,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.results.axes import NO_EPOCH
 from vgrad_jax.results.description import NOT_WRITTEN_DOWN
-from vgrad_jax.results.functions import FUNCTIONS, FunctionLayout, numbered, record_from
+from vgrad_jax.results.functions import FUNCTIONS, FunctionLayout, record_from, unit_of
 from vgrad_jax.results.schema import VARIABLES
 
 if TYPE_CHECKING:
@@ -174,9 +174,7 @@ def axis_of(results: "xarray.Dataset", arm: str, name: str) -> Axis | None:
         steps = own_values(results, arm, "record_step")
         assert steps is not None
         return Axis("update", steps.values[0])
-    own = function.variables[name]
-    label = "value" if own.dims == numbered(name, len(own.dims)) else dimension
-    return Axis(label, function.values_of(dimension))
+    return Axis(unit_of(dimension), function.values_of(dimension))
 
 
 def record_of(results: "xarray.Dataset", arm: str, seeds: int | None = None) -> Record | None:

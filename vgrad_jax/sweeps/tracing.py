@@ -27,6 +27,7 @@ from vgrad_jax.results.functions import (
     numbered,
     record_labels,
     record_variables,
+    unit_of,
 )
 from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.sweeps.arm import Arm
@@ -84,6 +85,8 @@ class _Tracer:
         self.name, self.arm = name, arm
         self.dims: dict[str, Any] = dict(arm.dims or {})
         self.coords: dict[str, Any] = dict(arm.coords or {})
+        # A training of `make_train` names its dimensions itself.
+        self.dims_of: Callable[[str, int], tuple[str, ...]] = getattr(arm.train, "dims_of", numbered)
         self.texts = [dict(texts or {}) for texts in (arm.descriptions, arm.units)]
         self.layout: FunctionLayout | None = None
 
@@ -166,7 +169,7 @@ class _Tracer:
             raise InputError(
                 f"arm {self.name!r}: dims names {len(named)} dimensions of {name!r}, which has the shape {value.shape}"
             )
-        return named or numbered(name, value.ndim)
+        return named or self.dims_of(name, value.ndim)
 
     def _check_names(self, variables: dict[str, OwnVariable]) -> None:
         """Refuse names that do not fit, and dimensions of two lengths."""
@@ -199,7 +202,8 @@ class _Tracer:
                     f"arm {self.name!r}: coords has {len(values)} values of the dimension {dimension!r}, whose length "
                     f"is {lengths[dimension]}"
                 )
-        return {dim: self.coords.get(dim) for dim in lengths if dim not in ("record", "layer")}
+        own = {**getattr(self.arm.train, "coords", {}), **self.coords}
+        return {dim: own.get(dim) for dim in lengths if dim not in ("record", "layer")}
 
     def _reached(self, returned: PyTree, values: dict[str, jax.Array]) -> tuple[jax.Array | None, str | None]:
         """Return where the run has converged, as one boolean or a curve, and a description of it."""
@@ -236,7 +240,7 @@ class _Tracer:
         curves = [criterion.curve] if criterion is not None else curves
         dimension = layout.variables[curves[0]].dims[0] if curves else "value"
         axis = layout.values_of(dimension) if curves and dimension != "record" else np.arange(1, len(reached) + 1)
-        unit = dimension if not re.fullmatch(r".*_dim_0|record", dimension) else "value"
+        unit = "value" if dimension == "record" else unit_of(dimension)
         return Time(unit, float(axis[-1])), jnp.asarray(axis, jnp.float32)[jnp.argmax(reached)]
 
     def _outcome(
