@@ -6,9 +6,10 @@ import numpy as np
 import xarray
 
 from vgrad_jax import presets
+from vgrad_jax.results.axes import schema_of
 from vgrad_jax.results.description import describe
 from vgrad_jax.results.environment import versions
-from vgrad_jax.results.schema import VARIABLES, coordinates
+from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 
 EPOCHS = 200
@@ -28,7 +29,7 @@ def made_results(times, *, arms=None, epochs=EPOCHS, diverged=(), seed=0):
     arms = {name: (arms or article)[name] for name in times}
     num_seeds = max(map(len, times.values()))
     swept = {name: ExperimentArm(arm) for name, arm in arms.items()}
-    labels = coordinates({name: arm.layout for name, arm in swept.items()}, num_seeds)
+    labels = schema_of({name: arm.layout for name, arm in swept.items()}, num_seeds).coordinates
     rng = np.random.default_rng(seed)
     sizes = {dim: len(values) for dim, values in labels.values()}
     data = {}

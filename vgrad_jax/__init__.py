@@ -39,12 +39,14 @@ from vgrad_jax.results.store import open_results as open_results
 from vgrad_jax.statistics.comparison import TimeComparison as TimeComparison
 from vgrad_jax.statistics.comparison import compare_times as compare_times
 from vgrad_jax.statistics.planning import seeds_needed as seeds_needed
+from vgrad_jax.sweeps.arm import Arm as Arm
 from vgrad_jax.sweeps.running import SweepInterrupted as SweepInterrupted
 from vgrad_jax.sweeps.running import sweep as sweep
 from vgrad_jax.theory.critical import critical_weight_variance as critical_weight_variance
 from vgrad_jax.theory.mean_field import mean_field as mean_field
 from vgrad_jax.theory.spectra import input_jacobian as input_jacobian
 from vgrad_jax.training.convergence import Outcome as Outcome
+from vgrad_jax.training.make_train import make_train as make_train
 from vgrad_jax.training.run import History as History
 from vgrad_jax.training.run import train as train
 from vgrad_jax.training.run import train_from as train_from

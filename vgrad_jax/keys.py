@@ -1,8 +1,10 @@
-"""Random keys of a study: its runs, their networks and layers, and their orders of rows.
+"""Random keys of a study: its runs, their networks and layers, their orders of rows, and the noise of their losses.
 
 key(seed) --run--> run_key --0--> network_key --layer--> layer_key
                       |
                       +-----1--> order_key --epoch--> epoch_key
+                      |
+                      +-----2--> noise_key of a step
 """
 
 from functools import partial
@@ -11,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, Key, UInt
 
-__all__ = ["PRNGKey", "epoch_key", "layer_key", "network_key", "order_key", "run_key", "run_keys"]
+__all__ = ["PRNGKey", "epoch_key", "layer_key", "network_key", "noise_key", "order_key", "run_key", "run_keys"]
 
 PRNGKey = Key[Array, ""] | UInt[Array, "2"]
 """A `jax.random.key`, or the older kind, `jax.random.PRNGKey`."""
@@ -59,3 +61,8 @@ def order_key(key: PRNGKey) -> PRNGKey:
 def epoch_key(order: PRNGKey, epoch: _Index) -> PRNGKey:
     """Return the key of the order of the rows in an epoch, counted from 1."""
     return jax.random.fold_in(order, epoch)
+
+
+def noise_key(key: PRNGKey, step: _Index) -> PRNGKey:
+    """Return the key that the loss of a step draws from, as for dropout; steps count from 0."""
+    return jax.random.fold_in(jax.random.fold_in(key, 2), step)

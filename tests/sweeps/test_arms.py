@@ -154,16 +154,16 @@ def test_arms_of_two_kinds_share_no_program(engine):
     assert (results["train_loss"].sel(arm="slope") < 42).all()
 
 
-@pytest.mark.parametrize("value", [3, "relu", Slope, None, lambda key: key])
+@pytest.mark.parametrize("value", [3, "relu", Slope, None])
 def test_other_things_are_no_arms(value):
-    with pytest.raises(vg.InputError, match="arm 'a' must be an Experiment or have the members of an Arm"):
+    with pytest.raises(vg.InputError, match="arm 'a' must be an Experiment, an Arm, a function of a key"):
         getattr(vg.sweep, "__wrapped__", vg.sweep)({"a": value}, 2, progress=False)
 
 
 @pytest.mark.parametrize(
-    "other", [Slope(0.3, threshold=0.4), vg.Experiment(training=vg.Training(epochs=9, threshold=0.5))]
+    "other", [Slope(0.3, threshold=0.4), vg.Experiment(training=vg.Training(epochs=9, threshold=0.6))]
 )
-def test_arms_that_do_not_fit_together_are_refused(other):
+def test_arms_that_mean_other_things_by_converging_are_refused(other):
     with pytest.raises(vg.InputError, match="need the same"):
         vg.sweep({"a": Slope(0.3), "b": other}, 2, progress=False)
 

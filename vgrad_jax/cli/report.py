@@ -55,7 +55,7 @@ def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:
         print(json.dumps({**report.numbers(), "folder": str(folder)}, indent=2, allow_nan=False))
         return
     console = terminal(width=max(terminal().width, 160) if not sys.stdout.isatty() else None)
-    console.print(terminal_table(report.study.summaries, title, console.width))
+    console.print(terminal_table(report.study.summaries, title, console.width, report.study.unit))
     for line in report.lines:
         console.print(line)
     console.print(

@@ -46,6 +46,8 @@ def _csv(rows: Sequence[Any]) -> str:
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """Return nested named tuples, mappings and tuples as a single row, names joined by underscores."""
+    if isinstance(value, Estimate) and not value.n:
+        return {}  # What an arm does not have is an empty cell, or no column at all.
     if isinstance(value, Estimate):
         value = {"": value.value, "low": value.low, "high": value.high, "n": value.n}
     elif hasattr(value, "_asdict"):

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from vgrad_jax.report.tables import COLUMNS, rows
+from vgrad_jax.report.tables import shown
 from vgrad_jax.statistics.summary import ArmSummary
 
 __all__ = ["latex_table"]
 
-IN_PRINT = ("arm", "n", "converged", "median epochs", "mean epochs", "test accuracy", "dead", "stuck", "diverged")
-"""Headings of the columns in print."""
+NOT_IN_PRINT = ("10 to 90 %", "gradient", "by layer")
+"""Headings of the columns that are left out in print."""
 
 ESCAPED = str.maketrans(
     {sign: rf"\{sign}" for sign in "%_&#${}"}
@@ -16,15 +16,21 @@ ESCAPED = str.maketrans(
 )
 
 
-def latex_table(summaries: Sequence[ArmSummary]) -> str:
-    """Return the table of arms as LaTeX."""
-    shown = [index for index, column in enumerate(COLUMNS) if column.heading in IN_PRINT]
+def latex_table(summaries: Sequence[ArmSummary], unit: str = "epoch") -> str:
+    """Return the table of arms as LaTeX.
+
+    Args:
+        summaries: of the arms.
+        unit: unit of the times to converge.
+    """
+    columns, cells = shown(summaries, unit)
+    printed = [index for index, column in enumerate(columns) if column.heading not in NOT_IN_PRINT]
     lines = [
-        r"\begin{tabular}{l" + "r" * (len(shown) - 1) + "}",
+        r"\begin{tabular}{l" + "r" * (len(printed) - 1) + "}",
         r"\toprule",
-        _line(COLUMNS[index].heading for index in shown),
+        _line(columns[index].heading for index in printed),
         r"\midrule",
-        *(_line(row[index] for index in shown) for row in rows(summaries)),
+        *(_line(row[index] for index in printed) for row in cells),
         r"\bottomrule",
         r"\end{tabular}",
     ]

@@ -11,9 +11,10 @@ from vgrad_jax.report.exports import table_files
 from vgrad_jax.report.files import write_files
 from vgrad_jax.report.merging import merged
 from vgrad_jax.report.report import Report
+from vgrad_jax.report.study import Study
 from vgrad_jax.report.templates import picture, png_of, rendered, text_of
+from vgrad_jax.results.functions import FunctionLayout
 from vgrad_jax.statistics.early_stopping import missing_runs, precision_of
-from vgrad_jax.statistics.summary import ArmSummary
 from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
@@ -54,17 +55,14 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
 def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> str:
     from markupsafe import Markup
 
-    results, arms = report.study.results, report.study.arms
+    results = report.study.results
     study = json.loads(results.attrs["study"])
     num_seeds = results.sizes["seed"]
     missing = missing_runs(results)
     return rendered(
         "page.html",
-        title=_title(report.study.summaries),
-        question=(
-            "Which of these networks learns, how often, how fast, and what does its gradient look like on the way? "
-            "Every number below is over seeds: each has its own initial weights and its own order of the data."
-        ),
+        title=_title(report.study),
+        question=_question(report.study),
         report=report,
         tables=tables,
         incomplete=f"{missing} of {counted(results['completed'].size, 'run')} {'is' if missing == 1 else 'are'} still "
@@ -75,37 +73,91 @@ def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> s
         # "<" could end the element that holds them.
         explorer=Markup(json.dumps(explorer_data(results), separators=(",", ":")).replace("<", "\\u003c")),
         script=Markup(text_of("explorer.js")),
-        how=_how(arms, num_seeds, precision_of(results)),
-        command=_command(arms, num_seeds, study["seed"], precision_of(results)),
-        arms=json.dumps(study["arms"], indent=2),
+        how=_how(report.study, num_seeds, precision_of(results)),
+        command=_command(report.study, num_seeds, study["seed"], precision_of(results)),
+        arms=json.dumps(_shortened(study["arms"]), indent=2),
         versions=json.dumps(json.loads(results.attrs["versions"]), indent=2),
     )
 
 
-def _title(summaries: list[ArmSummary]) -> str:
-    counts = [summary.n for summary in summaries]
+def _title(study: Study) -> str:
+    counts = [summary.n for summary in study.summaries]
     seeds = counted(counts[0], "seed") if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds"
-    return f"{counted(len(counts), 'network')}, {seeds}{' each' if len(counts) > 1 else ''}"
+    noun = "arm" if study.functions else "network"
+    return f"{counted(len(counts), noun)}, {seeds}{' each' if len(counts) > 1 else ''}"
 
 
-def _how(arms: dict[str, Experiment], num_seeds: int, precision: float | None) -> str:
-    first = next(iter(arms.values()))
-    training = first.training
+def _question(study: Study) -> str:
+    if not study.functions:
+        return (
+            "Which of these networks learns, how often, how fast, and what does its gradient look like on the way? "
+            "Every number below is over seeds: each has its own initial weights and its own order of the data."
+        )
+    gradient = ", and what does its gradient look like on the way" if study.with_layers else ""
+    question = (
+        f"Which of these trainings learns, how often, how fast{gradient}?"
+        if study.converging
+        else f"How do these functions end{gradient}?"
+    )
+    return f"{question} Every number below is over seeds: each has a random key of its own."
+
+
+def _how(study: Study, num_seeds: int, precision: float | None) -> str:
     early = "" if precision is None else f", or fewer where a share is known to {100 * precision:g} points before"
     seeds = f"Seeds 0 to {num_seeds - 1}" if num_seeds > 1 else "Seed 0"
+    pairing = "Seed k of every arm has the same random key, so arms are paired by seed."
+    experiments = _how_experiments(study.arms) if study.arms else ""
+    parts = [_how_function(arm, function) for arm, function in study.functions.items()]
+    if experiments and not parts:
+        return f"{seeds} of each arm{early}; {experiments} {pairing}"
+    if experiments:
+        parts.insert(0, f"{', '.join(study.arms)}: {experiments}")
+    return " ".join([f"{seeds} of each arm{early}.", *parts, pairing])
+
+
+def _how_experiments(arms: dict[str, Experiment]) -> str:
+    trainings = [experiment.training.epochs for experiment in arms.values()]
+    records = {experiment.recording.every for experiment in arms.values()}
+    every = min(records)
+    epochs = (
+        counted(trainings[0], "epoch") if len(set(trainings)) == 1 else f"{min(trainings)} to {max(trainings)} epochs"
+    )
+    recorded = "epoch" if records == {1} else f"{every} epochs" if len(records) == 1 else "few epochs"
     return (
-        f"{seeds} of each arm{early}; {counted(training.epochs, 'epoch')}, recorded at initialisation and then "
-        f"every {'epoch' if first.recording.every == 1 else f'{first.recording.every} epochs'}. Losses, accuracies and "
+        f"{epochs}, recorded at initialisation and then every {recorded}. Losses, accuracies and "
         f"gradients are those of the full training and test sets with the parameters at that moment. A run converges "
-        f"when its accuracy on all training rows reaches {training.threshold:.0%}; one that does not within the budget "
-        f"is censored there, not dropped. Seed k of every arm has the same random key, so arms are paired by seed."
+        f"when its accuracy on all training rows reaches {next(iter(arms.values())).training.threshold:.0%}; one that "
+        "does not within the budget is censored there, not dropped."
     )
 
 
-def _command(arms: dict[str, Experiment], num_seeds: int, seed: int, precision: float | None) -> str:
+def _how_function(arm: str, function: FunctionLayout) -> str:
+    if function.criterion is None:
+        return f"The arm {arm} is a function of the key, which does not say when a run converges."
+    time = "" if function.time is None else f", within {counted(function.time.budget, function.time.unit, form='g')}"
+    gradients = "" if function.record is None else " Its gradients are as the recorder in it saw them."
+    return f"The arm {arm} is a function of the key; a run converges when {function.criterion}{time}.{gradients}"
+
+
+def _shortened(arms: dict[str, Any]) -> dict[str, Any]:
+    """Return the descriptions of the arms without the text of the functions' programs, which nobody reads."""
+    shown = {}
+    for name, described in arms.items():
+        shown[name] = {key: value for key, value in described.items() if key not in ("program", "coordinates")}
+    return shown
+
+
+def _command(study: Study, num_seeds: int, seed: int, precision: float | None) -> str:
+    arms = study.arms
+    if len(arms) < len(study.names):
+        return (
+            "import vgrad_jax as vg\n"
+            f"# arms: the mapping of {', '.join(study.names)}, with the same functions\n"
+            f"vg.sweep(arms, {num_seeds}, seed={seed}, precision={precision}, store='results.zarr')"
+        )
     epochs = next(iter(arms.values())).training.epochs
-    for name, study in STUDIES.items():
-        known = study.make(epochs=epochs)
+    for name, preset in STUDIES.items():
+        known = preset.make(epochs=epochs)
         if all(known.get(arm) == experiment for arm, experiment in arms.items()):
             chosen = "" if list(arms) == list(known) else "".join(f" --arm {arm}" for arm in arms)
             stop = "" if precision is None else f" --precision {precision:g}"

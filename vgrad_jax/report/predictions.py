@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vgrad_jax.data import Data, data_fingerprint, load_data
 from vgrad_jax.nets.mlp import MLP
-from vgrad_jax.results.reading import arms_of, completed_seeds, data_of, study_seed
+from vgrad_jax.results.reading import completed_seeds, data_of, experiments_of, study_seed
 from vgrad_jax.statistics.depth import Family
 from vgrad_jax.theory.comparison import mean_field_of, trainable_depth
 from vgrad_jax.theory.prediction import MOST_ROWS, Prediction, predict
@@ -28,7 +28,7 @@ MOST_SEEDS = 1024
 
 def predictions(results: "xarray.Dataset") -> dict[str, Prediction]:
     """Predict the gradient profile of every arm at initialisation, or say why there is no prediction."""
-    arms, predicted = arms_of(results), {}
+    arms, predicted = experiments_of(results), {}
     rows = MOST_ROWS if len(arms) <= MANY_ARMS else FEWER_ROWS
     for arm, experiment in arms.items():
         dataset = data_of(results, arm)
@@ -47,7 +47,7 @@ def seed_laws(results: "xarray.Dataset") -> dict[str, SeedLaw]:
     first are taken.
     """
     laws = {}
-    for arm, experiment in arms_of(results).items():
+    for arm, experiment in experiments_of(results).items():
         dataset = None if why_no_law(experiment.mlp) else data_of(results, arm)
         if dataset is None:
             continue
@@ -58,7 +58,7 @@ def seed_laws(results: "xarray.Dataset") -> dict[str, SeedLaw]:
 
 def trainable_depths(results: "xarray.Dataset", families: Sequence[Family]) -> dict[str, float | None]:
     """Return family name to the hidden layers that theory says can be trained; None where it does not apply."""
-    arms, depths = arms_of(results), {}
+    arms, depths = experiments_of(results), {}
     for family in families:
         mean_field = mean_field_of(arms[family.arms[max(family.arms)]].mlp).found
         depths[family.name] = None if mean_field is None else trainable_depth(mean_field)

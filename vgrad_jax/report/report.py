@@ -9,6 +9,7 @@ from vgrad_jax.report.merging import merged
 from vgrad_jax.report.section import Block, Chart, Section
 from vgrad_jax.report.sections import ANSWERS, SECTIONS
 from vgrad_jax.report.study import Study
+from vgrad_jax.statistics.intervals import Estimate
 
 if TYPE_CHECKING:
     import xarray
@@ -92,7 +93,7 @@ class Report:
         """Return the same for scripts, as values that JSON can hold (see `vgrad_jax.numerics.json_value`)."""
         own = {"answer": self.answer, "sentences": self.sentences, "remarks": self.remarks}
         numbers = merged("entry", chain([own], self._forms(lambda section: section.numbers)))
-        return {name: json_value(value) for name, value in numbers.items()}
+        return {name: json_value(_present(value)) for name, value in numbers.items()}
 
     def _forms(
         self,
@@ -105,3 +106,20 @@ class Report:
             value = None if function is None else self.value(section.name)
             if function is not None and value is not None:
                 yield function(value)
+
+
+def _present(value: Any) -> Any:
+    """Return a value without the estimates that an arm does not have, at any depth."""
+    if isinstance(value, Estimate):
+        return value
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {name: _present(element) for name, element in value.items() if not _is_absent(element)}
+    return [_present(element) for element in value] if isinstance(value, list | tuple) else value
+
+
+def _is_absent(value: Any) -> bool:
+    if isinstance(value, Estimate):
+        return not value.n
+    return isinstance(value, tuple) and hasattr(value, "_asdict") and all(map(_is_absent, value))

@@ -3,17 +3,19 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.report.figures.style import GREY, activation_colours
+from vgrad_jax.report.figures.style import GREY, activation_colours, own_colours
 from vgrad_jax.report.predictions import predictions
-from vgrad_jax.results.reading import arm_names, arms_of
+from vgrad_jax.results.functions import FunctionLayout
+from vgrad_jax.results.reading import arm_names, experiments_of, function_of, num_layers
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.depth import Family, families
 from vgrad_jax.statistics.geometry import Geometry, arm_geometries
+from vgrad_jax.statistics.intervals import ABSENT, share
 from vgrad_jax.statistics.published import Placement, placements
-from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.summary import ArmSummary, summarise
+from vgrad_jax.statistics.survival import restricted_mean
 from vgrad_jax.theory.prediction import Prediction
 from vgrad_jax.wording import counted
 
@@ -31,18 +33,67 @@ class Study:
 
     @cached_property
     def arms(self) -> dict[str, Experiment]:
-        """Arm name to experiment."""
-        return arms_of(self.results)
+        """Arm name to experiment, without arms of another kind."""
+        return experiments_of(self.results)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of all arms."""
+        return arm_names(self.results)
+
+    @cached_property
+    def functions(self) -> dict[str, FunctionLayout]:
+        """Arm name to the declared results of each arm that is a function."""
+        functions = {arm: function_of(self.results, arm) for arm in self.names}
+        return {arm: function for arm, function in functions.items() if function is not None}
+
+    @cached_property
+    def with_layers(self) -> list[str]:
+        """Names of the arms whose gradients were recorded."""
+        layers = num_layers(self.results)
+        return [arm for arm in self.names if layers[arm]]
 
     @cached_property
     def outcomes(self) -> dict[str, Outcomes]:
-        """Arm name to the endings of its runs."""
+        """Arm name to the endings of its runs, without functions that define no convergence."""
         return outcomes(self.results)
+
+    @cached_property
+    def unit(self) -> str:
+        """Unit in which all arms count the time to converge; "time" where they differ."""
+        units = {ends.unit for ends in self.outcomes.values() if ends.unit}
+        return units.pop() if len(units) == 1 else "time"
 
     @cached_property
     def summaries(self) -> list[ArmSummary]:
         """A row of numbers for each arm."""
         return summarise(self.results)
+
+    @cached_property
+    def converging(self) -> list[ArmSummary]:
+        """The rows of the arms whose runs can converge."""
+        return [summary for summary in self.summaries if summary.converged.n]
+
+    @cached_property
+    def comparable(self) -> list[ArmSummary]:
+        """The rows of arms whose runs can converge, within the smallest budget where arms have several budgets."""
+        ends = alike(self.outcomes)
+        return [
+            summary._replace(
+                converged=share(int(own.converged.sum()), len(own.seeds)),
+                restricted_mean_epochs=restricted_mean(own.times, own.converged, own.budget) if own.unit else ABSENT,
+            )
+            if (own := ends[summary.arm]).budget != self.outcomes[summary.arm].budget
+            else summary
+            for summary in self.converging
+        ]
+
+    @cached_property
+    def common_budget(self) -> str:
+        """The budget within which arms are compared, in words; empty where all arms have the same, or no common one."""
+        budgets = {own.budget for own in self.outcomes.values()}
+        within = {own.budget for own in alike(self.outcomes).values()}
+        return counted(min(within), self.unit, form="g") if len(budgets) > 1 and len(within) == 1 else ""
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -71,11 +122,11 @@ class Study:
 
     @cached_property
     def colours(self) -> dict[str, str]:
-        """Arm name to colour; grey for all arms where an arm has no description."""
-        try:
-            return activation_colours(self.arms)
-        except InputError:
-            return dict.fromkeys(arm_names(self.results), GREY)
+        """Arm name to colour: of its activation, or of its own for a function; grey where an arm has no description."""
+        if len(self.arms) + len(self.functions) < len(self.names):
+            return dict.fromkeys(self.names, GREY)
+        by_activation = activation_colours(self.arms)
+        return {**own_colours(self.names, by_activation), **by_activation}
 
     @cached_property
     def seeds(self) -> str:

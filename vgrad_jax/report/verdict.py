@@ -15,7 +15,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients import Record
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.mlp import Params
-from vgrad_jax.results.reading import completed_seeds, data_of, experiment_of, num_layers
+from vgrad_jax.results.reading import completed_seeds, data_of, experiment_of, function_of, num_layers, record_of
 from vgrad_jax.statistics.geometry import MOST_SEEDS, Geometry, arm_geometries, geometry_of
 
 if TYPE_CHECKING:
@@ -65,15 +65,23 @@ def arm_verdicts(results: "xarray.Dataset", geometries: Mapping[str, Geometry] |
 
     The verdict rests on the layers' gradients, on the training loss beside chance, and on the rank of the last hidden
     layer. Chance is the best constant prediction. The share of runs that converge is regarded last. An unfit learning
-    rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio.
+    rate is not told: it takes the sizes of weights and updates, of which a sweep keeps only the ratio. A function is
+    judged by the record that it returned, as `diagnose` does. Arms without gradients are left out.
 
     Args:
         results: of a sweep.
         geometries: from `arm_geometries`, which is called where they are not given.
     """
     measured = arm_geometries(results) if geometries is None else geometries
-    verdicts = {}
+    verdicts: dict[str, Diagnosis] = {}
     for arm, layers in num_layers(results).items():
+        if not layers:
+            continue
+        function = function_of(results, arm)
+        if function is not None:
+            verdict = _function_verdict(results, arm, has_outcome=function.criterion is not None)
+            verdicts |= {} if verdict is None else {arm: verdict}
+            continue
         runs = completed_seeds(results, arm)
         converged = runs["converged"].values
         dataset = data_of(results, arm)
@@ -81,6 +89,18 @@ def arm_verdicts(results: "xarray.Dataset", geometries: Mapping[str, Geometry] |
         verdict = _judged(_courses(runs.isel(seed=slice(MOST_SEEDS)), layers), experiment, dataset, measured.get(arm))
         verdicts[arm] = with_outcomes(verdict, int(converged.sum()), len(converged))
     return verdicts
+
+
+def _function_verdict(results: "xarray.Dataset", arm: str, *, has_outcome: bool) -> Diagnosis | None:
+    """Judge the record that a function returned; None where nothing was recorded."""
+    record = record_of(results, arm, MOST_SEEDS)
+    if record is None or not record.step.shape[-1]:
+        return None
+    verdict = diagnose(record)
+    if not has_outcome:
+        return verdict
+    converged = completed_seeds(results, arm)["converged"].values
+    return with_outcomes(verdict, int(converged.sum()), len(converged))
 
 
 def run_verdict(

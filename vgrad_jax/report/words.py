@@ -21,14 +21,14 @@ def points(estimate: Estimate) -> str:
     return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
-def epochs(estimate: Estimate) -> str:
-    """Return a difference of times in epochs, with its sign."""
-    return f"{counted(estimate.value, 'epoch', form='+.0f')} [{estimate.low:+.0f}, {estimate.high:+.0f}]"
+def epochs(estimate: Estimate, unit: str = "epoch") -> str:
+    """Return a difference of times, in epochs or another unit, with its sign."""
+    return f"{counted(estimate.value, unit, form='+.0f')} [{estimate.low:+.0f}, {estimate.high:+.0f}]"
 
 
-def mean_epochs(estimate: Estimate) -> str:
-    """Return a restricted mean time in words."""
-    within = counted(estimate.value, "epoch within the budget", "epochs within the budget", form=".0f")
+def mean_epochs(estimate: Estimate, unit: str = "epoch") -> str:
+    """Return a restricted mean time in words, in epochs or another unit."""
+    within = counted(estimate.value, f"{unit} within the budget", f"{unit}s within the budget", form=".0f")
     return f"a mean of {within} [{estimate.low:.0f}, {estimate.high:.0f}]"
 
 

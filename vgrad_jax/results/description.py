@@ -55,4 +55,9 @@ def difference(stored: Any, wanted: Any, path: str = "") -> str | None:
             if nested:
                 return nested
         return None
+    if isinstance(stored, list) and isinstance(wanted, list):
+        if len(stored) != len(wanted):
+            return f"{path} has {len(stored)} entries there and {len(wanted)} here"
+        pairs = enumerate(zip(stored, wanted, strict=True))
+        return next(filter(None, (difference(*pair, f"{path}[{index}]") for index, pair in pairs)), None)
     return None if stored == wanted else f"{path} is {stored!r} there and {wanted!r} here"

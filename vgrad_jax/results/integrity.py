@@ -9,6 +9,7 @@ held fill values alone. A file may be missing from an older store only where the
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from vgrad_jax.errors import InputError
+from vgrad_jax.results.functions import FUNCTIONS
 from vgrad_jax.results.schema import VARIABLES
-from vgrad_jax.results.zarr_layout import UnreadableError, array_of, read
+from vgrad_jax.results.zarr_layout import UnreadableError, array_of, read, variable_names
 
 if TYPE_CHECKING:
     import zarr
@@ -62,7 +64,7 @@ def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False
             numbers of seeds.
         UnreadableError: a file of a coordinate cannot be read or decoded.
     """
-    for name in COUNTED:
+    for name in (name for name in COUNTED if name in group):
         values = _coordinate(group, name)
         counts = values == np.arange(len(values))
         if name == "seed" and (counts | (values == 0)).all():
@@ -75,7 +77,7 @@ def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False
         if not counts.all():
             raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not count from 0")
     for name in ("epoch", "parameters_epoch", "gradients_epoch"):
-        if name in group and (np.diff(_coordinate(group, name)) <= 0).any():
+        if name in group and not all(map(_increases, np.atleast_2d(_coordinate(group, name)))):
             raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not increase")
     for name in ("arm", "parameter"):
         if name in group:
@@ -84,9 +86,15 @@ def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False
                 raise InputError(f"damaged results in {str(path)!r}: names in the coordinate {name!r} are lost")
 
 
+def _increases(row: np.ndarray) -> bool:
+    """Return whether labels increase; an arm with fewer records than others ends with labels below zero."""
+    own = int((row >= 0).sum())
+    return bool((np.diff(row[:own]) > 0).all() and (row[own:] < 0).all())
+
+
 def _numbers_of_seeds(group: "zarr.Group") -> set[int]:
     """Return the different lengths of the variables' seed axes."""
-    return {array_of(group, name).shape[1] for name in VARIABLES if name in group}
+    return {array_of(group, name).shape[1] for name in variable_names(group)}
 
 
 def _coordinate(group: "zarr.Group", name: str) -> np.ndarray:
@@ -110,13 +118,16 @@ def find_damage(group: "zarr.Group", path: Path, *, decode: bool = False) -> lis
     """
     num_seeds, block = array_of(group, "completed").shape[1], int(str(group.attrs["block"]))
     # Held here, because a Zarr group reads an array's metadata from disk at each access.
-    arrays = {name: array_of(group, name) for name in VARIABLES if name in group}
+    arrays = {name: array_of(group, name) for name in variable_names(group)}
     sizes = {name: _file_sizes(path / name) for name in arrays}
     names = [str(name) for name in _coordinate(group, "arm")]
     is_older = not group.attrs.get(EVERY_FILE_WRITTEN)
+    untimed = _arms_without_time(group)
     damage = []
     for arm, index in np.ndindex(len(names), -(-num_seeds // block)):
         files = {name: _File(array, sizes[name], arm, index) for name, array in arrays.items()}
+        if names[arm] in untimed:  # Runs of such an arm converge without a time.
+            files.pop("epochs_to_converge", None)
         try:
             reason = _problem(files, is_older, decode)
         except UnreadableError as error:
@@ -194,9 +205,8 @@ def remove_block(group: "zarr.Group", path: Path, damage: Damage) -> None:
     reads the rest of the file.
     """
     block = damage.start // int(str(group.attrs["block"]))
-    for name in reversed(VARIABLES):
-        if name in group:
-            (path / name / _key(array_of(group, name), damage.arm, block)).unlink(missing_ok=True)
+    for name in reversed(variable_names(group)):
+        (path / name / _key(array_of(group, name), damage.arm, block)).unlink(missing_ok=True)
 
 
 def _key(array: Any, arm: int, block: int) -> str:
@@ -209,15 +219,24 @@ def _may_be_left_out(name: str, outcome: np.ndarray, completed: Bool[np.ndarray,
     if name in _MAY_BE_FILL and not (outcome == "converged").any():
         return True
     # A run that diverges in its first iteration has NaN, the fill value, in every record.
-    is_nan_filled = VARIABLES[name].dtype == "float32" and np.isnan(VARIABLES[name].fill)
+    known = VARIABLES.get(name)
+    is_nan_filled = known is not None and known.dtype == "float32" and np.isnan(known.fill)
     return bool(is_nan_filled and (outcome[completed] == "diverged").all())
 
 
 def _outcome_problem(files: Mapping[str, _File], completed: Bool[np.ndarray, " seed"]) -> str | None:
-    """Return words where the three variables about the end of a run disagree, or None."""
-    outcome, converged, epochs = (files[name].read() for name in ("outcome", "converged", "epochs_to_converge"))
-    agree = (outcome != "") & (converged == (outcome == "converged")) & (converged == np.isfinite(epochs))
+    """Return words where the variables about the end of a run disagree, or None."""
+    outcome, converged = files["outcome"].read(), files["converged"].read()
+    agree = (outcome != "") & (converged == (outcome == "converged"))
+    if "epochs_to_converge" in files:
+        agree &= converged == np.isfinite(files["epochs_to_converge"].read())
     return None if agree[completed].all() else "outcomes, marks and times disagree"
+
+
+def _arms_without_time(group: "zarr.Group") -> set[str]:
+    """Return the names of functions whose convergence has no time, or that define none."""
+    functions = json.loads(str(group.attrs.get(FUNCTIONS, "{}")))
+    return {name for name, function in functions.items() if function["time"] is None}
 
 
 def _file_sizes(folder: Path) -> dict[str, int]:

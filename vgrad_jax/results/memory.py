@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.results.schema import VARIABLES, attributes_of, own_layers, shapes
+from vgrad_jax.results.axes import Schema
+from vgrad_jax.results.schema import attributes_of, own_part
 
 if TYPE_CHECKING:
     import xarray
@@ -17,18 +18,16 @@ class Memory:
     """Arrays that blocks of runs are written into; an implementation of `Target`.
 
     Args:
-        coordinates: name of each coordinate to its dimension and values.
+        schema: coordinates and variables.
         attributes: attributes of the dataset.
         block: seeds written together.
     """
 
-    def __init__(
-        self, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any], block: int
-    ) -> None:
-        self.coordinates, self.attributes = coordinates, {**attributes, "block": block}
+    def __init__(self, schema: Schema, attributes: Mapping[str, Any], block: int) -> None:
+        self.schema, self.attributes = schema, {**attributes, "block": block}
+        variables, shapes = schema.variables, schema.shapes
         self.arrays = {
-            name: np.full(shape, VARIABLES[name].fill, _dtype(VARIABLES[name].dtype))
-            for name, shape in shapes(coordinates).items()
+            name: np.full(shapes[name], variable.fill, _dtype(variable.dtype)) for name, variable in variables.items()
         }
 
     def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -42,7 +41,7 @@ class Memory:
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
         """Write the runs `start` to `stop` of an arm, and mark them as completed."""
         for name, values in variables.items():
-            self.arrays[name][arm, start:stop][own_layers(name, values)] = values
+            self.arrays[name][arm, start:stop][own_part(values)] = values
         self.arrays["completed"][arm, start:stop] = True
 
     def dataset(self) -> "xarray.Dataset":
@@ -50,12 +49,12 @@ class Memory:
         import xarray
 
         variables = {
-            name: xarray.Variable(VARIABLES[name].dims, values, attributes_of(name))
+            name: xarray.Variable(self.schema.variables[name].dims, values, attributes_of(self.schema.variables[name]))
             for name, values in self.arrays.items()
         }
         labels = {
-            name: (dimension, values.astype(_dtype("str")) if values.dtype.kind == "U" else values)
-            for name, (dimension, values) in self.coordinates.items()
+            name: (dims, values.astype(_dtype("str")) if values.dtype.kind == "U" else values)
+            for name, (dims, values) in self.schema.coordinates.items()
         }
         return xarray.Dataset(variables, labels, self.attributes)
 

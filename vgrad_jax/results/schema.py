@@ -2,8 +2,9 @@
 
     History of a chunk, seed axis first ──► variables_of ──► variable name to array ──► a row of `(arm, seed, ...)`
 
-Every sweep has the axes `arm, seed, record, layer`. Axes of parameters are added where a recording keeps parameters or
-gradients. An arm with fewer layers than others fills the first layers; the fill value stands in the rest.
+A sweep of `Experiment`s has the axes `arm, seed, record, layer`. Axes of parameters are added where a recording keeps
+parameters or gradients. A function adds the variables and axes that it declares. An arm that is shorter than others
+along an axis fills the first places; the fill value stands in the rest.
 """
 
 import itertools
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vgrad_jax.nets.mlp import Params
+from vgrad_jax.results.functions import FINISHED, FunctionLayout, FunctionRun
 from vgrad_jax.training.convergence import Outcome
 
 if TYPE_CHECKING:
@@ -24,15 +26,16 @@ __all__ = [
     "Layout",
     "Variable",
     "attributes_of",
-    "coordinates",
-    "own_layers",
+    "own_part",
     "parameter_names",
-    "shapes",
     "variables_of",
 ]
 
 OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
 """`Outcome` to the word in the results: "converged", "not_converged" or "diverged"."""
+
+WORDS = {**{int(outcome): word for outcome, word in OUTCOME_NAMES.items()}, FINISHED: "finished"}
+"""Number of an outcome to its word; "finished" is a run of a function that defines no convergence."""
 
 
 class Variable(NamedTuple):
@@ -110,7 +113,7 @@ class Layout(NamedTuple):
     """Axes of an arm's results."""
 
     epochs: tuple[int, ...]
-    """Completed epochs at each record."""
+    """Completed epochs at each record; empty for a function."""
     num_layers: int
     """Number of layers."""
     parameters_at: tuple[int, ...] = ()
@@ -119,63 +122,22 @@ class Layout(NamedTuple):
     """Epochs at which the whole gradient is kept."""
     parameters: tuple[str, ...] = ()
     """Names of the parameters in the order of a flattened `Params`; empty where no parameters are kept."""
+    function: FunctionLayout | None = None
+    """Results that a function declares; None for an arm that returns a `History`."""
 
 
-def coordinates(layouts: Mapping[str, Layout], num_seeds: int) -> dict[str, tuple[str, np.ndarray]]:
-    """Return the coordinates of the results: name to dimension and values.
-
-    Args:
-        layouts: arm name to the axes of its results; all arms share their epochs.
-        num_seeds: seeds of each arm.
-    """
-    first = next(iter(layouts.values()))
-    labels: dict[str, tuple[str, np.ndarray]] = {
-        "arm": ("arm", np.asarray(list(layouts))),
-        "seed": ("seed", np.arange(num_seeds)),
-        "record": ("record", np.arange(len(first.epochs))),
-        "epoch": ("record", np.asarray(first.epochs)),
-        "layer": ("layer", np.arange(max(layout.num_layers for layout in layouts.values()))),
-    }
-    if first.parameters_at:
-        labels["parameters_epoch"] = ("parameters_epoch", np.asarray(first.parameters_at))
-    if first.gradients_at:
-        labels["gradients_epoch"] = ("gradients_epoch", np.asarray(first.gradients_at))
-    if first.parameters_at or first.gradients_at:
-        names = sorted({name for layout in layouts.values() for name in layout.parameters}, key=_natural)
-        labels["parameter"] = ("parameter", np.asarray(names))
-    return labels
-
-
-def shapes(labels: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each variable whose dimensions all have a coordinate.
-
-    Args:
-        labels: coordinates, as `coordinates` returns them.
-    """
-    sizes = {dimension: len(values) for dimension, values in labels.values()}
-    return {
-        name: tuple(sizes[dimension] for dimension in variable.dims)
-        for name, variable in VARIABLES.items()
-        if all(dimension in sizes for dimension in variable.dims)
-    }
-
-
-def attributes_of(name: str) -> dict[str, Any]:
+def attributes_of(variable: Variable) -> dict[str, Any]:
     """Return the attributes that are written beside a variable: description and units."""
-    return {"description": VARIABLES[name].description, "units": VARIABLES[name].units}
+    return {"description": variable.description, "units": variable.units}
 
 
-def own_layers(name: str, values: np.ndarray) -> tuple[slice, ...]:
-    """Return the slices of a variable, seeds first, that an arm's values fill: an arm may have fewer layers.
+def own_part(values: np.ndarray) -> tuple[slice, ...]:
+    """Return the slices of a variable, seeds first, that an arm's values fill: an arm may be shorter than others.
 
     Args:
-        name: name of the variable.
         values: values of the runs, seed axis first.
     """
-    index = [slice(None)] * values.ndim
-    if VARIABLES[name].dims[-1] == "layer":
-        index[-1] = slice(values.shape[-1])
-    return tuple(index)
+    return (slice(None), *(slice(size) for size in values.shape[1:]))
 
 
 def parameter_names(widths: Sequence[int]) -> list[str]:
@@ -198,42 +160,49 @@ def parameter_names(widths: Sequence[int]) -> list[str]:
 
 
 def variables_of(
-    history: "History", names: Sequence[str], all_names: Sequence[str]
+    history: "History | FunctionRun", layout: Layout, coordinates: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name and the values of each variable in the history of a chunk of an arm's runs.
+    """Yield the name and the values of each variable in the results of a chunk of an arm's runs.
 
     Args:
-        history: histories of the runs, with a leading `seed` axis, on the host.
-        names: names of the arm's parameters in the order of a flattened `Params`; empty where none are kept.
-        all_names: names of all arms' parameters, in the order of the coordinate `parameter`.
+        history: results of the runs, with a leading `seed` axis, on the host.
+        layout: axes of the arm's results.
+        coordinates: values of the sweep's coordinates `parameter`, `parameters_epoch` and `gradients_epoch`, by name;
+            without those that the sweep lacks.
 
     Yields:
         The name, and the values with the seed axis first and without the arm axis.
     """
+    longest = max(map(len, WORDS.values()))
+    yield "outcome", np.asarray([WORDS[int(code)] for code in np.asarray(history.outcome)], f"U{longest}")
+    yield "converged", np.asarray(history.outcome) == Outcome.CONVERGED
+    if isinstance(history, FunctionRun):
+        if history.time is not None:
+            yield "epochs_to_converge", np.asarray(history.time)
+        yield from ((name, np.asarray(values)) for name, values in history.values.items())
+        return
     for name, values in history.records._asdict().items():
         yield name, np.asarray(values)
-    longest = max(map(len, OUTCOME_NAMES.values()))
-    yield "outcome", np.asarray([OUTCOME_NAMES[Outcome(int(code))] for code in history.outcome], f"U{longest}")
-    yield "converged", np.asarray(history.outcome) == Outcome.CONVERGED
     yield "epochs_to_converge", np.asarray(history.epochs_to_converge)
-    if names:
-        position = {name: index for index, name in enumerate(all_names)}
-        columns = [position[name] for name in names]
+    if layout.parameters:
+        columns = _positions(layout.parameters, coordinates["parameter"])
+        kept = {"parameters": layout.parameters_at, "gradients": layout.gradients_at}
         for variable, tree in (("parameters", history.parameters), ("gradients", history.gradients)):
-            if tree[0].bias.shape[1]:
+            if kept[variable]:
+                epochs = coordinates[f"{variable}_epoch"]
                 flat = _flattened(tree)
-                wide = np.full((*flat.shape[:2], len(all_names)), np.nan, np.float32)
-                wide[..., columns] = flat
+                wide = np.full((len(flat), len(epochs), len(coordinates["parameter"])), np.nan, np.float32)
+                wide[:, _positions(kept[variable], epochs)[:, None], columns] = flat
                 yield variable, wide
+
+
+def _positions(wanted: Sequence[Any], labels: np.ndarray) -> np.ndarray:
+    """Return the position of each value in a coordinate."""
+    position = {label: index for index, label in enumerate(labels.tolist())}
+    return np.asarray([position[value] for value in wanted])
 
 
 def _flattened(tree: Params) -> np.ndarray:
     """Return `(seed, epoch, parameter)` for parameters whose leaves have the leading axes `seed, epoch`."""
     pieces = [np.asarray(leaf) for layer in tree for leaf in layer]
     return np.concatenate([piece.reshape(*piece.shape[:2], -1) for piece in pieces], axis=-1)
-
-
-def _natural(name: str) -> tuple[int, bool, list[int]]:
-    """Return a key that sorts names of parameters by layer, kernel before bias, and numbers as numbers."""
-    layer, kind, *indices = name.split("/")
-    return int(layer), kind == "bias", [int(index) for index in indices]

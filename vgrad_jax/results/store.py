@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.errors import InputError
+from vgrad_jax.results.axes import Schema
 from vgrad_jax.results.description import difference
 from vgrad_jax.results.environment import check_versions
+from vgrad_jax.results.functions import FUNCTIONS
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, check_coordinates, find_damage, remove_block
-from vgrad_jax.results.schema import VARIABLES, own_layers
-from vgrad_jax.results.zarr_layout import UnreadableError, array_of, lay_out, resize
+from vgrad_jax.results.schema import VARIABLES, own_part
+from vgrad_jax.results.zarr_layout import LISTED, UnreadableError, array_of, lay_out, resize, variable_names
 
 if TYPE_CHECKING:
     import xarray
@@ -49,6 +51,7 @@ class Store:
     def __init__(self, group: "zarr.Group") -> None:
         self.group = group
         self._arrays: dict[str, Any] = {}
+        self._names = variable_names(group)
 
     @property
     def chunk(self) -> int:
@@ -70,7 +73,7 @@ class Store:
     def create(
         cls,
         path: str | Path,
-        coordinates: Mapping[str, tuple[str, np.ndarray]],
+        schema: Schema,
         attributes: Mapping[str, Any],
         block: int,
     ) -> "Store":
@@ -78,7 +81,7 @@ class Store:
 
         Args:
             path: a folder that does not exist or is empty.
-            coordinates: name of each coordinate to its dimension and values.
+            schema: coordinates and variables.
             attributes: attributes of the dataset.
             block: number of seeds in a file.
 
@@ -95,7 +98,8 @@ class Store:
             # The layout gets its name only when it is complete: a process that is killed here leaves no store.
             fresh.mkdir(parents=True)
             (fresh / MARKER).touch()
-            lay_out(fresh, coordinates, {**attributes, "block": block, EVERY_FILE_WRITTEN: True})
+            listed = {LISTED: json.dumps(list(schema.variables))} if FUNCTIONS in attributes else {}
+            lay_out(fresh, schema, {**attributes, **listed, "block": block, EVERY_FILE_WRITTEN: True})
             if path.exists():
                 path.rmdir()
             fresh.rename(path)
@@ -131,7 +135,7 @@ class Store:
                 "or choose another folder"
             )
         try:
-            for folder in (Path(path), *(Path(path) / name for name in VARIABLES if name in group)):
+            for folder in (Path(path), *(Path(path) / name for name in variable_names(group))):
                 if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                     raise PermissionError(f"{folder} is read-only")
             for left_behind in Path(path).rglob("*.partial"):  # Left by a writer that was killed.
@@ -190,8 +194,13 @@ class Store:
                 earlier runs stay as they are.
         """
         try:
-            for name, values in variables.items():
-                self._array(name)[(arm, slice(start, stop), *own_layers(name, values)[1:])] = values
+            for name in self._names[:-1]:
+                if name in variables:
+                    values = variables[name]
+                    self._array(name)[(arm, slice(start, stop), *own_part(values)[1:])] = values
+                else:  # Every file is written, so that a missing file is a lost file.
+                    array = self._array(name)
+                    array[arm, start:stop] = array.metadata.fill_value
             self._array("completed")[arm, start:stop] = True
         except OSError as error:
             raise InputError(
@@ -235,9 +244,11 @@ def open_results(path: str | Path) -> "xarray.Dataset":
 def _dataset(group: "zarr.Group") -> "xarray.Dataset":
     import xarray
 
-    dataset = xarray.open_zarr(group.store, chunks=None, consolidated=False).set_coords("epoch")
-    dataset.attrs.pop(EVERY_FILE_WRITTEN, None)  # It describes the files, not the results.
-    return dataset[[name for name in VARIABLES if name in dataset]]
+    dataset = xarray.open_zarr(group.store, chunks=None, consolidated=False)
+    dataset = dataset.set_coords([name for name in ("epoch",) if name in dataset])
+    for name in (EVERY_FILE_WRITTEN, LISTED):  # They describe the files, not the results.
+        dataset.attrs.pop(name, None)
+    return dataset[variable_names(group)]
 
 
 def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr.Group":
@@ -253,8 +264,7 @@ def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr
             json.loads(str(group.attrs[name]))
         for name in ("chunk", "block"):
             int(str(group.attrs[name]))
-        optional = ("parameters", "gradients")
-        for name in ("arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)):
+        for name in _required(group):
             group[name]
         check_coordinates(group, Path(path), resuming=resuming)
     except InputError:
@@ -264,6 +274,16 @@ def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise InputError(f"no results of a sweep in {str(path)!r}, or damaged ones: {error}") from None
     return group
+
+
+def _required(group: "zarr.Group") -> list[str]:
+    """Return the names of the arrays without which a folder holds no results."""
+    if LISTED in group.attrs:
+        names = variable_names(group)
+        dims = {dim for name in names for dim in array_of(group, name).metadata.dimension_names}
+        return [*sorted(dims), *names]
+    optional = ("parameters", "gradients")
+    return ["arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)]
 
 
 def _unmark_damaged(group: "zarr.Group", path: Path) -> None:

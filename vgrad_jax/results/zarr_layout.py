@@ -3,6 +3,7 @@
 variable (arm, seed, record, ...) ──► a file for each arm and block of seeds ──► pieces of a few records
 """
 
+import json
 import math
 import zlib
 from collections.abc import Mapping
@@ -11,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.results.schema import VARIABLES, attributes_of, shapes
+from vgrad_jax.results.axes import Schema
+from vgrad_jax.results.schema import VARIABLES, attributes_of
 
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["UnreadableError", "array_of", "lay_out", "read", "resize"]
+__all__ = ["LISTED", "UnreadableError", "array_of", "lay_out", "read", "resize", "variable_names"]
 
 READ_BYTES = 2**20
 """Size of a piece of a block's file (records that are read together), in bytes before compression."""
+
+LISTED = "variables"
+"""Name of the attribute of a store that lists its variables."""
 
 COORDINATE_CHUNK = 2**16
 """Number of a coordinate's values in a file."""
@@ -63,35 +68,46 @@ def read(array: Any, file: tuple[int, ...]) -> np.ndarray:
         ) from error
 
 
-def lay_out(path: Path, coordinates: Mapping[str, tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> None:
+def lay_out(path: Path, schema: Schema, attributes: Mapping[str, Any]) -> None:
     """Write an empty group with all arrays and coordinates into an existing folder."""
     import zarr
 
     group = zarr.create_group(str(path), attributes=dict(attributes))
     block = int(attributes["block"])
-    for name, (dimension, values) in coordinates.items():
+    for name, (dims, values) in schema.coordinates.items():
         array = group.create_array(
             name,
             shape=values.shape,
             # A fixed length, because the number of seeds may grow.
-            chunks=(COORDINATE_CHUNK,),
+            chunks=(COORDINATE_CHUNK,) if values.ndim == 1 else values.shape,
             dtype="str" if values.dtype.kind == "U" else values.dtype,
-            dimension_names=(dimension,),
+            dimension_names=(dims,) if isinstance(dims, str) else dims,
             config={"write_empty_chunks": True},
         )
         array[:] = values
-    for name, shape in shapes(coordinates).items():
+    for name, variable in schema.variables.items():
+        shape = schema.shapes[name]
         chunks, shards = _pieces(shape, block)
         group.create_array(
             name,
             shape=shape,
             chunks=chunks,
             shards=shards,
-            dtype=VARIABLES[name].dtype,
-            fill_value=VARIABLES[name].fill,
-            dimension_names=VARIABLES[name].dims,
-            attributes=attributes_of(name),
+            dtype=variable.dtype,
+            fill_value=variable.fill,
+            dimension_names=variable.dims,
+            attributes=attributes_of(variable),
         )
+
+
+def variable_names(group: "zarr.Group") -> list[str]:
+    """Return the names of a store's variables, the marks of completed runs last.
+
+    A store of a sweep with functions lists its variables. Any other has known variables alone.
+    """
+    if LISTED in group.attrs:
+        return [str(name) for name in json.loads(str(group.attrs[LISTED]))]
+    return [name for name in VARIABLES if name in group]
 
 
 def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -117,8 +133,8 @@ def resize(group: "zarr.Group", num_seeds: int) -> None:
     The coordinate `seed` is enlarged last, and its new values are zero until they are written. If the process is
     killed in between, the next resumption corrects the arrays and the coordinate.
     """
-    for name in VARIABLES:
-        if name in group and array_of(group, name).shape[1] != num_seeds:
+    for name in variable_names(group):
+        if array_of(group, name).shape[1] != num_seeds:
             array = array_of(group, name)
             array.resize((array.shape[0], num_seeds, *array.shape[2:]))
     seeds = array_of(group, "seed")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from vgrad_jax.errors import InputError
 from vgrad_jax.numerics import finite_quantiles, lower_quantile
-from vgrad_jax.results.reading import completed_seeds, num_layers
+from vgrad_jax.results.reading import completed_seeds, own_values
 from vgrad_jax.statistics.published import weight_paths
 from vgrad_jax.statistics.streaming import record_slices, seed_quantiles
 
@@ -91,9 +92,15 @@ def accuracy_band(results: "xarray.Dataset", arm: str) -> AccuracyBand:
 
 
 def gradients_of(results: "xarray.Dataset", arm: str) -> "xarray.DataArray":
-    """Return sizes of gradients `(seed, record, layer)` of the arm's own layers, without reading them."""
-    layers = num_layers(results)[arm]
-    return completed_seeds(results, arm)["gradient_log10_rms"].isel(layer=slice(layers))
+    """Return sizes of gradients `(seed, record, layer)` of the arm's own layers, without reading them.
+
+    Raises:
+        InputError: the arm recorded no gradients.
+    """
+    gradients = own_values(results, arm, "gradient_log10_rms")
+    if gradients is None:
+        raise InputError(f"arm {arm!r} recorded no gradients; return a vg.Record from its function")
+    return gradients
 
 
 def gradient_profile(results: "xarray.Dataset", arm: str, record: int) -> GradientProfile:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgrad_jax.statistics.intervals import Estimate, difference, share
-from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.survival import SurvivalCurve, check_times, median_time, restricted_mean, survival_curve
 
 if TYPE_CHECKING:
@@ -146,9 +146,10 @@ def compare_arms(results: "xarray.Dataset") -> list[Pair]:
     """Compare all pairs of a sweep's arms, with control of the false discovery rate over the pairs.
 
     Arms are compared as independent groups, although run k of each arm has the same key. This costs precision where
-    runs of the same seed are alike.
+    runs of the same seed are alike. Where budgets differ, arms are compared within the smallest one. Arms that count
+    time in different units are not compared.
     """
-    return _compare(outcomes(results))
+    return _compare(alike(outcomes(results)))
 
 
 def _compare(arms: Mapping[str, Outcomes]) -> list[Pair]:
@@ -157,6 +158,7 @@ def _compare(arms: Mapping[str, Outcomes]) -> list[Pair]:
     compared = [
         (a, b, compare_times(arms[a].times, arms[a].converged, arms[b].times, arms[b].converged, arms[a].budget))
         for a, b in combinations(arms, 2)
+        if arms[a].unit == arms[b].unit
     ]
     if not compared:
         return []

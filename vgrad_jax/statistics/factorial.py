@@ -16,9 +16,9 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
-from vgrad_jax.results.reading import arms_of
+from vgrad_jax.results.reading import experiments_of, factors_of
 from vgrad_jax.statistics.intervals import Estimate, contrast, share
-from vgrad_jax.statistics.run_outcomes import Outcomes, outcomes
+from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.survival import restricted_mean
 
 if TYPE_CHECKING:
@@ -131,22 +131,23 @@ def crossed(results: "xarray.Dataset", start: str, target: str) -> Crossed | Non
     Raises:
         InputError: no such arm, or one of the four without a finished run.
     """
-    arms = arms_of(results)
+    arms = _factors_of_arms(results)
     for name in (start, target):
         if name not in arms:
             raise InputError(f"no arm {name!r} in these results; there are {', '.join(arms)}")
-    cells = _cells(_differences(arms), list(arms), start, target)
-    return None if cells is None else effects(outcomes(results), cells, _factors(_differences(arms), cells))
+    differences = _differences(arms)
+    cells = _cells(differences, list(arms), start, target)
+    return None if cells is None else effects(alike(outcomes(results)), cells, _factors(differences, cells))
 
 
 def crossed_designs(results: "xarray.Dataset") -> list[Crossed]:
     """Compute every crossed design among the arms, each set of four arms once, an earlier arm as the start."""
-    arms = arms_of(results)
-    differences, ends = _differences(arms), outcomes(results)
+    arms, ends = _factors_of_arms(results), alike(outcomes(results))
+    differences = _differences(arms)
     designs: dict[frozenset[str], tuple[str, str, str, str]] = {}
     for start, target in permutations(arms, 2):
         cells = _cells(differences, list(arms), start, target)
-        if cells is not None:
+        if cells is not None and len({ends[arm].unit for arm in cells}) == 1:
             designs.setdefault(frozenset(cells), cells)
     return [effects(ends, cells, _factors(differences, cells)) for cells in designs.values()]
 
@@ -170,14 +171,31 @@ def _cells(differences: Differences, arms: Sequence[str], start: str, target: st
     return None
 
 
-def _differences(arms: Mapping[str, Experiment]) -> dict[tuple[str, str], frozenset[str]]:
-    """Return pair of arms to the fields that differ; a field's name starts with its index in the description."""
-    fields = {name: _fields(experiment) for name, experiment in arms.items()}
-    return {
-        (a, b): frozenset(name for name, value in fields[a].items() if value != fields[b][name])
-        for a in arms
-        for b in arms
+def _factors_of_arms(results: "xarray.Dataset") -> dict[str, dict[str, Any]]:
+    """Return arm name to its factors: the fields of an `Experiment`, or the factors that a function's arm names.
+
+    Arms without a convergence, and functions without factors, are left out.
+    """
+    ends, experiments = outcomes(results), experiments_of(results)
+    named = {arm: factors for arm in ends if (factors := factors_of(results, arm))}
+    order = {name: index for index, name in enumerate(dict.fromkeys(n for factors in named.values() for n in factors))}
+    arms = {arm: _fields(experiment) for arm, experiment in experiments.items()}
+    arms |= {
+        arm: {f"{order[name]:03} {name}": value for name, value in factors.items()} for arm, factors in named.items()
     }
+    return {arm: arms[arm] for arm in ends if arm in arms}
+
+
+def _differences(arms: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], frozenset[str]]:
+    """Return pair of arms to the factors that differ; a factor's name starts with its index in the description.
+
+    All factors of an arm count as different from those of an arm with other factors.
+    """
+    return {(a, b): frozenset(_differing(arms[a], arms[b])) for a in arms for b in arms}
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    return [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
 
 
 def _fields(experiment: Experiment) -> dict[str, Any]:
@@ -195,7 +213,7 @@ def _fields(experiment: Experiment) -> dict[str, Any]:
 
 
 def _factor(fields: frozenset[str]) -> str:
-    names = [name.split()[1] for name in sorted(fields)]
+    names = [name.split(maxsplit=1)[1] for name in sorted(fields)]
     return " and ".join(dict.fromkeys(FACTORS.get(name, name.replace("_", " ")) for name in names))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.results.reading import arms_of, completed_seeds
+from vgrad_jax.results.reading import completed_seeds, experiments_of
 from vgrad_jax.statistics.auc import area_under_roc
 from vgrad_jax.statistics.initial import MEASUREMENTS, initial_measurements
 from vgrad_jax.statistics.intervals import Estimate
@@ -92,7 +92,7 @@ def predictors(results: "xarray.Dataset") -> list[Predictor]:
     Raises:
         InputError: an arm without a finished run.
     """
-    measured = {arm: initial_measurements(results, arm) for arm in arms_of(results)}
+    measured = {arm: initial_measurements(results, arm) for arm in experiments_of(results)}
     failed = {arm: ~completed_seeds(results, arm)["converged"].values for arm in measured}
     return rank(measured, failed)
 

@@ -20,7 +20,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.numerics import lower_median
-from vgrad_jax.results.reading import arms_of, completed_seeds, data_of, num_layers, study_seed
+from vgrad_jax.results.reading import completed_seeds, data_of, experiment_of, num_layers, study_seed
 from vgrad_jax.theory.draws import networks_of_seeds
 from vgrad_jax.theory.spectra import input_jacobian
 
@@ -96,7 +96,7 @@ def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float
         InputError: no run of the arm is finished.
     """
     runs = completed_seeds(results, arm)
-    experiment = arms_of(results)[arm]
+    experiment = experiment_of(results, arm)
     gradients = runs["gradient_log10_rms"].isel(record=0, layer=slice(num_layers(results)[arm])).values
     gradients = np.where(np.isnan(gradients), np.inf, gradients.astype(np.float64))
     first, last = gradients[:, 0], gradients[:, -1]

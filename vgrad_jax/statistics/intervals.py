@@ -8,7 +8,7 @@ import numpy as np
 from vgrad_jax.errors import InputError
 from vgrad_jax.numerics import wilson
 
-__all__ = ["Estimate", "contrast", "difference", "share"]
+__all__ = ["ABSENT", "Estimate", "contrast", "difference", "share"]
 
 
 class Estimate(NamedTuple):
@@ -23,6 +23,10 @@ class Estimate(NamedTuple):
     def half_width(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+
+ABSENT = Estimate(float("nan"), float("nan"), float("nan"), 0)
+"""Estimate of a quantity that an arm does not have."""
 
 
 def share(successes: int, n: int) -> Estimate:

@@ -12,7 +12,7 @@ import numpy as np
 from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
-from vgrad_jax.results.reading import arms_of, completed_seeds, data_of
+from vgrad_jax.results.reading import completed_seeds, data_of, experiments_of, function_of
 from vgrad_jax.statistics.streaming import record_slices
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def placements(results: "xarray.Dataset") -> list[Placement]:
 
     A number is left out where no run has a finite number to compare with.
     """
-    arms = arms_of(results)
+    arms = experiments_of(results)
     placed: list[Placement | None] = []
     for arm, published in PUBLISHED["test_accuracy"].items():
         if arm in arms and is_the_articles(arms[arm], arm) and arms[arm].training == article()[arm].training:
@@ -86,9 +86,7 @@ def first_layer_change(results: "xarray.Dataset", arm: str) -> np.ndarray | None
     Returns:
         None where the weights of those epochs were not kept.
     """
-    if "parameters" not in results or not {FIRST_EPOCH, SECOND_EPOCH} <= set(
-        results["parameters_epoch"].values.tolist()
-    ):
+    if not {FIRST_EPOCH, SECOND_EPOCH} <= set(_kept_epochs(results, arm)):
         return None
     runs = completed_seeds(results, arm)
     weights, epochs = _first_kernel(runs), runs["parameters_epoch"].values.tolist()
@@ -101,12 +99,10 @@ def weight_paths(results: "xarray.Dataset", arm: str) -> tuple[np.ndarray, np.nd
     Returns:
         The epochs `(kept,)` and the distances `(seed, kept)`; None where epoch 0 and two others were not kept.
     """
-    if "parameters" not in results:
-        return None
-    epochs = results["parameters_epoch"].values
+    epochs = np.asarray(_kept_epochs(results, arm))
     if 0 not in epochs or len(epochs) < 3:
         return None
-    weights = _first_kernel(completed_seeds(results, arm))
+    weights = _first_kernel(completed_seeds(results, arm).sel(parameters_epoch=epochs))
     start = weights[:, np.flatnonzero(epochs == 0)]
     return epochs, _mean_distance(weights, start)
 
@@ -135,6 +131,15 @@ def _mean_distance(weights: np.ndarray, others: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs(weights - others)
         return np.ma.filled(np.ma.array(distance, mask=np.isnan(distance)).mean(axis=-1), np.nan)
+
+
+def _kept_epochs(results: "xarray.Dataset", arm: str) -> list[int]:
+    """Return the epochs at which an arm's parameters were kept; other arms of the sweep may have others."""
+    if "parameters" not in results or function_of(results, arm) is not None:
+        return []
+    experiment = experiments_of(results).get(arm)
+    epochs: list[int] = results["parameters_epoch"].values.tolist()
+    return epochs if experiment is None else [e for e in epochs if e in experiment.recording.parameters_at]
 
 
 def _first_kernel(runs: "xarray.Dataset") -> np.ndarray:

@@ -1,48 +1,51 @@
 """Arms of a sweep: the protocol through which a sweep, its engines and its store see a training.
 
-    Experiment ─► ExperimentArm ─┐
-                                 ├─► Arm ─► policy (engine, chunk, ...) ─► engine ─► results
-    an arm of another kind ──────┘
+    Experiment ─────► ExperimentArm ─┐
+    Arm, function ──► FunctionArm ───┼─► Trainable ─► policy (engine, chunk, ...) ─► engine ─► results
+    an object of another kind ───────┘
 
 Policy, engines and results know this protocol alone. An object of a class with these members is therefore swept like
 an `Experiment`. Its parameters and whole gradients cannot be kept: their names are those of a multilayer perceptron.
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import PyTree
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.results.functions import FunctionRun
 from vgrad_jax.results.schema import Layout
+from vgrad_jax.sweeps.arm import Arm
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
+from vgrad_jax.sweeps.function_arm import FunctionArm
 from vgrad_jax.sweeps.size import ArmSize
 from vgrad_jax.training.run import History
 from vgrad_jax.training.settings import Settings
 
-__all__ = ["Arm", "check_arms"]
+__all__ = ["Trainable", "check_arms"]
 
 
 @runtime_checkable
-class Arm(Protocol):
-    """Arm of a sweep: a pure training with an identity, a description and a size.
+class Trainable(Protocol):
+    """Training of an arm: pure, with an identity, a description and a size.
 
     On a cluster an arm is sent to other processes, so it must be picklable there.
     """
 
     @property
     def layout(self) -> Layout:
-        """Axes of the arm's results; all arms of a sweep share their epochs."""
+        """Axes of the arm's results."""
 
     @property
     def size(self) -> ArmSize:
         """Size of one training: it decides the engine, the chunk and the estimate of memory."""
 
     @property
-    def threshold(self) -> float:
-        """Accuracy at which a run counts as converged; all arms of a sweep share it."""
+    def threshold(self) -> float | None:
+        """Accuracy at which a run counts as converged, which arms with one share; None where there is none."""
 
     @property
     def program_key(self) -> Hashable:
@@ -64,7 +67,7 @@ class Arm(Protocol):
     def settings(self) -> Settings:
         """Return the numbers that the program takes for all runs, such as a learning rate."""
 
-    def trainer(self, rows_at_once: int | None) -> Callable[[PyTree, Any, Settings], History]:
+    def trainer(self, rows_at_once: int | None) -> Callable[[PyTree, Any, Settings], History | FunctionRun]:
         """Return the pure training of one run, a function of its inputs, its key and the settings.
 
         The function depends on `program_key` and `rows_at_once` alone.
@@ -74,59 +77,38 @@ class Arm(Protocol):
         """
 
 
-def check_arms(arms: Any) -> dict[str, Arm]:
-    """Return the arms of a sweep as objects with the protocol `Arm`.
+def check_arms(arms: Any) -> dict[str, Trainable]:
+    """Return the arms of a sweep as objects with the protocol `Trainable`.
 
     Args:
-        arms: arm name to `Experiment` or `Arm`.
+        arms: arm name to `Experiment`, `Arm`, function or `Trainable`.
 
     Raises:
-        InputError: no arms; a value that is no arm; or arms that differ in epochs, recording or threshold.
+        InputError: no arms; a value that is no arm; a function that cannot be traced; or arms that differ in the
+            threshold.
     """
     if not isinstance(arms, Mapping) or not arms:
-        raise InputError(f"arms must be a mapping of names to Experiments, with one at least; got {arms!r}")
+        raise InputError(
+            f"arms must be a mapping of names to Experiments, Arms or functions, with one at least; got {arms!r}"
+        )
     checked = {}
     for name, value in arms.items():
         if not isinstance(name, str) or not name:
             raise InputError(f"an arm's name must be a text; got {name!r}")
-        checked[name] = _as_arm(name, value)
-    first_name, first = next(iter(checked.items()))
-    for name, arm in checked.items():
-        if arm.threshold != first.threshold:
+        checked[name] = _as_trainable(name, value)
+    thresholds = {name: arm.threshold for name, arm in checked.items() if arm.threshold is not None}
+    first_name, first = next(iter(thresholds.items()), ("", None))
+    for name, threshold in thresholds.items():
+        if threshold != first:
             raise InputError(
                 f"all arms of a sweep need the same threshold, or converging means different things; {first_name!r} "
-                f"has {first.threshold}, {name!r} {arm.threshold}"
-            )
-        if _recorded(arm) != _recorded(first):
-            raise InputError(
-                f"all arms of a sweep need the same epochs and recording; {first_name!r} has {_recorded(first)}, "
-                f"{name!r} has {_recorded(arm)}"
+                f"has {first}, {name!r} {threshold}"
             )
     return checked
 
 
-MEMBERS = tuple(name for name in vars(Arm) if not name.startswith("_"))
+MEMBERS = tuple(name for name in vars(Trainable) if not name.startswith("_"))
 """Names of the members of an arm."""
-
-
-class _Recorded(NamedTuple):
-    """Epochs and recording of an arm; all arms of a sweep must agree in them."""
-
-    epochs: int
-    records: tuple[int, ...]
-    parameters_at: tuple[int, ...]
-    gradients_at: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return (
-            f"{self.epochs} epochs and {len(self.records)} records, parameters at {list(self.parameters_at)} and "
-            f"gradients at {list(self.gradients_at)}"
-        )
-
-
-def _recorded(arm: Arm) -> _Recorded:
-    layout = arm.layout
-    return _Recorded(layout.epochs[-1], layout.epochs, layout.parameters_at, layout.gradients_at)
 
 
 def missing_members(value: Any) -> list[str]:
@@ -137,13 +119,18 @@ def missing_members(value: Any) -> list[str]:
     return sorted(MEMBERS) if isinstance(value, type) else sorted(set(MEMBERS) - set(dir(value)))
 
 
-def _as_arm(name: str, value: Any) -> Arm:
+def _as_trainable(name: str, value: Any) -> Trainable:
     if isinstance(value, Experiment):
         return ExperimentArm(value)
+    if isinstance(value, Arm):
+        return FunctionArm(name, value)
     missing = missing_members(value)
-    if missing:
-        raise InputError(
-            f"arm {name!r} must be an Experiment or have the members of an Arm; {value!r} lacks {', '.join(missing)}"
-        )
-    arm: Arm = value
-    return arm
+    if not missing:
+        trainable: Trainable = value
+        return trainable
+    if callable(value) and not isinstance(value, type):
+        return FunctionArm(name, Arm(value))
+    raise InputError(
+        f"arm {name!r} must be an Experiment, an Arm, a function of a key, or have the members of a Trainable; "
+        f"{value!r} lacks {', '.join(missing)}"
+    )

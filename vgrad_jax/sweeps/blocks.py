@@ -6,14 +6,14 @@ block: |  call  |  call  | ... |  call  |     one worker owns the block
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.schema import variables_of
 from vgrad_jax.results.target import Target
-from vgrad_jax.sweeps.arms import Arm
+from vgrad_jax.sweeps.arms import Trainable
 from vgrad_jax.sweeps.engine import refusal, train_seeds
 from vgrad_jax.sweeps.plan import Block
 from vgrad_jax.sweeps.policy import Execution, Platform, execution_of
@@ -31,7 +31,7 @@ A process that is killed loses these runs and the current call.
 class Job:
     """Description of a sweep that lets a worker train any of its blocks."""
 
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, Trainable]
     """Arm name to arm, in the order of the rows of the results."""
     fingerprints: Mapping[str, str]
     """Arm name to the fingerprint that its data had when the sweep began."""
@@ -39,8 +39,8 @@ class Job:
     """Seed of the whole study."""
     executions: Mapping[str, Execution]
     """Arm name to the execution of its trainings."""
-    parameters: tuple[str, ...] = ()
-    """Names of all arms' parameters; empty where no parameters are kept."""
+    coordinates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Values of the coordinates of kept parameters, by name; empty where no parameters are kept."""
 
     def on(self, platform: Platform) -> "Job":
         """Return the job for a worker on another machine, whose number of devices may differ."""
@@ -71,7 +71,7 @@ class Job:
         if self.arms[arm].fingerprint() != self.fingerprints[arm]:
             raise InputError(f"the data of arm {arm!r} have changed since the sweep began; restore them and resume")
         history = train_seeds(self.arms[arm], self.seed, start, self.executions[arm])
-        return dict(variables_of(history, self.arms[arm].layout.parameters, self.parameters))
+        return dict(variables_of(history, self.arms[arm].layout, self.coordinates))
 
 
 def fill(

@@ -1,8 +1,8 @@
 """Engines: ways to train many seeds of one arm at once.
 
 An engine executes the arm's own training and never repeats its mathematics. It takes an arm, a key for each seed and
-an `Execution`, and returns a `History` with a leading `seed` axis. A new engine is an entry of `ENGINES`, and must
-give the numbers of `plain`.
+an `Execution`. It returns a `History`, or a function's `FunctionRun`, with a leading `seed` axis. A new engine is an
+entry of `ENGINES`, and must give the numbers of `plain`.
 """
 
 from collections.abc import Callable, Hashable
@@ -17,7 +17,8 @@ from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.keys import run_keys
 from vgrad_jax.lanes import NotInLanesError, compile_program, over_lanes
 from vgrad_jax.results.environment import JAX_SETTINGS
-from vgrad_jax.sweeps.arms import Arm
+from vgrad_jax.results.functions import FunctionRun
+from vgrad_jax.sweeps.arms import Trainable
 from vgrad_jax.sweeps.devices import over_devices, spread
 from vgrad_jax.sweeps.policy import Execution
 from vgrad_jax.training.run import History
@@ -26,16 +27,18 @@ from vgrad_jax.training.settings import Settings
 __all__ = ["ENGINES", "PROGRAMS", "Engine", "lanes", "lanes_or_plain", "plain", "refusal", "train_seeds"]
 
 Keys = Key[jax.Array, " seed"]
-Engine = Callable[[Arm, Keys, Execution], History]
+Runs = History | FunctionRun
+"""Results of many runs, with a leading `seed` axis."""
+Engine = Callable[[Trainable, Keys, Execution], Runs]
 
-PROGRAMS: ProgramCache[Callable[..., History] | str] = ProgramCache(most=16)
+PROGRAMS: ProgramCache[Callable[..., Runs] | str] = ProgramCache(most=16)
 """Compiled programs of all engines; a program takes 5 to 30 MiB.
 
 A text in place of a program is the reason why `lanes` refuses an arm.
 """
 
 
-def plain(arm: Arm, keys: Keys, execution: Execution) -> History:
+def plain(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
     """Train with `jit(vmap(train))`, the reference of all engines.
 
     Args:
@@ -45,7 +48,7 @@ def plain(arm: Arm, keys: Keys, execution: Execution) -> History:
     """
     devices = execution.devices
 
-    def build() -> Callable[..., History]:
+    def build() -> Callable[..., Runs]:
         train_one = arm.trainer(rows_at_once=None)
         return jax.jit(over_devices(jax.vmap(train_one, in_axes=(0, 0, None)), devices))
 
@@ -54,7 +57,7 @@ def plain(arm: Arm, keys: Keys, execution: Execution) -> History:
     return program(arm.inputs(keys), keys, arm.settings())
 
 
-def lanes(arm: Arm, keys: Keys, execution: Execution) -> History:
+def lanes(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
     """Train with `over_lanes(train)`: native code from `vgrad_jax.lanes`.
 
     Args:
@@ -69,7 +72,7 @@ def lanes(arm: Arm, keys: Keys, execution: Execution) -> History:
     size = execution.lanes
     settings = {name: np.full(size, value) for name, value in arm.settings().items()}
 
-    def train_group(group: Keys) -> History:
+    def train_group(group: Keys) -> Runs:
         arguments = (arm.inputs(group), group, settings)
         return _lanes_program(arm, execution.rows_at_once, arguments)(*arguments)
 
@@ -81,7 +84,7 @@ def lanes(arm: Arm, keys: Keys, execution: Execution) -> History:
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *histories)
 
 
-def lanes_or_plain(arm: Arm, keys: Keys, execution: Execution) -> History:
+def lanes_or_plain(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
     """Train with `lanes`, or with `plain` where `lanes` refuses the arm; `refusal` then gives the reason.
 
     The chunk was chosen for `lanes`; `plain` needs more memory for each seed and divides the chunk.
@@ -99,13 +102,13 @@ def lanes_or_plain(arm: Arm, keys: Keys, execution: Execution) -> History:
 ENGINES: dict[str, Engine] = {"plain": plain, "lanes": lanes, "lanes_or_plain": lanes_or_plain}
 
 
-def refusal(arm: Arm, execution: Execution) -> str | None:
+def refusal(arm: Trainable, execution: Execution) -> str | None:
     """Return the reason why `lanes` refused an arm in this process; None where it did not."""
     program = PROGRAMS.peek(_lanes_key(arm, execution.rows_at_once, execution.lanes))
     return program if isinstance(program, str) else None
 
 
-def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> History:
+def train_seeds(arm: Trainable, seed: int, start: int, execution: Execution) -> Runs:
     """Train as many runs of an arm as one call takes; each device trains an equal share.
 
     Args:
@@ -122,10 +125,10 @@ def train_seeds(arm: Arm, seed: int, start: int, execution: Execution) -> Histor
     return jax.device_get(ENGINES[execution.engine](arm, keys, execution))
 
 
-def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+def _lanes_program(arm: Trainable, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., Runs]:
     """Return the compiled program of an arm; it compiles once per key, and a refusal is cached with its reason."""
 
-    def build() -> Callable[..., History] | str:
+    def build() -> Callable[..., Runs] | str:
         try:
             return _compile_lanes(arm, rows_at_once, arguments)
         except NotInLanesError as error:
@@ -137,16 +140,16 @@ def _lanes_program(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, 
     return program
 
 
-def _lanes_key(arm: Arm, rows_at_once: int | None, lanes: int) -> Hashable:
+def _lanes_key(arm: Trainable, rows_at_once: int | None, lanes: int) -> Hashable:
     jax_settings = tuple(getattr(jax.config, name) for name in JAX_SETTINGS)
     return "lanes", type(arm), arm.program_key, rows_at_once, jax_settings, lanes
 
 
-def _compile_lanes(arm: Arm, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., History]:
+def _compile_lanes(arm: Trainable, rows_at_once: int | None, arguments: tuple[PyTree, ...]) -> Callable[..., Runs]:
     """Compile the training of a group of seeds; the seed axis is last inside the program, and first outside."""
     train_one = arm.trainer(rows_at_once)
 
-    def program(inputs: PyTree, keys: jax.Array, settings: Settings) -> History:
+    def program(inputs: PyTree, keys: jax.Array, settings: Settings) -> Runs:
         inputs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), inputs)
         history = over_lanes(train_one)(inputs, keys, settings)
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), history)

@@ -1,4 +1,4 @@
-"""Arms of a sweep that are described by an `Experiment`: the adapter to the protocol `Arm`."""
+"""Arms of a sweep that are described by an `Experiment`: the adapter to the protocol `Trainable`."""
 
 import itertools
 from collections.abc import Callable, Hashable
@@ -30,7 +30,7 @@ The second number holds for activations whose slope is not a function of their v
 
 @dataclass(frozen=True)
 class ExperimentArm:
-    """An `Experiment` behind the protocol `vgrad_jax.sweeps.arms.Arm`."""
+    """An `Experiment` behind the protocol `vgrad_jax.sweeps.arms.Trainable`."""
 
     experiment: Experiment
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import psutil
 
-from vgrad_jax.sweeps.arms import Arm
+from vgrad_jax.sweeps.arms import Trainable
 from vgrad_jax.sweeps.policy import Execution, Platform, decide, execution_of, local_platform
 
 __all__ = ["Block", "Plan", "make_plan"]
@@ -130,7 +130,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    arms: Mapping[str, Arm],
+    arms: Mapping[str, Trainable],
     num_seeds: int,
     *,
     chunk: int | None = None,

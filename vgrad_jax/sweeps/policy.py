@@ -221,7 +221,7 @@ def choose_engine(size: ArmSize, num_seeds: int, platform: Platform, chunk: int 
 
 
 def _pays_in_lanes(size: ArmSize, num_seeds: int, platform: Platform, chunk: int | None) -> bool:
-    if not platform.is_single_precision:
+    if not platform.is_single_precision or not size.is_described:
         return False
     if platform.is_cpu:
         enough = num_seeds * size.epochs >= EPOCHS_A_PARAMETER * size.parameters

@@ -18,15 +18,18 @@ import numpy as np
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.results.axes import Schema, named_alike, schema_of
 from vgrad_jax.results.description import describe, undescribed
 from vgrad_jax.results.environment import versions
+from vgrad_jax.results.functions import FUNCTIONS
 from vgrad_jax.results.lock import only_writer
 from vgrad_jax.results.memory import Memory
-from vgrad_jax.results.schema import Layout, coordinates
+from vgrad_jax.results.schema import Layout
 from vgrad_jax.results.store import Store
 from vgrad_jax.results.target import Target
 from vgrad_jax.sweeps.agenda import Agenda
-from vgrad_jax.sweeps.arms import Arm, check_arms
+from vgrad_jax.sweeps.arm import Arm
+from vgrad_jax.sweeps.arms import Trainable, check_arms
 from vgrad_jax.sweeps.blocks import Job, fill
 from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
 from vgrad_jax.sweeps.engine import PROGRAMS
@@ -45,6 +48,9 @@ Progress = Callable[[int, int], None]
 CHOICES = ("auto", "plain", "lanes")
 """Engines that a user may ask for."""
 
+OF_PARAMETERS = ("parameter", "parameters_epoch", "gradients_epoch")
+"""Coordinates of kept parameters and gradients."""
+
 SECONDS_BETWEEN_REPORTS = 0.2
 """Largest time between two updates of the progress, in seconds."""
 
@@ -61,7 +67,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 def sweep(
-    arms: Mapping[str, Experiment | Arm],
+    arms: Mapping[str, Experiment | Arm | Trainable | Callable[[Any], Any]],
     num_seeds: int,
     *,
     seed: int = 0,
@@ -80,7 +86,8 @@ def sweep(
     seed.
 
     Args:
-        arms: arm name to `Experiment` or another `Arm`; all with the same epochs, recording and threshold.
+        arms: arm name to `Experiment`, `Arm` or function of a key, mixed. Experiments have the same threshold. Arms may
+            differ in their lengths, records and variables.
         num_seeds: runs of each arm, with the seeds 0 to num_seeds - 1.
         seed: seed of the study.
         store: a new folder for the results (Zarr), written block by block; None keeps the results in memory.
@@ -100,9 +107,11 @@ def sweep(
             seeds done and their total.
 
     Returns:
-        A dataset with the dimensions `arm, seed, record, layer` and the coordinate `epoch` on `record`. Values are NaN
-        where an arm has fewer layers than others. Each variable carries its description and unit. The attributes hold
-        the study and the versions as JSON. With a store, values are read when they are used.
+        A dataset with the dimensions `arm, seed, record, layer` and the coordinate `epoch` on `record`, and with the
+        variables and dimensions that functions declare. Values are NaN (-1 in whole numbers) where an arm has fewer
+        layers or values than others. `epoch` has the axes `arm, record` where arms have different epochs. Each variable
+        carries its description and unit. The attributes hold the study and the versions as JSON. With a store, values
+        are read when they are used.
 
     Raises:
         InputError: the store cannot be used or written; arms do not fit together; a number is impossible. Also: the
@@ -118,9 +127,11 @@ def sweep(
     num_seeds = whole_number("num_seeds", num_seeds, minimum=1)
     seed = whole_number("seed", seed, maximum=MAX_SEED)
     _check_options(chunk, workers, engine, store, scheduler, precision)
+    if precision is not None:
+        _check_convergence(arms)
     study = _describe_study(arms, seed, stored=store is not None)
-    layouts = {name: arm.layout for name, arm in arms.items()}
-    labels = coordinates(layouts, num_seeds)
+    layouts = named_alike({name: arm.layout for name, arm in arms.items()})
+    schema = schema_of(layouts, num_seeds)
     with ExitStack() as stack:
         client = stack.enter_context(connected(scheduler)) if scheduler is not None else None
         plan = make_plan(
@@ -136,8 +147,8 @@ def sweep(
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
         attributes = _attributes(study, plan, layouts)
-        target, plan = _target(store, resume, labels, study, attributes, plan)
-        parameters = tuple(labels["parameter"][1].tolist()) if "parameter" in labels else ()
+        target, plan = _target(store, resume, schema, study, attributes, plan)
+        parameters = {name: schema.coordinates[name][1] for name in OF_PARAMETERS if name in schema.coordinates}
         # A resumed store has its own order of rows.
         job = Job({name: arms[name] for name in plan.arms}, study["data"], seed, plan.executions, parameters)
         stack.enter_context(PROGRAMS.room_for(2 * len(arms)))  # A refused arm has an entry of each engine.
@@ -175,7 +186,18 @@ def _check_options(
         raise InputError("a cluster's workers write into a folder that all machines share; name it with store=")
 
 
-def _describe_study(arms: Mapping[str, Arm], seed: int, *, stored: bool) -> dict[str, Any]:
+def _check_convergence(arms: Mapping[str, Trainable]) -> None:
+    """Refuse a precision where an arm has no share of converged runs."""
+    for name, arm in arms.items():
+        function = arm.layout.function
+        if function is not None and function.criterion is None:
+            raise InputError(
+                f"precision= stops an arm when its share of converged runs is known, and arm {name!r} does not say "
+                "when a run converges; give vg.Arm(..., converged=...)"
+            )
+
+
+def _describe_study(arms: Mapping[str, Trainable], seed: int, *, stored: bool) -> dict[str, Any]:
     return describe(
         {name: _described(arm, stored=stored) for name, arm in arms.items()},
         {name: arm.fingerprint() for name, arm in arms.items()},
@@ -183,7 +205,7 @@ def _describe_study(arms: Mapping[str, Arm], seed: int, *, stored: bool) -> dict
     )
 
 
-def _described(arm: Arm, *, stored: bool) -> dict[str, Any]:
+def _described(arm: Trainable, *, stored: bool) -> dict[str, Any]:
     """Return an arm's description; without a store, an arm with a nameless function gets a placeholder."""
     try:
         return arm.describe()
@@ -195,6 +217,7 @@ def _described(arm: Arm, *, stored: bool) -> dict[str, Any]:
 
 def _attributes(study: Mapping[str, Any], plan: Plan, layouts: Mapping[str, Layout]) -> dict[str, Any]:
     """Return the attributes of the results: the study and everything that decides how its seeds are trained."""
+    functions = {name: layout.function for name, layout in layouts.items() if layout.function is not None}
     return {
         "title": "per-layer gradients and outcomes of seeds",
         "study": json.dumps(study),
@@ -203,22 +226,23 @@ def _attributes(study: Mapping[str, Any], plan: Plan, layouts: Mapping[str, Layo
         "layers": json.dumps({name: layout.num_layers for name, layout in layouts.items()}),
         "chunk": plan.chunk,
         "precision": plan.precision,
+        **({FUNCTIONS: json.dumps({name: f.to_plain() for name, f in functions.items()})} if functions else {}),
     }
 
 
 def _target(
     store: str | Path | None,
     resume: bool,
-    labels: dict[str, tuple[str, np.ndarray]],
+    schema: Schema,
     study: Mapping[str, Any],
     attributes: Mapping[str, Any],
     plan: Plan,
 ) -> tuple[Target, Plan]:
     """Return the target of the results, and the plan; an existing store keeps its chunk, block and engines."""
     if store is None:
-        return Memory(labels, attributes, plan.block), plan
+        return Memory(schema, attributes, plan.block), plan
     if not resume or not Path(store).exists():
-        return Store.create(store, labels, attributes, plan.block), plan
+        return Store.create(store, schema, attributes, plan.block), plan
     held = Store.resume(store, study, plan.num_seeds)
     held.set_precision(plan.precision)
     return held, plan.stored_as(held.chunk, held.block, held.engines, local_platform())

@@ -26,6 +26,8 @@ class ArmSize(NamedTuple):
     """Units of the widest layer."""
     epochs: int
     """Passes over the training rows."""
+    is_described: bool = True
+    """False for a function, whose width and epochs are not known: "auto" then chooses `plain`."""
 
     def working(self, engine: str) -> int:
         """Return the bytes of working memory of a run that this engine trains."""

@@ -2,6 +2,7 @@
 
 from vgrad_jax.training.convergence import Outcome as Outcome
 from vgrad_jax.training.initial import initial_networks as initial_networks
+from vgrad_jax.training.make_train import MadeTraining as MadeTraining
 from vgrad_jax.training.records import EpochRecord as EpochRecord
 from vgrad_jax.training.run import History as History
 from vgrad_jax.training.run import train as train

@@ -28,8 +28,10 @@ def overview(summaries: Sequence[ArmSummary], colours: Mapping[str, str]) -> "Fi
     """Draw the study in one picture: who learns, and the gradient that each arm starts with."""
     figure = new_figure(12, 0.42 * len(summaries) + 1.6)
     left, right = figure.subplots(1, 2)
-    _draw_shares(left, summaries, colours)
+    _draw_shares(left, [summary for summary in summaries if summary.converged.n], colours)
     for index, summary in enumerate(summaries):
+        if not summary.initial_gradient_log10_rms:
+            continue
         profile = np.asarray(summary.initial_gradient_log10_rms)
         colour, dash, mark = arm_style(colours[summary.arm], index)
         label = literal(summary.arm) + ("" if np.isfinite(profile).all() else " (exactly zero where missing)")

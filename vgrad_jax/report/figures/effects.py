@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["interaction_plot"]
 
 
-def interaction_plot(design: Crossed, summaries: Sequence[ArmSummary]) -> "Figure":
-    """Draw the four arms of a crossed design on two scales, and the effects; parallel lines mean no interaction."""
-    figure = new_figure(11, 3.4)
-    left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
+def interaction_plot(design: Crossed, summaries: Sequence[ArmSummary], unit: str = "epoch") -> "Figure":
+    """Draw the four arms of a crossed design on two scales, and the effects; parallel lines mean no interaction.
+
+    Args:
+        design: the design.
+        summaries: of the arms.
+        unit: unit of the times to converge; empty where convergence has no time, and a single scale is drawn.
+    """
+    figure = new_figure(11 if unit else 8, 3.4)
+    left, *middle, right = figure.subplots(1, 3 if unit else 2, width_ratios=[1, 1, 1.3] if unit else [1, 1.3])
     by_name = {summary.arm: summary for summary in summaries}
     _draw_cells(left, design, by_name, "converged", "share of runs that converge")
-    _draw_cells(middle, design, by_name, "restricted_mean_epochs", "mean epochs within the budget")
+    for axes in middle:
+        label = f"mean {unit if unit == 'time' else f'{unit}s'} within the budget"
+        _draw_cells(axes, design, by_name, "restricted_mean_epochs", label)
     _draw_effects(right, design)
     return figure
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from vgrad_jax.report.figures.style import (
     BAND,
@@ -16,6 +16,7 @@ from vgrad_jax.report.figures.style import (
     one_legend,
     panels_of,
 )
+from vgrad_jax.results.reading import Axis
 from vgrad_jax.statistics.bands import HEATMAP_SHARES, GradientProfile
 from vgrad_jax.theory.prediction import Prediction
 from vgrad_jax.wording import literal
@@ -49,20 +50,21 @@ def gradient_profiles(
             if profile.zero_share:
                 text = f"{label}: {profile.zero_share:.0%} of seeds with a zero layer"
                 axes.text(0.03, height, text, transform=axes.transAxes, fontsize=6, color=colour)
-        _draw_prediction(axes, predictions[arm])
+        if arm in predictions:
+            _draw_prediction(axes, predictions[arm])
         axes.locator_params(axis="x", integer=True)
     one_legend(figure, panels)
     return figure
 
 
 def gradient_heatmap(
-    quantiles: Mapping[str, Float[np.ndarray, "3 record layer"]], epochs: Int[np.ndarray, " record"]
+    quantiles: Mapping[str, Float[np.ndarray, "3 record layer"]], labels: Mapping[str, Axis]
 ) -> "Figure":
     """Draw the gradient by layer and epoch, a column for each arm and a row for each quantile; zero is hatched.
 
     Args:
         quantiles: arm name to the quantiles `HEATMAP_SHARES` over seeds.
-        epochs: of the records.
+        labels: arm name to the labels of its records, such as epochs.
     """
     arms = list(quantiles)
     finite = np.concatenate([values[np.isfinite(values)] for values in quantiles.values()])
@@ -71,7 +73,9 @@ def gradient_heatmap(
     blocks = math.ceil(len(arms) / columns)
     lines = len(HEATMAP_SHARES)
     figure = new_figure(1.55 * columns + 1.5, (1.25 * lines + 0.4) * blocks + 0.4)
-    grid = figure.subplots(lines * blocks, columns, squeeze=False, sharex=True)
+    grid = figure.subplots(
+        lines * blocks, columns, squeeze=False, sharex=len({tuple(axis.values) for axis in labels.values()}) == 1
+    )
     used = []
     image = None
     for index in range(blocks * columns):
@@ -81,14 +85,14 @@ def gradient_heatmap(
                 axes.remove()
                 continue
             used.append(axes)
-            image = _draw_heatmap(axes, quantiles[arms[index]][line], epochs, limits)
+            image = _draw_heatmap(axes, quantiles[arms[index]][line], labels[arms[index]].values, limits)
             if not line:
                 axes.set_title(literal(arms[index]), fontsize=8)
             if not index % columns:
                 axes.set_ylabel(f"{share:.0%} of seeds\nare below", fontsize=7)
     if image is not None:
         figure.colorbar(image, ax=used, label="gradient, log10 RMS", shrink=0.8)
-    figure.supxlabel("epoch", fontsize=9)
+    figure.supxlabel(" or ".join(dict.fromkeys(axis.name for axis in labels.values())), fontsize=9)
     figure.supylabel("layer (0 is the input side)", fontsize=9)
     figure.text(0.01, -0.02, "hatched: exactly zero, or not finite in any seed", fontsize=8)
     return figure
@@ -103,7 +107,7 @@ def _draw_heatmap(axes: "Axes", values: np.ndarray, epochs: np.ndarray, limits: 
     return axes.imshow(
         np.ma.masked_invalid(values.T),
         aspect="auto",
-        extent=(epochs[0], epochs[-1], layers - 0.5, -0.5),
+        extent=(epochs[0], epochs[-1] if len(epochs) > 1 else epochs[0] + 1, layers - 0.5, -0.5),
         vmin=limits[0],
         vmax=limits[1],
         cmap="viridis",

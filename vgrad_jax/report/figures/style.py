@@ -23,6 +23,7 @@ __all__ = [
     "arm_style",
     "new_figure",
     "one_legend",
+    "own_colours",
     "panels_of",
 ]
 
@@ -88,6 +89,17 @@ def activation_colours(arms: Mapping[str, Experiment]) -> dict[str, str]:
         if activation not in colours:
             colours[activation] = next(others, GREY)
     return {arm: colours[activation] for arm, activation in activations.items()}
+
+
+def own_colours(arms: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
+    """Return arm name to colour for the arms without one: colours that no arm has first, grey where they run out.
+
+    Args:
+        arms: names of all arms.
+        taken: arm name to colour of the arms that have one.
+    """
+    free = iter([colour for colour in (BLUE, ORANGE, *OTHERS) if colour not in taken.values()])
+    return {arm: next(free, GREY) for arm in arms if arm not in taken}
 
 
 def arm_style(colour: str, index: int) -> tuple[str, str, str]:

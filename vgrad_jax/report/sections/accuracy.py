@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from vgrad_jax.report.figures.accuracy import accuracy_bands
 from vgrad_jax.report.section import Chart, Section
 from vgrad_jax.report.study import Study
-from vgrad_jax.results.reading import arm_names
 from vgrad_jax.statistics.bands import AccuracyBand, accuracy_band
 
 __all__ = ["SECTION"]
 
 
-def _compute(study: Study) -> dict[str, AccuracyBand]:
-    return {arm: accuracy_band(study.results, arm) for arm in arm_names(study.results)}
+def _compute(study: Study) -> dict[str, AccuracyBand] | None:
+    # A function's accuracy is one of its own curves.
+    return {arm: accuracy_band(study.results, arm) for arm in study.names if arm not in study.functions} or None
 
 
 def _charts(bands: dict[str, AccuracyBand]) -> Iterator[Chart]:

@@ -7,7 +7,7 @@ from vgrad_jax.report.figures.arms import overview, share_converged
 from vgrad_jax.report.latex import latex_table
 from vgrad_jax.report.section import Block, Chart, Section, Table
 from vgrad_jax.report.study import Study
-from vgrad_jax.report.tables import COLUMNS, rows
+from vgrad_jax.report.tables import shown
 from vgrad_jax.report.words import percent
 from vgrad_jax.statistics.summary import ArmSummary
 
@@ -29,7 +29,7 @@ def _remarks(study: Study) -> list[str]:
 
 
 def _remarks_on(summary: ArmSummary) -> Iterator[str]:
-    if summary.dead.value >= NOTICEABLE:
+    if summary.dead.n and summary.dead.value >= NOTICEABLE:
         yield (
             f"{summary.arm}: {percent(summary.dead)} of runs end with a gradient of exactly zero in the "
             f"first layer: those networks are dead there, not slow."
@@ -39,11 +39,13 @@ def _remarks_on(summary: ArmSummary) -> Iterator[str]:
 
 
 def _block(study: Study) -> Block:
-    return Block("The arms", table=Table("Table of arms", COLUMNS, rows(study.summaries)))
+    return Block("The arms", table=Table("Table of arms", *shown(study.summaries, study.unit)))
 
 
 def _charts(study: Study) -> Iterator[Chart]:
-    if len(study.summaries) <= MOST_ARMS_IN_ONE:
+    if not study.converging:
+        return
+    if len(study.summaries) <= MOST_ARMS_IN_ONE and study.with_layers:
         yield Chart(
             "overview",
             "Left, intervals: share of runs that converge in each arm; right, lines: its first gradient by layer",
@@ -56,7 +58,7 @@ def _charts(study: Study) -> Iterator[Chart]:
             "share_converged",
             "Intervals: share of runs that converge, a line for each arm",
             f"Who learns: every arm in a line ({study.seeds}).",
-            share_converged(study.summaries, study.colours),
+            share_converged(study.converging, study.colours),
         )
 
 
@@ -65,7 +67,7 @@ def _tables(study: Study) -> dict[str, list[ArmSummary]]:
 
 
 def _texts(study: Study) -> dict[str, str]:
-    return {"arms.tex": latex_table(study.summaries)}
+    return {"arms.tex": latex_table(study.summaries, study.unit)}
 
 
 def _numbers(study: Study) -> dict[str, Any]:

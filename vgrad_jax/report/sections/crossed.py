@@ -27,6 +27,8 @@ class Designs(NamedTuple):
     every: list[Crossed]
     """Every set of four arms that cross two factors."""
     summaries: list[ArmSummary]
+    unit: str
+    """Unit of the times to converge; "time" where arms differ, empty where convergence has no time."""
 
 
 def _compute(study: Study) -> Designs:
@@ -36,7 +38,8 @@ def _compute(study: Study) -> Designs:
     shown = article
     if article is None and not study.families:  # Where arms differ in depth, depth is the question.
         shown = max(every, key=lambda design: abs(design.together.share.value), default=None)
-    return Designs(article, shown, every, study.summaries)
+    has_time = shown is not None and all(study.outcomes[arm].unit for arm in (shown.start, shown.both))
+    return Designs(article, shown, every, study.comparable, study.unit if has_time else "")
 
 
 def _answer(designs: Designs) -> str | None:
@@ -56,7 +59,7 @@ def _sentences(designs: Designs) -> list[str]:
     if design is None:
         return []
     second, first = (
-        _main_effect(name, effect)
+        _main_effect(name, effect, designs.unit)
         for name, effect in ((design.second, design.second_main), (design.first, design.first_main))
     )
     interaction = design.interaction.share
@@ -70,11 +73,9 @@ def _sentences(designs: Designs) -> list[str]:
     return [f"Averaged over both settings of the other, {second}, and {first}; {dependence}."]
 
 
-def _main_effect(factor: str, effect: Effect) -> str:
-    return (
-        f"changing the {factor} changes the share that converges by {points(effect.share)} and the mean time within "
-        f"the budget by {epochs(effect.restricted_mean)}"
-    )
+def _main_effect(factor: str, effect: Effect, unit: str) -> str:
+    time = f" and the mean time within the budget by {epochs(effect.restricted_mean, unit)}" if unit else ""
+    return f"changing the {factor} changes the share that converges by {points(effect.share)}{time}"
 
 
 def _charts(designs: Designs) -> Iterator[Chart]:
@@ -85,7 +86,7 @@ def _charts(designs: Designs) -> Iterator[Chart]:
             "Interaction plot: the four arms on two scales, and the effects with their intervals",
             f"The two changes taken apart: {design.first} and {design.second}, with 95 % intervals. Parallel lines "
             "mean that each does the same whatever the other is; lines that cross, that neither can be judged alone.",
-            interaction_plot(design, designs.summaries),
+            interaction_plot(design, designs.summaries, designs.unit),
         )
 
 

@@ -36,7 +36,7 @@ def _compute(study: Study) -> Depth:
         study=study,
         reaches=reaches(study.families, study.summaries),
         trainable=trainable_depths(study.results, study.families),
-        is_the_question=in_families == len(study.arms),
+        is_the_question=in_families == len(study.names),
     )
 
 

@@ -19,7 +19,9 @@ class Endings(NamedTuple):
     references: list[Reference]
 
 
-def _compute(study: Study) -> Endings:
+def _compute(study: Study) -> Endings | None:
+    if not study.arms:
+        return None
     values = {arm: completed_seeds(study.results, arm)["test_accuracy"].isel(record=-1).values for arm in study.arms}
     published = {
         placement.arm: placement.published for placement in study.placements if "accuracy" in placement.quantity

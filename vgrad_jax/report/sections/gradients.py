@@ -6,27 +6,32 @@ from vgrad_jax.report.figures.gradients import gradient_heatmap, gradient_profil
 from vgrad_jax.report.section import Chart, Section
 from vgrad_jax.report.sections.arms import MOST_ARMS_IN_ONE
 from vgrad_jax.report.study import Study
+from vgrad_jax.results.reading import axis_of
 from vgrad_jax.statistics.bands import gradient_profile, gradient_quantiles
 
 __all__ = ["SECTION"]
 
 
-def _compute(study: Study) -> Study:
-    return study
+def _compute(study: Study) -> Study | None:
+    return study if study.with_layers else None
 
 
 def _charts(study: Study) -> Iterator[Chart]:
-    results, arms = study.results, list(study.arms)
+    results, arms = study.results, study.with_layers
     # Arms that are all in families have their profiles by depth.
     if len(arms) <= MOST_ARMS_IN_ONE or sum(len(family.arms) for family in study.families) < len(arms):
         ends = {arm: (gradient_profile(results, arm, 0), gradient_profile(results, arm, -1)) for arm in arms}
+        theory = (
+            " Dashed: the root mean square over seeds that theory predicts at initialisation; it lies above the median."
+            if study.predictions
+            else ""
+        )
         yield Chart(
             "gradient_profiles",
             "Bands: gradient by layer, at initialisation and after the last epoch, a panel for each arm",
             "Size of each layer's gradient, median and central 90 % of seeds. A line that falls towards layer 0 "
             "vanishes towards the input; a band down to the floor has seeds whose layer is dead, a gradient of exactly "
-            "zero. Dashed: the root mean square over seeds that theory predicts at initialisation; it lies above the "
-            "median.",
+            f"zero.{theory}",
             gradient_profiles(ends, study.predictions),
         )
     yield Chart(
@@ -35,7 +40,10 @@ def _charts(study: Study) -> Iterator[Chart]:
         "Depth against time, for the lower tenth of seeds, the median one and the upper tenth. Darker is smaller. "
         "Small everywhere late in training can simply mean solved; small from the first epoch with an accuracy that "
         "stays flat cannot. Rows that differ mean that seeds do.",
-        gradient_heatmap({arm: gradient_quantiles(results, arm) for arm in arms}, results["epoch"].values),
+        gradient_heatmap(
+            {arm: gradient_quantiles(results, arm) for arm in arms},
+            {arm: axis for arm in arms if (axis := axis_of(results, arm, "gradient_log10_rms")) is not None},
+        ),
     )
 
 

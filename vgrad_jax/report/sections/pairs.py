@@ -1,5 +1,6 @@
 """Pairs of arms: which arm converges more often, and which converges sooner."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from vgrad_jax.report.section import Block, Column, Section, Table
@@ -19,6 +20,8 @@ SIGNIFICANT = 0.05
 """Adjusted p-value below which two curves differ."""
 
 COLUMNS = tuple(map(Column, ("pair", "converged, points", "mean epochs", "first is the faster", "p")))
+MEAN = 2
+"""Index of the column of mean times."""
 
 NOTE = (
     "Differences are the first arm minus the second, with 95 % intervals. p: log-rank test of equal curves, adjusted "
@@ -33,13 +36,26 @@ class Arms(NamedTuple):
 
     summaries: list[ArmSummary]
     pairs: list[Pair]
+    units: dict[str, str]
+    """Arm name to the unit of its times; empty where convergence has no time."""
+    budget: str
+    """The common budget in words, where the arms have several; else empty."""
 
 
-def _compute(study: Study) -> Arms:
-    return Arms(study.summaries, study.pairs)
+def _compute(study: Study) -> Arms | None:
+    if not study.converging:
+        return None
+    units = {arm: ends.unit for arm, ends in study.outcomes.items()}
+    return Arms(study.comparable, study.pairs, units, study.common_budget)
 
 
 def _answer(arms: Arms) -> str:
+    """Rank the arms by the share of runs that converge, within the budget that all of them have."""
+    answer = _ranked(arms)
+    return f"Within the first {arms.budget}, which all arms have: {answer}" if arms.budget else answer
+
+
+def _ranked(arms: Arms) -> str:
     """Rank the arms by the share of runs that converge, as far as they can be told apart."""
     ranked = sorted(arms.summaries, key=lambda summary: summary.converged.value, reverse=True)
     best, worst = ranked[0], ranked[-1]
@@ -81,11 +97,14 @@ def _sentences(arms: Arms) -> list[str]:
         return []
     if not any(summary.converged.value for summary in arms.summaries):
         return ["No run of any arm converges within the budget."]
+    (unit, *others) = dict.fromkeys(arms.units[summary.arm] for summary in arms.summaries)
+    if others or not unit:  # Times in two units are not compared.
+        return []
     ranked = sorted(
         arms.summaries, key=lambda summary: (summary.restricted_mean_epochs.value, -summary.converged.value)
     )
     first, second = ranked[:2]
-    first_mean, second_mean = (mean_epochs(summary.restricted_mean_epochs) for summary in (first, second))
+    first_mean, second_mean = (mean_epochs(summary.restricted_mean_epochs, unit) for summary in (first, second))
     pair = next(pair for pair in arms.pairs if {pair.a, pair.b} == {first.arm, second.arm})
     faster = pair.comparison.probability_a_faster
     faster = faster if pair.a == first.arm else 1 - faster
@@ -108,13 +127,13 @@ def _sentences(arms: Arms) -> list[str]:
     ]
 
 
-def pair_rows(pairs: list[Pair]) -> list[tuple[str, ...]]:
-    """Return the cells of `COLUMNS`, as text."""
+def pair_rows(pairs: list[Pair], untimed: Collection[str] = ()) -> list[tuple[str, ...]]:
+    """Return the cells of `COLUMNS`, as text; arms whose convergence has no time have no mean."""
     return [
         (
             f"{pair.a} and {pair.b}",
             _difference(pair.comparison.share_difference, 100),
-            _difference(pair.comparison.restricted_mean_difference),
+            "-" if pair.a in untimed else _difference(pair.comparison.restricted_mean_difference),
             f"{pair.comparison.probability_a_faster:.0%}",
             "< 0.001" if pair.logrank_p_adjusted < 0.001 else f"{pair.logrank_p_adjusted:.3f}",
         )
@@ -130,7 +149,13 @@ def _difference(estimate: Estimate, scale: float = 1.0) -> str:
 def _block(arms: Arms) -> Block | None:
     if not 0 < len(arms.pairs) <= MOST_PAIRS:
         return None
-    return Block("Every pair of arms", table=Table("Table of pairs of arms", COLUMNS, pair_rows(arms.pairs)), note=NOTE)
+    untimed = [arm for arm, unit in arms.units.items() if not unit]
+    cells = pair_rows(arms.pairs, untimed)
+    units = set(arms.units.values()) - {""}
+    columns = [*COLUMNS]
+    if units != {"epoch"}:
+        columns[MEAN] = Column(f"mean {units.pop()}s" if len(units) == 1 else "mean time")
+    return Block("Every pair of arms", table=Table("Table of pairs of arms", columns, cells), note=NOTE)
 
 
 def _tables(arms: Arms) -> dict[str, list[Pair]]:

@@ -9,8 +9,8 @@ from vgrad_jax.wording import counted
 __all__ = ["SECTION"]
 
 
-def _compute(study: Study) -> list[ArmSummary]:
-    return study.summaries
+def _compute(study: Study) -> list[ArmSummary] | None:
+    return study.converging or None
 
 
 def _sentences(summaries: list[ArmSummary]) -> list[str]:

@@ -12,8 +12,8 @@ from vgrad_jax.wording import counted
 __all__ = ["SECTION", "predictor_sentences"]
 
 
-def _compute(study: Study) -> list[Predictor]:
-    return predictors(study.results)
+def _compute(study: Study) -> list[Predictor] | None:
+    return predictors(study.results) if study.arms else None
 
 
 def predictor_sentences(predictors: Sequence[Predictor]) -> list[str]:

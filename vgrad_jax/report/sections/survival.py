@@ -12,28 +12,38 @@ __all__ = ["SECTION"]
 
 
 class Survival(NamedTuple):
-    """The arms' survival curves."""
+    """The survival curves of arms that count time in one unit."""
 
     curves: dict[str, SurvivalCurve]
     colours: dict[str, str]
-    budget: float
+    budgets: dict[str, float]
+    unit: str
 
 
-def _compute(study: Study) -> Survival:
-    curves = {arm: survival_curve(runs.times, runs.converged) for arm, runs in study.outcomes.items()}
-    return Survival(curves, study.colours, next(iter(study.outcomes.values())).budget)
+def _compute(study: Study) -> list[Survival]:
+    """Return the curves of each unit of time, in the order of the arms."""
+    units = dict.fromkeys(ends.unit for ends in study.outcomes.values() if ends.unit)
+    return [_of_unit(study, unit) for unit in units]
 
 
-def _charts(survival: Survival) -> Iterator[Chart]:
-    bands = ", with 95 % intervals" if len(survival.curves) <= MOST_BANDS else ""
-    yield Chart(
-        "survival",
-        "Step curves: share of runs that have not converged by epoch, a curve for each arm; their counts below",
-        f"Runs that have not converged yet, epoch by epoch{bands}; below, how many they are. A curve that levels off "
-        "above zero has runs that no patience would help; curves that cross mean that which arm is better depends on "
-        "the budget.",
-        survival_curves(*survival),
-    )
+def _of_unit(study: Study, unit: str) -> Survival:
+    ends = {arm: own for arm, own in study.outcomes.items() if own.unit == unit}
+    curves = {arm: survival_curve(runs.times, runs.converged) for arm, runs in ends.items()}
+    return Survival(curves, study.colours, {arm: own.budget for arm, own in ends.items()}, unit)
+
+
+def _charts(every: list[Survival]) -> Iterator[Chart]:
+    for number, survival in enumerate(every):
+        unit = survival.unit
+        bands = ", with 95 % intervals" if len(survival.curves) <= MOST_BANDS else ""
+        yield Chart(
+            f"survival_{unit}" if number else "survival",
+            f"Step curves: share of runs that have not converged by {unit}, a curve for each arm; their counts below",
+            f"Runs that have not converged yet, {unit} by {unit}{bands}; below, how many they are. A curve that levels "
+            "off above zero has runs that no patience would help; curves that cross mean that which arm is better "
+            "depends on the budget.",
+            survival_curves(*survival),
+        )
 
 
 SECTION = Section("survival", _compute, charts=_charts)

@@ -1,5 +1,6 @@
 """Verdicts on the gradients of each arm."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vgrad_jax.diagnosis import TABLE, UNCLEAR, Diagnosis
@@ -17,10 +18,14 @@ class Verdicts(NamedTuple):
 
     verdicts: dict[str, Diagnosis]
     summaries: list[ArmSummary]
+    functions: Sequence[str] = ()
+    """Names of the arms that are functions."""
 
 
-def _compute(study: Study) -> Verdicts:
-    return Verdicts(arm_verdicts(study.results, study.geometries), study.summaries)
+def _compute(study: Study) -> Verdicts | None:
+    verdicts = arm_verdicts(study.results, study.geometries)
+    summaries = [summary for summary in study.summaries if summary.arm in verdicts]
+    return Verdicts(verdicts, summaries, [arm for arm in verdicts if arm in study.functions]) if verdicts else None
 
 
 def _remarks(arms: Verdicts) -> list[str]:
@@ -39,13 +44,26 @@ def _remarks(arms: Verdicts) -> list[str]:
 def _block(arms: Verdicts) -> Block:
     return Block(
         "Verdicts on the gradients",
-        intro="By rules on ratios between layers, on the loss over the training beside that of the best constant "
-        "prediction, and on the rank of the last hidden layer before training, each seed for itself. The verdict "
+        intro=f"{_rules(arms)}, each seed for itself. The verdict "
         f"is the status that most of the first {MOST_SEEDS} finished seeds have. Where most runs of an arm do not "
         f"converge, healthy and solved seeds count as {UNCLEAR}, and a verdict without a fault becomes {UNCLEAR}. A "
         f"fault stays the verdict, even where {UNCLEAR} seeds are more.",
         folds=[_fold(arm, verdict) for arm, verdict in arms.verdicts.items()],
     )
+
+
+def _rules(arms: Verdicts) -> str:
+    """Say what the rules are on: a function has its record alone."""
+    of_experiments = (
+        "By rules on ratios between layers, on the loss over the training beside that of the best constant "
+        "prediction, and on the rank of the last hidden layer before training"
+    )
+    of_functions = "on the sizes of gradients, weights and updates and on the loss that the recorder saw"
+    if not arms.functions:
+        return of_experiments
+    if len(arms.functions) == len(arms.verdicts):
+        return f"By rules {of_functions}"
+    return f"{of_experiments}; of {', '.join(arms.functions)}, {of_functions}"
 
 
 def _fold(arm: str, verdict: Diagnosis) -> Fold:
