@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
+from vgrad_jax.report.again import STUDY_FILE, can_be_written, data_sentences, study_again
 from vgrad_jax.report.explorer import explorer_data
 from vgrad_jax.report.exports import table_files
 from vgrad_jax.report.files import write_files
@@ -47,6 +48,9 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
         images.append({f"figures/{chart.name}.png": image})
     tables = table_files(report)
     files = merged("figure", images) | {f"tables/{name}": content for name, content in tables.items()}
+    study_file = study_again(report.study, Path(folder))
+    if study_file is not None:
+        files[STUDY_FILE] = study_file.encode()
     files["index.html"] = _page(report, figures, list(tables)).encode()
     write_files(Path(folder), files)
     return report
@@ -73,6 +77,7 @@ def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> s
         # "<" could end the element that holds them.
         explorer=Markup(json.dumps(explorer_data(results), separators=(",", ":")).replace("<", "\\u003c")),
         script=Markup(text_of("explorer.js")),
+        data=data_sentences(results),
         how=_how(report.study, num_seeds, precision_of(results)),
         command=_command(report.study, num_seeds, study["seed"], precision_of(results)),
         arms=json.dumps(_shortened(study["arms"]), indent=2),
@@ -156,12 +161,14 @@ def _command(study: Study, num_seeds: int, seed: int, precision: float | None) -
             f"vg.sweep(arms, {num_seeds}, seed={seed}, precision={precision}, store='results.zarr')"
         )
     epochs = next(iter(arms.values())).training.epochs
+    stop = "" if precision is None else f" --precision {precision:g}"
     for name, preset in STUDIES.items():
         known = preset.make(epochs=epochs)
         if all(known.get(arm) == experiment for arm, experiment in arms.items()):
             chosen = "" if list(arms) == list(known) else "".join(f" --arm {arm}" for arm in arms)
-            stop = "" if precision is None else f" --precision {precision:g}"
             return f"vgrad sweep --study {name}{chosen} --seeds {num_seeds} --epochs {epochs} --study-seed {seed}{stop}"
+    if can_be_written(arms):
+        return f"vgrad sweep {STUDY_FILE} --seeds {num_seeds} --study-seed {seed}{stop}"
     return (
         "import json, vgrad_jax as vg\n"
         "# ARMS: the text under 'The arms in full'\n"

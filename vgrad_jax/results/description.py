@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NOT_WRITTEN_DOWN", "RESULTS_VERSION", "describe", "difference", "undescribed"]
+__all__ = ["NOT_WRITTEN_DOWN", "RESULTS_VERSION", "changed_data", "describe", "difference", "undescribed"]
 
 RESULTS_VERSION = 6
 """Version of the layout and of the numbers: a store is resumed with its own version alone."""
@@ -33,6 +33,23 @@ def describe(
 def undescribed(arm: object) -> dict[str, Any]:
     """Return the placeholder for the description of an arm that cannot be written down."""
     return {NOT_WRITTEN_DOWN: repr(arm)}
+
+
+def changed_data(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """Return words for the data that have changed between two descriptions with equal arms; None where none has.
+
+    Args:
+        stored: description in a store.
+        wanted: description of this study.
+    """
+    if {**stored, "data": None} != {**wanted, "data": None}:
+        return None
+    arms = [arm for arm, fingerprint in wanted["data"].items() if stored["data"].get(arm) != fingerprint]
+    if not arms:
+        return None
+    data = wanted["arms"][arms[0]].get("data")
+    path = data.get("path") if isinstance(data, Mapping) else None
+    return f"the file {path!r} has changed" if path else f"the data of arm {arms[0]!r} have changed"
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vgrad_jax.data import Dataset, data_fingerprint, load_data
+from vgrad_jax.data import Dataset, DataSummary, data_fingerprint, load_data
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.recording import Record
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = [
+    "DATA",
     "Axis",
     "arm_names",
     "arms_of",
     "axis_of",
     "completed_seeds",
     "data_of",
+    "data_summaries",
     "experiment_of",
     "experiments_of",
     "factors_of",
@@ -35,6 +37,10 @@ __all__ = [
     "record_of",
     "study_seed",
 ]
+
+
+DATA = "data"
+"""Name of the attribute of results that holds the facts about each arm's data, as JSON."""
 
 
 class Axis(NamedTuple):
@@ -108,6 +114,14 @@ def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
     except InputError:
         return None
     return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None
+
+
+def data_summaries(results: "xarray.Dataset") -> dict[str, DataSummary]:
+    """Return the facts about each arm's data: arm name to facts; arms that are functions have none.
+
+    Results of older versions have none either.
+    """
+    return {arm: DataSummary(**facts) for arm, facts in json.loads(results.attrs.get(DATA, "{}")).items()}
 
 
 def study_seed(results: "xarray.Dataset") -> int:

@@ -21,7 +21,7 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.axes import Schema
-from vgrad_jax.results.description import difference
+from vgrad_jax.results.description import changed_data, difference
 from vgrad_jax.results.environment import check_versions
 from vgrad_jax.results.functions import FUNCTIONS
 from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, check_coordinates, find_damage, remove_block
@@ -124,7 +124,11 @@ class Store:
                 other versions.
         """
         group = _open_group(path, mode="r+", resuming=True)
-        other = difference(json.loads(str(group.attrs["study"])), study)
+        held_study = json.loads(str(group.attrs["study"]))
+        changed = changed_data(held_study, study)
+        if changed:
+            raise InputError(f"{changed} since {str(path)!r} was made; restore them, or choose another folder")
+        other = difference(held_study, study)
         if other:
             raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
         check_versions(json.loads(str(group.attrs["versions"])), f"{str(path)!r} was made elsewhere")

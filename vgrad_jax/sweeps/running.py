@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vgrad_jax.data import summary_of
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
@@ -24,6 +26,7 @@ from vgrad_jax.results.environment import versions
 from vgrad_jax.results.functions import FUNCTIONS
 from vgrad_jax.results.lock import only_writer
 from vgrad_jax.results.memory import Memory
+from vgrad_jax.results.reading import DATA
 from vgrad_jax.results.schema import Layout
 from vgrad_jax.results.store import Store
 from vgrad_jax.results.target import Target
@@ -33,6 +36,7 @@ from vgrad_jax.sweeps.arms import Trainable, check_arms
 from vgrad_jax.sweeps.blocks import Job, fill
 from vgrad_jax.sweeps.cluster import connected, num_threads, train_blocks
 from vgrad_jax.sweeps.engine import PROGRAMS
+from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.policy import local_platform
 from vgrad_jax.sweeps.progress import progress_bar
@@ -146,7 +150,7 @@ def sweep(
         )
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
-        attributes = _attributes(study, plan, layouts)
+        attributes = _attributes(arms, study, plan, layouts)
         target, plan = _target(store, resume, schema, study, attributes, plan)
         parameters = {name: schema.coordinates[name][1] for name in OF_PARAMETERS if name in schema.coordinates}
         # A resumed store has its own order of rows.
@@ -215,8 +219,11 @@ def _described(arm: Trainable, *, stored: bool) -> dict[str, Any]:
         return undescribed(arm)
 
 
-def _attributes(study: Mapping[str, Any], plan: Plan, layouts: Mapping[str, Layout]) -> dict[str, Any]:
+def _attributes(
+    arms: Mapping[str, Trainable], study: Mapping[str, Any], plan: Plan, layouts: Mapping[str, Layout]
+) -> dict[str, Any]:
     """Return the attributes of the results: the study and everything that decides how its seeds are trained."""
+    facts = {name: asdict(summary_of(a.experiment.data)) for name, a in arms.items() if isinstance(a, ExperimentArm)}
     functions = {name: layout.function for name, layout in layouts.items() if layout.function is not None}
     return {
         "title": "per-layer gradients and outcomes of seeds",
@@ -226,6 +233,7 @@ def _attributes(study: Mapping[str, Any], plan: Plan, layouts: Mapping[str, Layo
         "layers": json.dumps({name: layout.num_layers for name, layout in layouts.items()}),
         "chunk": plan.chunk,
         "precision": plan.precision,
+        **({DATA: json.dumps(facts)} if facts else {}),
         **({FUNCTIONS: json.dumps({name: f.to_plain() for name, f in functions.items()})} if functions else {}),
     }
 
