@@ -47,6 +47,7 @@ def test_sweep_leaves_page_figures_and_results(study):
         "figures",
         "index.html",
         "results.zarr",
+        "study.toml",
         "tables",
     }
     results = vg.open_results(folder / "pair")

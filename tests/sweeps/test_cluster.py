@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 import numpy as np
 import pytest
+from functions import halving
 
 import vgrad_jax as vg
 from vgrad_jax.results import environment as environment_module
@@ -59,6 +60,21 @@ def test_workers_with_other_versions_are_refused(tiny, scheduler, workers, tmp_p
     with pytest.raises(vg.InputError, match=r"worker tcp://.* does not match: jax .* there and 0\.0\.1 here"):
         vg.sweep({"a": tiny}, 2, scheduler=scheduler, store=tmp_path / "r.zarr", progress=False)
     assert not (tmp_path / "r.zarr").exists()
+
+
+def test_functions_travel_to_workers_that_cannot_import_them(scheduler, workers, tmp_path):
+    """Send a function of a module beside this test, a closure and a lambda; a worker has none of these files."""
+    factor = 0.25
+    arms = {
+        "module": vg.Arm(halving, converged="size < 0.2", dims={"size": ("epoch",)}),
+        "closure": vg.Arm(lambda key: halving(key, factor), converged=lambda r: r["size"] < 0.2),
+    }
+    path = tmp_path / "r.zarr"
+    results = vg.sweep(arms, 6, scheduler=scheduler, store=path, chunk=2, progress=False)
+    here = vg.sweep(arms, 6, chunk=2, progress=False)
+    for name in here.data_vars:
+        np.testing.assert_array_equal(results[name], here[name], err_msg=name)
+    assert not [file for file in path.rglob("*") if file.suffix in (".pkl", ".pickle")]
 
 
 def test_ctrl_c_keeps_what_is_finished_and_workers_stop_writing(tiny, scheduler, workers, reference, tmp_path):

@@ -10,6 +10,7 @@ from concurrent import futures
 
 import numpy as np
 import pytest
+from functions import halving
 
 import vgrad_jax as vg
 from vgrad_jax.results.store import Store
@@ -61,6 +62,32 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(tiny, referen
     assert refused
     assert vg.sweep({"a": tiny, "b": tiny}, SEEDS, store=path, resume=True, progress=False).load().equals(reference)
     assert not path.with_name("r.zarr.lock").exists()
+
+
+FUNCTION_SWEEP = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import vgrad_jax as vg
+from functions import halving
+
+arm = vg.Arm(lambda key: halving(key), converged="size < 0.2")
+vg.sweep({"a": arm, "bare": halving}, 400, chunk=1, workers=1, store=sys.argv[1], progress=False)
+"""
+
+
+def test_functions_killed_and_resumed_equal_uninterrupted(environment, tmp_path):
+    """Kill the process between two blocks, and resume here with a `def` in place of the lambda."""
+    path = tmp_path / "r.zarr"
+    command = [sys.executable, "-c", FUNCTION_SWEEP, str(path), str(pathlib.Path(__file__).parent)]
+    process = subprocess.Popen(command, env=environment)
+    while process.poll() is None and _files(path) < 60:
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    arms = {"a": vg.Arm(halving, converged="size < 0.2"), "bare": halving}
+    whole = vg.sweep(arms, 400, chunk=1, progress=False)
+    assert 0 < check_marked(path, whole) < 800
+    assert vg.sweep(arms, 400, store=path, resume=True, progress=False).load().equals(whole)
 
 
 class Killed(BaseException):

@@ -1,34 +1,71 @@
 """`vgrad sweep`."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from vgrad_jax.cli.chosen import OWN_SEEDS, Chosen, choose
 from vgrad_jax.cli.report import show
-from vgrad_jax.cli.shared import AsJson, Epochs, StudyName, StudySeed, arms_of_study, claim, free_folder, study_of
+from vgrad_jax.cli.shared import AsJson, Epochs, claim, free_folder, terminal
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.presets import STUDIES
 
 __all__ = ["sweep"]
 
-SEEDS = "Runs of each arm; by default " + ", ".join(f"{s.seeds} for {name}" for name, s in STUDIES.items()) + "."
+SEEDS = (
+    "Runs of each arm; by default "
+    + ", ".join(f"{s.seeds} for {name}" for name, s in STUDIES.items())
+    + f", {OWN_SEEDS} for your own."
+)
 
 
 def sweep(
-    study: StudyName = "article",
+    own: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="Your own study: a TOML file, a Python file that names its `arms`, or module:name.",
+            show_default=False,
+        ),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.  [default: article]")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Your own table (CSV, Parquet, NPZ), or a source such as wine.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Name or index of the target's column in --data; by default the last one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A field and its values: mlp.activation=tanh,relu; may be given several times."),
+    ] = None,
+    earlier: Annotated[
+        Path | None, typer.Option("--from", help="Go on with the sweep in this folder, or repeat it in --out.")
+    ] = None,
     arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given several times.")] = None,
     seeds: Annotated[int | None, typer.Option(help=SEEDS)] = None,
     epochs: Epochs = None,
-    study_seed: StudySeed = 0,
+    study_seed: Annotated[
+        int | None, typer.Option(help="Seed of the whole study; run k depends on it and on k alone.  [default: 0]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the sweep in --out, perhaps with more --seeds.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show arms, seeds, memory and time, and train nothing but a short probe.")
+    ] = False,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers share --out; extra: cluster.")
     ] = None,
+    chunk: Annotated[int | None, typer.Option(help="Seeds trained together; by default by memory.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Chunks trained at the same time; by default the cores.")] = None,
+    engine: Annotated[str, typer.Option(help="plain, lanes, or auto, which chooses for each arm.")] = "auto",
     precision: Annotated[
         float | None, typer.Option(help="Stop an arm once its share converged is known to +- this, such as 0.05.")
     ] = None,
@@ -37,32 +74,50 @@ def sweep(
     """Train every arm of a study over many seeds; write a page, figures and the labelled results.
 
     Example: vgrad sweep --arm tanh_uniform --arm relu_he --seeds 64 --out runs/pair
+
+    Example: vgrad sweep --data table.csv --target species --set mlp.activation=tanh,relu
+
+    Example: vgrad sweep study.toml, of which `vgrad study init` prints an example
+
+    Example: vgrad sweep my_study.py --seeds 500, where my_study.py names arms = {"mine": vg.Arm(train), ...}
     """
     from vgrad_jax.report import write_report
     from vgrad_jax.sweeps.running import SweepInterrupted
     from vgrad_jax.sweeps.running import sweep as run_sweep
 
-    arms = arms_of_study(study, arm, epochs)
-    seeds = study_of(study).seeds if seeds is None else seeds
-    epochs = next(iter(arms.values())).training.epochs
-    whole_number("--seeds", seeds, minimum=1)
+    if seeds is not None:
+        whole_number("--seeds", seeds, minimum=1)
     if precision is not None:
         number("--precision", precision, above=0.0, below=0.5)
-    whole_number("--study-seed", study_seed, maximum=MAX_SEED)
+    if study_seed is not None:
+        whole_number("--study-seed", study_seed, maximum=MAX_SEED)
     if resume and (out is None or not _resumable(out)):
         raise InputError(f"--resume needs the folder of an interrupted sweep: --out DIR with results.zarr; got {out}")
-    folder = out or free_folder(Path("runs"), study)
+    chosen = choose(own, study, data=data, column=target, settings=settings, earlier=earlier, arms=arm, epochs=epochs)
+    chosen = chosen._replace(
+        seeds=chosen.seeds if seeds is None else seeds,
+        study_seed=chosen.study_seed if study_seed is None else study_seed,
+    )
+    if dry_run:
+        _show_plan(chosen, chunk=chunk, workers=workers, engine=engine, precision=precision, as_json=as_json)
+        return
+    if earlier is not None and out is None:
+        out, resume = earlier, True
+    folder = out or free_folder(Path("runs"), chosen.name)
     if not resume:
         claim(folder)
     try:
         results = run_sweep(
-            arms,
-            seeds,
-            seed=study_seed,
+            chosen.arms,
+            chosen.seeds,
+            seed=chosen.study_seed,
             store=folder / "results.zarr",
             resume=resume,
             scheduler=scheduler,
             precision=precision,
+            chunk=chunk,
+            workers=workers,
+            engine=engine,
         )
     except SweepInterrupted as interruption:
         if bool(interruption.results["completed"].any(dim="seed").all()):
@@ -70,7 +125,59 @@ def sweep(
         command = f"the same command with --out {folder} --resume goes on"
         raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {command}") from None
     findings = write_report(results, folder)
-    show(findings, folder, f"{study}: {seeds} seeds, {epochs} epochs", as_json=as_json)
+    show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
+
+
+def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
+    """Print the arms, the plan and the estimated time of a sweep."""
+    from vgrad_jax.experiment import Experiment
+    from vgrad_jax.sweeps.arms import check_arms
+    from vgrad_jax.sweeps.estimate import estimated_seconds
+    from vgrad_jax.sweeps.plan import make_plan
+
+    plan = make_plan(check_arms(chosen.arms), chosen.seeds, **options)
+    experiments = {name: arm for name, arm in chosen.arms.items() if isinstance(arm, Experiment)}
+    # The speed of a user's function is known only when it runs.
+    seconds = estimated_seconds(experiments, plan) if len(experiments) == len(chosen.arms) else None
+    if as_json:
+        described = {name: experiment.to_dict() for name, experiment in experiments.items()}
+        print(
+            json.dumps(
+                {
+                    "arms": {name: described.get(name) for name in chosen.arms},
+                    "engines": plan.engines,
+                    "seeds": chosen.seeds,
+                    "peak_bytes": plan.peak_bytes,
+                    "result_bytes": plan.result_bytes,
+                    "seconds": seconds,
+                },
+                indent=2,
+            )
+        )
+        return
+    console = terminal()
+    for name in chosen.arms:
+        console.print(f"{name}: {_sentence(experiments[name]) if name in experiments else 'a function of a key'}")
+    console.print(str(plan))
+    if seconds is not None:
+        console.print(f"time: about {_duration(seconds)}, to a factor of two; estimated from a short training")
+
+
+def _sentence(experiment: Any) -> str:
+    """Return the main fields of an experiment."""
+    mlp, optimizer, training = experiment.mlp, experiment.optimizer, experiment.training
+    return (
+        f"hidden {list(mlp.hidden)}, {mlp.activation}, {mlp.kernel_init}; {optimizer.name} "
+        f"{optimizer.learning_rate:g}; {training.epochs} epochs in batches of {training.batch_size}; {training.loss}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in the unit that people would use."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{max(seconds, 1):.0f} seconds"
 
 
 def _resumable(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from vgrad_jax.results.schema import Layout
 from vgrad_jax.sweeps.arm import Arm
 from vgrad_jax.sweeps.identity import Identity, identity_of
 from vgrad_jax.sweeps.live_bytes import live_bytes
+from vgrad_jax.sweeps.sending import received, sent
 from vgrad_jax.sweeps.size import ArmSize
 from vgrad_jax.sweeps.tracing import Traced, trace_arm
 from vgrad_jax.training.settings import Settings
@@ -50,7 +51,7 @@ class FunctionArm:
         object.__setattr__(self, "identity", identity)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FunctionArm, (self.name, self.arm)  # A jaxpr cannot be sent; another process traces the function.
+        return _received, (sent(self.name, self.arm),)  # A jaxpr cannot be sent: the other process traces again.
 
     @property
     def layout(self) -> Layout:
@@ -115,3 +116,7 @@ class FunctionArm:
             return jax.tree.unflatten(structure, jax.core.eval_jaxpr(closed.jaxpr, closed.consts, key))
 
         return train_one
+
+
+def _received(content: bytes) -> FunctionArm:
+    return FunctionArm(*received(content))
