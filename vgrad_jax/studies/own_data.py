@@ -8,6 +8,7 @@ from typing import Any
 
 from vgrad_jax.data import load_data
 from vgrad_jax.data.loading import summary_of
+from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Training
 from vgrad_jax.studies.fields import Fields, experiment_of
 
@@ -32,7 +33,7 @@ def adapted(values: Fields) -> Fields:
     """Return an arm's fields with the loss and the batch size that its data ask for, where the arm does not say.
 
     Raises:
-        InputError: a field is impossible, or the data cannot be read.
+        InputError: a field is impossible, the data cannot be read, or the target is a number.
     """
     missing = {"training.loss", "training.batch_size"} - set(values)
     if not missing:
@@ -40,9 +41,15 @@ def adapted(values: Fields) -> Fields:
     data = experiment_of({path: value for path, value in values.items() if path.startswith("data.")}).data
     chosen = dict(values)
     if "training.loss" in missing:
-        classes = summary_of(data).classes
-        losses = {True: "binary_cross_entropy", False: "softmax_cross_entropy"}
-        chosen["training.loss"] = "squared_error" if classes is None else losses[len(classes) == 2]
+        summary = summary_of(data)
+        if summary.classes is None:
+            raise InputError(
+                f"the target {summary.target!r} is a number, and the networks of a study learn classes; train on numbers "
+                "with vg.make_train and vgrad_jax.losses.mean_squared_error, or say data.task = \"classes\" if the "
+                "numbers are classes"
+            )
+        is_binary = len(summary.classes) == 2
+        chosen["training.loss"] = "binary_cross_entropy" if is_binary else "softmax_cross_entropy"
     if "training.batch_size" in missing:
         chosen["training.batch_size"] = min(Training().batch_size, len(load_data(data).train_y))
     return chosen
