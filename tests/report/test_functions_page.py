@@ -96,7 +96,7 @@ def test_a_page_of_functions_without_convergence_layers_or_accuracy(walks, tmp_p
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"own_height.png", "own_end_squared.png"}
     tables = {path.name for path in (tmp_path / "tables").iterdir()}
     assert tables == {"arms.csv", "arms.tex", "own_results.csv", "summary.json"}
-    (header, *rows) = list(csv.reader((tmp_path / "tables" / "arms.csv").open()))
+    (header, *rows) = list(csv.reader((tmp_path / "tables" / "arms.csv").read_text().splitlines()))
     assert header == ["arm", "n", "diverged", "diverged_low", "diverged_high", "diverged_n"]
     assert len(rows) == 2
     numbers = json.loads((tmp_path / "tables" / "summary.json").read_text())
