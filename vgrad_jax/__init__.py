@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from vgrad_jax import losses as losses
 from vgrad_jax import presets as presets
 from vgrad_jax import theory as theory
 from vgrad_jax.data import Data as Data

@@ -1,16 +1,21 @@
-"""Losses of one example by name, each with its criterion of a correct answer."""
+"""Losses of one example by name, each with its criterion of a correct answer, and mean losses for other tasks.
+
+An `Experiment` names a loss of `LOSSES`: its labels are classes, and its convergence is an accuracy. The functions at
+the end of this file are for `vgrad_jax.make_train`, whose targets may be any numbers.
+"""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+import optax
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from vgrad_jax.errors import InputError
 
-__all__ = ["LOSSES", "Loss"]
+__all__ = ["LOSSES", "Loss", "hinge", "huber", "mean_squared_error", "poisson"]
 
 
 class Loss(NamedTuple):
@@ -77,3 +82,71 @@ LOSSES: dict[str, Loss] = {
     "softmax_cross_entropy": Loss(_softmax_value, _softmax_correct, lambda classes: classes, _entropy_of_shares),
 }
 """Losses by name, computed from logits, in nats."""
+
+
+def mean_squared_error(
+    predictions: Float[Array | np.ndarray, "*rows"], targets: Float[Array | np.ndarray, "*rows"]
+) -> Float[Array, ""]:
+    """Compute the mean of the squared differences.
+
+    >>> float(mean_squared_error(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0])))
+    2.0
+    """
+    return jnp.mean(optax.squared_error(_same_shape(predictions, targets), jnp.asarray(targets)))
+
+
+def huber(
+    predictions: Float[Array | np.ndarray, "*rows"],
+    targets: Float[Array | np.ndarray, "*rows"],
+    delta: float | int = 1.0,
+) -> Float[Array, ""]:
+    """Compute Huber's (1964) loss: half the square of a difference up to `delta`, and a straight line beyond.
+
+    >>> float(huber(jnp.array([0.5, 3.0]), jnp.zeros(2)))  # the mean of 0.125 and 2.5
+    1.3125
+    """
+    return jnp.mean(optax.huber_loss(_same_shape(predictions, targets), jnp.asarray(targets), delta=delta))
+
+
+def hinge(logits: Float[Array | np.ndarray, "*rows"], labels: Shaped[Array | np.ndarray, "*rows"]) -> Float[Array, ""]:
+    """Compute the mean hinge loss of two classes, `max(0, 1 - s z)` with `s` 1 for class 1 and -1 for class 0.
+
+    Args:
+        logits: positive for class 1.
+        labels: 0 or 1, or booleans.
+
+    >>> float(hinge(jnp.array([2.0, -0.5]), jnp.array([1, 1])))
+    0.75
+    """
+    signs = 2 * jnp.asarray(labels, float) - 1
+    return jnp.mean(optax.hinge_loss(_same_shape(logits, labels), signs))
+
+
+def poisson(
+    log_rates: Float[Array | np.ndarray, "*rows"], counts: Shaped[Array | np.ndarray, "*rows"]
+) -> Float[Array, ""]:
+    """Compute the mean negative log-likelihood of counts, without the term that is free of the rates.
+
+    Args:
+        log_rates: natural logarithms of the expected counts, as a network's outputs.
+        counts: what was counted.
+
+    >>> round(float(poisson(jnp.log(jnp.array([2.0])), jnp.array([3]))), 4)  # 2 - 3 log(2)
+    -0.0794
+    """
+    rates = _same_shape(log_rates, counts)
+    return jnp.mean(jnp.exp(rates) - jnp.asarray(counts) * rates)
+
+
+def _same_shape(predictions: Any, targets: Any) -> jax.Array:
+    """Return predictions as an array, and refuse targets that would be broadcast.
+
+    Raises:
+        InputError: the shapes differ, as `(rows, 1)` and `(rows,)`, whose differences would be `(rows, rows)`.
+    """
+    if jnp.shape(predictions) != jnp.shape(targets):
+        raise InputError(
+            f"predictions and targets need one shape; got {jnp.shape(predictions)} and {jnp.shape(targets)}: index or "
+            "reshape the network's output, such as output[:, 0]"
+        )
+    return jnp.asarray(predictions)

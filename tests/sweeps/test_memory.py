@@ -37,7 +37,7 @@ def made_up(job, arm, start):
     for name in ("gradient_log10_rms", "update_ratio_log10"):
         values[name] = -random.random((runs, records, layers), np.float32)
     kept = len(job.arms[arm].layout.parameters_at)
-    values["parameters"] = random.random((runs, kept, len(job.parameters)), np.float32)
+    values["parameters"] = random.random((runs, kept, len(job.coordinates["parameter"])), np.float32)
     return values | {
         "outcome": np.full(runs, "converged"),
         "converged": np.ones(runs, bool),

@@ -205,7 +205,8 @@ def _as_record(state: RecordState) -> Record:
     arrays: dict[str, Any] = {
         field: next(iter(jax.tree.leaves(getattr(state, field))), None) for field in (*RINGS, *MOMENTS)
     }
-    traced = isinstance(arrays["recorded_step"], jax.core.Tracer)
+    # Under `vmap` alone the steps are numbers, and only what depends on the batch is traced.
+    traced = any(isinstance(array, jax.core.Tracer) for array in arrays.values())
     numpy: Any = jnp if traced else np
     if not traced:
         arrays = {field: None if array is None else np.asarray(array) for field, array in arrays.items()}

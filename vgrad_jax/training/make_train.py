@@ -103,7 +103,7 @@ class MadeTraining:
         if rest:
             end, (more, last) = epochs(end, numbers[split:])
             losses = jnp.concatenate([losses, more])
-            evaluations = jax.tree.map(lambda many, one: jnp.concatenate([many, one[None]]), evaluations, last)
+            evaluations = jax.tree.map(lambda values, value: jnp.concatenate([values, value[None]]), evaluations, last)
         results = {"train_loss": losses, **evaluations}
         return results | _gradients(end.opt_state)
 

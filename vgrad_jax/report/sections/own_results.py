@@ -42,11 +42,12 @@ def _compute(study: Study) -> OwnResults | None:
 
 
 def _answer(own: OwnResults) -> str | None:
-    """Say how the first result of the arms ends, where no arm says when a run converges."""
+    """Say how the first curve of the arms ends, or their first number, where no arm says when a run converges."""
     told = [row for row in own.numbers if row.median.n]
     if own.study.converging or not told:
         return None
-    rows = [row for row in told if row.variable == told[0].variable]
+    first = next((row for row in told if row.last_of), told[0])
+    rows = [row for row in told if row.variable == first.variable]
     listed = ", ".join(f"{_median(row)} in {row.arm} (n = {row.n})" for row in rows)
     end = f" at {rows[0].last_of}" if rows[0].last_of else ""
     return f"Median {rows[0].variable}{end}: {listed}."
