@@ -5,6 +5,7 @@ the end of this file are for `vgrad_jax.make_train`, whose targets may be any nu
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,11 +25,17 @@ class Loss(NamedTuple):
     value: Callable[[jax.Array, jax.Array], jax.Array]
     """Loss of `(logits, label)`, in nats."""
     correct: Callable[[jax.Array, jax.Array], jax.Array]
-    """True if the prediction of `(logits, label)` is correct."""
+    """Score of `(logits, label)`, whose mean over rows is the accuracy: True for a correct class.
+
+    For numbers it is 1 less the squared error. Its mean over the training rows is then the share of the variance that
+    is explained, since the targets have a variance of 1.
+    """
     out_features: Callable[[int], int]
     """Number of logits for a number of classes."""
     chance: Callable[[np.ndarray], float]
-    """Mean loss of the best constant logits for these labels, nats."""
+    """Mean loss of the best constant logits for these labels, in the loss's unit."""
+    of_numbers: bool = False
+    """True for a loss of numbers; False for a loss of classes."""
 
 
 def _binary_value(logits: Float[Array, "1"], label: Int[Array, ""]) -> Float[Array, ""]:
@@ -53,11 +60,9 @@ def _binary_correct(logits: Float[Array, "1"], label: Int[Array, ""]) -> Bool[Ar
     return ((logits[0] > 0) == (label > 0)) & ~jnp.isnan(logits[0])
 
 
-def _binary_out_features(classes: int) -> int:
+def _binary_out_features(classes: int, loss: str = "binary_cross_entropy") -> int:
     if classes > 2:
-        raise InputError(
-            f"binary_cross_entropy is for two classes, and the data has {classes}; use loss='softmax_cross_entropy'"
-        )
+        raise InputError(f"{loss} is for two classes, and the data has {classes}; use loss='softmax_cross_entropy'")
     return 1
 
 
@@ -77,11 +82,55 @@ def _entropy_of_shares(labels: Int[np.ndarray, " rows"]) -> float:
     return float(-np.sum(shares * np.log(shares))) + 0.0  # A single class has the entropy 0, not -0.
 
 
+def _squared_value(logits: Float[Array, "1"], target: Float[Array, ""]) -> Float[Array, ""]:
+    return (logits[0] - target) ** 2
+
+
+def _huber_value(logits: Float[Array, "1"], target: Float[Array, ""]) -> Float[Array, ""]:
+    size = jnp.abs(logits[0] - target)
+    return jnp.where(size <= 1, 0.5 * size**2, size - 0.5)
+
+
+def _explained(logits: Float[Array, "1"], target: Float[Array, ""]) -> Float[Array, ""]:
+    # A diverged network explains nothing, and NaN would be no accuracy below every threshold.
+    return jnp.nan_to_num(1 - (logits[0] - target) ** 2, nan=-jnp.inf, neginf=-jnp.inf)
+
+
+def _huber_of_errors(errors: np.ndarray) -> np.ndarray:
+    size = np.abs(errors)
+    return np.where(size <= 1, 0.5 * size**2, size - 0.5)
+
+
+def _best_constant(value: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], float]:
+    """Return the function of targets that gives the mean of `value` of the errors of the best constant."""
+
+    def chance(targets: np.ndarray) -> float:
+        from scipy.optimize import minimize_scalar
+
+        bounds = (float(np.min(targets)), float(np.max(targets)))
+        return float(minimize_scalar(lambda constant: np.mean(value(constant - targets)), bounds=bounds).fun)
+
+    return chance
+
+
+def _hinge_value(logits: Float[Array, "1"], label: Int[Array, ""]) -> Float[Array, ""]:
+    return jnp.maximum(1 + (1.0 - 2.0 * label) * logits[0], 0)
+
+
+def _hinge_chance(labels: Int[np.ndarray, " rows"]) -> float:
+    """Return twice the share of the smaller class: the best constant logit is 1 or -1, with a loss of 2 where wrong."""
+    share = float(np.mean(np.asarray(labels) > 0))
+    return 2 * min(share, 1 - share)
+
+
 LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": Loss(_binary_value, _binary_correct, _binary_out_features, _entropy_of_shares),
     "softmax_cross_entropy": Loss(_softmax_value, _softmax_correct, lambda classes: classes, _entropy_of_shares),
+    "hinge": Loss(_hinge_value, _binary_correct, partial(_binary_out_features, loss="hinge"), _hinge_chance),
+    "squared_error": Loss(_squared_value, _explained, lambda _: 1, _best_constant(np.square), of_numbers=True),
+    "huber": Loss(_huber_value, _explained, lambda _: 1, _best_constant(_huber_of_errors), of_numbers=True),
 }
-"""Losses by name, computed from logits, in nats."""
+"""Losses by name, computed from logits: cross-entropies in nats; of numbers in units of the targets' variance."""
 
 
 def mean_squared_error(

@@ -307,3 +307,23 @@ def test_where_no_theory_applies_it_says_why(network, reason):
     assert prediction.log10_rms is None
     assert prediction.relative is None
     assert prediction.why_not.startswith(reason)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "softmax_cross_entropy"])
+def test_predictions_of_other_losses_are_those_of_wide_networks(loss):
+    """Numbers, and two classes by a softmax of two logits: measured over draws of a wide network."""
+    data = vg.Data("diabetes" if loss == "squared_error" else "moons", samples=60)
+    mlp = vg.MLP(hidden=(200, 200), activation="tanh", kernel_init="lecun_normal", output_init="normal(0.01)")
+    experiment = vg.Experiment(mlp=mlp, data=data, training=vg.Training(loss=loss, batch_size=8))
+    result = vg.theory.compare(experiment, num_seeds=48)
+    squares = 10.0 ** (2 * result.measured)
+    error = squares.std(axis=0) / squares.mean(axis=0) / np.sqrt(48) / np.log(10) / 2
+    measured = 0.5 * np.log10(squares.mean(axis=0))
+    np.testing.assert_array_less(np.abs(measured - result.prediction.log10_rms), 4 * error + 0.01)
+
+
+def test_a_loss_that_theory_does_not_know_has_a_reason():
+    data = vg.load_data(vg.Data(samples=20))
+    prediction = vg.theory.predict(vg.MLP(), data.train_x, data.train_y, loss="hinge")
+    assert prediction.log10_rms is None
+    assert "hinge" in prediction.why_not

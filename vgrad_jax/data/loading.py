@@ -67,7 +67,10 @@ class DataSummary:
         """Return the facts as sentences, one for each kind of fact that applies."""
         said = [f"{self.train_rows} rows for training, {self.test_rows} for testing; {len(self.features)} features"]
         if self.classes is None:
-            said.append(f"the target {self.target!r} is a number")
+            said.append(
+                f"the target {self.target!r} is a number, in standard deviations from the training rows' mean; an "
+                "accuracy is the share of its variance that is explained"
+            )
         else:
             mapping = ", ".join(f"{name!r} is class {number}" for number, name in enumerate(self.classes[:10]))
             rest = f", and {len(self.classes) - 10} more" if len(self.classes) > 10 else ""
@@ -246,7 +249,7 @@ def _own(data: Data) -> tuple[Dataset, DataSummary]:
     values = fill(features, train) if data.missing == "median" else features.values
     scale = scaler_of(str(data.scale), values[train])
     x_train, x_test = (scale(values[rows]).astype(np.float32) for rows in (train, test))
-    y = target.values.astype(np.int32 if target.classes is not None else np.float32)
+    y = target.values.astype(np.int32) if target.classes is not None else _standardised(target.values, train)
     summary = DataSummary(
         features=features.names,
         target=table.names[target_index],
@@ -259,6 +262,12 @@ def _own(data: Data) -> tuple[Dataset, DataSummary]:
         scale=SCALINGS[str(data.scale)],
     )
     return Dataset(x_train, y[train], x_test, y[test]), summary
+
+
+def _standardised(values: np.ndarray, train: Int[np.ndarray, " train"]) -> Float[np.ndarray, " rows"]:
+    """Return numbers with mean 0 and variance 1 over the training rows."""
+    scaled: np.ndarray = scaler_of("standard", values[train][:, None])(values[:, None])
+    return scaled[:, 0].astype(np.float32)
 
 
 def _marked(data: Data, table: Table, first_test: int) -> Bool[np.ndarray, " rows"] | None:

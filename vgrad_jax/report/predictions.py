@@ -35,7 +35,8 @@ def predictions(results: "xarray.Dataset") -> dict[str, Prediction]:
         if dataset is None:
             predicted[arm] = Prediction(None, DATA_IS_GONE, ())
             continue
-        predicted[arm] = _prediction(experiment.mlp, experiment.data, data_fingerprint(dataset), rows)
+        fingerprint, loss = data_fingerprint(dataset), experiment.training.loss
+        predicted[arm] = _prediction(experiment.mlp, experiment.data, loss, fingerprint, rows)
     return predicted
 
 
@@ -66,7 +67,7 @@ def trainable_depths(results: "xarray.Dataset", families: Sequence[Family]) -> d
 
 
 @lru_cache(maxsize=64)
-def _prediction(mlp: MLP, data: Data, fingerprint: str, rows: int) -> Prediction:
+def _prediction(mlp: MLP, data: Data, loss: str, fingerprint: str, rows: int) -> Prediction:
     del fingerprint  # A file that has changed is predicted anew.
     dataset = load_data(data)
-    return predict(mlp, dataset.train_x, dataset.train_y, most_rows=rows)
+    return predict(mlp, dataset.train_x, dataset.train_y, loss=loss, most_rows=rows)

@@ -59,8 +59,20 @@ _PER_LAYER = ("arm", "seed", "record", "layer")
 VARIABLES: dict[str, Variable] = {
     "train_loss": Variable(_PER_RECORD, "float32", np.nan, "mean loss over all training rows", "nats"),
     "test_loss": Variable(_PER_RECORD, "float32", np.nan, "mean loss over all test rows", "nats"),
-    "train_accuracy": Variable(_PER_RECORD, "float32", np.nan, "share of training rows classified rightly", "1"),
-    "test_accuracy": Variable(_PER_RECORD, "float32", np.nan, "share of test rows classified rightly", "1"),
+    "train_accuracy": Variable(
+        _PER_RECORD,
+        "float32",
+        np.nan,
+        "share of training rows classified rightly (of numbers: variance explained)",
+        "1",
+    ),
+    "test_accuracy": Variable(
+        _PER_RECORD,
+        "float32",
+        np.nan,
+        "share of test rows classified rightly (of numbers: 1 - squared error)",
+        "1",
+    ),
     "gradient_log10_rms": Variable(
         _PER_LAYER,
         "float32",

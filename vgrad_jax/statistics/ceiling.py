@@ -58,8 +58,13 @@ def _distance(points: Float[np.ndarray, "points 2"], classes: Int[np.ndarray, " 
 
 
 def majority_share(data: Data) -> float:
-    """Return the test accuracy of always naming the training rows' most frequent class."""
+    """Return the test accuracy of always naming the training rows' most frequent class.
+
+    For targets of numbers it is the share of the training rows' variance that their mean explains in the test rows.
+    """
     dataset = load_data(data)
+    if np.issubdtype(dataset.train_y.dtype, np.floating):
+        return float(1 - np.mean((np.asarray(dataset.test_y) - np.mean(dataset.train_y)) ** 2))
     return float(np.mean(np.asarray(dataset.test_y) == np.bincount(dataset.train_y).argmax()))
 
 

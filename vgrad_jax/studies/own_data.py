@@ -8,11 +8,13 @@ from typing import Any
 
 from vgrad_jax.data import load_data
 from vgrad_jax.data.loading import summary_of
-from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Training
 from vgrad_jax.studies.fields import Fields, experiment_of
 
 __all__ = ["DEFAULTS", "DEFAULT_GRID", "adapted"]
+
+LOSS_OF_CLASSES = {None: "squared_error", 2: "binary_cross_entropy"}
+"""Number of classes to the loss; None for a target of numbers. More than two classes have the softmax's loss."""
 
 DEFAULTS: dict[str, Any] = {
     "mlp.hidden": (16, 16),
@@ -33,7 +35,7 @@ def adapted(values: Fields) -> Fields:
     """Return an arm's fields with the loss and the batch size that its data ask for, where the arm does not say.
 
     Raises:
-        InputError: a field is impossible, the data cannot be read, or the target is a number.
+        InputError: a field is impossible, the or the data cannot be read.
     """
     missing = {"training.loss", "training.batch_size"} - set(values)
     if not missing:
@@ -42,14 +44,8 @@ def adapted(values: Fields) -> Fields:
     chosen = dict(values)
     if "training.loss" in missing:
         summary = summary_of(data)
-        if summary.classes is None:
-            raise InputError(
-                f"the target {summary.target!r} is a number, and the networks of a study learn classes; train on numbers "
-                "with vg.make_train and vgrad_jax.losses.mean_squared_error, or say data.task = \"classes\" if the "
-                "numbers are classes"
-            )
-        is_binary = len(summary.classes) == 2
-        chosen["training.loss"] = "binary_cross_entropy" if is_binary else "softmax_cross_entropy"
+        classes = None if summary.classes is None else len(summary.classes)
+        chosen["training.loss"] = LOSS_OF_CLASSES.get(classes, "softmax_cross_entropy")
     if "training.batch_size" in missing:
         chosen["training.batch_size"] = min(Training().batch_size, len(load_data(data).train_y))
     return chosen

@@ -79,7 +79,7 @@ def compare(experiment: Experiment, num_seeds: int = 128, *, seed: int = 0) -> C
     seed, seeds = whole_number("seed", seed, maximum=MAX_SEED), range(num_seeds)
     return Comparison(
         measured=over_seeds(partial(_profile, experiment, dataset), experiment, dataset, seeds, seed),
-        prediction=predict(experiment.mlp, dataset.train_x, dataset.train_y),
+        prediction=predict(experiment.mlp, dataset.train_x, dataset.train_y, loss=experiment.training.loss),
         mean_field=mean_field_of(experiment.mlp),
         seed_law=seed_law(experiment, dataset, seeds, seed),
         jacobian=jacobian_spectrum(experiment, dataset, seeds, seed),

@@ -41,6 +41,10 @@ NARROW = 32
 """Width of a layer, in units, below which a remark gives the size of the theory's corrections."""
 
 
+PREDICTED_LOSSES = ("binary_cross_entropy", "softmax_cross_entropy", "squared_error")
+"""Losses whose derivative at the outputs `predict` knows."""
+
+
 class Prediction(NamedTuple):
     """Prediction of theory for a network at initialisation."""
 
@@ -58,7 +62,7 @@ class Prediction(NamedTuple):
         return None if self.log10_rms is None else self.log10_rms - self.log10_rms[-1]
 
 
-def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Prediction:
+def predict(mlp: Any, x: Any, y: Any, *, loss: str | None = None, most_rows: int = MOST_ROWS) -> Prediction:
     """Predict the gradient of the mean loss in each layer, at initialisation, over all draws of the parameters.
 
     The prediction follows second moments, layer by layer and for every pair of inputs. It includes the cancellation
@@ -69,8 +73,10 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
         mlp: the network, a `vg.MLP`. For a model of another kind the result has no profile and a reason: theory cannot
             read a function.
         x: examples, `(rows, features)`.
-        y: classes of the examples, `(rows,)`. Two classes give binary cross-entropy with one logit; more give a softmax
-            of small logits.
+        y: targets of the examples, `(rows,)`: classes; or numbers, of which some are neither 0 nor 1.
+        loss: name of the loss. "binary_cross_entropy" has one logit, "softmax_cross_entropy" small logits, one for each
+            class, and "squared_error" one output. None chooses by y: two classes, more, or numbers. Other losses have
+            no profile, and a reason.
         most_rows: largest number of rows to use; the time grows faster than this number.
 
     Returns:
@@ -92,8 +98,12 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
         kind = type(mlp).__name__
         reason = f"theory reads a vg.MLP, and this is a {kind}: describe a perceptron as a vg.MLP"
         return Prediction(None, f"does not apply because {reason}", ())
-    classes = int(y.max()) + 1
-    out_features = 1 if classes <= 2 else classes
+    if loss is None:
+        loss = _loss_of(y)
+    if loss not in PREDICTED_LOSSES:
+        known = ", ".join(PREDICTED_LOSSES)
+        return Prediction(None, f"does not apply because theory knows the losses {known}, and this is {loss}", ())
+    out_features = int(y.max()) + 1 if loss == "softmax_cross_entropy" else 1
     widths = mlp.widths(x.shape[1], out_features)
     laws = _laws(mlp, widths)
     why_not = _why_not(mlp, laws)
@@ -105,7 +115,7 @@ def predict(mlp: Any, x: Any, y: Any, *, most_rows: int = MOST_ROWS) -> Predicti
         # A random choice, and not every k-th row: rows may be sorted, or may alternate.
         chosen = np.random.default_rng(rows % MAX_SEED).permutation(rows)[:most]
         x, y = x[chosen], y[chosen]
-    profile = _profile(mlp, x, y, rows, widths, [law for law in laws if law is not None])
+    profile = _profile(mlp, x, y, loss, rows, widths, [law for law in laws if law is not None])
     return Prediction(profile, "", _remarks(mlp, out_features))
 
 
@@ -144,7 +154,7 @@ def _remarks(mlp: MLP, out_features: int) -> tuple[str, ...]:
 
 
 def _profile(
-    mlp: MLP, x: np.ndarray, y: np.ndarray, rows: int, widths: tuple[int, ...], laws: list[tuple[Law, Law]]
+    mlp: MLP, x: np.ndarray, y: np.ndarray, loss: str, rows: int, widths: tuple[int, ...], laws: list[tuple[Law, Law]]
 ) -> np.ndarray:
     """Compute log10 of the root mean square gradient of each layer, `(layer,)`."""
     hidden = [elementwise(activation) for activation in mlp.activations()]
@@ -180,7 +190,7 @@ def _profile(
         reads.append(widths[layer + 1] * activated[-1].same)
     weight, bias = laws[-1]
     last = forward(activated[-1], widths[-2], weight, bias) if activated else first_layer(x, weight, bias)
-    delta = _output_gradients(last, y, widths[-1])
+    delta = _output_gradients(last, y, widths[-1], loss)
     squares = [_mean_over_pairs(delta[0] * (reads[-1] + 1), rows) * widths[-1]]
     stream: tuple[np.ndarray, np.ndarray] | None = None
     for layer in range(len(hidden) - 1, -1, -1):
@@ -208,12 +218,24 @@ def _layer_norm(branch: Moments, bias: Law) -> tuple[Moments, np.ndarray]:
     return Moments(np.full(len(own), bias.mean), same, np.zeros_like(same)), np.outer(deviation, deviation)
 
 
-def _output_gradients(last: Moments, y: np.ndarray, out_features: int) -> tuple[np.ndarray, np.ndarray]:
+def _loss_of(y: np.ndarray) -> str:
+    """Return the name of the loss that targets are for."""
+    if np.issubdtype(y.dtype, np.floating) and not np.isin(y, (0, 1)).all():
+        return "squared_error"
+    return "binary_cross_entropy" if y.max() <= 1 else "softmax_cross_entropy"
+
+
+def _output_gradients(last: Moments, y: np.ndarray, out_features: int, loss: str) -> tuple[np.ndarray, np.ndarray]:
     """Compute E delta delta at the logits, for one logit and for two different logits."""
-    if out_features > 1:
-        error = np.eye(out_features)[y] - 1 / out_features
+    if loss == "softmax_cross_entropy":
+        error = np.eye(out_features)[y.astype(int)] - 1 / out_features
         same = error @ error.T / out_features
         return same, (np.outer(error.sum(1), error.sum(1)) / out_features - same) / (out_features - 1)
+    if loss == "squared_error":
+        # The output is Gaussian, and the derivative of the squared error is twice the difference.
+        error = last.mean - y
+        same = 4 * (last.same + np.outer(error, error))
+        return same, np.zeros_like(same)
     sigmoid = elementwise("sigmoid")
     deviation = np.sqrt(np.maximum(np.diag(last.same), 0.0))
     z, weights = nodes(sigmoid, last.mean, deviation)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from vgrad_jax.data import Dataset
 from vgrad_jax.gradients.stats import layer_log10_rms
@@ -39,7 +39,7 @@ class EpochRecord(NamedTuple):
 
 
 def batch_loss(
-    params: Params, batch: tuple[Float[Array, "batch features"], Int[Array, " batch"]], mlp: MLP, loss: Loss
+    params: Params, batch: tuple[Float[Array, "batch features"], Shaped[Array, " batch"]], mlp: MLP, loss: Loss
 ) -> Float[Array, ""]:
     """Compute the mean loss over a batch.
 
@@ -55,7 +55,7 @@ def batch_loss(
 def evaluate(
     params: Params,
     x: Float[Array, "rows features"],
-    y: Int[Array, " rows"],
+    y: Shaped[Array, " rows"],
     mlp: MLP,
     loss_name: str,
     rows_at_once: int | None = None,
@@ -117,7 +117,7 @@ def measure(
 
 
 def _loss_and_accuracy(
-    params: Params, batch: tuple[Float[Array, "batch features"], Int[Array, " batch"]], mlp: MLP, loss: Loss
+    params: Params, batch: tuple[Float[Array, "batch features"], Shaped[Array, " batch"]], mlp: MLP, loss: Loss
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     x, y = batch
     logits = jax.vmap(lambda example: apply_mlp(params, example, mlp), axis_name="batch")(x)

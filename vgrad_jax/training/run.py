@@ -169,9 +169,18 @@ def initial_params(experiment: Experiment, key: PRNGKey, dataset: Dataset) -> Pa
 
 
 def num_logits(experiment: Experiment, dataset: Dataset) -> int:
-    """Return the number of outputs of an experiment's network."""
-    classes = int(max(dataset.train_y.max(), dataset.test_y.max())) + 1
-    return LOSSES[experiment.training.loss].out_features(classes)
+    """Return the number of outputs of an experiment's network.
+
+    Raises:
+        InputError: the loss does not fit the targets.
+    """
+    name = experiment.training.loss
+    is_number = bool(jnp.issubdtype(dataset.train_y.dtype, jnp.floating))
+    if is_number != LOSSES[name].of_numbers:
+        fitting = ", ".join(repr(other) for other, loss in LOSSES.items() if loss.of_numbers == is_number)
+        kinds = ("numbers", "classes") if is_number else ("classes", "numbers")
+        raise InputError(f"the targets are {kinds[0]}, and {name} is a loss of {kinds[1]}; use one of {fitting}")
+    return LOSSES[name].out_features(1 if is_number else int(max(dataset.train_y.max(), dataset.test_y.max())) + 1)
 
 
 def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
