@@ -179,7 +179,7 @@ def test_every_invalid_network_is_refused_with_what_came(mistake, data):
         (vg.Data, {"source": "circle"}, "did you mean 'circles'"),
         (vg.Data, {"samples": 10, "train_samples": 10}, "leave rows to test on"),
         (vg.Data, {"source": "digits", "noise": 0.1}, "for made data"),
-        (vg.Data, {"path": "x.csv"}, "goes with the source 'file'"),
+        (vg.Data, {"source": "moons", "path": "x.csv"}, "goes with the source 'file'"),
         (vg.Data, {"source": "file"}, "goes with the source 'file'"),
         (vg.Recording, {"every": 0}, "got 0"),
         (vg.Recording, {"parameters_at": (5, 5)}, "increasing order"),

@@ -108,21 +108,22 @@ def rms_over_seeds(log10_sizes: Float[np.ndarray, "seed layer"]) -> Float[np.nda
 
 
 def wilson(
-    shares: ArrayLike | float, n: ArrayLike | float | int
+    shares: ArrayLike | float, n: ArrayLike | float | int, *, z: float = Z
 ) -> tuple[Float[np.ndarray, "*shares"], Float[np.ndarray, "*shares"]]:
-    """Compute Wilson's (1927) 95 % score interval of shares, which covers near 0 and 1 too.
+    """Compute Wilson's (1927) score interval of shares, which covers near 0 and 1 too.
 
     Args:
         shares: observed, 0 to 1.
         n: number of runs behind each share; need not be whole.
+        z: standard errors on either side; the default has a level of 95 %.
 
     Returns:
         Lower and upper bounds.
     """
     shares, n = np.asarray(shares, np.float64), np.asarray(n, np.float64)
     with np.errstate(invalid="ignore"):
-        centre = (2 * n * shares + Z**2) / (2 * (n + Z**2))
-        half = Z / (2 * (n + Z**2)) * np.sqrt(4 * n * shares * (1 - shares) + Z**2)
+        centre = (2 * n * shares + z**2) / (2 * (n + z**2))
+        half = z / (2 * (n + z**2)) * np.sqrt(4 * n * shares * (1 - shares) + z**2)
     low = np.where(shares <= 0, 0.0, np.clip(centre - half, 0, 1))
     high = np.where(shares >= 1, 1.0, np.clip(centre + half, 0, 1))
     return low, high

@@ -6,7 +6,8 @@ from scipy import stats
 
 import vgrad_jax as vg
 from tests.made import EPOCHS, made_results
-from vgrad_jax.statistics.factorial import CAUSES, _correlations, crossed, crossed_designs, effects
+from vgrad_jax.statistics.contrasts import correlations
+from vgrad_jax.statistics.factorial import CAUSES, crossed, crossed_designs, effects
 from vgrad_jax.statistics.run_outcomes import Outcomes
 
 CELLS = ("tanh_uniform", "relu_uniform", "tanh_he", "relu_he")
@@ -148,11 +149,11 @@ def test_three_levels_give_every_pair_of_them():
 def test_likeness_is_measured_from_three_common_seeds_on(runs, alike):
     hits = np.arange(runs) % 2 == 0
     arm = Outcomes(np.arange(runs), np.where(hits, 100.0, 200.0), hits, np.zeros(runs, bool), 200.0)
-    plain, cautious = _correlations([arm, arm], [arm.converged, arm.converged])
+    plain, cautious = correlations([arm, arm], [arm.converged, arm.converged])
     assert plain[0, 1] == pytest.approx(1.0 if alike else 0.0)
     assert 0 <= cautious[0, 1] <= plain[0, 1]
     elsewhere = arm._replace(seeds=arm.seeds + runs)
-    assert _correlations([arm, elsewhere], [arm.converged, arm.converged])[0][0, 1] == 0
+    assert correlations([arm, elsewhere], [arm.converged, arm.converged])[0][0, 1] == 0
 
 
 def test_the_cautious_correlation_is_newcombes():
@@ -170,7 +171,7 @@ def test_the_cautious_correlation_is_newcombes():
             Outcomes(np.arange(n), np.where(hits, 100.0, 200.0), hits, np.zeros(n, bool), 200.0)
             for hits in (first, second)
         ]
-        plain, cautious = _correlations(arms, [arm.converged for arm in arms])
+        plain, cautious = correlations(arms, [arm.converged for arm in arms])
         assert plain[0, 1] == plain[1, 0] == pytest.approx(excess / scale)
         assert cautious[0, 1] == pytest.approx((max(excess - n / 2, 0) if excess > 0 else excess) / scale)
         assert plain[0, 0] == cautious[1, 1] == 1

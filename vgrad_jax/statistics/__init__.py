@@ -13,6 +13,7 @@ from vgrad_jax.statistics.comparison import Pair as Pair
 from vgrad_jax.statistics.comparison import TimeComparison as TimeComparison
 from vgrad_jax.statistics.comparison import compare_arms as compare_arms
 from vgrad_jax.statistics.comparison import compare_times as compare_times
+from vgrad_jax.statistics.contrasts import Effect as Effect
 from vgrad_jax.statistics.depth import Family as Family
 from vgrad_jax.statistics.depth import Reach as Reach
 from vgrad_jax.statistics.depth import families as families
@@ -21,7 +22,6 @@ from vgrad_jax.statistics.early_stopping import EarlyStop as EarlyStop
 from vgrad_jax.statistics.early_stopping import early_stops as early_stops
 from vgrad_jax.statistics.early_stopping import missing_runs as missing_runs
 from vgrad_jax.statistics.factorial import Crossed as Crossed
-from vgrad_jax.statistics.factorial import Effect as Effect
 from vgrad_jax.statistics.factorial import crossed as crossed
 from vgrad_jax.statistics.factorial import crossed_designs as crossed_designs
 from vgrad_jax.statistics.failure import Predictor as Predictor

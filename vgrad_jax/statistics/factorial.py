@@ -12,19 +12,17 @@ from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.results.reading import experiments_of, factors_of
-from vgrad_jax.statistics.intervals import Estimate, contrast, share
+from vgrad_jax.statistics.contrasts import Contrasts, Effect
+from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
-from vgrad_jax.statistics.survival import restricted_mean
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["CAUSES", "Crossed", "Effect", "crossed", "crossed_designs", "effects"]
+__all__ = ["CAUSES", "Crossed", "crossed", "crossed_designs", "effects", "factor_name", "factors_of_arms"]
 
 
 NEGLIGIBLE = 0.1
@@ -57,15 +55,6 @@ FACTORS = {
     "name": "optimiser",
 }
 """Field of a description to the factor's name, where the field's own will not do."""
-
-
-class Effect(NamedTuple):
-    """The effect of a change."""
-
-    share: Estimate
-    """Change of the share that converges: positive where more runs do."""
-    restricted_mean: Estimate
-    """Change of the mean epochs within the budget: negative where runs converge sooner."""
 
 
 class Crossed(NamedTuple):
@@ -131,7 +120,7 @@ def crossed(results: "xarray.Dataset", start: str, target: str) -> Crossed | Non
     Raises:
         InputError: no such arm, or one of the four without a finished run.
     """
-    arms = _factors_of_arms(results)
+    arms = factors_of_arms(results)
     for name in (start, target):
         if name not in arms:
             raise InputError(f"no arm {name!r} in these results; there are {', '.join(arms)}")
@@ -142,7 +131,7 @@ def crossed(results: "xarray.Dataset", start: str, target: str) -> Crossed | Non
 
 def crossed_designs(results: "xarray.Dataset") -> list[Crossed]:
     """Compute every crossed design among the arms, each set of four arms once, an earlier arm as the start."""
-    arms, ends = _factors_of_arms(results), alike(outcomes(results))
+    arms, ends = factors_of_arms(results), alike(outcomes(results))
     differences = _differences(arms)
     designs: dict[frozenset[str], tuple[str, str, str, str]] = {}
     for start, target in permutations(arms, 2):
@@ -171,7 +160,7 @@ def _cells(differences: Differences, arms: Sequence[str], start: str, target: st
     return None
 
 
-def _factors_of_arms(results: "xarray.Dataset") -> dict[str, dict[str, Any]]:
+def factors_of_arms(results: "xarray.Dataset") -> dict[str, dict[str, Any]]:
     """Return arm name to its factors: the fields of an `Experiment`, or the factors that a function's arm names.
 
     Arms without a convergence, and functions without factors, are left out.
@@ -212,14 +201,15 @@ def _fields(experiment: Experiment) -> dict[str, Any]:
     return {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
 
 
-def _factor(fields: frozenset[str]) -> str:
+def factor_name(fields: frozenset[str]) -> str:
+    """Return the name of a factor for people, from its fields "index name"."""
     names = [name.split(maxsplit=1)[1] for name in sorted(fields)]
     return " and ".join(dict.fromkeys(FACTORS.get(name, name.replace("_", " ")) for name in names))
 
 
 def _factors(differences: Differences, cells: tuple[str, str, str, str]) -> tuple[str, str]:
     start, first_only, second_only, _ = cells
-    return _factor(differences[start, first_only]), _factor(differences[start, second_only])
+    return factor_name(differences[start, first_only]), factor_name(differences[start, second_only])
 
 
 def effects(ends: Mapping[str, Outcomes], cells: tuple[str, str, str, str], factors: tuple[str, str]) -> Crossed:
@@ -231,16 +221,10 @@ def effects(ends: Mapping[str, Outcomes], cells: tuple[str, str, str, str], fact
         factors: their names.
     """
     start, first_only, second_only, target = cells
-    runs = [ends[arm] for arm in cells]
-    shares = [share(int(arm.converged.sum()), len(arm.seeds)) for arm in runs]
-    means = [restricted_mean(arm.times, arm.converged, arm.budget) for arm in runs]
-    alike = [_correlations(runs, [arm.converged for arm in runs]), _correlations(runs, [arm.times for arm in runs])]
+    contrasts = Contrasts({arm: ends[arm] for arm in cells})
 
     def effect(*coefficients: float | int) -> Effect:
-        # A correlation of arms that are subtracted narrows an interval, so there the cautious one is taken.
-        subtracted = np.multiply.outer(coefficients, coefficients) < 0
-        related = [np.where(subtracted, lower, plain) for plain, lower in alike]
-        return Effect(contrast(coefficients, shares, related[0]), contrast(coefficients, means, related[1]))
+        return contrasts.effect(dict(zip(cells, coefficients, strict=True)))
 
     return Crossed(
         first=factors[0],
@@ -258,28 +242,6 @@ def effects(ends: Mapping[str, Outcomes], cells: tuple[str, str, str, str], fact
         second_main=effect(-0.5, -0.5, 0.5, 0.5),
         interaction=effect(1, -1, -1, 1),
     )
-
-
-def _correlations(arms: Sequence[Outcomes], values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Compute correlations of the arms' means, from runs with the same seed.
-
-    Returns:
-        The correlations, and cautious ones. For those a positive covariance is reduced by half of the most that a
-        single run can add to it. This is Newcombe's correction (1998, "Improved confidence intervals for the difference
-        between binomial proportions based on paired data", method 10). Without it a few pairs that happen to be alike
-        would seem to know their difference exactly.
-    """
-    plain, lower = np.eye(len(arms)), np.eye(len(arms))
-    for i, j in permutations(range(len(arms)), 2):
-        common, at_i, at_j = np.intersect1d(arms[i].seeds, arms[j].seeds, return_indices=True)
-        x, y = values[i][at_i].astype(np.float64), values[j][at_j].astype(np.float64)
-        if len(common) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0:
-            overlap = len(common) / (len(values[i]) * len(values[j])) ** 0.5
-            covariance, spread = np.mean((x - x.mean()) * (y - y.mean())), x.std() * y.std()
-            plain[i, j] = overlap * covariance / spread
-            reduced = max(covariance - np.ptp(x) * np.ptp(y) / (2 * len(common)), 0.0) if covariance > 0 else covariance
-            lower[i, j] = overlap * reduced / spread
-    return plain, lower
 
 
 def _role(alone: Estimate, added: Estimate) -> str:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.numerics import wilson
+from vgrad_jax.numerics import LEVEL, Z, wilson
 
-__all__ = ["ABSENT", "Estimate", "contrast", "difference", "share"]
+__all__ = ["ABSENT", "Estimate", "bonferroni", "contrast", "difference", "mean", "share"]
 
 
 class Estimate(NamedTuple):
@@ -29,12 +29,43 @@ ABSENT = Estimate(float("nan"), float("nan"), float("nan"), 0)
 """Estimate of a quantity that an arm does not have."""
 
 
-def share(successes: int, n: int) -> Estimate:
+def mean(values: np.ndarray, *, z: float = Z) -> Estimate:
+    """Return a mean with Student's interval.
+
+    Args:
+        values: a finite value for each run, `(runs,)`.
+        z: standard errors of the normal distribution whose level the interval has.
+
+    >>> [round(bound, 3) for bound in mean(np.array([1.0, 2.0, 3.0]))[:3]]
+    [2.0, -0.484, 4.484]
+    """
+    from scipy import stats
+
+    n, value = len(values), float(np.mean(values))
+    if n < 2:
+        return Estimate(value, -np.inf, np.inf, n)
+    half = float(stats.t.ppf(stats.norm.cdf(z), n - 1)) * float(np.std(values, ddof=1)) / n**0.5
+    return Estimate(value, value - half, value + half, n)
+
+
+def bonferroni(comparisons: int) -> float:
+    """Return the standard errors on either side with which that many intervals cover together with at least 95 %.
+
+    >>> round(bonferroni(1), 3), round(bonferroni(10), 3)
+    (1.96, 2.807)
+    """
+    from scipy import stats
+
+    return float(stats.norm.ppf(1 - (1 - LEVEL) / 2 / max(comparisons, 1)))
+
+
+def share(successes: int, n: int, *, z: float = Z) -> Estimate:
     """Return a share with its Wilson interval.
 
     Args:
         successes: runs that count.
         n: all runs.
+        z: standard errors on either side; the default has a level of 95 %.
 
     Raises:
         InputError: no runs at all.
@@ -44,7 +75,7 @@ def share(successes: int, n: int) -> Estimate:
     """
     if n < 1:
         raise InputError(f"a share needs a run at least; got {successes} of {n} runs: finish a run of the arm first")
-    low, high = wilson(successes / n, n)
+    low, high = wilson(successes / n, n, z=z)
     return Estimate(successes / n, float(low), float(high), n)
 
 

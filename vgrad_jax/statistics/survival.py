@@ -106,7 +106,7 @@ def median_time(curve: SurvivalCurve) -> Estimate:
 
 
 def restricted_mean(
-    times: Float[np.ndarray, " runs"], observed: Bool[np.ndarray, " runs"], budget: float | int
+    times: Float[np.ndarray, " runs"], observed: Bool[np.ndarray, " runs"], budget: float | int, *, z: float = Z
 ) -> Estimate:
     """Compute the mean time within a budget: a run that never converges counts with the whole budget.
 
@@ -118,6 +118,7 @@ def restricted_mean(
         times: when each run converged, or was last seen; `(runs,)`.
         observed: False where it had not converged by then.
         budget: in the unit of the times.
+        z: standard errors on either side; the default has a level of 95 %.
 
     Raises:
         InputError: as `check_times`; a budget that is not above zero, or later than every run was seen.
@@ -138,11 +139,11 @@ def restricted_mean(
         survival_curve(
             np.concatenate([times, ends]),
             np.concatenate([observed, [True, False]]),
-            weights=np.concatenate([np.ones(len(times)), [PSEUDO_RUNS] * 2]),
+            weights=np.concatenate([np.ones(len(times)), [PSEUDO_RUNS * (z / Z) ** 2] * 2]),
         ),
         budget,
     )
-    half = Z * variance**0.5
+    half = z * variance**0.5
     return Estimate(value, max(min(centre - half, value), 0.0), min(max(centre + half, value), budget), len(times))
 
 

@@ -12,6 +12,7 @@ __all__ = ["ANSWERS", "NAMES", "SECTIONS"]
 
 NAMES = (
     "depth",
+    "factors",
     "arms",
     "own_results",
     "seed_law",
@@ -31,7 +32,7 @@ NAMES = (
 )
 """Modules of this folder; sentences, figures and headings appear in this order."""
 
-ANSWERS = ("crossed", "depth", "pairs", "own_results")
+ANSWERS = ("crossed", "depth", "factors", "pairs", "own_results")
 """Sections that may have the headline; the first that has an answer gives it."""
 
 SECTIONS: tuple[Section[Any], ...] = tuple(import_module(f"{__name__}.{name}").SECTION for name in NAMES)

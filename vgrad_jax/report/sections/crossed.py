@@ -7,7 +7,8 @@ from vgrad_jax.report.figures.effects import interaction_plot
 from vgrad_jax.report.section import Chart, Section
 from vgrad_jax.report.study import Study
 from vgrad_jax.report.words import epochs, points
-from vgrad_jax.statistics.factorial import Crossed, Effect, crossed, crossed_designs
+from vgrad_jax.statistics.contrasts import Effect
+from vgrad_jax.statistics.factorial import Crossed, crossed, crossed_designs
 from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM
 from vgrad_jax.statistics.summary import ArmSummary
 
@@ -35,9 +36,8 @@ def _compute(study: Study) -> Designs:
     has_article = {TANH_ARM, RELU_ARM} <= set(study.arms)
     article = crossed(study.results, TANH_ARM, RELU_ARM) if has_article else None
     every = crossed_designs(study.results)
+    # Other studies are answered factor by factor, whatever their number of factors and levels.
     shown = article
-    if article is None and not study.families:  # Where arms differ in depth, depth is the question.
-        shown = max(every, key=lambda design: abs(design.together.share.value), default=None)
     has_time = shown is not None and all(study.outcomes[arm].unit for arm in (shown.start, shown.both))
     return Designs(article, shown, every, study.comparable, study.unit if has_time else "")
 

@@ -1,0 +1,67 @@
+"""Effects of all factors of a set of arms."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vgrad_jax.report.figures.style import BLUE, GREY, new_figure
+from vgrad_jax.statistics.grid_effects import FactorEffects, Step
+from vgrad_jax.wording import literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["MOST_STEPS", "factor_effects"]
+
+MOST_STEPS = 6
+"""Most steps of a factor that are drawn: those with the largest changes."""
+
+MEASURES = {
+    "share": "share that converges, points",
+    "time": "mean time, {unit}s",
+    "score": "final test accuracy, points",
+}
+"""Field of a step to the label of its panel."""
+
+
+def factor_effects(factors: Sequence[FactorEffects], unit: str) -> "Figure":
+    """Draw the steps of every factor with their intervals, a panel for each measure that some arm has.
+
+    Args:
+        factors: the factors, the one that matters most first.
+        unit: unit of the times; empty where there is no common one.
+    """
+    steps = [(factor, step) for factor in factors for step in factor.steps[:MOST_STEPS]]
+    measures = [name for name in MEASURES if any(getattr(step, name).n for _, step in steps)]
+    figure = new_figure(4.0 + 2.6 * len(measures), 1.2 + 0.32 * len(steps))
+    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axes, measure in zip(panels, measures, strict=True):
+        _draw(axes, [step for _, step in steps], measure)
+        axes.set_xlabel(f"change of {MEASURES[measure].format(unit=unit)}", fontsize=9)
+    panels[0].set_yticks(range(len(steps)), [_label(factor, step) for factor, step in steps], fontsize=8)
+    panels[0].set_ylim(len(steps) - 0.4, -0.6)
+    row = 0
+    for factor in factors[:-1]:
+        row += min(len(factor.steps), MOST_STEPS)
+        for axes in panels:
+            axes.axhline(row - 0.5, color="0.85", linewidth=1)
+    return figure
+
+
+def _draw(axes: "Axes", steps: Sequence[Step], measure: str) -> None:
+    scale = 1.0 if measure == "time" else 100.0
+    for row, step in enumerate(steps):
+        estimate = getattr(step, measure)
+        if not estimate.n:
+            continue
+        value, low, high = (scale * number for number in estimate[:3])
+        colour = BLUE if low > 0 or high < 0 else GREY
+        axes.plot([low, high], [row, row], color=colour, linewidth=2)
+        axes.plot(value, row, "o", color=colour)
+    axes.axvline(0, color="black", linestyle=":", linewidth=1)
+    axes.margins(x=0.1)
+    axes.tick_params(labelsize=8)
+
+
+def _label(factor: FactorEffects, step: Step) -> str:
+    return f"{literal(factor.factor, 20)}: {literal(step.start, 18)} to {literal(step.target, 18)}"

@@ -1,0 +1,149 @@
+"""Factors: what each thing that differs between the arms does, averaged over the others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from vgrad_jax.report.figures.factors import factor_effects
+from vgrad_jax.report.section import Block, Chart, Column, Section, Table
+from vgrad_jax.report.study import Study
+from vgrad_jax.report.words import points
+from vgrad_jax.statistics.grid_effects import FactorEffects, GridEffects, Interaction, grid_effects
+from vgrad_jax.statistics.intervals import Estimate
+from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM
+from vgrad_jax.wording import counted
+
+__all__ = ["SECTION"]
+
+NOTE = (
+    "Each row is a change of one factor, averaged over the combinations of the others in which both levels were "
+    "trained. The intervals of a factor's rows hold together at 95 %, and use that arms share their seeds."
+)
+
+
+SMALL = 10
+"""Changes below this number, in points or units of time, are shown with a decimal."""
+
+
+def _compute(study: Study) -> GridEffects | None:
+    """Return the effects of all factors; the article's own question and the question of depth have other sections."""
+    if study.families or {TANH_ARM, RELU_ARM} <= set(study.arms) or len(study.outcomes) < 2:
+        return None
+    return grid_effects(study.results)
+
+
+def _answer(grid: GridEffects) -> str | None:
+    first = grid.factors[0]
+    if not first.measure:
+        return None
+    return f"What matters most is the {first.factor}. {_sentence(first, grid)}"
+
+
+def _sentences(grid: GridEffects) -> list[str]:
+    rest = [factor for factor in grid.factors[1:] if factor.measure]
+    unseen = [factor.factor for factor in grid.factors if not factor.measure]
+    said = [_sentence(factor, grid) for factor in rest] + [_dependence(own) for own in grid.interactions]
+    if unseen:
+        said.append(f"No effect is seen of the {' or the '.join(unseen)}.")
+    return said
+
+
+def _sentence(effects: FactorEffects, grid: GridEffects) -> str:
+    step, measure = effects.largest, effects.measure
+    parts = []
+    if measure == "share":
+        verb = "raises" if step.share.value > 0 else "lowers"
+        parts.append(f"{verb} the share of runs that learn by {_interval(step.share, 100, 'point')}")
+    if measure in ("share", "time") and step.time.n and _differs(step.time):
+        verb = "shortens" if step.time.value < 0 else "lengthens"
+        parts.append(f"{verb} the mean time to learn by {_interval(step.time, 1, grid.unit)}")
+    if measure == "score":
+        verb = "raises" if step.score.value > 0 else "lowers"
+        parts.append(f"{verb} the final test accuracy by {_interval(step.score, 100, 'point')}")
+    others = [factor.factor for factor in grid.factors if factor is not effects]
+    over = f"On average over {_listed(others)}, switching" if others else "Switching"
+    if step.combinations < effects.combinations:
+        over = (
+            f"In the {step.combinations} of {effects.combinations} combinations of {_listed(others)} that have both, "
+            "switching"
+        )
+    return f"{over} the {effects.factor} from {step.start} to {step.target} {' and '.join(parts)}."
+
+
+def _dependence(own: Interaction) -> str:
+    return (
+        f"How much the {own.first} does depends on the {own.second}: switching from {own.step.start} to "
+        f"{own.step.target} changes the share of runs that learn by {points(own.at_start)} with {own.start}, and by "
+        f"{points(own.at_target)} with {own.target}."
+    )
+
+
+def _interval(estimate: Estimate, scale: float, noun: str) -> str:
+    """Return the size of a change with its interval, both without a sign."""
+    low, high = sorted(scale * bound * (1 if estimate.value >= 0 else -1) for bound in (estimate.low, estimate.high))
+    form = ".1f" if abs(scale * estimate.value) < SMALL else ".0f"
+    return f"{counted(abs(scale * estimate.value), noun, form=form)} [{low:{form}}, {high:{form}}]"
+
+
+def _listed(names: list[str]) -> str:
+    named = [f"the {name}" for name in names]
+    return " and ".join(filter(None, (", ".join(named[:-1]), named[-1]))) if named else ""
+
+
+def _differs(estimate: Estimate) -> bool:
+    return estimate.low > 0 or estimate.high < 0
+
+
+def _block(grid: GridEffects) -> Block:
+    has_time = any(step.time.n for factor in grid.factors for step in factor.steps)
+    has_score = any(step.score.n for factor in grid.factors for step in factor.steps)
+    columns = [Column("factor"), Column("from"), Column("to"), Column("learns, points")]
+    columns += [Column(f"mean {grid.unit}s")] if has_time else []
+    columns += [Column("final accuracy, points")] if has_score else []
+    columns.append(Column("combinations", "combinations of the other factors in which both levels were trained"))
+    rows = []
+    for factor in grid.factors:
+        for step in factor.steps:
+            cells = [factor.factor, step.start, step.target, _cell(step.share, 100)]
+            cells += [_cell(step.time, 1)] if has_time else []
+            cells += [_cell(step.score, 100)] if has_score else []
+            rows.append([*cells, f"{step.combinations} of {factor.combinations}"])
+    return Block("What each change does", table=Table("Table of effects of factors", columns, rows), note=NOTE)
+
+
+def _cell(estimate: Estimate, scale: float) -> str:
+    if not estimate.n:
+        return "-"
+    value, low, high = (scale * number for number in estimate[:3])
+    form = "+.1f" if abs(value) < SMALL else "+.0f"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def _charts(grid: GridEffects) -> Iterator[Chart]:
+    yield Chart(
+        "factors",
+        "Intervals: the change that each step of a factor makes, averaged over the other factors",
+        "What each change does, the factor that matters most on top; blue intervals exclude zero.",
+        factor_effects(grid.factors, grid.unit),
+    )
+
+
+def _tables(grid: GridEffects) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "factors": [{"factor": factor.factor, **step._asdict()} for factor in grid.factors for step in factor.steps]
+    }
+
+
+def _numbers(grid: GridEffects) -> dict[str, Any]:
+    return {"factors": grid.factors, "interactions": grid.interactions}
+
+
+SECTION = Section(
+    "factors",
+    _compute,
+    answer=_answer,
+    sentences=_sentences,
+    block=_block,
+    charts=_charts,
+    tables=_tables,
+    numbers=_numbers,
+)
