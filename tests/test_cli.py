@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import vgrad_jax as vg
+from tests.once import made_once
 from vgrad_jax.cli import app
 from vgrad_jax.cli.program_files import trim
 from vgrad_jax.sweeps import speed
@@ -28,10 +29,15 @@ def vgrad(*arguments, cwd):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
     arms = [part for arm in ("tanh_uniform", "relu_he") for part in ("--arm", arm)]
-    done = vgrad("sweep", *arms, "--seeds", 3, "--epochs", 2, "--out", "pair", "--json", cwd=folder)
+
+    def make(folder):
+        return folder, vgrad("sweep", *arms, "--seeds", 3, "--epochs", 2, "--out", "pair", "--json", cwd=folder)
+
+    made, done = made_once(tmp_path_factory, "study-of-the-command-line", make)
     assert done.returncode == 0, done.stderr
+    folder = tmp_path_factory.mktemp("study")
+    shutil.copytree(made, folder, dirs_exist_ok=True)
     return folder, done
 
 
@@ -294,7 +300,7 @@ def count(event, **details):
         counts[event] += 1
 
 jax.monitoring.register_event_listener(count)
-sys.argv = ["vgrad", "sweep", "--arm", "tanh_he", "--seeds", "2", "--epochs", "1"]
+sys.argv = ["vgrad", "run", "--arm", "tanh_he", "--epochs", "1"]
 try:
     cli.main()
 except SystemExit as ending:

@@ -6,12 +6,14 @@ import pytest
 from labelled import all_cases
 from verdict_table import DOCUMENT, absolute, accuracy, labelled_set, ratio, scores, verdict
 
+from tests.once import made_once
+
 LEAST = 0.95
 
 
 @pytest.fixture(scope="module")
-def labelled():
-    return labelled_set(held=True)
+def labelled(tmp_path_factory):
+    return made_once(tmp_path_factory, "labelled", lambda folder: labelled_set(held=True))
 
 
 @pytest.fixture(scope="module")
