@@ -12,7 +12,7 @@ from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.depth import Family, families
 from vgrad_jax.statistics.geometry import Geometry, arm_geometries
 from vgrad_jax.statistics.intervals import ABSENT, share
-from vgrad_jax.statistics.published import Placement, placements
+from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM, Placement, placements
 from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.summary import ArmSummary, summarise
 from vgrad_jax.statistics.survival import restricted_mean
@@ -109,6 +109,12 @@ class Study:
     def predictions(self) -> dict[str, Prediction]:
         """Arm name to theory's prediction of the gradients at initialisation."""
         return predictions(self.results)
+
+    @cached_property
+    def by_factor(self) -> bool:
+        """True where the arms are answered factor by factor, as all but the article and the question of depth are."""
+        is_article = {TANH_ARM, RELU_ARM} <= set(self.arms)
+        return not self.families and not is_article and len(self.outcomes) > 1
 
     @cached_property
     def geometries(self) -> dict[str, Geometry]:

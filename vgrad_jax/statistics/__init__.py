@@ -31,6 +31,10 @@ from vgrad_jax.statistics.geometry import Geometry as Geometry
 from vgrad_jax.statistics.geometry import arm_geometries as arm_geometries
 from vgrad_jax.statistics.geometry import effective_rank as effective_rank
 from vgrad_jax.statistics.geometry import geometry_of as geometry_of
+from vgrad_jax.statistics.grid_effects import FactorEffects as FactorEffects
+from vgrad_jax.statistics.grid_effects import GridEffects as GridEffects
+from vgrad_jax.statistics.grid_effects import Step as Step
+from vgrad_jax.statistics.grid_effects import grid_effects as grid_effects
 from vgrad_jax.statistics.initial import MEASUREMENTS as MEASUREMENTS
 from vgrad_jax.statistics.initial import initial_measurements as initial_measurements
 from vgrad_jax.statistics.intervals import Estimate as Estimate
@@ -43,6 +47,9 @@ from vgrad_jax.statistics.planning import seeds_needed_to_be_better as seeds_nee
 from vgrad_jax.statistics.planning import seeds_needed_to_know as seeds_needed_to_know
 from vgrad_jax.statistics.published import Placement as Placement
 from vgrad_jax.statistics.published import placements as placements
+from vgrad_jax.statistics.ranking import RankedArm as RankedArm
+from vgrad_jax.statistics.ranking import Ranking as Ranking
+from vgrad_jax.statistics.ranking import rank_arms as rank_arms
 from vgrad_jax.statistics.run_outcomes import Outcomes as Outcomes
 from vgrad_jax.statistics.run_outcomes import outcomes as outcomes
 from vgrad_jax.statistics.summary import ArmSummary as ArmSummary

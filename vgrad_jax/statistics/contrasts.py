@@ -4,7 +4,7 @@ Run k of every arm has the same key, so that arms are correlated. The correlatio
 intervals.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import permutations
 from typing import NamedTuple
@@ -38,6 +38,7 @@ class Contrasts:
 
     def __init__(self, ends: Mapping[str, Outcomes], scores: Mapping[str, np.ndarray] | None = None) -> None:
         self.ends, self.scores = ends, scores or {}
+        self._estimates: dict[tuple[str, str, float], Estimate] = {}
         self._index = {arm: index for index, arm in enumerate(ends)}
 
     def effect(self, weights: Mapping[str, float | int], *, z: float = Z) -> Effect:
@@ -51,23 +52,37 @@ class Contrasts:
 
     def share(self, weights: Mapping[str, float | int], *, z: float = Z) -> Estimate:
         """Return the weighted sum of the shares that converge; arguments as `effect`."""
-        runs = [self.ends[arm] for arm in weights]
-        estimates = [share(int(arm.converged.sum()), len(arm.seeds), z=z) for arm in runs]
-        return self._sum(weights, estimates, self._of_shares)
+        return self._sum(weights, [self._share(arm, z) for arm in weights], self._of_shares)
 
     def time(self, weights: Mapping[str, float | int], *, z: float = Z) -> Estimate:
-        """Return the weighted sum of the mean times within the budget; arguments as `effect`."""
-        runs = [self.ends[arm] for arm in weights]
-        if any(not arm.unit for arm in runs):
+        """Return the weighted sum of the mean times within the budget; absent where an arm has no time."""
+        if any(not self.ends[arm].unit for arm in weights):
             return ABSENT
-        estimates = [restricted_mean(arm.times, arm.converged, arm.budget, z=z) for arm in runs]
-        return self._sum(weights, estimates, self._of_times)
+        return self._sum(weights, [self._time(arm, z) for arm in weights], self._of_times)
 
     def score(self, weights: Mapping[str, float | int], *, z: float = Z) -> Estimate:
-        """Return the weighted sum of the mean scores; absent where an arm has none. Arguments as `effect`."""
+        """Return the weighted sum of the mean scores; absent where an arm has none."""
         if any(arm not in self.scores for arm in weights):
             return ABSENT
-        return self._sum(weights, [mean(self.scores[arm], z=z) for arm in weights], self._of_scores)
+        return self._sum(weights, [self._score(arm, z) for arm in weights], self._of_scores)
+
+    def _share(self, arm: str, z: float) -> Estimate:
+        own = self.ends[arm]
+        return self._held("share", arm, z, lambda: share(int(own.converged.sum()), len(own.seeds), z=z))
+
+    def _time(self, arm: str, z: float) -> Estimate:
+        own = self.ends[arm]
+        return self._held("time", arm, z, lambda: restricted_mean(own.times, own.converged, own.budget, z=z))
+
+    def _score(self, arm: str, z: float) -> Estimate:
+        return self._held("score", arm, z, lambda: mean(self.scores[arm], z=z))
+
+    def _held(self, measure: str, arm: str, z: float, compute: Callable[[], Estimate]) -> Estimate:
+        """Return an estimate of a single arm, which many contrasts need, and keep it."""
+        key = measure, arm, z
+        if key not in self._estimates:
+            self._estimates[key] = compute()
+        return self._estimates[key]
 
     @cached_property
     def _of_shares(self) -> tuple[np.ndarray, np.ndarray]:

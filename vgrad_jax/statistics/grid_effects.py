@@ -6,7 +6,7 @@ A step from one level to another is measured in every combination of the other f
 arm. Its effect is the mean over these combinations. So a grid with holes is used as far as it goes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,18 @@ from vgrad_jax.statistics.run_outcomes import alike, outcomes
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Factor", "FactorEffects", "GridEffects", "Interaction", "Level", "Step", "factors_in", "grid_effects"]
+__all__ = [
+    "Factor",
+    "FactorEffects",
+    "GridEffects",
+    "Interaction",
+    "Level",
+    "Step",
+    "contrasts_of",
+    "factors_in",
+    "final_scores",
+    "grid_effects",
+]
 
 NOTICEABLE = 0.1
 """Change of a share by which an interaction is worth a sentence: 10 points."""
@@ -133,9 +144,9 @@ def grid_effects(results: "xarray.Dataset") -> GridEffects | None:
     """
     arms = factors_of_arms(results)
     factors = factors_in(arms)
-    ends = {arm: own for arm, own in alike(outcomes(results)).items() if arm in arms}
+    contrasts = contrasts_of(results, arms)
+    ends = contrasts.ends
     units = {own.unit for own in ends.values()}
-    contrasts = Contrasts(ends, {arm: values for arm in ends if (values := final_scores(results, arm)) is not None})
     effects = [_effects(contrasts, factors, factor, timed=len(units) == 1) for factor in factors]
     seen = sorted((own for own in effects if own is not None), key=_importance, reverse=True)
     if not seen:
@@ -146,6 +157,12 @@ def grid_effects(results: "xarray.Dataset") -> GridEffects | None:
         budget=max(own.budget for own in ends.values()),
         unit=units.pop() if len(units) == 1 else "",
     )
+
+
+def contrasts_of(results: "xarray.Dataset", arms: Collection[str]) -> Contrasts:
+    """Return the contrasts of some arms, within the smallest of their budgets."""
+    ends = {arm: own for arm, own in alike(outcomes(results)).items() if arm in arms}
+    return Contrasts(ends, {arm: values for arm in ends if (values := final_scores(results, arm)) is not None})
 
 
 def final_scores(results: "xarray.Dataset", arm: str) -> np.ndarray | None:

@@ -13,6 +13,7 @@ __all__ = ["ANSWERS", "NAMES", "SECTIONS"]
 NAMES = (
     "depth",
     "factors",
+    "ranking",
     "arms",
     "own_results",
     "seed_law",

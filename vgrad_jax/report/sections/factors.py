@@ -9,7 +9,6 @@ from vgrad_jax.report.study import Study
 from vgrad_jax.report.words import points
 from vgrad_jax.statistics.grid_effects import FactorEffects, GridEffects, Interaction, grid_effects
 from vgrad_jax.statistics.intervals import Estimate
-from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM
 from vgrad_jax.wording import counted
 
 __all__ = ["SECTION"]
@@ -25,10 +24,7 @@ SMALL = 10
 
 
 def _compute(study: Study) -> GridEffects | None:
-    """Return the effects of all factors; the article's own question and the question of depth have other sections."""
-    if study.families or {TANH_ARM, RELU_ARM} <= set(study.arms) or len(study.outcomes) < 2:
-        return None
-    return grid_effects(study.results)
+    return grid_effects(study.results) if study.by_factor else None
 
 
 def _answer(grid: GridEffects) -> str | None:

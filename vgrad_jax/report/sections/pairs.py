@@ -38,6 +38,8 @@ class Arms(NamedTuple):
     pairs: list[Pair]
     units: dict[str, str]
     """Arm name to the unit of its times; empty where convergence has no time."""
+    is_ranked: bool
+    """True where another section ranks the arms, on common seeds."""
     budget: str
     """The common budget in words, where the arms have several; else empty."""
 
@@ -46,7 +48,8 @@ def _compute(study: Study) -> Arms | None:
     if not study.converging:
         return None
     units = {arm: ends.unit for arm, ends in study.outcomes.items()}
-    return Arms(study.comparable, study.pairs, units, study.common_budget)
+    is_ranked = study.by_factor and len(study.outcomes) > 2
+    return Arms(study.comparable, study.pairs, units, is_ranked, study.common_budget)
 
 
 def _answer(arms: Arms) -> str:
@@ -93,7 +96,7 @@ def _not_told_apart(arms: list[str]) -> str:
 
 def _sentences(arms: Arms) -> list[str]:
     """Compare the arm with the shortest mean time with the next arm."""
-    if len(arms.summaries) < 2:
+    if len(arms.summaries) < 2 or arms.is_ranked:
         return []
     if not any(summary.converged.value for summary in arms.summaries):
         return ["No run of any arm converges within the budget."]
