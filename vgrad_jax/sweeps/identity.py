@@ -121,7 +121,7 @@ class _Writer:
         elif isinstance(value, np.ndarray | jax.Array):
             self.constants.append(_constant(value))
         elif callable(value) and not isinstance(value, type):
-            yield " function"
+            yield f" function {_code(value)}"
         else:
             yield f" {ADDRESS.sub('', repr(value))}"
 
@@ -133,6 +133,15 @@ class _Writer:
         if len(self.scalars) < MOST_SCALARS:
             self.scalars.append(text)
         return text
+
+
+def _code(function: Any) -> str:
+    """Return a digest of the code of a function that the program calls in Python; empty where it has none."""
+    code = getattr(getattr(function, "callback_func", function), "__code__", None)
+    if code is None:
+        return ""
+    constants = [ADDRESS.sub("", repr(constant)) for constant in code.co_consts]
+    return _digest(repr((code.co_code, code.co_names, constants)).encode())
 
 
 def _type(aval: Any) -> str:
