@@ -77,7 +77,12 @@ def terminal(*, width: int | None = None, stderr: bool = False) -> "Console":
     """
     from rich.console import Console
 
-    return Console(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave a closed pipe to the boundary of the commands, which alone knows the exit codes."""
+            raise BrokenPipeError
+
+    return Terminal(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def free_folder(parent: Path, name: str) -> Path:

@@ -24,7 +24,7 @@ from vgrad_jax.results.axes import Schema
 from vgrad_jax.results.description import changed_data, difference
 from vgrad_jax.results.environment import check_versions
 from vgrad_jax.results.functions import FUNCTIONS
-from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, check_coordinates, find_damage, remove_block
+from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, Damage, check_coordinates, find_damage, remove_block
 from vgrad_jax.results.schema import VARIABLES, own_part
 from vgrad_jax.results.zarr_layout import LISTED, UnreadableError, array_of, lay_out, resize, variable_names
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import xarray
     import zarr
 
-__all__ = ["Store", "open_results"]
+__all__ = ["Store", "open_results", "verify_results"]
 
 MARKER = ".vgrad-incomplete"
 """Name of a file in a layout that is not complete; it marks the folder as made by this module."""
@@ -243,6 +243,25 @@ def open_results(path: str | Path) -> "xarray.Dataset":
             f"damaged results in {str(store)!r}: {damage[0].reason}{others}; resuming the sweep trains these runs again"
         )
     return _dataset(group)
+
+
+def verify_results(path: str | Path) -> tuple[int, list[Damage]]:
+    """Read every block of a sweep's results.
+
+    Args:
+        path: the store (`results.zarr`) or the folder that `vgrad sweep` wrote it into.
+
+    Returns:
+        The number of blocks of all arms, and the damaged ones.
+
+    Raises:
+        InputError: the folder holds no results, or their coordinates are damaged.
+    """
+    inside = Path(path) / "results.zarr"
+    store = inside if inside.exists() else Path(path)
+    group = _open_group(store, mode="r")
+    arms, seeds = array_of(group, "completed").shape
+    return arms * -(-seeds // int(str(group.attrs["block"]))), find_damage(group, store, decode=True)
 
 
 def _dataset(group: "zarr.Group") -> "xarray.Dataset":

@@ -24,6 +24,10 @@ from vgrad_jax.statistics.early_stopping import missing_runs as missing_runs
 from vgrad_jax.statistics.factorial import Crossed as Crossed
 from vgrad_jax.statistics.factorial import crossed as crossed
 from vgrad_jax.statistics.factorial import crossed_designs as crossed_designs
+from vgrad_jax.statistics.factors import FactorEffects as FactorEffects
+from vgrad_jax.statistics.factors import GridEffects as GridEffects
+from vgrad_jax.statistics.factors import Step as Step
+from vgrad_jax.statistics.factors import grid_effects as grid_effects
 from vgrad_jax.statistics.failure import Predictor as Predictor
 from vgrad_jax.statistics.failure import predictors as predictors
 from vgrad_jax.statistics.failure import rank as rank
@@ -31,10 +35,6 @@ from vgrad_jax.statistics.geometry import Geometry as Geometry
 from vgrad_jax.statistics.geometry import arm_geometries as arm_geometries
 from vgrad_jax.statistics.geometry import effective_rank as effective_rank
 from vgrad_jax.statistics.geometry import geometry_of as geometry_of
-from vgrad_jax.statistics.grid_effects import FactorEffects as FactorEffects
-from vgrad_jax.statistics.grid_effects import GridEffects as GridEffects
-from vgrad_jax.statistics.grid_effects import Step as Step
-from vgrad_jax.statistics.grid_effects import grid_effects as grid_effects
 from vgrad_jax.statistics.initial import MEASUREMENTS as MEASUREMENTS
 from vgrad_jax.statistics.initial import initial_measurements as initial_measurements
 from vgrad_jax.statistics.intervals import Estimate as Estimate

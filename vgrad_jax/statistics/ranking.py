@@ -10,7 +10,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vgrad_jax.statistics.contrasts import Contrasts
-from vgrad_jax.statistics.grid_effects import contrasts_of
+from vgrad_jax.statistics.factors import contrasts_of
 from vgrad_jax.statistics.intervals import Estimate, bonferroni
 from vgrad_jax.statistics.run_outcomes import outcomes
 

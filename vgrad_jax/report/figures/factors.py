@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgrad_jax.report.figures.style import BLUE, GREY, new_figure
-from vgrad_jax.statistics.grid_effects import FactorEffects, Step
+from vgrad_jax.statistics.factors import FactorEffects, Step
 from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from vgrad_jax.report.figures.factors import factor_effects
 from vgrad_jax.report.section import Block, Chart, Column, Section, Table
 from vgrad_jax.report.study import Study
 from vgrad_jax.report.words import points
-from vgrad_jax.statistics.grid_effects import FactorEffects, GridEffects, Interaction, grid_effects
+from vgrad_jax.statistics.factors import FactorEffects, GridEffects, Interaction, grid_effects
 from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.wording import counted
 

@@ -1,0 +1,115 @@
+"""No failure of a command is a traceback: a sentence, and the exit code that is documented."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import vgrad_jax as vg
+from vgrad_jax.cli import app
+from vgrad_jax.cli.failures import TRACEBACK, guarded, prepare_process
+
+
+def failing(error):
+    def command():
+        raise error
+
+    return guarded(command)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (vg.InputError("a sentence"), 2, "vgrad: a sentence\n"),
+        (OSError(28, "No space left on device", "x"), 2, "No space left on device"),
+        (KeyboardInterrupt(), 130, "vgrad: interrupted\n"),
+        (KeyboardInterrupt("3 runs are kept"), 130, "vgrad: 3 runs are kept\n"),
+        (MemoryError(), 2, "not enough memory; ask for a smaller --chunk"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), 2, "not enough memory"),
+        (ZeroDivisionError("division\nby zero"), 2, "ZeroDivisionError: division by zero. This is a fault of vgrad"),
+        (RecursionError("x" * 999), 2, "xxx..."),
+    ],
+)
+def test_every_failure_is_a_sentence(error, code, words, capfd):
+    with pytest.raises(typer.Exit) as ended:
+        failing(error)()
+    assert ended.value.exit_code == code
+    shown = capfd.readouterr()
+    assert words in shown.err
+    assert shown.err.count("\n") == 1
+    assert "Traceback" not in shown.err
+
+
+def test_a_traceback_is_shown_to_those_who_ask_for_it(monkeypatch, capfd):
+    monkeypatch.setenv(TRACEBACK, "1")
+    with pytest.raises(typer.Exit):
+        failing(ZeroDivisionError("here"))()
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_signal_to_end_is_an_interruption(monkeypatch, capfd):
+    before = {name: signal.signal(name, signal.SIG_DFL) for name in (signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setenv("MPLBACKEND", "bogus")
+    try:
+        prepare_process()
+        for name in before:
+            with pytest.raises(typer.Exit) as ended:
+                guarded(lambda name=name: os.kill(os.getpid(), name))()
+            assert ended.value.exit_code == 130
+            assert capfd.readouterr().err == f"vgrad: ended by {name.name}\n"
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+    assert os.environ["MPLBACKEND"] == "agg"
+
+
+def test_a_closed_pipe_is_silence():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "vgrad_jax", "arms"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_the_characters_and_a_platform_without_a_device():
+    code = "from vgrad_jax.cli import failures; failures.prepare_process(); print('\\u2500')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "?\n"), done.stderr
+    command = [sys.executable, "-m", "vgrad_jax", "run", "--arm", "relu_he", "--epochs", "1"]
+    done = subprocess.run(command, env={**os.environ, "JAX_PLATFORMS": "cuda"}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("vgrad: JAX finds no device for JAX_PLATFORMS=cuda")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["sweep", "-h"]])
+def test_help_has_two_names(arguments):
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+
+
+def test_version_and_exit_codes_are_printed():
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"vgrad_jax {vg.__version__}\n"
+    assert "130 Ctrl-C" in CliRunner().invoke(app, ["--help"]).stdout
+
+
+def test_verify_names_what_is_damaged(tmp_path):
+    arms = {"a": vg.Experiment(training=vg.Training(epochs=1, batch_size=20), data=vg.Data("moons", samples=40))}
+    vg.sweep(arms, 3, store=tmp_path / "results.zarr", engine="plain", progress=False)
+    sound = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert (sound.exit_code, sound.stdout.split(": ")[1]) == (
+        0,
+        "all 1 blocks can be read, and agree with their marks\n",
+    )
+    (file,) = [path for path in (tmp_path / "results.zarr" / "train_loss" / "c").rglob("*") if path.is_file()]
+    file.write_bytes(file.read_bytes()[:-9])
+    damaged = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert damaged.exit_code == 2
+    assert "train_loss" in damaged.stderr
+    assert "seeds 0 to 2" in damaged.stderr
+    assert CliRunner().invoke(app, ["verify", str(tmp_path), "--json"]).exit_code == 2

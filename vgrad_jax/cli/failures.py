@@ -1,0 +1,101 @@
+"""Boundary of the command line: every failure is a sentence and an exit code, and no traceback.
+
+command ─► InputError, or a failure outside of the package ─► sentence on the error stream, exit code 2
+        ─► Ctrl-C, SIGTERM, SIGHUP ────────────────────────► what is kept, 130
+        ─► a closed pipe ──────────────────────────────────► silence, 0
+        ─► anything else ──────────────────────────────────► sentence that asks for a report, 2
+"""
+
+import functools
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from vgrad_jax.errors import InputError
+
+__all__ = ["TRACEBACK", "guarded", "prepare_process"]
+
+TRACEBACK = "VGRAD_TRACEBACK"
+"""Variable of the environment that makes an unexpected failure show where it happened."""
+
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "std::bad_alloc", "Unable to allocate")
+"""Words of the messages by which JAX and NumPy say that memory was not enough."""
+
+
+def guarded(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose failures print a sentence and set the exit code, without a traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            function(*args, **options)
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt as interruption:
+            raise _ended(str(interruption) or "interrupted", 130) from None
+        except BrokenPipeError:
+            # The reader has what it wants; the interpreter must not write the rest when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except Exception as error:
+            if os.environ.get(TRACEBACK):
+                traceback.print_exc()
+            raise _ended(_sentence(error), 2) from None
+
+    return wrapped
+
+
+def prepare_process() -> None:
+    """Make a process of a command fit for any terminal and any environment."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # A character that the terminal lacks is shown as a question mark.
+            stream.reconfigure(errors="replace")
+    os.environ["MPLBACKEND"] = "agg"  # Figures are only written to files.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end_like_an_interruption)
+
+
+def _end_like_an_interruption(number: int, frame: Any) -> None:
+    """End as Ctrl-C does, so that finished work is kept and named."""
+    raise KeyboardInterrupt(f"ended by {signal.Signals(number).name}")
+
+
+def _sentence(error: Exception) -> str:
+    """Return a failure in a sentence that says what to do."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError | OSError):
+        return text
+    if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+        return "there is not enough memory; ask for a smaller --chunk, fewer --workers or fewer seeds"
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms and ("backend" in text.lower() or not _has_device()):
+        return (
+            f"JAX finds no device for JAX_PLATFORMS={platforms}; unset the variable, or name a platform that is there"
+        )
+    short = f"{text[:300]}..." if len(text) > 300 else text
+    return (
+        f"unexpected failure, {type(error).__name__}{f': {short}' if short else ''}. This is a fault of vgrad: please "
+        f"report it with the output of the same command under {TRACEBACK}=1"
+    )
+
+
+def _has_device() -> bool:
+    import jax
+
+    try:
+        return bool(jax.devices())
+    except Exception:  # JAX raises errors of several types, and asserts.
+        return False
+
+
+def _ended(sentence: str, code: int) -> typer.Exit:
+    print(f"vgrad: {sentence}", file=sys.stderr)
+    return typer.Exit(code)
