@@ -1,9 +1,8 @@
 """Boundary of the command line: every failure is a sentence and an exit code, and no traceback.
 
-command ─► InputError, or a failure outside of the package ─► sentence on the error stream, exit code 2
-        ─► Ctrl-C, SIGTERM, SIGHUP ────────────────────────► what is kept, 130
-        ─► a closed pipe ──────────────────────────────────► silence, 0
-        ─► anything else ──────────────────────────────────► sentence that asks for a report, 2
+    command ─► failure ───────────────► sentence, 2
+            ─► Ctrl-C, SIGTERM, SIGHUP ► what is kept, 130
+            ─► closed pipe ───────────► silence, 0
 """
 
 import functools
