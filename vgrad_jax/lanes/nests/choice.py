@@ -1,0 +1,102 @@
+"""The choice between native code and XLA's, equation by equation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from vgrad_jax.jaxprs import Jaxpr, JaxprEqn, is_literal, scan_of, variables
+from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.graph import varying_results
+from vgrad_jax.lanes.nests.costs import Cost, cost_of, cost_of_call
+from vgrad_jax.lanes.nests.rewriting import rewritten_part
+from vgrad_jax.lanes.nests.support import refusal_of_program
+
+__all__ = ["Choice", "Chooser"]
+
+
+class Choice(NamedTuple):
+    """How an equation is evaluated."""
+
+    native: bool
+    reason: str
+    """Why it is not native; empty where it is."""
+    cost: Cost
+    """Predicted times of native code and of XLA."""
+    inside: bool = False
+    """True for a loop of XLA whose body is native in parts."""
+
+
+class Chooser:
+    """Decides what is native, and keeps the decisions for a report.
+
+    Args:
+        examples: how many.
+        width: lanes of a group.
+        cores: threads that compute.
+    """
+
+    def __init__(self, examples: int, width: int, cores: int) -> None:
+        self.examples, self.width, self.cores = examples, width, cores
+        self.failures: list[str] = []
+        """What the compiler failed on, which is a defect of it."""
+
+    def failed(self, equations: Sequence[JaxprEqn], error: NotInLanesError) -> None:
+        """Note that equations that were to be native are not."""
+        del equations
+        self.failures.append(str(error))
+
+    def choices(self, jaxpr: Jaxpr, varying: Mapping[Any, bool]) -> dict[int, Choice]:
+        """Return the choice for each equation of a program, by the equation's identity.
+
+        Args:
+            jaxpr: the program.
+            varying: which of its inputs differ from example to example.
+        """
+        flags = dict(varying)
+        choices: dict[int, Choice] = {}
+        for equation in jaxpr.eqns:
+            of_atoms = [not is_literal(atom) and flags[atom] for atom in equation.invars]
+            choices[id(equation)] = self._choice(equation, of_atoms)
+            flags.update(zip(equation.outvars, varying_results(equation, of_atoms), strict=True))
+        return self._without_what_does_not_pay(jaxpr, flags, choices)
+
+    def _choice(self, equation: JaxprEqn, varying: Sequence[bool]) -> Choice:
+        if not any(varying):
+            return Choice(False, "the same for all lanes", cost_of(equation, varying, self))
+        cost = cost_of(equation, varying, self)
+        reason = self.refusal(equation)
+        if reason is None:
+            return Choice(True, "", cost)
+        inside = equation.primitive.name == "scan" and scan_of(equation).length > 0 and not equation.effects
+        return Choice(False, reason, cost, inside and self._has_native_loops(equation, varying))
+
+    def refusal(self, equation: JaxprEqn) -> str | None:
+        """Return why an equation has no native code; None where it has."""
+        read = list(dict.fromkeys(variables(equation.invars)))
+        try:
+            part = rewritten_part([equation], read, list(equation.outvars))
+        except NotInLanesError as error:
+            return str(error)
+        return refusal_of_program(part.closed)
+
+    def _has_native_loops(self, equation: JaxprEqn, varying: Sequence[bool]) -> bool:
+        """Return whether the body of a loop has parts for which a native call pays."""
+        body = scan_of(equation).body.jaxpr
+        scan = scan_of(equation)
+        flags = list(varying)
+        flags[scan.num_consts : scan.num_consts + scan.num_carry] = varying_results(equation, varying)[: scan.num_carry]
+        known = {**dict.fromkeys(body.constvars, False), **dict(zip(body.invars, flags, strict=True))}
+        inner = self.choices(body, known)
+        return any(choice.native or choice.inside for choice in inner.values())
+
+    def _without_what_does_not_pay(
+        self, jaxpr: Jaxpr, varying: Mapping[Any, bool], choices: dict[int, Choice]
+    ) -> dict[int, Choice]:
+        """Leave native equations to XLA where a call of their own costs more than it saves."""
+        native = [equation for equation in jaxpr.eqns if choices[id(equation)].native]
+        if not native:
+            return choices
+        saved = sum(choices[id(e)].cost.xla - choices[id(e)].cost.native for e in native)
+        if saved > cost_of_call(native, varying, self):
+            return choices
+        reason = "XLA is faster here"
+        return {**choices, **{id(e): choices[id(e)]._replace(native=False, reason=reason) for e in native}}

@@ -1,0 +1,248 @@
+"""Elements of nodes as registers, loops over indices, and the scopes in which registers hold.
+
+An index has a position for each axis: a number or the name of a 64-bit integer as text, or a register of integers
+with a position for each lane.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from vgrad_jax.lanes.code import Code, Memory, Register
+from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.graph import Node
+from vgrad_jax.lanes.nests.frame import Frame
+from vgrad_jax.lanes.primitives import PRIMITIVES, Elements
+
+__all__ = ["Body", "Index", "Position", "Rule", "Writer", "indices"]
+
+Position = str | Register
+Index = tuple[Position, ...]
+Body = Callable[[tuple[str, ...]], None]
+Rule = Callable[["Writer", Node, Index], Register]
+"""Writes an element of a node."""
+
+UNROLLED = 16
+"""Elements up to which a nest of loops is written out, and its arrays become registers."""
+STEPS = 4
+"""Elements of an innermost loop's iteration, at the most, where an array has more than `UNROLLED`."""
+
+
+def indices(shape: Sequence[int]) -> Iterator[tuple[str, ...]]:
+    """Yield all indices of an array, row-major."""
+    return itertools.product(*(map(str, range(size)) for size in shape))
+
+
+class Writer(Elements):
+    """Writes elements of nodes.
+
+    Args:
+        code: the function's lines.
+        frame: the function's arrays.
+        rules: primitives whose elements this compiler writes in its own way.
+    """
+
+    def __init__(self, code: Code, frame: Frame, rules: Mapping[str, Rule]) -> None:
+        self.code, self.frame, self.rules = code, frame, rules
+        self.memory: dict[int, Memory] = {}
+        """Arrays of nodes, by the nodes' numbers."""
+        self._scopes: list[dict[Any, Register]] = [{}]
+
+    @property
+    def iteration(self) -> str:
+        """Refuse: a nest has a number for each of its loops."""
+        raise NotInLanesError("an operation that asks for the single loop's number")
+
+    def range(self, node: Node, operand: Node, axis: int) -> range:
+        """Return the positions along an operand's axis."""
+        return range(operand.shape[axis])
+
+    def check_not_overwritten(self, memory: Memory, element: str | None = None) -> None:
+        """Do nothing: no array is overwritten before its last use."""
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Forget the context's registers after it: they hold in one basic block and those that it dominates."""
+        self._scopes.append({})
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    def value(self, node: Node, index: Any) -> Register:
+        """Return an element of a node."""
+        index = tuple("0" if size == 1 else position for size, position in zip(node.shape, index, strict=True))
+        key = (node.number, index)
+        for scope in reversed(self._scopes):
+            if key in scope:
+                return scope[key]
+        register = self._written(node, index)
+        self._scopes[-1][key] = register
+        return register
+
+    def _written(self, node: Node, index: Index) -> Register:
+        if node.operation == "literal":
+            if all(isinstance(position, str) and position.isdigit() for position in index):
+                return self.code.constant(node.parameters["value"][tuple(map(int, index))].item(), node.kind)  # type: ignore[arg-type]
+            self.keep_constant(node)
+        if node.number in self.memory:
+            return self.load(self.memory[node.number], node.shape, index)
+        if node.operation in self.rules:
+            return self.rules[node.operation](self, node, index)
+        return PRIMITIVES[node.operation].code(self, node, index)  # type: ignore[arg-type]
+
+    def keep_constant(self, node: Node) -> None:
+        """Give a constant an array of the module."""
+        if node.number not in self.memory:
+            elements = [self.code.constant(value.item(), node.kind).text for value in node.parameters["value"].flat]
+            if node.kind == "bool":
+                elements = ["1" if element == "true" else "0" for element in elements]
+            self.memory[node.number] = self.frame.constant(elements, node.kind)
+
+    def remember(self, node: Node, index: tuple[str, ...], register: Register) -> None:
+        """Let later reads in this scope take a register."""
+        self._scopes[-1][node.number, tuple("0" if n == 1 else p for n, p in zip(node.shape, index, strict=True))] = (
+            register
+        )
+
+    def number(self, position: str) -> Register:
+        """Return a position as an element of kind int."""
+        if position.lstrip("-").isdigit():
+            return self.code.constant(int(position), "int")
+        return Register(self.code.line(f"trunc i64 {position} to i32"), "int", False)
+
+    def position(self, register: Register) -> Position:
+        """Return an element of kind int as a position."""
+        if register.vector:
+            return register
+        if register.text.lstrip("-").isdigit():
+            return register.text
+        return self.code.line(f"sext i32 {register.text} to i64")
+
+    def added(self, a: Position, b: Position) -> Position:
+        """Return the sum of two positions."""
+        if isinstance(a, str) and isinstance(b, str):
+            if a.isdigit():
+                a, b = b, a
+            return self.code.integer("add", a, int(b)) if b.isdigit() else self.code.line(f"add i64 {a}, {b}")
+        registers = [self.number(p) if isinstance(p, str) else p for p in (a, b)]
+        return self.code.binary("add", *registers)
+
+    def element(self, shape: Sequence[int], index: Index) -> Position:
+        """Return the number of an element of an array, row-major."""
+        total: Position = "0"
+        stride = 1
+        for size, position in zip(reversed(shape), reversed(index), strict=True):
+            if isinstance(position, str):
+                total = self.added(total, self.code.integer("mul", position, stride))
+            else:
+                scaled = self.code.binary("mul", position, self.code.constant(stride, "int"))
+                total = self.added(total, scaled if stride > 1 else position)
+            stride *= size
+        return total
+
+    def load(self, memory: Memory, shape: Sequence[int], index: Index) -> Register:
+        """Load an element of an array."""
+        element = self.element(shape, index)
+        if isinstance(element, str):
+            return self.code.load(memory, element)
+        return self._load_apart(memory, element)
+
+    def store(self, memory: Memory, shape: Sequence[int], index: Index, register: Register) -> None:
+        """Store an element in an array."""
+        element = self.element(shape, index)
+        if isinstance(element, str):
+            self.code.store(memory, element, register)
+        else:
+            self._store_apart(memory, element, register)
+
+    def _addresses(self, memory: Memory, element: Register) -> str:
+        """Return a pointer for each lane."""
+        code = self.code
+        if memory.lanes:
+            lanes = Register(f"<{', '.join(f'i32 {n}' for n in range(code.width))}>", "int", True)
+            scaled = code.binary("mul", element, code.constant(memory.lanes, "int"))
+            element = code.binary("add", scaled, lanes)
+        scalar = "i8" if memory.kind == "bool" else code.type_of(memory.kind, False)
+        return code.line(f"getelementptr {scalar}, ptr {memory.pointer}, {code.typed(element)}")
+
+    def _load_apart(self, memory: Memory, element: Register) -> Register:
+        """Load an element of its own for each lane."""
+        code, width = self.code, self.code.width
+        addresses = self._addresses(memory, element)
+        scalar = "i8" if memory.kind == "bool" else code.type_of(memory.kind, False)
+        type_, pointers, mask = f"<{width} x {scalar}>", f"<{width} x ptr>", f"<{width} x i1>"
+        suffix = {"float": "f32", "i32": "i32", "i8": "i8"}[scalar]
+        name = f"@llvm.masked.gather.v{width}{suffix}.v{width}p0"
+        code.declared[name] = f"declare {type_} {name}({pointers}, {mask}, {type_})"
+        align = 1 if memory.kind == "bool" else 4
+        text = code.line(
+            f"call {type_} {name}({pointers} align {align} {addresses}, {mask} splat (i1 true), {type_} poison)"
+        )
+        if memory.kind == "bool":
+            return Register(code.line(f"icmp ne {type_} {text}, zeroinitializer"), "bool", True)
+        return Register(text, memory.kind, True)
+
+    def _store_apart(self, memory: Memory, element: Register, register: Register) -> None:
+        """Store an element of its own for each lane."""
+        code, width = self.code, self.code.width
+        if not memory.lanes:
+            raise NotInLanesError("an array of all lanes changed by one lane")
+        addresses, register = self._addresses(memory, element), code.spread(register)
+        scalar, text = code.type_of(memory.kind, False), register.text
+        if memory.kind == "bool":
+            scalar, text = "i8", code.line(f"zext {code.typed(register)} to <{width} x i8>")
+        type_, pointers, mask = f"<{width} x {scalar}>", f"<{width} x ptr>", f"<{width} x i1>"
+        suffix = {"float": "f32", "i32": "i32", "i8": "i8"}[scalar]
+        name = f"@llvm.masked.scatter.v{width}{suffix}.v{width}p0"
+        code.declared[name] = f"declare void {name}({type_}, {pointers}, {mask})"
+        align = 1 if memory.kind == "bool" else 4
+        code.lines.append(
+            f"  call void {name}({type_} {text}, {pointers} align {align} {addresses}, {mask} splat (i1 true))"
+        )
+
+    def nest(self, shape: Sequence[int], body: Body, *, unrolled: int = UNROLLED) -> None:
+        """Write a nest of loops over all indices of an array; few of them are written out.
+
+        Args:
+            shape: the array's.
+            body: writes the code of an index.
+            unrolled: indices that are written out, at the most.
+        """
+        if math.prod(shape) <= unrolled:
+            for index in indices(shape):
+                body(index)
+            return
+        self._nest(tuple(shape), (), body)
+
+    def _nest(self, shape: tuple[int, ...], prefix: tuple[str, ...], body: Body) -> None:
+        first, *rest = shape
+        inner = math.prod(rest)
+        if inner * first <= STEPS:
+            for index in indices(shape):
+                body((*prefix, *index))
+            return
+        together = max(n for n in range(1, max(STEPS // inner, 1) + 1) if first % n == 0)
+
+        def iteration(number: str, _: list[str]) -> list[str]:
+            with self.scope():
+                start = self.code.integer("mul", number, together)
+                for step in range(together):
+                    position = self.code.integer("add", start, step)
+                    if inner <= STEPS * 2:
+                        for index in indices(rest):
+                            body((*prefix, position, *index))
+                    else:
+                        self._nest(tuple(rest), (*prefix, position), body)
+            return []
+
+        if first == together:
+            iteration("0", [])
+        else:
+            self.code.loop(first // together, iteration)
+
+    def copy(self, node: Node, memory: Memory) -> None:
+        """Store all elements of a node in an array."""
+        self.nest(node.shape, lambda index: self.store(memory, node.shape, index, self.value(node, index)))
