@@ -4,6 +4,7 @@ from vgrad_jax.lanes.nests.blocks import Whole, WriteOperation
 from vgrad_jax.lanes.nests.branches import write_cond
 from vgrad_jax.lanes.nests.indexing import READS, UPDATES
 from vgrad_jax.lanes.nests.loops import write_scan, write_while
+from vgrad_jax.lanes.nests.padding import write_padded
 from vgrad_jax.lanes.nests.products import write_product
 from vgrad_jax.lanes.nests.reductions import CUMULATIVE, REDUCTIONS
 from vgrad_jax.lanes.nests.sorting import write_sort
@@ -15,7 +16,7 @@ __all__ = ["OPERATIONS", "RULES", "WHOLE"]
 RULES: dict[str, Rule] = {**VIEWS, **READS}
 """Primitives whose elements are written one by one; elementwise ones are in the registry of `primitives.py`."""
 
-WHOLE: dict[str, Whole] = {**REDUCTIONS, **CUMULATIVE, **UPDATES, "dot_general": write_product}
+WHOLE: dict[str, Whole] = {**REDUCTIONS, **CUMULATIVE, **UPDATES, "dot_general": write_product, "pad": write_padded}
 """Primitives that are computed as whole arrays."""
 
 OPERATIONS: dict[str, WriteOperation] = {

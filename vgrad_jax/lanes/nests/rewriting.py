@@ -13,10 +13,12 @@ from jax import lax
 
 from vgrad_jax.jaxprs import (
     ClosedJaxpr,
+    Jaxpr,
     JaxprEqn,
     branches,
     called,
     carry_out,
+    equations_inside,
     evaluate,
     is_literal,
     literal_value,
@@ -41,6 +43,9 @@ INLINED = (
     "remat2",
 )
 """Primitives that are replaced by the jaxpr that they call."""
+
+CALLS = ("custom_linear_solve", "jit", "pjit", "closed_call")
+"""Calls that a definition may make."""
 
 WORDS = 2
 """Words of a key of JAX's default generator."""
@@ -92,8 +97,16 @@ def rewritten_part(equations: Sequence[JaxprEqn], read: Sequence[Any], results: 
         return [known[variable] for variable in results]
 
     closed = trace(function, *(physical(variable.aval) for variable in read))
+    while _is_unfinished(closed.jaxpr):  # A definition may call others.
+        closed = trace(partial(_evaluated, closed), *(variable.aval for variable in closed.jaxpr.invars))
     jaxpr = closed.jaxpr.replace(invars=[*closed.jaxpr.constvars, *closed.jaxpr.invars], constvars=[])
     return Part(ClosedJaxpr(jaxpr, ()), list(closed.consts))
+
+
+def _is_unfinished(jaxpr: Jaxpr) -> bool:
+    """Return whether an equation is a call or has a definition, at any depth."""
+    names = (inner.primitive.name for equation in jaxpr.eqns for inner in (equation, *equations_inside(equation)))
+    return any(name in EXPANSIONS or name in CALLS for name in names)
 
 
 def _evaluated(closed: ClosedJaxpr, *arrays: Any) -> list[Any]:

@@ -101,11 +101,32 @@ def _compare(name: str) -> Rule:
     return rule
 
 
+def _quotient(code: Code, node: Node, a: Register, b: Register) -> Register:
+    """Write a quotient with XLA's result for zero, -1; the least integer by -1 is itself.
+
+    A processor ends the process for both.
+    """
+    if a.kind == "float":
+        return mathematics.divide(code, a, b)
+    unit, by_zero = code.constant(1, b.kind), code.binary("icmp eq", b, code.constant(0, b.kind), "bool")
+    divisor = code.select(by_zero, unit, b)
+    if node.kind == "int":
+        by_minus_one = code.binary("icmp eq", b, code.constant(-1, b.kind), "bool")
+        divisor = code.select(by_minus_one, unit, divisor)
+        negative = code.binary("sub", code.constant(0, a.kind), a)
+        quotient = code.select(by_minus_one, negative, code.binary("sdiv", a, divisor))
+    else:
+        quotient = code.binary("udiv", a, divisor)
+    return code.select(by_zero, code.constant(-1 if node.kind == "int" else 2**32 - 1, a.kind), quotient)
+
+
 def _remainder(code: Code, node: Node, a: Register, b: Register) -> Register:
     """Write a remainder with XLA's result modulo zero, the dividend.
 
     A processor ends the process for a divisor of zero, and for the least integer divided by -1.
     """
+    if a.kind == "float":
+        return code.binary("frem", a, b)
     unit, by_zero = code.constant(1, b.kind), code.binary("icmp eq", b, code.constant(0, b.kind), "bool")
     divisor = code.select(by_zero, unit, b)
     if node.kind == "int":
@@ -203,8 +224,8 @@ elementwise("add_any", _arithmetic("add"))
 elementwise("neg", _negative)
 elementwise("abs", _absolute)
 elementwise("sign", _sign, refusal=floats_only)
-elementwise("div", _by(mathematics.divide), ROOT, floats_only)
-elementwise("rem", _remainder, refusal=integers_only)
+elementwise("div", _quotient, ROOT)
+elementwise("rem", _remainder, ROOT)
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     elementwise(_name, _compare(_name))

@@ -1,7 +1,9 @@
 """Primitives that are defined by others, a file for each family."""
 
-from vgrad_jax.lanes.nests.expansions.registry import EXPANSIONS as EXPANSIONS
 from vgrad_jax.lanes.nests.expansions import joining as joining
+from vgrad_jax.lanes.nests.expansions import linalg as linalg
 from vgrad_jax.lanes.nests.expansions import random as random
+from vgrad_jax.lanes.nests.expansions import windows as windows
+from vgrad_jax.lanes.nests.expansions.registry import EXPANSIONS as EXPANSIONS
 
 __all__ = ["EXPANSIONS"]

@@ -1,10 +1,12 @@
 """JAX's default random generator on the words of its keys: sums, shifts and exclusive ors."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.extend.random import threefry_prng_impl
 
 from vgrad_jax.jaxprs import JaxprEqn
@@ -65,3 +67,11 @@ def _threefry(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
         a = a + keys[(group + 1) % 3]
         b = b + keys[(group + 2) % 3] + jnp.uint32(group + 1)
     return [a, b]
+
+
+@expansion("iota_2x32_shape")
+def _numbers(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
+    """Return the number of each element as two words, the high one first."""
+    shape = equation.params["shape"]
+    low = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    return [jnp.zeros(shape, jnp.uint32), low]

@@ -1,0 +1,31 @@
+"""Padding: an array filled with one number, in which another array stands."""
+
+from vgrad_jax.lanes.code import Memory
+from vgrad_jax.lanes.graph import Node
+from vgrad_jax.lanes.nests.writer import Writer
+
+__all__ = ["write_padded"]
+
+
+def write_padded(writer: Writer, node: Node, memory: Memory) -> None:
+    """Write a padded array; elements that negative padding cuts off are left out."""
+    operand, outside = node.inputs
+    filled = writer.value(outside, ())
+    writer.nest(node.shape, lambda index: writer.store(memory, node.shape, index, filled))
+    firsts, counts = [], []
+    for (low, _, inside), size, before in zip(node.parameters["padding_config"], node.shape, operand.shape, strict=True):
+        kept = [n for n in range(before) if 0 <= low + n * (inside + 1) < size]
+        firsts.append(kept[0] if kept else 0)
+        counts.append(len(kept))
+    if 0 in counts:
+        return
+
+    def move(index: tuple[str, ...]) -> None:
+        source = tuple(writer.added(position, str(first)) for position, first in zip(index, firsts, strict=True))
+        target = tuple(
+            writer.added(writer.code.integer("mul", position, inside + 1), str(low + first * (inside + 1)))
+            for position, first, (low, _, inside) in zip(index, firsts, node.parameters["padding_config"], strict=True)
+        )
+        writer.store(memory, node.shape, target, writer.value(operand, source))  # type: ignore[arg-type]
+
+    writer.nest(counts, move)
