@@ -31,6 +31,8 @@ SMALL_PRODUCT = 0.35
 """Nanoseconds of a multiply-add in XLA's product of two arrays that differ from example to example."""
 LARGE_PRODUCT = 0.02
 """Nanoseconds of a multiply-add in XLA's product with an array that all examples share, or of large arrays."""
+LIBRARY = 700.0
+"""Nanoseconds of a call of LAPACK, or of a sort of one example."""
 LARGE = 64
 """Length of every axis from which on XLA's products of small arrays become fast."""
 UNKNOWN_ITERATIONS = 10
@@ -120,7 +122,7 @@ def _of_operation(equation: JaxprEqn, varying: Sequence[bool], setting: Setting)
         avals: list[Any] = [atom.aval for atom in equation.invars]
         longest = max(max(aval.shape, default=1) for aval in avals)
         work = max(math.prod(aval.shape) for aval in avals) * longest
-        return Cost(work * REGISTER * _registers(setting, varying), OPERATION + 2.0 * work * examples)
+        return Cost(work * REGISTER * _registers(setting, varying), OPERATION + (LIBRARY + 2.0 * work) * examples)
     if not elementwise and record is None and any(getattr(a.aval, "size", 1) > size for a in equation.invars):
         size = float(max(getattr(atom.aval, "size", 1) for atom in equation.invars))  # Reductions and the like.
     fixed = FUSED if elementwise or (record is not None and record.family == "view") else OPERATION

@@ -9,11 +9,12 @@ from vgrad_jax.lanes.nests.products import write_product
 from vgrad_jax.lanes.nests.reductions import CUMULATIVE, REDUCTIONS
 from vgrad_jax.lanes.nests.sorting import write_sort
 from vgrad_jax.lanes.nests.views import VIEWS
+from vgrad_jax.lanes.nests.waves import WAVES
 from vgrad_jax.lanes.nests.writer import Rule
 
 __all__ = ["OPERATIONS", "RULES", "WHOLE"]
 
-RULES: dict[str, Rule] = {**VIEWS, **READS}
+RULES: dict[str, Rule] = {**VIEWS, **READS, **WAVES}
 """Primitives whose elements are written one by one; elementwise ones are in the registry of `primitives.py`."""
 
 WHOLE: dict[str, Whole] = {**REDUCTIONS, **CUMULATIVE, **UPDATES, "dot_general": write_product, "pad": write_padded}

@@ -185,7 +185,9 @@ def _cond(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     choices: list[Callable[..., Any]] = [partial(_evaluated, branch) for branch in branches(equation)]
     index, *operands = values
     if len(choices) == 1:
-        return choices[0](*operands)  # type: ignore[no-any-return]
+        return choices[0](*operands)
+    if not isinstance(index, jax.core.Tracer):
+        return choices[min(max(int(index), 0), len(choices) - 1)](*operands)
     return lax.switch(jnp.asarray(index, jnp.int32), choices, *operands)  # type: ignore[no-any-return]
 
 
