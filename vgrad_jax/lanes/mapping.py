@@ -5,6 +5,8 @@ primitive, which has the examples. Derivatives and further maps of that one are 
 compiled for a processor it becomes native code, as far as that pays.
 """
 
+import os
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
@@ -22,7 +24,7 @@ from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.machine import required_machine
 from vgrad_jax.lanes.nests import Chooser, Evaluator, Value
 
-__all__ = ["lanes", "one_example"]
+__all__ = ["chooser_for", "lanes", "one_example"]
 
 PROGRAMS: ProgramCache[Callable[..., Any]] = ProgramCache(most=64)
 """Jitted functions of `lanes`, by function, axes and static leaves; each keeps a program for each shape."""
@@ -146,20 +148,43 @@ def _by_vmap(*arrays: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], examp
 def _natively(*arrays: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], examples: int) -> list[Any]:
     """Evaluate a program for all examples by native code, as far as there is any and it pays."""
     try:
-        chooser = Chooser(examples, max(required_machine().width, 8), _cores())
+        chooser = chooser_for(examples)
     except NotInLanesError:
         return _by_vmap(*arrays, closed=closed, varying=varying, examples=examples)
     evaluator = Evaluator(examples, chooser)
     values = evaluator.evaluate(closed, [Value(*pair) for pair in zip(arrays, varying, strict=True)])
+    _warn(chooser)
     flags = _varying_results(closed, varying)
     return [evaluator.spread(v) if flag else v.array for v, flag in zip(values, flags, strict=True)]
 
 
-def _cores() -> int:
-    import os
+def chooser_for(examples: int) -> Chooser:
+    """Return the choice between native code and XLA's on this machine.
 
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    Raises:
+        NotInLanesError: there is no native code for this machine.
+    """
+    machine = required_machine()
+    if machine.platform != "cpu":
+        raise NotInLanesError(f"lanes has no native code for {machine.platform}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Chooser(examples, machine.width, cores or 1)
 
+
+def _warn(chooser: Chooser) -> None:
+    """Say once what keeps a loop from being native, where that costs."""
+    reasons = [reason for reason, cost in chooser.costly.items() if cost.xla > COSTLY * cost.native]
+    for reason in [*reasons, *chooser.failures]:
+        if reason not in _said:
+            _said.add(reason)
+            message = f"lanes leaves a loop to XLA: {reason}. lanes_report(f, *arguments) shows what that costs."
+            warnings.warn(message, stacklevel=2)
+
+
+COSTLY = 2.0
+"""Factor by which a loop must be slower without native code for a warning."""
+_said: set[str] = set()
+"""Reasons that were said in this process."""
 
 example_p = Primitive("one_example")
 """A program of one example: parameter `closed`."""

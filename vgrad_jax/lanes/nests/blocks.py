@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from vgrad_jax.lanes.code import Memory, Register
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.graph import Block, Operation
-from vgrad_jax.lanes.nests.plan import Step, make_plan
-from vgrad_jax.lanes.nests.writer import Writer
+from vgrad_jax.lanes.nests.plan import Step, cost_of_node, make_plan
+from vgrad_jax.lanes.nests.writer import Writer, indices
 
 __all__ = ["Blocks", "Whole", "WriteOperation"]
 
@@ -59,7 +59,7 @@ class Blocks:
                 for node in step.nodes:
                     writer.store(memory[node.number], node.shape, index, writer.value(node, index))
 
-            writer.nest(first.shape, compute)
+            writer.nest(first.shape, compute, cost=sum(map(cost_of_node, step.nodes)))
         writer.memory.update(memory)
 
     def _concatenate(self, node: Node, memory: Memory) -> None:
@@ -75,6 +75,4 @@ class Blocks:
 
     def registers(self, nodes: Sequence[Node]) -> list[list[Register]]:
         """Return all elements of some small nodes."""
-        from vgrad_jax.lanes.nests.writer import indices
-
         return [[self.writer.value(node, index) for index in indices(node.shape)] for node in nodes]

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vgrad_jax.jaxprs import Jaxpr, JaxprEqn, is_literal, scan_of, variables
+from vgrad_jax.jaxprs import ClosedJaxpr, Jaxpr, JaxprEqn, is_literal, scan_of, variables, while_of
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import varying_results
-from vgrad_jax.lanes.nests.costs import Cost, cost_of, cost_of_call
+from vgrad_jax.lanes.nests.costs import UNKNOWN_ITERATIONS, Cost, cost_of, cost_of_call
 from vgrad_jax.lanes.nests.rewriting import rewritten_part
 from vgrad_jax.lanes.nests.support import refusal_of_program
 
@@ -37,7 +37,9 @@ class Chooser:
     def __init__(self, examples: int, width: int, cores: int) -> None:
         self.examples, self.width, self.cores = examples, width, cores
         self.failures: list[str] = []
-        """What the compiler failed on, which is a defect of it."""
+        """Errors of the compiler, which are defects of it."""
+        self.costly: dict[str, Cost] = {}
+        """Reason why a loop is XLA's to what it costs."""
 
     def failed(self, equations: Sequence[JaxprEqn], error: NotInLanesError) -> None:
         """Note that equations that were to be native are not."""
@@ -66,6 +68,8 @@ class Chooser:
         reason = self.refusal(equation)
         if reason is None:
             return Choice(True, "", cost)
+        if equation.primitive.name in ("scan", "while"):
+            self.costly[reason] = cost
         inside = equation.primitive.name == "scan" and scan_of(equation).length > 0 and not equation.effects
         return Choice(False, reason, cost, inside and self._has_native_loops(equation, varying))
 
@@ -100,3 +104,29 @@ class Chooser:
             return choices
         reason = "XLA is faster here"
         return {**choices, **{id(e): choices[id(e)]._replace(native=False, reason=reason) for e in native}}
+
+    def iterations(self, equation: JaxprEqn) -> int:
+        """Return how often the programs inside of an equation are executed, as the costs assume."""
+        match equation.primitive.name:
+            case "scan":
+                return scan_of(equation).length
+            case "while":
+                return UNKNOWN_ITERATIONS
+        return 1
+
+    def inner_flags(
+        self, equation: JaxprEqn, varying: Sequence[bool], programs: Sequence[ClosedJaxpr]
+    ) -> list[tuple[ClosedJaxpr, list[bool]]]:
+        """Return the programs inside of an equation, each with which of its inputs differ."""
+        results = varying_results(equation, varying)
+        match equation.primitive.name:
+            case "scan":
+                scan, flags = scan_of(equation), list(varying)
+                flags[scan.num_consts : scan.num_consts + scan.num_carry] = results[: scan.num_carry]
+                return [(programs[0], flags)]
+            case "while":
+                loop = while_of(equation)
+                start = loop.condition_consts + loop.body_consts
+                conditions = [*varying[: loop.condition_consts], *results]
+                return [(programs[0], conditions), (programs[1], [*varying[loop.condition_consts : start], *results])]
+        return [(program, list(varying[1:])) for program in programs]

@@ -13,7 +13,7 @@ from vgrad_jax.lanes.nests.rewriting import INLINED
 from vgrad_jax.lanes.nests.varying import varying_results
 from vgrad_jax.lanes.primitives import PRIMITIVES
 
-__all__ = ["Cost", "Setting", "cost_of", "cost_of_call"]
+__all__ = ["UNKNOWN_ITERATIONS", "Cost", "Setting", "cost_of", "cost_of_call"]
 
 REGISTER = 0.4
 """Nanoseconds of an instruction on a register of lanes, with its loads and stores."""

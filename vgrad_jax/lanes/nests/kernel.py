@@ -6,6 +6,7 @@ The last group of lanes repeats the last example, so that any number of examples
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +24,9 @@ from vgrad_jax.lanes.nests.writer import Writer
 from vgrad_jax.lanes.toolchain import compile_code
 
 __all__ = ["Kernel", "make_kernel"]
+
+LONG = 600_000
+"""Characters of a module from which on LLVM's first level of optimisation takes seconds."""
 
 
 class Kernel(NamedTuple):
@@ -68,7 +72,7 @@ def make_kernel(closed: ClosedJaxpr, varying: Sequence[bool], examples: int, wid
         _give(writer, f"%out{number}", node)
     names = [*(f"%in{n}" for n in range(len(arguments))), *(f"%out{n}" for n in range(len(results)))]
     text = module_text(code, frame, names, len(arguments), examples)
-    return Kernel(register(text, "cpu", compile_code), tuple(results))
+    return Kernel(register(text, "cpu", partial(compile_code, quickly=len(text) > LONG)), tuple(results))
 
 
 def _fetched(writer: Writer, pointer: str, node: Node) -> Memory:

@@ -7,8 +7,7 @@ the same index only are computed by one nest of loops:
                   y.T (a view, not stored) ──► sum (stored)            a nest of its own, after it
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vgrad_jax.lanes.graph import Node
@@ -17,7 +16,7 @@ from vgrad_jax.lanes.nests.views import keeps_axes
 from vgrad_jax.lanes.nests.writer import UNROLLED
 from vgrad_jax.lanes.primitives import PRIMITIVES, is_elementwise
 
-__all__ = ["Step", "make_plan"]
+__all__ = ["Step", "cost_of_node", "make_plan"]
 
 CHEAP = 2.0
 """Instructions of an element up to which it is computed again rather than stored."""
@@ -195,6 +194,7 @@ def _ordered(
     return [step for *_, step in sorted(steps, key=lambda item: item[:2])]
 
 
-def size_of(nodes: Iterable[Node]) -> int:
-    """Return the number of elements of some nodes."""
-    return sum(math.prod(node.shape) for node in nodes)
+
+def cost_of_node(node: Node) -> float:
+    """Return the instructions of an element, without those of its inputs."""
+    return PRIMITIVES[node.operation].instructions(node) if is_elementwise(node) else 1.0

@@ -19,6 +19,8 @@ TOTALS = 8
 """Totals of a loop, about: more would be spilled, fewer would wait for each other."""
 UNROLLED = 8
 """Terms that are written out, at the most."""
+LINES = 48
+"""Totals times terms that are written out, at the most."""
 
 
 def accumulated(
@@ -36,7 +38,7 @@ def accumulated(
         step: returns the registers after an innermost iteration.
     """
     current = list(totals)
-    if math.prod(sizes) <= UNROLLED:
+    if math.prod(sizes) <= min(UNROLLED, LINES // len(totals)) or math.prod(sizes) == 1:
         for index in indices(sizes):
             current = step(index, current)
         return current
@@ -51,7 +53,8 @@ def _nested(
     step: Callable[[tuple[str, ...], list[Register]], list[Register]],
 ) -> list[Register]:
     first, *rest = sizes
-    together = max(n for n in (1, 2, 4) if first % n == 0) if math.prod(rest) == 1 else 1
+    room = max(LINES // len(totals), 1)
+    together = max(n for n in (1, 2, 4) if first % n == 0 and (n == 1 or n <= room)) if math.prod(rest) == 1 else 1
 
     def iteration(number: str, names: list[str]) -> list[str]:
         with writer.scope():
@@ -59,7 +62,7 @@ def _nested(
             start = writer.code.integer("mul", number, together)
             for offset in range(together):
                 position = (*prefix, writer.code.integer("add", start, offset))
-                if math.prod(rest) <= UNROLLED:
+                if math.prod(rest) <= min(UNROLLED, room):
                     for index in indices(rest):
                         current = step((*position, *index), current)
                 else:

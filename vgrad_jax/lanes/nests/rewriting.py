@@ -29,7 +29,7 @@ from vgrad_jax.jaxprs import (
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.nests.expansions import EXPANSIONS
 
-__all__ = ["INLINED", "is_key", "physical", "rewritten_part"]
+__all__ = ["INLINED", "inlined_program", "is_key", "physical", "rewritten_part"]
 
 INLINED = (
     "checkpoint",
@@ -67,6 +67,11 @@ def physical(aval: Any) -> jax.ShapeDtypeStruct:
     if str(aval.dtype) != "key<fry>":
         raise NotInLanesError(f"keys of {aval.dtype}")
     return jax.ShapeDtypeStruct((*aval.shape, WORDS), jnp.uint32)
+
+
+def inlined_program(equation: JaxprEqn) -> ClosedJaxpr | None:
+    """Return the program that an equation calls and that replaces it; None where it stays."""
+    return called(equation) if equation.primitive.name in INLINED else None
 
 
 class Part(NamedTuple):
@@ -119,10 +124,9 @@ def _constant(value: Any) -> Any:
 
 def _rule(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     name = equation.primitive.name
-    if name in INLINED:
-        inner = called(equation)
-        if inner is not None:
-            return _evaluated(inner, *values)
+    inner = inlined_program(equation)
+    if inner is not None:
+        return _evaluated(inner, *values)
     if name in EXPANSIONS:
         return EXPANSIONS[name](equation, values)
     match name:

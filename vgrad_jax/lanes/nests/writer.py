@@ -28,6 +28,8 @@ UNROLLED = 16
 """Elements up to which a nest of loops is written out, and its arrays become registers."""
 STEPS = 4
 """Elements of an innermost loop's iteration, at the most, where an array has more than `UNROLLED`."""
+LONG = 12.0
+"""Instructions of an element from which on an iteration has one element."""
 
 
 def indices(shape: Sequence[int]) -> Iterator[tuple[str, ...]]:
@@ -130,13 +132,25 @@ class Writer(Elements):
         registers = [self.number(p) if isinstance(p, str) else p for p in (a, b)]
         return self.code.binary("add", *registers)
 
+    def times(self, position: str, factor: int) -> str:
+        """Return a multiple of a position, computed once in a scope."""
+        if factor == 1 or position.lstrip("-").isdigit():
+            return self.code.integer("mul", position, factor)
+        key = ("times", position, factor)
+        for scope in reversed(self._scopes):
+            if key in scope:
+                return scope[key].text
+        name = self.code.integer("mul", position, factor)
+        self._scopes[-1][key] = Register(name, "int", False)
+        return name
+
     def element(self, shape: Sequence[int], index: Index) -> Position:
         """Return the number of an element of an array, row-major."""
         total: Position = "0"
         stride = 1
         for size, position in zip(reversed(shape), reversed(index), strict=True):
             if isinstance(position, str):
-                total = self.added(total, self.code.integer("mul", position, stride))
+                total = self.added(total, self.times(position, stride))
             else:
                 scaled = self.code.binary("mul", position, self.code.constant(stride, "int"))
                 total = self.added(total, scaled if stride > 1 else position)
@@ -203,39 +217,40 @@ class Writer(Elements):
             f"  call void {name}({type_} {text}, {pointers} align {align} {addresses}, {mask} splat (i1 true))"
         )
 
-    def nest(self, shape: Sequence[int], body: Body, *, unrolled: int = UNROLLED) -> None:
+    def nest(self, shape: Sequence[int], body: Body, *, unrolled: int = UNROLLED, cost: float = 1.0) -> None:
         """Write a nest of loops over all indices of an array; few of them are written out.
 
         Args:
             shape: the array's.
             body: writes the code of an index.
             unrolled: indices that are written out, at the most.
+            cost: instructions of an index, about.
         """
         if math.prod(shape) <= unrolled:
             for index in indices(shape):
                 body(index)
             return
-        self._nest(tuple(shape), (), body)
+        self._nest(tuple(shape), (), body, STEPS if cost < LONG else 1)
 
-    def _nest(self, shape: tuple[int, ...], prefix: tuple[str, ...], body: Body) -> None:
+    def _nest(self, shape: tuple[int, ...], prefix: tuple[str, ...], body: Body, steps: int) -> None:
         first, *rest = shape
         inner = math.prod(rest)
-        if inner * first <= STEPS:
+        if inner * first <= steps:
             for index in indices(shape):
                 body((*prefix, *index))
             return
-        together = max(n for n in range(1, max(STEPS // inner, 1) + 1) if first % n == 0)
+        together = max(n for n in range(1, max(steps // inner, 1) + 1) if first % n == 0)
 
         def iteration(number: str, _: list[str]) -> list[str]:
             with self.scope():
                 start = self.code.integer("mul", number, together)
                 for step in range(together):
                     position = self.code.integer("add", start, step)
-                    if inner <= STEPS * 2:
+                    if inner <= max(steps, 2):
                         for index in indices(rest):
                             body((*prefix, position, *index))
                     else:
-                        self._nest(tuple(rest), (*prefix, position), body)
+                        self._nest(tuple(rest), (*prefix, position), body, steps)
             return []
 
         if first == together:

@@ -138,6 +138,8 @@ def _shift(instruction: str) -> Rule:
     """Return the rule of a shift with XLA's result for 32 bits or more: zero, or the sign."""
 
     def rule(code: Code, node: Node, a: Register, b: Register) -> Register:
+        if b.text.isdigit() and int(b.text) < 32:
+            return code.binary(instruction, a, b)
         inside = code.binary("icmp ult", b, code.constant(32, b.kind), "bool")
         most = code.constant(31 if instruction == "ashr" else 0, b.kind)
         shifted = code.binary(instruction, a, code.select(inside, b, most))
