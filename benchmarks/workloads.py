@@ -246,7 +246,11 @@ def physics_informed(steps: int) -> Workload:
 
     def train(key):
         a, b, c = jax.random.split(key, 3)
-        params = {"a": jax.random.normal(a, (16,)), "b": jax.random.normal(b, (16,)), "c": jax.random.normal(c, (16,)) / 4}
+        params = {
+            "a": jax.random.normal(a, (16,)),
+            "b": jax.random.normal(b, (16,)),
+            "c": jax.random.normal(c, (16,)) / 4,
+        }
         optimizer = optax.adam(5e-3)
 
         def step(carry, _):
@@ -310,7 +314,15 @@ def attention(steps: int) -> Workload:
         return (jax.nn.gelu(x + mixed @ params["o"]).mean(-2) @ params["out"])[..., 0]
 
     def train(key):
-        names = {"q": (16, 16), "k": (16, 16), "v": (16, 16), "o": (16, 16), "out": (16, 1), "embed": (6, 16), "position": (8, 16)}
+        names = {
+            "q": (16, 16),
+            "k": (16, 16),
+            "v": (16, 16),
+            "o": (16, 16),
+            "out": (16, 1),
+            "embed": (6, 16),
+            "position": (8, 16),
+        }
         key, *some = jax.random.split(key, len(names) + 1)
         params = {n: jax.random.normal(k, shape) / 4 for k, (n, shape) in zip(some, names.items(), strict=True)}
         optimizer = optax.adam(3e-3)

@@ -6,7 +6,7 @@ XLA:     fixed time of an operation x iterations + time of an element x elements
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, branches, called, is_literal, scan_of, variables, while_of
 from vgrad_jax.lanes.nests.rewriting import INLINED
@@ -33,6 +33,8 @@ LARGE_PRODUCT = 0.02
 """Nanoseconds of a multiply-add in XLA's product with an array that all examples share, or of large arrays."""
 LIBRARY = 700.0
 """Nanoseconds of a call of LAPACK, or of a sort of one example."""
+DRAW = 60.0
+"""Instructions of a random word: twenty rounds of Threefry."""
 LARGE = 64
 """Length of every axis from which on XLA's products of small arrays become fast."""
 UNKNOWN_ITERATIONS = 10
@@ -57,6 +59,7 @@ class Cost(NamedTuple):
 NOTHING = Cost(0.0, 0.0)
 
 
+@runtime_checkable
 class Setting(Protocol):
     """What the costs depend on beside the program."""
 
@@ -125,6 +128,8 @@ def _of_operation(equation: JaxprEqn, varying: Sequence[bool], setting: Setting)
         return Cost(work * REGISTER * _registers(setting, varying), OPERATION + (LIBRARY + 2.0 * work) * examples)
     if not elementwise and record is None and any(getattr(a.aval, "size", 1) > size for a in equation.invars):
         size = float(max(getattr(atom.aval, "size", 1) for atom in equation.invars))  # Reductions and the like.
+    if name.startswith("random_"):
+        instructions = DRAW
     fixed = FUSED if elementwise or (record is not None and record.family == "view") else OPERATION
     return Cost(
         size * instructions * REGISTER * _registers(setting, varying),

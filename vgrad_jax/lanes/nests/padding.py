@@ -13,7 +13,9 @@ def write_padded(writer: Writer, node: Node, memory: Memory) -> None:
     filled = writer.value(outside, ())
     writer.nest(node.shape, lambda index: writer.store(memory, node.shape, index, filled))
     firsts, counts = [], []
-    for (low, _, inside), size, before in zip(node.parameters["padding_config"], node.shape, operand.shape, strict=True):
+    for (low, _, inside), size, before in zip(
+        node.parameters["padding_config"], node.shape, operand.shape, strict=True
+    ):
         kept = [n for n in range(before) if 0 <= low + n * (inside + 1) < size]
         firsts.append(kept[0] if kept else 0)
         counts.append(len(kept))

@@ -194,7 +194,6 @@ def _ordered(
     return [step for *_, step in sorted(steps, key=lambda item: item[:2])]
 
 
-
 def cost_of_node(node: Node) -> float:
     """Return the instructions of an element, without those of its inputs."""
     return PRIMITIVES[node.operation].instructions(node) if is_elementwise(node) else 1.0

@@ -100,6 +100,11 @@ def _of_gather(equation: JaxprEqn) -> str | None:
     return None if known else f"for the mode {mode_of(equation.params)}"
 
 
+def _of_extreme_scatter(equation: JaxprEqn) -> str | None:
+    # XLA's result for NaN depends on the order of the updates.
+    return "for floats" if "float" in _kinds(equation) else _of_gather(equation)
+
+
 def _of_reduction(equation: JaxprEqn) -> str | None:
     if len(equation.invars) != 1:
         return "of several arrays"
@@ -119,5 +124,7 @@ _SPECIAL: dict[str, Callable[[JaxprEqn], str | None]] = {
     "sort": _of_sort,
     **dict.fromkeys((name for name in WHOLE if name.startswith("reduce_")), _of_reduction),
     **dict.fromkeys((name for name in WHOLE if name.startswith("scatter")), _of_gather),
+    "scatter-max": _of_extreme_scatter,
+    "scatter-min": _of_extreme_scatter,
 }
 """Primitive to the uses without native code, as the end of the sentence "... has no native code"."""

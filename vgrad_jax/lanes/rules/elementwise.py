@@ -1,11 +1,12 @@
 """Elementwise primitives: instructions on registers."""
 
 from collections.abc import Callable
+from typing import Any
 
 from vgrad_jax.lanes import mathematics
 from vgrad_jax.lanes.code import Code, Kind, Register
 from vgrad_jax.lanes.graph import Node
-from vgrad_jax.lanes.primitives import RESULT, Axes, Elements, Index, Primitive, Use, register
+from vgrad_jax.lanes.primitives import RESULT, Axes, Elements, Primitive, Use, register
 
 __all__ = ["arithmetic", "elementwise", "elementwise_axes", "larger", "smaller"]
 
@@ -33,7 +34,7 @@ def elementwise(
         gpu: whether a GPU's threads have exact code for it.
     """
 
-    def code(elements: Elements, node: Node, index: Index) -> Register:
+    def code(elements: Elements, node: Node, index: Any) -> Register:
         # Scalars among the inputs apply to every index.
         inputs = [elements.value(operand, index if operand.shape else ()) for operand in node.inputs]
         return rule(elements.code, node, *inputs)

@@ -1,5 +1,6 @@
 """Primitives that are defined by others, a file for each family."""
 
+from vgrad_jax.lanes.nests.expansions import bits as bits
 from vgrad_jax.lanes.nests.expansions import joining as joining
 from vgrad_jax.lanes.nests.expansions import linalg as linalg
 from vgrad_jax.lanes.nests.expansions import platforms as platforms

@@ -37,7 +37,9 @@ def _tile(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     (array,), repeats = values, equation.params["reps"]
     paired = [size for pair in zip(repeats, array.shape, strict=True) for size in pair]
     axes = tuple(range(1, 2 * array.ndim, 2))
-    return [lax.broadcast_in_dim(array, paired, axes).reshape([a * b for a, b in zip(repeats, array.shape, strict=True)])]
+    return [
+        lax.broadcast_in_dim(array, paired, axes).reshape([a * b for a, b in zip(repeats, array.shape, strict=True)])
+    ]
 
 
 @expansion("optimization_barrier")
