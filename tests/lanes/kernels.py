@@ -9,6 +9,7 @@ from vgrad_jax.lanes.nests.rewriting import is_key, rewritten_part
 from vgrad_jax.lanes.nests.support import refusal_of_program
 
 LEAST_NORMAL = np.finfo(np.float32).tiny
+LARGEST = np.float32(2.0**127)
 FLUSHED = 2.5e-38
 """Floats below this size count as zeros: JAX on a processor flushes them in some operations and not in others."""
 
@@ -51,7 +52,7 @@ def units_apart(a, b):
     np.testing.assert_array_equal(a[~finite & ~np.isnan(a)], b[~finite & ~np.isnan(b)])
     zeros = (a == 0) & (b == 0)
     np.testing.assert_array_equal(np.signbit(a[zeros]), np.signbit(b[zeros]))
-    units = np.spacing(np.maximum(np.abs(b[finite]), LEAST_NORMAL)).astype(np.float64)
+    units = np.spacing(np.clip(np.abs(b[finite]), LEAST_NORMAL, LARGEST)).astype(np.float64)
     return float(np.max(np.abs(a[finite].astype(np.float64) - b[finite]) / units, initial=0.0))
 
 

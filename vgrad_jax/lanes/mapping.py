@@ -87,7 +87,8 @@ def lanes(
 
         try:
             axes = (jax.tree.flatten(tree, is_leaf=lambda x: x is None) for tree in (in_axes, out_axes))
-            key = (f, structure, static, tuple(traced), axis_size, *((tuple(flat), tree) for flat, tree in axes))
+            kinds = tuple(map(type, static))  # 1, 1.0 and True are equal.
+            key = (f, structure, static, kinds, tuple(traced), axis_size, *((tuple(flat), tree) for flat, tree in axes))
             program = PROGRAMS.get(key, build)
         except TypeError:  # Something has no hash.
             program = build()
@@ -173,7 +174,7 @@ def chooser_for(examples: int) -> Chooser:
 
 def _warn(chooser: Chooser) -> None:
     """Say once what keeps a loop from being native, where that costs."""
-    reasons = [reason for reason, cost in chooser.costly.items() if cost.xla > COSTLY * cost.native]
+    reasons = [reason for reason, cost in chooser.costly.items() if cost.xla > max(COSTLY * cost.native, NOTICED)]
     for reason in [*reasons, *chooser.failures]:
         if reason not in _said:
             _said.add(reason)
@@ -183,6 +184,8 @@ def _warn(chooser: Chooser) -> None:
 
 COSTLY = 2.0
 """Factor by which a loop must be slower without native code for a warning."""
+NOTICED = 1e5
+"""Predicted nanoseconds of a loop below which nothing is said."""
 _said: set[str] = set()
 """Reasons that were said in this process."""
 
@@ -223,7 +226,7 @@ def _batched_lanes(arrays: Sequence[Any], axes: Sequence[Any], **parameters: Any
 
 
 def _derivative(function: Callable[..., Any], primals: Any, tangents: Any, **parameters: Any) -> Any:
-    return jax.jvp(partial(function, **parameters), primals, [ad.instantiate_zeros(t) for t in tangents])
+    return jax.jvp(partial(function, **parameters), tuple(primals), tuple(map(ad.instantiate_zeros, tangents)))
 
 
 batching.primitive_batchers[example_p] = _batched_example

@@ -164,7 +164,7 @@ class _Walk:
         inner = f"{loop} > " if loop else ""
         inner += f"scan x {count}" if name == "scan" else name
         for program, inputs in self.chooser.inner_flags(equation, flags, programs):
-            rows += self.program(program, inputs, inner, times * count, decided)
+            rows += self.program(program, inputs, inner, times * float(count), decided)
         return rows
 
 

@@ -47,7 +47,7 @@ class Cost(NamedTuple):
     native: float
     xla: float
 
-    def times(self, factor: float) -> "Cost":
+    def times(self, factor: float | int) -> "Cost":
         """Return the cost of several iterations."""
         return Cost(self.native * factor, self.xla * factor)
 

@@ -3,6 +3,7 @@
 from vgrad_jax.lanes.nests.blocks import Whole, WriteOperation
 from vgrad_jax.lanes.nests.branches import write_cond
 from vgrad_jax.lanes.nests.exponential import EXPONENTIAL
+from vgrad_jax.lanes.nests.extremes import EXTREMES
 from vgrad_jax.lanes.nests.indexing import READS, UPDATES
 from vgrad_jax.lanes.nests.loops import write_scan, write_while
 from vgrad_jax.lanes.nests.padding import write_padded
@@ -15,7 +16,7 @@ from vgrad_jax.lanes.nests.writer import Rule
 
 __all__ = ["OPERATIONS", "RULES", "WHOLE"]
 
-RULES: dict[str, Rule] = {**VIEWS, **READS, **WAVES, **EXPONENTIAL}
+RULES: dict[str, Rule] = {**VIEWS, **READS, **WAVES, **EXPONENTIAL, **EXTREMES}
 """Primitives whose elements are written one by one; elementwise ones are in the registry of `primitives.py`."""
 
 WHOLE: dict[str, Whole] = {**REDUCTIONS, **CUMULATIVE, **UPDATES, "dot_general": write_product, "pad": write_padded}

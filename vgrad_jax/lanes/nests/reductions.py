@@ -8,8 +8,9 @@ from vgrad_jax.lanes import mathematics
 from vgrad_jax.lanes.code import Code, Kind, Memory, Register
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.blocks import Whole
+from vgrad_jax.lanes.nests.extremes import larger, smaller
 from vgrad_jax.lanes.nests.writer import Writer, indices
-from vgrad_jax.lanes.rules.elementwise import arithmetic, larger, smaller
+from vgrad_jax.lanes.rules.elementwise import arithmetic
 
 __all__ = ["CUMULATIVE", "REDUCTIONS", "accumulated", "typed_totals"]
 
@@ -110,6 +111,9 @@ def _reduction(combine: Combine, identity: Callable[[Kind], float | int | bool])
     def write(writer: Writer, node: Node, memory: Memory) -> None:
         operand, axes = node.inputs[0], sorted(node.parameters["axes"])
         kept = [axis for axis in range(len(operand.shape)) if axis not in axes]
+        if not axes:
+            writer.copy(operand, memory)
+            return
         sizes = [operand.shape[axis] for axis in axes]
         first = start(writer, identity(node.kind), node.kind, node.varying)
 

@@ -106,9 +106,7 @@ def _of_extreme_scatter(equation: JaxprEqn) -> str | None:
 
 
 def _of_reduction(equation: JaxprEqn) -> str | None:
-    if len(equation.invars) != 1:
-        return "of several arrays"
-    return None if equation.params["axes"] else "over no axis"
+    return None if len(equation.invars) == 1 else "of several arrays"
 
 
 def _of_scan(equation: JaxprEqn) -> str | None:

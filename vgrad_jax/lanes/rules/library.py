@@ -20,7 +20,7 @@ def _no_bools(use: Use) -> str | None:
 
 def _rounded(code: Code, node: Node, x: Register) -> Register:
     """Write the nearest whole number; a half is rounded to even, or away from zero."""
-    to_even = "EVEN" in str(node.parameters["rounding_method"])
+    to_even = node.parameters["rounding_method"].name == "TO_NEAREST_EVEN"
     return code.intrinsic("roundeven" if to_even else "round", x)
 
 
