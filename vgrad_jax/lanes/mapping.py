@@ -1,8 +1,8 @@
 """`lanes`: what `jax.vmap` promises, executed a lane each.
 
 `lanes(f)` is `jax.vmap` of a primitive that holds the program of `f` for one example. Its batching rule binds another
-primitive, which has the examples. Derivatives and further maps of that one are those of `vmap(f)`; where it is
-compiled for a processor it becomes native code, as far as that pays.
+primitive, which has the examples. Derivatives and further maps of that one are those of `vmap(f)`. Where it
+is compiled for a processor, it becomes native code as far as that pays.
 """
 
 import os
@@ -143,7 +143,7 @@ def _by_vmap(*arrays: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], examp
     """Evaluate a program for all examples by `vmap`, the meaning of `lanes`."""
     axes = [0 if flag else None for flag in varying]
     out_axes = [0 if flag else None for flag in _varying_results(closed, varying)]
-    return jax.vmap(partial(_evaluated, closed=closed), axes, out_axes, axis_size=examples)(*arrays)  # type: ignore[no-any-return]
+    return jax.vmap(partial(_evaluated, closed=closed), axes, out_axes, axis_size=examples)(*arrays)
 
 
 def _natively(*arrays: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], examples: int) -> list[Any]:
@@ -201,10 +201,12 @@ lanes_p.multiple_results = True
 lanes_p.def_impl(_by_vmap)
 
 
-@lanes_p.def_abstract_eval
 def _avals(*avals: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], examples: int) -> list[Any]:
     results = zip(closed.jaxpr.outvars, _varying_results(closed, varying), strict=True)
-    return [v.aval.update(shape=(examples, *v.aval.shape)) if flag else v.aval for v, flag in results]  # type: ignore[attr-defined]
+    return [v.aval.update(shape=(examples, *v.aval.shape)) if flag else v.aval for v, flag in results]
+
+
+lanes_p.def_abstract_eval(_avals)
 
 
 def _batched_example(arrays: Sequence[Any], axes: Sequence[Any], *, closed: ClosedJaxpr) -> Any:

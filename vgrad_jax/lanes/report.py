@@ -1,4 +1,4 @@
-"""What `lanes` would execute natively and what by XLA, as a table."""
+"""A table of what `lanes` would execute natively and what by XLA."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     """Loops around the operations, the outermost first; empty outside of loops."""
     operation: str
     """JAX's name of the primitive."""
-    count: int
+    times: int
     native: bool
     why: str
     """Why it is not native; empty where it is."""
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class LanesReport:
-    """What `lanes` would execute natively and what by XLA; `print` shows a table."""
+    """A table of what `lanes` would execute natively and what by XLA; `print` shows it."""
 
     rows: tuple[Row, ...]
     examples: int
@@ -51,7 +51,7 @@ class LanesReport:
         lines = [COLUMNS]
         for row in sorted(self.rows, key=lambda row: -row.nanoseconds):
             by, share = "native" if row.native else "XLA", f"{row.nanoseconds / total:.1%}"
-            lines.append((row.loop or "-", row.operation, str(row.count), by, share, row.why))
+            lines.append((row.loop or "-", row.operation, str(row.times), by, share, row.why))
         widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
         table = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
         head = f"{self.examples} examples; native: {self.share_native:.0%} of the predicted time"
@@ -174,4 +174,4 @@ def _together(rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows:
         groups.setdefault((row.loop, row.operation, row.native, row.why), []).append(row)
     for some in groups.values():
-        yield some[0]._replace(count=len(some), nanoseconds=sum(row.nanoseconds for row in some))
+        yield some[0]._replace(times=len(some), nanoseconds=sum(row.nanoseconds for row in some))

@@ -21,12 +21,12 @@ class Blocks:
 
     Args:
         writer: where the code is written.
-        whole: primitives that are computed as whole arrays.
+        arrays: primitives that are computed as whole arrays.
         operations: how loops, branches and sorts are written.
     """
 
-    def __init__(self, writer: Writer, whole: Mapping[str, Whole], operations: Mapping[str, WriteOperation]) -> None:
-        self.writer, self.whole, self.operations = writer, whole, operations
+    def __init__(self, writer: Writer, arrays: Mapping[str, Whole], operations: Mapping[str, WriteOperation]) -> None:
+        self.writer, self.whole, self.operations = writer, arrays, operations
 
     def write(self, block: Block, arrays: Mapping[int, Memory] | None = None) -> None:
         """Write the code after which all results can be read.

@@ -14,7 +14,7 @@ __all__ = ["Choice", "Chooser"]
 
 
 class Choice(NamedTuple):
-    """How an equation is evaluated."""
+    """Decision on how an equation is evaluated."""
 
     native: bool
     reason: str
@@ -100,7 +100,11 @@ class Chooser:
         if not native:
             return choices
         saved = sum(choices[id(e)].cost.xla - choices[id(e)].cost.native for e in native)
-        if saved > cost_of_call(native, varying, self):
+        made = {variable for equation in native for variable in equation.outvars}
+        read = {v for equation in native for v in variables(equation.invars)} - made
+        others = [equation for equation in jaxpr.eqns if not choices[id(equation)].native]
+        later = {*variables(jaxpr.outvars), *(v for equation in others for v in variables(equation.invars))}
+        if saved > cost_of_call([v for v in read | (made & later) if varying[v]], self):
             return choices
         reason = "XLA is faster here"
         return {**choices, **{id(e): choices[id(e)]._replace(native=False, reason=reason) for e in native}}

@@ -5,10 +5,10 @@ XLA:     fixed time of an operation x iterations + time of an element x elements
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, branches, called, is_literal, scan_of, variables, while_of
+from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, branches, called, is_literal, scan_of, while_of
 from vgrad_jax.lanes.nests.rewriting import INLINED
 from vgrad_jax.lanes.nests.varying import varying_results
 from vgrad_jax.lanes.primitives import PRIMITIVES
@@ -61,7 +61,7 @@ NOTHING = Cost(0.0, 0.0)
 
 @runtime_checkable
 class Setting(Protocol):
-    """What the costs depend on beside the program."""
+    """Numbers that the costs depend on beside the program."""
 
     examples: int
     width: int
@@ -144,32 +144,25 @@ def _registers(setting: Setting, varying: Sequence[bool]) -> float:
 
 
 def _of_product(equation: JaxprEqn, varying: Sequence[bool], setting: Setting) -> Cost:
-    left, right = (atom.aval for atom in equation.invars)
+    avals: list[Any] = [atom.aval for atom in equation.invars]
+    left, right = avals
     ((contracted, _), _) = equation.params["dimension_numbers"]
-    terms = math.prod(left.shape[axis] for axis in contracted)  # type: ignore[union-attr]
+    terms = math.prod(left.shape[axis] for axis in contracted)
     result: Any = equation.outvars[0].aval
     work = float(math.prod(result.shape) * terms)
     shared = not all(varying)
-    large = shared or min((*left.shape, *right.shape), default=1) >= LARGE  # type: ignore[union-attr]
+    large = shared or min((*left.shape, *right.shape), default=1) >= LARGE
     rate = LARGE_PRODUCT if large else SMALL_PRODUCT
     examples = setting.examples if any(varying) else 1
     return Cost(work * REGISTER * _registers(setting, varying), OPERATION + work * rate * examples)
 
 
-def cost_of_call(equations: Sequence[JaxprEqn], varying: Mapping[Any, bool], setting: Setting) -> float:
+def cost_of_call(arrays: Sequence[Any], setting: Setting) -> float:
     """Predict the nanoseconds that a call of native code takes besides its work.
 
     Args:
-        equations: those of the call.
-        varying: which variables differ from example to example.
+        arrays: variables of the arguments and results that differ from example to example.
         setting: examples, lanes and cores.
     """
-    made = {variable for equation in equations for variable in equation.outvars}
-    read = {v for equation in equations for v in variables(equation.invars)} - made
-    elements = (
-        sum(v.aval.size for v in read if varying[v])
-        + sum(  # type: ignore[attr-defined]
-            variable.aval.size for equation in equations[-8:] for variable in equation.outvars
-        )
-    )
+    elements = sum(variable.aval.size for variable in arrays)
     return CALL + elements * FETCH * setting.examples / setting.cores

@@ -1,4 +1,4 @@
-"""What has native code, by name: the registered operations, and those that are defined by them."""
+"""Operations with native code, by name: the registered operations, and those that are defined by them."""
 
 from vgrad_jax.lanes import rules
 from vgrad_jax.lanes.nests.expansions import EXPANSIONS

@@ -67,8 +67,8 @@ def make_kernel(closed: ClosedJaxpr, varying: Sequence[bool], examples: int, wid
     Blocks(writer, WHOLE, OPERATIONS).write(block)
     results = []
     for number, (node, variable) in enumerate(zip(block.results, closed.jaxpr.outvars, strict=True)):
-        aval: Any = variable.aval
-        results.append(jax.ShapeDtypeStruct((examples, *aval.shape) if node.varying else aval.shape, aval.dtype))
+        result: Any = variable.aval
+        results.append(jax.ShapeDtypeStruct((examples, *result.shape) if node.varying else result.shape, result.dtype))
         _give(writer, f"%out{number}", node)
     names = [*(f"%in{n}" for n in range(len(arguments))), *(f"%out{n}" for n in range(len(results)))]
     text = module_text(code, frame, names, len(arguments), examples)

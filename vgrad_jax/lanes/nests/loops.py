@@ -1,7 +1,6 @@
 """Loops of scans, and loops with a condition that may differ from lane to lane."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vgrad_jax.jaxprs import Jaxpr, scan_of, while_of
@@ -22,7 +21,7 @@ def leaf_of(writer: Writer, aval: Any, varying: bool, memory: Memory) -> Node:
 
 
 class _Carry:
-    """What a loop passes from an iteration to the next.
+    """Arrays that a loop passes from an iteration to the next.
 
     Small arrays are replaced when all of the next ones are computed; LLVM keeps them in registers. A large array has
     two copies, which take turns.

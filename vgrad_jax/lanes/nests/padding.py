@@ -28,6 +28,6 @@ def write_padded(writer: Writer, node: Node, memory: Memory) -> None:
             writer.added(writer.code.integer("mul", position, inside + 1), str(low + first * (inside + 1)))
             for position, first, (low, _, inside) in zip(index, firsts, node.parameters["padding_config"], strict=True)
         )
-        writer.store(memory, node.shape, target, writer.value(operand, source))  # type: ignore[arg-type]
+        writer.store(memory, node.shape, target, writer.value(operand, source))
 
     writer.nest(counts, move)

@@ -30,19 +30,19 @@ class Step(NamedTuple):
 
 
 def make_plan(
-    sinks: Sequence[Node], made_by: Mapping[int, Operation], whole: Mapping[str, object], given: set[int]
+    sinks: Sequence[Node], made_by: Mapping[int, Operation], arrays: Mapping[str, object], given: set[int]
 ) -> list[Step]:
     """Return the steps that store all that some nodes need.
 
     Args:
         sinks: nodes that are read after the block.
         made_by: number of an operation's output to the operation.
-        whole: primitives that are computed as whole arrays.
+        arrays: primitives that are computed as whole arrays.
         given: numbers of nodes that need no code: in memory, or computed before.
     """
     nodes = _ancestors(sinks, made_by, given)
-    stored = _stored(nodes, sinks, made_by, whole, given)
-    return _ordered(nodes, stored, made_by, whole)
+    stored = _stored(nodes, sinks, made_by, arrays, given)
+    return _ordered(nodes, stored, made_by, arrays)
 
 
 def _ancestors(sinks: Sequence[Node], made_by: Mapping[int, Operation], given: set[int]) -> list[Node]:
@@ -65,7 +65,7 @@ def _stored(
     nodes: Sequence[Node],
     sinks: Sequence[Node],
     made_by: Mapping[int, Operation],
-    whole: Mapping[str, object],
+    arrays: Mapping[str, object],
     given: set[int],
 ) -> set[int]:
     """Return the numbers of the nodes that are stored."""
@@ -89,7 +89,7 @@ def _stored(
         cost[node.number] = own + sum(cost[operand.number] for operand in node.inputs)
         computed = cost[node.number] > 0
         if (
-            node.operation in whole
+            node.operation in arrays
             or node.number in must
             or (computed and node.number in wanted)
             or (node.operation == "concatenate" and node.size > UNROLLED)
@@ -133,13 +133,13 @@ def _reads(node: Node, operand: Node) -> float:
 class _Levels:
     """Levels of stored nodes and of operations: how many nests are complete before theirs begins."""
 
-    def __init__(self, stored: set[int], made_by: Mapping[int, Operation], whole: Mapping[str, object]) -> None:
-        self.stored, self.made_by, self.whole = stored, made_by, whole
+    def __init__(self, stored: set[int], made_by: Mapping[int, Operation], arrays: Mapping[str, object]) -> None:
+        self.stored, self.made_by, self.arrays = stored, made_by, arrays
         self.of: dict[int, int] = {}
 
     def together(self, node: Node) -> bool:
         """Return whether a stored node is computed element by element."""
-        return node.number in self.stored and node.operation not in self.whole and node.operation != "concatenate"
+        return node.number in self.stored and node.operation not in self.arrays and node.operation != "concatenate"
 
     def level(self, node: Node) -> int:
         """Return the level of a stored node."""
@@ -172,9 +172,9 @@ class _Levels:
 
 
 def _ordered(
-    nodes: Sequence[Node], stored: set[int], made_by: Mapping[int, Operation], whole: Mapping[str, object]
+    nodes: Sequence[Node], stored: set[int], made_by: Mapping[int, Operation], arrays: Mapping[str, object]
 ) -> list[Step]:
-    levels = _Levels(stored, made_by, whole)
+    levels = _Levels(stored, made_by, arrays)
     groups: dict[tuple[int, object], list[Node]] = {}
     steps: list[tuple[int, int, Step]] = []
     for node in nodes:

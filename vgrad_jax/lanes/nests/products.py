@@ -13,7 +13,7 @@ from vgrad_jax.lanes import mathematics
 from vgrad_jax.lanes.code import Memory, Register
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.reductions import accumulated, start
-from vgrad_jax.lanes.nests.writer import Writer
+from vgrad_jax.lanes.nests.writer import Index, Position, Writer
 
 __all__ = ["write_product"]
 
@@ -126,16 +126,16 @@ def _tile(
     memory: Memory,
     axes: _Axes,
     batch: tuple[str, ...],
-    rows: Sequence[tuple[str, ...]],
-    columns: Sequence[tuple[str, ...]],
+    rows: Sequence[Index],
+    columns: Sequence[Index],
 ) -> None:
     sizes = _sizes(node, 0, axes.contracted[0])
     count = len(rows) * len(columns)
     last = sizes[-1] if sizes else 1
     parts = max(n for n in (1, 2, 4) if last % n == 0 and (n == 1 or (n * count <= LATENCY and last > 2 * n)))
 
-    def operand(number: int, free: tuple[str, ...], terms: tuple[str, ...]) -> Register:
-        position = dict(zip(axes.batch[number], batch, strict=True))
+    def operand(number: int, free: Index, terms: Index) -> Register:
+        position: dict[int, Position] = dict(zip(axes.batch[number], batch, strict=True))
         position |= dict(zip(axes.free[number], free, strict=True))
         position |= dict(zip(axes.contracted[number], terms, strict=True))
         return writer.value(node.inputs[number], tuple(position[n] for n in range(len(position))))
@@ -143,7 +143,7 @@ def _tile(
     def step(terms: tuple[str, ...], totals: list[Register]) -> list[Register]:
         after: list[Register] = []
         for part in range(parts):
-            moved = terms
+            moved: Index = terms
             if terms:
                 moved = (*terms[:-1], writer.added(writer.code.integer("mul", terms[-1], parts), str(part)))
             left = [operand(0, row, moved) for row in rows]

@@ -1,4 +1,4 @@
-"""What this compiler has native code for, by primitive."""
+"""Tables of what this compiler has native code for, by primitive."""
 
 from vgrad_jax.lanes.nests.blocks import Whole, WriteOperation
 from vgrad_jax.lanes.nests.branches import write_cond

@@ -9,7 +9,7 @@ from vgrad_jax.lanes.code import Code, Kind, Memory, Register
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.blocks import Whole
 from vgrad_jax.lanes.nests.extremes import larger, smaller
-from vgrad_jax.lanes.nests.writer import Writer, indices
+from vgrad_jax.lanes.nests.writer import Index, Position, Writer, indices
 from vgrad_jax.lanes.rules.elementwise import arithmetic
 
 __all__ = ["CUMULATIVE", "REDUCTIONS", "accumulated", "typed_totals"]
@@ -117,9 +117,9 @@ def _reduction(combine: Combine, identity: Callable[[Kind], float | int | bool])
         sizes = [operand.shape[axis] for axis in axes]
         first = start(writer, identity(node.kind), node.kind, node.varying)
 
-        def totals_of(some: Sequence[tuple[str, ...]], parts: int) -> list[Register]:
+        def totals_of(some: Sequence[Index], parts: int) -> list[Register]:
             def step(terms: tuple[str, ...], totals: list[Register]) -> list[Register]:
-                after = []
+                after: list[Register] = []
                 for part, result in itertools.product(range(parts), some):
                     moved = writer.added(writer.code.integer("mul", terms[-1], parts), str(part))
                     position = dict(zip(kept, result, strict=True)) | dict(zip(axes, (*terms[:-1], moved), strict=True))
@@ -145,7 +145,7 @@ def _by_groups(
     writer: Writer,
     node: Node,
     memory: Memory,
-    totals_of: Callable[[Sequence[tuple[str, ...]], int], list[Register]],
+    totals_of: Callable[[Sequence[Index], int], list[Register]],
     last: int,
 ) -> None:
     """Compute results in groups along the last axis, whose totals one loop carries."""
@@ -154,7 +154,7 @@ def _by_groups(
     parts = max(n for n in (1, 2, 4) if last % n == 0 and (n == 1 or (n * together <= TOTALS and last > n)))
 
     def write_group(prefix: tuple[str, ...], begin: str, count: int) -> None:
-        some = [(*prefix, writer.added(begin, str(n))) for n in range(count)] if node.shape else [()]
+        some: list[Index] = [(*prefix, writer.added(begin, str(n))) for n in range(count)] if node.shape else [()]
         for index, total in zip(some, totals_of(some, parts), strict=True):
             writer.store(memory, node.shape, index, total)
 
@@ -220,10 +220,10 @@ def _cumulative(combine: Combine, identity: Callable[[Kind], float | int | bool]
 
         def line(prefix: tuple[str, ...]) -> None:
             def step(terms: tuple[str, ...], totals: list[Register]) -> list[Register]:
-                position = terms[0]
+                position: Position = terms[0]
                 if node.parameters["reverse"]:
-                    position = writer.added(writer.code.integer("mul", position, -1), str(size - 1))
-                index = (*prefix[:axis], position, *prefix[axis:])
+                    position = writer.added(writer.code.integer("mul", terms[0], -1), str(size - 1))
+                index: Index = (*prefix[:axis], position, *prefix[axis:])
                 total = combine(writer.code, totals[0], writer.value(node.inputs[0], index))
                 total = writer.code.spread(total) if node.varying else total
                 writer.store(memory, node.shape, index, total)

@@ -53,7 +53,7 @@ WORDS = 2
 
 def is_key(aval: Any) -> bool:
     """Return whether an array is one of random keys."""
-    return jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key)
+    return bool(jnp.issubdtype(aval.dtype, jax.dtypes.prng_key))
 
 
 def physical(aval: Any) -> jax.ShapeDtypeStruct:
@@ -138,7 +138,7 @@ def _rule(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
             return _cond(equation, values)
         case "custom_linear_solve":
             return _linear_solve(equation, values)
-    flags = [is_key(atom.aval) for atom in equation.invars]  # type: ignore[union-attr]
+    flags = [is_key(atom.aval) for atom in equation.invars]
     if any(flags):
         return _of_keys(equation, values, flags)
     return carry_out(equation, values)
@@ -192,7 +192,7 @@ def _cond(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
         return choices[0](*operands)
     if not isinstance(index, jax.core.Tracer):
         return choices[min(max(int(index), 0), len(choices) - 1)](*operands)
-    return lax.switch(jnp.asarray(index, jnp.int32), choices, *operands)  # type: ignore[no-any-return]
+    return lax.switch(jnp.asarray(index, jnp.int32), choices, *operands)
 
 
 def _linear_solve(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:

@@ -30,12 +30,12 @@ def write_sort(blocks: Blocks, operation: Operation) -> None:
     size = shape[axis]
 
     def exchange(prefix: tuple[str, ...], first: str) -> None:
-        places = [(*prefix[:axis], writer.added(first, str(n)), *prefix[axis:]) for n in range(2)]
-        low, high = ([writer.load(array, shape, index) for array in arrays] for index in places)
+        pairs_of_indices = [(*prefix[:axis], writer.added(first, str(n)), *prefix[axis:]) for n in range(2)]
+        low, high = ([writer.load(array, shape, index) for array in arrays] for index in pairs_of_indices)
         swap = _before(writer.code, high[:keys], low[:keys])
         for array, a, b in zip(arrays, low, high, strict=True):
-            writer.store(array, shape, places[0], writer.code.select(swap, b, a))
-            writer.store(array, shape, places[1], writer.code.select(swap, a, b))
+            writer.store(array, shape, pairs_of_indices[0], writer.code.select(swap, b, a))
+            writer.store(array, shape, pairs_of_indices[1], writer.code.select(swap, a, b))
 
     def line(prefix: tuple[str, ...]) -> None:
         if size <= WRITTEN_OUT:

@@ -73,7 +73,8 @@ def _accepted(equation: JaxprEqn) -> str | None:
 
 
 def _kinds(equation: JaxprEqn) -> list[str | None]:
-    return [kind_of(atom.aval.dtype) for atom in equation.invars]  # type: ignore[union-attr]
+    avals: list[Any] = [atom.aval for atom in equation.invars]
+    return [kind_of(aval.dtype) for aval in avals]
 
 
 def _of_product(equation: JaxprEqn) -> str | None:

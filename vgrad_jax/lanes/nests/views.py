@@ -78,7 +78,8 @@ def _reversed(writer: Writer, node: Node, index: Index) -> Register:
 def _concatenated(writer: Writer, node: Node, index: Index) -> Register:
     axis = node.parameters["dimension"]
     position = index[axis]
-    assert isinstance(position, str) and position.isdigit(), "the plan keeps long concatenations in memory"
+    assert isinstance(position, str), "the plan keeps in memory what is read at computed indices"
+    assert position.isdigit(), "the plan keeps long concatenations in memory"
     number = int(position)
     for operand in node.inputs:
         if number < operand.shape[axis]:

@@ -28,6 +28,8 @@ def _wave(name: str, shift: int) -> Rule:
         outside = code.binary("xor", inside, code.constant(True, "bool"))
         label = f"far{code.name()[1:]}"
         near, before = _near(code, x, shift), code.block
+        if name == "sin":  # The sign of zero.
+            near = code.select(mathematics.compare(code, "oeq", x, 0.0), x, near)
         code.lines += [f"  br i1 {any_lane(writer, outside)}, label %{label}, label %after{label}", f"{label}:"]
         far = code.intrinsic(name, x)
         code.lines += [f"  br label %after{label}", f"after{label}:"]

@@ -1,7 +1,7 @@
 """Elements of nodes as registers, loops over indices, and the scopes in which registers hold.
 
-An index has a position for each axis: a number or the name of a 64-bit integer as text, or a register of integers
-with a position for each lane.
+An index has a position for each axis: a number or the name of a 64-bit integer, as text. A register of integers is a
+position for each lane.
 """
 
 import itertools
@@ -129,8 +129,8 @@ class Writer(Elements):
             if a.isdigit():
                 a, b = b, a
             return self.code.integer("add", a, int(b)) if b.isdigit() else self.code.line(f"add i64 {a}, {b}")
-        registers = [self.number(p) if isinstance(p, str) else p for p in (a, b)]
-        return self.code.binary("add", *registers)
+        first, second = (self.number(p) if isinstance(p, str) else p for p in (a, b))
+        return self.code.binary("add", first, second)
 
     def times(self, position: str, factor: int) -> str:
         """Return a multiple of a position, computed once in a scope."""

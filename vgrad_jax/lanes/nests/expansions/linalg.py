@@ -68,7 +68,7 @@ def _cholesky_of_one(a: Any) -> Any:
 def _lu(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     (array,) = values
     _check("lu", array)
-    return _over_batch(_lu_of_one, array.ndim - 2)(array)  # type: ignore[no-any-return]
+    return _over_batch(_lu_of_one, array.ndim - 2)(array)
 
 
 def _lu_of_one(a: Any) -> Any:
