@@ -216,8 +216,8 @@ TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
     ),
     "lanes": (
         "Small programs",
-        "All cores; `lanes` and `vmap` are compiled by `jax.jit`. Native is the predicted share of the time. Factors say "
-        "how many times as fast `lanes` is.",
+        "All cores; `lanes` and `vmap` are compiled by `jax.jit`. Native is the predicted share of the time. Factors "
+        "say how many times as fast `lanes` is.",
         (
             "workload",
             "examples",

@@ -87,8 +87,9 @@ def cost_of(equation: JaxprEqn, varying: Sequence[bool], setting: Setting) -> Co
         case "while":
             loop = while_of(equation)
             start = loop.condition_consts + loop.body_consts
-            condition = _of_program(loop.condition, [*varying[: loop.condition_consts], *varying[start:]], setting)
-            body = _of_program(loop.body, varying[loop.condition_consts :], setting)
+            state = varying_results(equation, varying)
+            condition = _of_program(loop.condition, [*varying[: loop.condition_consts], *state], setting)
+            body = _of_program(loop.body, [*varying[loop.condition_consts : start], *state], setting)
             return condition.plus(body).plus(Cost(2.0, OPERATION)).times(UNKNOWN_ITERATIONS)
         case "cond":
             costs = [_of_program(branch, varying[1:], setting) for branch in branches(equation)]
