@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vgrad_jax.lanes.code import Memory, Register
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.graph import Block, Operation
+from vgrad_jax.lanes.nests.in_place import overwritable
 from vgrad_jax.lanes.nests.plan import Step, cost_of_node, make_plan
 from vgrad_jax.lanes.nests.writer import Writer, indices
 
@@ -28,19 +29,30 @@ class Blocks:
     def __init__(self, writer: Writer, arrays: Mapping[str, Whole], operations: Mapping[str, WriteOperation]) -> None:
         self.writer, self.whole, self.operations = writer, arrays, operations
 
-    def write(self, block: Block, arrays: Mapping[int, Memory] | None = None) -> None:
+    def write(
+        self, block: Block, arrays: Mapping[int, Memory] | None = None, following: Mapping[int, int] | None = None
+    ) -> set[int]:
         """Write the code after which all results can be read.
 
         Args:
             block: the block.
             arrays: where nodes are stored, by their numbers; by default each gets an array of its own.
+            following: a node's number to that of the leaf whose next value it is.
+
+        Returns:
+            The numbers of nodes that were stored in the arrays of their leaves.
         """
-        arrays = arrays or {}
-        for step in make_plan(block.results, block.made_by, self.whole, set(self.writer.memory)):
+        given = set(self.writer.memory)
+        steps = make_plan(block.results, block.made_by, self.whole, given)
+        in_place = overwritable(steps, block.results, following, given) if following else set()
+        arrays = dict(arrays or {})
+        arrays.update((node, self.writer.memory[(following or {})[node]]) for node in in_place)
+        for step in steps:
             if step.operation is not None:
                 self.operations[step.operation.name](self, step.operation)
             else:
                 self._nodes(step, arrays)
+        return in_place
 
     def _nodes(self, step: Step, arrays: Mapping[int, Memory]) -> None:
         writer = self.writer

@@ -23,8 +23,8 @@ def leaf_of(writer: Writer, aval: Any, varying: bool, memory: Memory) -> Node:
 class _Carry:
     """Arrays that a loop passes from an iteration to the next.
 
-    Small arrays are replaced when all of the next ones are computed; LLVM keeps them in registers. A large array has
-    two copies, which take turns.
+    Small arrays are replaced when all of the next ones are computed; LLVM keeps them in registers. A large array is
+    overwritten in place where nothing reads it afterwards, and else has two copies, which take turns.
     """
 
     def __init__(
@@ -34,6 +34,8 @@ class _Carry:
         befores, afters = body.invars[first : first + len(outputs)], body.outvars[: len(outputs)]
         self.same = {n for n, (a, b) in enumerate(zip(befores, afters, strict=True)) if a is b}
         """Positions of what no iteration changes."""
+        self.in_place: set[int] = set()
+        """Positions of what an iteration overwrites."""
         frame = blocks.writer.frame
         self.memory = [frame.array(node.kind, node.size, node.varying) for node in outputs]
         self.large = [n for n, node in enumerate(outputs) if node.size > UNROLLED and n not in self.same]
@@ -61,10 +63,27 @@ class _Carry:
         known = self.blocks.writer.memory
         return {results[n].number: after[n] for n in self.large if results[n].inputs and results[n].number not in known}
 
+    def following(self, arguments: Sequence[Node], results: Sequence[Node]) -> dict[int, int]:
+        """Return the number of each large result to that of the argument that it follows."""
+        known = self.blocks.writer.memory
+        # A result of two positions has two arrays.
+        numbers = [node.number for node in results]
+        return {
+            results[n].number: arguments[n].number
+            for n in self.large
+            if results[n].inputs and results[n].number not in known and numbers.count(results[n].number) == 1
+        }
+
+    def note(self, in_place: set[int], results: Sequence[Node]) -> None:
+        """Note which results were stored in place."""
+        self.in_place = {n for n in self.large if results[n].number in in_place}
+
     def swapped(self, pointers: Sequence[str]) -> list[str]:
         """Return the pointers for the next iteration."""
         half = len(pointers) // 2
-        return [*pointers[half:], *pointers[:half]]
+        pairs = list(zip(pointers[:half], pointers[half:], strict=True))
+        pairs = [pair if n in self.in_place else (pair[1], pair[0]) for n, pair in zip(self.large, pairs, strict=True)]
+        return [*(first for first, _ in pairs), *(second for _, second in pairs)]
 
     def replace(self, results: Sequence[Node], pointers: Sequence[str]) -> None:
         """Write the end of an iteration: the next ones take the place of the old ones."""
@@ -102,8 +121,8 @@ def write_scan(blocks: Blocks, operation: Operation) -> None:
         with writer.scope():
             if scan.reverse:
                 number = writer.code.line(f"sub i64 {scan.length - 1}, {number}")
-            arguments = list(operation.inputs[: scan.num_consts])
-            arguments += carry.arguments([v.aval for v in variables[scan.num_consts : stop]], pointers)
+            carried = carry.arguments([v.aval for v in variables[scan.num_consts : stop]], pointers)
+            arguments = [*operation.inputs[: scan.num_consts], *carried]
             for variable, node in zip(variables[stop:], operation.inputs[stop:], strict=True):
                 row = _row(writer, writer.memory[node.number], number, node.size // scan.length)
                 arguments.append(leaf_of(writer, variable.aval, node.varying, row))
@@ -115,8 +134,11 @@ def write_scan(blocks: Blocks, operation: Operation) -> None:
                 for n, row in zip(results, rows, strict=True)
                 if n.inputs and n.number not in writer.memory
             }
+            of_rows = {node.number for node in results}
             arrays |= carry.next_arrays(block.results[: scan.num_carry], pointers)
-            blocks.write(block, arrays)
+            after = block.results[: scan.num_carry]
+            following = {n: leaf for n, leaf in carry.following(carried, after).items() if n not in of_rows}
+            carry.note(blocks.write(block, arrays, following), after)
             for node, row in zip(results, rows, strict=True):
                 if writer.memory.get(node.number) != row:
                     writer.copy(node, row)
@@ -159,7 +181,8 @@ def write_while(blocks: Blocks, operation: Operation) -> None:
             if condition.vector:
                 results = [_kept(writer, condition, *pair) for pair in zip(arguments, results, strict=True)]
                 block = block._replace(results=results)
-            blocks.write(block, carry.next_arrays(results, pointers))
+            arrays = carry.next_arrays(results, pointers)
+            carry.note(blocks.write(block, arrays, carry.following(arguments, results)), results)
             carry.replace(results, pointers)
         code.lines.append(f"  br label %{label}")
     after = carry.swapped(pointers)
