@@ -27,16 +27,18 @@ FUSED = 150.0
 """Nanoseconds that XLA takes for an elementwise operation, of which it does several together."""
 ELEMENT = 0.12
 """Nanoseconds that XLA takes for an instruction on an element, by all cores together."""
-SMALL_PRODUCT = 0.35
-"""Nanoseconds of a multiply-add in XLA's product of two arrays that differ from example to example."""
-LARGE_PRODUCT = 0.02
-"""Nanoseconds of a multiply-add in XLA's product with an array that all examples share, or of large arrays."""
+PRODUCT, SMALL_PRODUCT = 0.03, 0.3
+"""Nanoseconds of a multiply-add in XLA's product on one core, and those that are added for a small product."""
+SMALL = 2048
+"""Multiply-adds of a small product."""
+SHARED_PRODUCT = 0.02
+"""Nanoseconds of a multiply-add in XLA's product with an array that all examples share."""
+CACHE = 2**19
+"""Bytes of a product's operands from which on native code waits for memory."""
 LIBRARY = 700.0
 """Nanoseconds of a call of LAPACK, or of a sort of one example."""
 DRAW = 60.0
 """Instructions of a random word: twenty rounds of Threefry."""
-LARGE = 64
-"""Length of every axis from which on XLA's products of small arrays become fast."""
 UNKNOWN_ITERATIONS = 10
 """Iterations of a loop with a condition, for want of anything better."""
 
@@ -146,16 +148,20 @@ def _registers(setting: Setting, varying: Sequence[bool]) -> float:
 
 def _of_product(equation: JaxprEqn, varying: Sequence[bool], setting: Setting) -> Cost:
     avals: list[Any] = [atom.aval for atom in equation.invars]
-    left, right = avals
+    left = avals[0]
     ((contracted, _), _) = equation.params["dimension_numbers"]
     terms = math.prod(left.shape[axis] for axis in contracted)
     result: Any = equation.outvars[0].aval
     work = float(math.prod(result.shape) * terms)
-    shared = not all(varying)
-    large = shared or min((*left.shape, *right.shape), default=1) >= LARGE
-    rate = LARGE_PRODUCT if large else SMALL_PRODUCT
+    rate = PRODUCT + SMALL_PRODUCT * min(1.0, SMALL / max(work, 1.0)) if all(varying) else SHARED_PRODUCT
     examples = setting.examples if any(varying) else 1
-    return Cost(work * REGISTER * _registers(setting, varying), OPERATION + work * rate * examples)
+    size = sum(
+        4.0 * math.prod(aval.shape) * (setting.width if flag else 1) for aval, flag in zip(avals, varying, strict=True)
+    )
+    return Cost(
+        work * REGISTER * (1 + size / CACHE) * _registers(setting, varying),
+        OPERATION + work * rate * examples / setting.cores,
+    )
 
 
 def cost_of_call(arrays: Sequence[Any], setting: Setting) -> float:

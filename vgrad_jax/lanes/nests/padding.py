@@ -25,7 +25,7 @@ def write_padded(writer: Writer, node: Node, memory: Memory) -> None:
     def move(index: tuple[str, ...]) -> None:
         source = tuple(writer.added(position, str(first)) for position, first in zip(index, firsts, strict=True))
         target = tuple(
-            writer.added(writer.code.integer("mul", position, inside + 1), str(low + first * (inside + 1)))
+            writer.offset(writer.times(position, inside + 1), (low + first * (inside + 1)))
             for position, first, (low, _, inside) in zip(index, firsts, node.parameters["padding_config"], strict=True)
         )
         writer.store(memory, node.shape, target, writer.value(operand, source))

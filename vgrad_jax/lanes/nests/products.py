@@ -109,7 +109,7 @@ def _along(writer: Writer, size: int, tile: int, body) -> None:  # type: ignore[
 
     def iteration(number: str, _: list[str]) -> list[str]:
         with writer.scope():
-            body(writer.code.integer("mul", number, tile), tile)
+            body(writer.times(number, tile), tile)
         return []
 
     if count == 1:
@@ -145,7 +145,7 @@ def _tile(
         for part in range(parts):
             moved: Index = terms
             if terms:
-                moved = (*terms[:-1], writer.added(writer.code.integer("mul", terms[-1], parts), str(part)))
+                moved = (*terms[:-1], writer.added(writer.times(terms[-1], parts), str(part)))
             left = [operand(0, row, moved) for row in rows]
             right = [operand(1, column, moved) for column in columns]
             for a in left:

@@ -60,9 +60,9 @@ def _nested(
     def iteration(number: str, names: list[str]) -> list[str]:
         with writer.scope():
             current = [total._replace(text=name) for total, name in zip(totals, names, strict=True)]
-            start = writer.code.integer("mul", number, together)
+            start = writer.times(number, together)
             for offset in range(together):
-                position = (*prefix, writer.code.integer("add", start, offset))
+                position = (*prefix, writer.offset(start, offset))
                 if math.prod(rest) <= min(UNROLLED, room):
                     for index in indices(rest):
                         current = step((*position, *index), current)
@@ -121,7 +121,7 @@ def _reduction(combine: Combine, identity: Callable[[Kind], float | int | bool])
             def step(terms: tuple[str, ...], totals: list[Register]) -> list[Register]:
                 after: list[Register] = []
                 for part, result in itertools.product(range(parts), some):
-                    moved = writer.added(writer.code.integer("mul", terms[-1], parts), str(part))
+                    moved = writer.added(writer.times(terms[-1], parts), str(part))
                     position = dict(zip(kept, result, strict=True)) | dict(zip(axes, (*terms[:-1], moved), strict=True))
                     index = tuple(position[axis] for axis in range(len(operand.shape)))
                     term = writer.value(operand, index)
@@ -222,7 +222,7 @@ def _cumulative(combine: Combine, identity: Callable[[Kind], float | int | bool]
             def step(terms: tuple[str, ...], totals: list[Register]) -> list[Register]:
                 position: Position = terms[0]
                 if node.parameters["reverse"]:
-                    position = writer.added(writer.code.integer("mul", terms[0], -1), str(size - 1))
+                    position = writer.added(writer.times(terms[0], -1), str(size - 1))
                 index: Index = (*prefix[:axis], position, *prefix[axis:])
                 total = combine(writer.code, totals[0], writer.value(node.inputs[0], index))
                 total = writer.code.spread(total) if node.varying else total

@@ -64,7 +64,7 @@ def _sliced(writer: Writer, node: Node, index: Index) -> Register:
 def scaled(writer: Writer, position: Position, factor: int) -> Position:
     """Return a multiple of a position."""
     if isinstance(position, str):
-        return writer.code.integer("mul", position, factor)
+        return writer.times(position, factor)
     return writer.code.binary("mul", position, writer.code.constant(factor, "int"))
 
 

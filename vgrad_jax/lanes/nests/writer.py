@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from vgrad_jax.lanes.code import Code, Memory, Register
@@ -51,6 +52,8 @@ class Writer(Elements):
         self.memory: dict[int, Memory] = {}
         """Arrays of nodes, by the nodes' numbers."""
         self._scopes: list[dict[Any, Register]] = [{}]
+        self._constants: dict[str, tuple[str, int]] = {}
+        """A number's name to that of another and a constant, whose sum it is."""
 
     @property
     def iteration(self) -> str:
@@ -126,23 +129,53 @@ class Writer(Elements):
     def added(self, a: Position, b: Position) -> Position:
         """Return the sum of two positions."""
         if isinstance(a, str) and isinstance(b, str):
-            if a.isdigit():
-                a, b = b, a
-            return self.code.integer("add", a, int(b)) if b.isdigit() else self.code.line(f"add i64 {a}, {b}")
-        first, second = (self.number(p) if isinstance(p, str) else p for p in (a, b))
-        return self.code.binary("add", first, second)
+            (first, before), (second, after) = self._divided(a), self._divided(b)
+            return self._sum([name for name in (first, second) if name], before + after)
+        first_register, second_register = (self.number(p) if isinstance(p, str) else p for p in (a, b))
+        return self.code.binary("add", first_register, second_register)
 
-    def times(self, position: str, factor: int) -> str:
-        """Return a multiple of a position, computed once in a scope."""
-        if factor == 1 or position.lstrip("-").isdigit():
-            return self.code.integer("mul", position, factor)
-        key = ("times", position, factor)
+    def _divided(self, position: str) -> tuple[str, int]:
+        """Return a position as the name of a number, empty for none, and a constant."""
+        if position.lstrip("-").isdigit():
+            return "", int(position)
+        return self._constants.get(position, (position, 0))
+
+    def _sum(self, names: Sequence[str], constant: int) -> str:
+        """Return a sum of numbers and a constant, computed once in a scope."""
+        total = ""
+        for name in sorted(names):
+            total = self._once(("sum", total, name), partial(self._plus, total, name)) if total else name
+        if not total or not constant:
+            return total or str(constant)
+        result = self._once(("sum", total, constant), lambda: self.code.integer("add", total, constant))
+        self._constants[result] = total, constant
+        return result
+
+    def _plus(self, a: str, b: str) -> str:
+        return self.code.line(f"add i64 {a}, {b}")
+
+    def _once(self, key: Any, make: Callable[[], str]) -> str:
+        """Return a name that is made once in a scope."""
         for scope in reversed(self._scopes):
             if key in scope:
                 return scope[key].text
-        name = self.code.integer("mul", position, factor)
+        name = make()
         self._scopes[-1][key] = Register(name, "int", False)
         return name
+
+    def offset(self, position: str, constant: int) -> str:
+        """Return a position some steps further on."""
+        name, before = self._divided(position)
+        return self._sum([name] if name else [], before + constant)
+
+    def times(self, position: str, factor: int) -> str:
+        """Return a multiple of a position, computed once in a scope."""
+        name, constant = self._divided(position)
+        if not name:
+            return str(constant * factor)
+        if factor != 1:
+            name = self._once(("times", name, factor), lambda: self.code.integer("mul", name, factor))
+        return self._sum([name], constant * factor)
 
     def element(self, shape: Sequence[int], index: Index) -> Position:
         """Return the number of an element of an array, row-major."""
@@ -157,18 +190,29 @@ class Writer(Elements):
             stride *= size
         return total
 
+    def _near(self, memory: Memory, element: str) -> tuple[Memory, str]:
+        """Return an array and a constant position in it that are an element: addresses differ by constants then."""
+        name, constant = self._divided(element)
+        if not name:
+            return memory, element
+        moved = self.times(name, max(memory.lanes, 1))
+        address = self._once(
+            ("address", memory.pointer, name), lambda: self.code.offset(memory.pointer, moved, memory.kind)
+        )
+        return memory._replace(pointer=address), str(constant)
+
     def load(self, memory: Memory, shape: Sequence[int], index: Index) -> Register:
         """Load an element of an array."""
         element = self.element(shape, index)
         if isinstance(element, str):
-            return self.code.load(memory, element)
+            return self.code.load(*self._near(memory, element))
         return self._load_apart(memory, element)
 
     def store(self, memory: Memory, shape: Sequence[int], index: Index, register: Register) -> None:
         """Store an element in an array."""
         element = self.element(shape, index)
         if isinstance(element, str):
-            self.code.store(memory, element, register)
+            self.code.store(*self._near(memory, element), register)
         else:
             self._store_apart(memory, element, register)
 
@@ -243,9 +287,9 @@ class Writer(Elements):
 
         def iteration(number: str, _: list[str]) -> list[str]:
             with self.scope():
-                start = self.code.integer("mul", number, together)
+                start = self.times(number, together)
                 for step in range(together):
-                    position = self.code.integer("add", start, step)
+                    position = self.offset(start, step)
                     if inner <= max(steps, 2):
                         for index in indices(rest):
                             body((*prefix, position, *index))
