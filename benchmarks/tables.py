@@ -45,6 +45,11 @@ def as_markdown(folder: Path = FOLDER / "results") -> str:
     return "\n".join(_lines(latest(folder)))
 
 
+def of_question(question: str, folder: Path = FOLDER / "results") -> str:
+    """Return the tables of one question."""
+    return "\n".join(_lines([results for results in latest(folder) if results["question"] == question]))
+
+
 def _lines(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
     for results in groups:
         machine, packages = results["machine_info"], results["machine_info"]["packages"]
