@@ -104,7 +104,7 @@ ELEMENTWISE = {
     "shift_left": (lambda o: (o.n << o.s, o.n << 3), 0),
     "shift_right_arithmetic": (lambda o: o.n >> o.s, 0),
     "shift_right_logical": (lambda o: lax.shift_right_logical(o.n, o.s), 0),
-    "sign": (lambda o: jnp.sign(o.x), 0),
+    "sign": (lambda o: (jnp.sign(o.x), jnp.sign(o.n), jnp.sign(o.v)), 0),
     "sin": (lambda o: (jnp.sin(o.x), jnp.sin(1e4 * o.p)), 2),
     "sinh": (lambda o: lax.sinh(o.x), 32),
     "sqrt": (lambda o: jnp.sqrt(o.x), 1),
@@ -242,6 +242,9 @@ PRODUCTS = {
     "lgamma": (lambda o: (lax.lgamma(o.z), lax.lgamma(-o.z)), 2e-5),
     "split": (lambda o: jnp.split(o.a, [1], 1), 0),
     "stack": (lambda o: (jnp.stack([o.d, o.d + 1]), jnp.stack([o.n, o.k], 1)), 0),
+    "device_put": (lambda o: jax.device_put(o.d) + 1, 0),
+    "le_to": (lambda o: jnp.searchsorted(jnp.sort(o.y), o.x), 0),
+    "lt_to": (lambda o: jnp.searchsorted(jnp.sort(o.y), o.x, side="right"), 0),
     "tile": (lambda o: jnp.tile(o.d, (2, 3)), 0),
     "top_k": (lambda o: (lax.top_k(o.n, 3), lax.top_k(o.y, 2)), 0),
     "unstack": (lambda o: jnp.unstack(o.a, axis=1), 0),
@@ -293,6 +296,9 @@ LOOPS = {
     "a carry that turns": lambda x, n: lax.scan(lambda c, r: ((c[1], c[2], c[0] + r), c[1]), (x[0], x[1], x[2]), x),
     "a large carry that turns": lambda x, n: lax.fori_loop(
         0, 3, lambda i, c: (c[1] + 1, c[0]), (jnp.tile(x, (5, 1)), jnp.tile(x, (5, 1)) * 2)
+    ),
+    "large arrays that read what others overwrite": lambda x, n: lax.fori_loop(
+        0, 3, lambda i, c: (c[1] * 0.5, jnp.tanh(c[2]), c[1] * c[0]), tuple(jnp.tile(x, (5, 1)) + k for k in range(3))
     ),
     "a buffer": lambda x, n: lax.scan(
         lambda c, r: ((lax.dynamic_update_slice(c[0], r[None], (c[1], 0)), c[1] + 1), c[1]), (jnp.zeros((30, 3)), 0), x
@@ -376,6 +382,7 @@ def test_every_registered_operation_has_an_example():
         "expand_dims",
         "threefry2x32",
         "iota_2x32_shape",
+        "eq_to",
     }
     assert set(registered()) - names - loops - elsewhere - {"platform_index"} == set()
 

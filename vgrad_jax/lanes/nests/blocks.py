@@ -68,8 +68,10 @@ class Blocks:
         else:
 
             def compute(index: tuple[str, ...]) -> None:
-                for node in step.nodes:
-                    writer.store(memory[node.number], node.shape, index, writer.value(node, index))
+                # All before the first is stored: an array may be overwritten in place.
+                registers = [writer.value(node, index) for node in step.nodes]
+                for node, register in zip(step.nodes, registers, strict=True):
+                    writer.store(memory[node.number], node.shape, index, register)
 
             writer.nest(first.shape, compute, cost=sum(map(cost_of_node, step.nodes)))
         writer.memory.update(memory)

@@ -182,7 +182,22 @@ def _while(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     def body(carry: list[Any]) -> list[Any]:
         return list(_evaluated(loop.body, *consts, *carry))
 
+    if loop.condition.out_avals[0].shape:
+        return lax.while_loop(*_of_many(condition, body), values[start:])
     return lax.while_loop(condition, body, values[start:])
+
+
+def _of_many(condition: Callable[..., Any], body: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return a loop's condition and body where many loops, of one map, have a condition each."""
+
+    def kept(going: Any, after: Any, before: Any) -> Any:
+        return jnp.where(lax.broadcast_in_dim(going, after.shape, tuple(range(going.ndim))), after, before)
+
+    def body_of_those_that_go_on(carry: list[Any]) -> list[Any]:
+        going = condition(carry)
+        return [kept(going, *pair) for pair in zip(body(carry), carry, strict=True)]
+
+    return lambda carry: condition(carry).any(), body_of_those_that_go_on
 
 
 def _cond(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:

@@ -164,6 +164,9 @@ def _absolute(code: Code, node: Node, x: Register) -> Register:
 
 
 def _sign(code: Code, node: Node, x: Register) -> Register:
+    if x.kind != "float":
+        bounded = larger(code, x, code.constant(-1, x.kind)) if x.kind == "int" else x
+        return smaller(code, bounded, code.constant(1, x.kind))
     above = code.select(mathematics.compare(code, "ogt", x, 0.0), code.constant(1, "float"), x)
     return code.select(mathematics.compare(code, "olt", x, 0.0), code.constant(-1, "float"), above)
 
@@ -226,7 +229,7 @@ for _name in ("add", "mul", "sub"):
 elementwise("add_any", _arithmetic("add"))
 elementwise("neg", _negative)
 elementwise("abs", _absolute)
-elementwise("sign", _sign, refusal=floats_only)
+elementwise("sign", _sign)
 elementwise("div", _quotient, ROOT)
 elementwise("rem", _remainder, ROOT)
 

@@ -31,3 +31,26 @@ def _neighbour(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     result = jnp.where(bits == target, target, result)
     result = lax.bitcast_convert_type(result, jnp.float32)
     return [jnp.where(jnp.isnan(x) | jnp.isnan(y), jnp.nan, result)]
+
+
+def _ordered(x: Any) -> Any:
+    """Return integers in the total order of floats: -NaN, -infinity, ..., -0, 0, ..., infinity, NaN."""
+    if x.dtype != jnp.float32:
+        return x
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    return bits ^ ((bits >> 31) & jnp.int32(0x7FFFFFFF))
+
+
+@expansion("lt_to")
+def _below(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
+    return [_ordered(values[0]) < _ordered(values[1])]
+
+
+@expansion("le_to")
+def _not_above(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
+    return [_ordered(values[0]) <= _ordered(values[1])]
+
+
+@expansion("eq_to")
+def _equal(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
+    return [_ordered(values[0]) == _ordered(values[1])]

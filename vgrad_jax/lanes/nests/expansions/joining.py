@@ -42,7 +42,7 @@ def _tile(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     ]
 
 
-@expansion("optimization_barrier")
+@expansion("device_put", "optimization_barrier")
 def _same(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     return values
 
