@@ -1,6 +1,7 @@
 """Make the tables and figures of `benchmarks/README.md` from the results: `python -m benchmarks.tables`."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -44,6 +45,11 @@ def as_markdown(folder: Path = FOLDER / "results") -> str:
     return "\n".join(_lines(latest(folder)))
 
 
+def of_question(question: str, folder: Path = FOLDER / "results") -> str:
+    """Return the tables of one question."""
+    return "\n".join(_lines([results for results in latest(folder) if results["question"] == question]))
+
+
 def _lines(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
     for results in groups:
         machine, packages = results["machine_info"], results["machine_info"]["packages"]
@@ -68,6 +74,10 @@ def _lines(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
             for row in rows(entry):
                 yield f"| {' | '.join(row)} |"
         yield ""
+        if results["question"] == "lanes":
+            mean, least = geometric_mean(results["entries"]), min(entry["times_vmap"] for entry in results["entries"])
+            yield f"Geometric mean of the factors over `jit(vmap(f))`: {mean:.1f}; the least is {least:.1f}."
+            yield ""
 
 
 def _train_step(entry: Entry) -> Iterator[Row]:
@@ -150,6 +160,26 @@ def _recorder(entry: Entry) -> Iterator[Row]:
         yield entry["case"], name, f"{entry['ms_per_step'][name]:.2f}", f"{share:+.1%}"
 
 
+def _lanes(entry: Entry) -> Iterator[Row]:
+    milliseconds, seconds = entry["milliseconds"], entry["compile_seconds"]
+    yield (
+        entry["workload"],
+        f"{entry['examples']:,}",
+        f"{entry['share_native']:.0%}",
+        f"{milliseconds['lanes']:,.1f}",
+        f"{milliseconds['vmap']:,.1f}",
+        f"{entry['times_vmap']:.1f}",
+        f"{entry['times_map']:.1f}" if entry["times_map"] else "",
+        f"{seconds['lanes']:.1f}",
+        f"{seconds['vmap']:.1f}",
+    )
+
+
+def geometric_mean(entries: Sequence[Entry]) -> float:
+    """Return the mean factor by which `lanes` is faster than `jit(vmap(f))`."""
+    return math.exp(sum(math.log(entry["times_vmap"]) for entry in entries) / len(entries))
+
+
 TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
     "train_step": (
         "The train step",
@@ -188,6 +218,23 @@ TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
         "Additional time of a step with `vgrad_jax.record` in its optimiser.",
         ("network", "recording", "step, ms", "longer by"),
         _recorder,
+    ),
+    "lanes": (
+        "Small programs",
+        "All cores; `lanes` and `vmap` are compiled by `jax.jit`. Native is the predicted share of the time. Factors "
+        "say how many times as fast `lanes` is.",
+        (
+            "workload",
+            "examples",
+            "native",
+            "lanes, ms",
+            "vmap, ms",
+            "times vmap",
+            "times lax.map",
+            "lanes compiles, s",
+            "vmap compiles, s",
+        ),
+        _lanes,
     ),
 }
 """Title, note, header, and function from an entry to rows, by question."""

@@ -31,6 +31,9 @@ from vgrad_jax.gradients import record as record
 from vgrad_jax.inspection import NonFinite as NonFinite
 from vgrad_jax.inspection import locate_nonfinite as locate_nonfinite
 from vgrad_jax.keys import run_key as run_key
+from vgrad_jax.lanes import LanesReport as LanesReport
+from vgrad_jax.lanes import lanes as lanes
+from vgrad_jax.lanes import lanes_report as lanes_report
 from vgrad_jax.nets.mlp import MLP as MLP
 from vgrad_jax.nets.mlp import Layer as Layer
 from vgrad_jax.nets.mlp import apply_mlp as apply_mlp

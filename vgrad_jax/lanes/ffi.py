@@ -40,6 +40,13 @@ OFFSETS = {
     "XLA_FFI_Metadata.traits": 32,
     "XLA_FFI_Api.XLA_FFI_Error_Create": 48,
     "XLA_FFI_Api.XLA_FFI_Stream_Get": 80,
+    "XLA_FFI_Api.XLA_FFI_ThreadPool_Schedule": 136,
+    "XLA_FFI_Api.XLA_FFI_ThreadPool_NumThreads": 144,
+    "XLA_FFI_ThreadPool_Schedule_Args.ctx": 16,
+    "XLA_FFI_ThreadPool_Schedule_Args.task": 24,
+    "XLA_FFI_ThreadPool_Schedule_Args.data": 32,
+    "XLA_FFI_ThreadPool_NumThreads_Args.ctx": 16,
+    "XLA_FFI_ThreadPool_NumThreads_Args.num_threads": 24,
 }
 """Bytes from the start of a struct of the header to a field."""
 

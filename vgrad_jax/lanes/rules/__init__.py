@@ -1,5 +1,5 @@
 """The records of all primitives, each beside its code; importing this package registers them."""
 
-from vgrad_jax.lanes.rules import elementwise, indexing, products, reductions, views
+from vgrad_jax.lanes.rules import elementwise, indexing, library, products, reductions, views
 
-__all__ = ["elementwise", "indexing", "products", "reductions", "views"]
+__all__ = ["elementwise", "indexing", "library", "products", "reductions", "views"]

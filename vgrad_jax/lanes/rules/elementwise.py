@@ -1,11 +1,12 @@
 """Elementwise primitives: instructions on registers."""
 
 from collections.abc import Callable
+from typing import Any
 
 from vgrad_jax.lanes import mathematics
 from vgrad_jax.lanes.code import Code, Kind, Register
 from vgrad_jax.lanes.graph import Node
-from vgrad_jax.lanes.primitives import RESULT, Axes, Elements, Index, Primitive, Use, register
+from vgrad_jax.lanes.primitives import RESULT, Axes, Elements, Primitive, Use, register
 
 __all__ = ["arithmetic", "elementwise", "elementwise_axes", "larger", "smaller"]
 
@@ -33,7 +34,7 @@ def elementwise(
         gpu: whether a GPU's threads have exact code for it.
     """
 
-    def code(elements: Elements, node: Node, index: Index) -> Register:
+    def code(elements: Elements, node: Node, index: Any) -> Register:
         # Scalars among the inputs apply to every index.
         inputs = [elements.value(operand, index if operand.shape else ()) for operand in node.inputs]
         return rule(elements.code, node, *inputs)
@@ -101,11 +102,32 @@ def _compare(name: str) -> Rule:
     return rule
 
 
+def _quotient(code: Code, node: Node, a: Register, b: Register) -> Register:
+    """Write a quotient with XLA's result for zero, -1; the least integer by -1 is itself.
+
+    A processor ends the process for both.
+    """
+    if a.kind == "float":
+        return mathematics.divide(code, a, b)
+    unit, by_zero = code.constant(1, b.kind), code.binary("icmp eq", b, code.constant(0, b.kind), "bool")
+    divisor = code.select(by_zero, unit, b)
+    if node.kind == "int":
+        by_minus_one = code.binary("icmp eq", b, code.constant(-1, b.kind), "bool")
+        divisor = code.select(by_minus_one, unit, divisor)
+        negative = code.binary("sub", code.constant(0, a.kind), a)
+        quotient = code.select(by_minus_one, negative, code.binary("sdiv", a, divisor))
+    else:
+        quotient = code.binary("udiv", a, divisor)
+    return code.select(by_zero, code.constant(-1 if node.kind == "int" else 2**32 - 1, a.kind), quotient)
+
+
 def _remainder(code: Code, node: Node, a: Register, b: Register) -> Register:
     """Write a remainder with XLA's result modulo zero, the dividend.
 
     A processor ends the process for a divisor of zero, and for the least integer divided by -1.
     """
+    if a.kind == "float":
+        return code.binary("frem", a, b)
     unit, by_zero = code.constant(1, b.kind), code.binary("icmp eq", b, code.constant(0, b.kind), "bool")
     divisor = code.select(by_zero, unit, b)
     if node.kind == "int":
@@ -117,6 +139,8 @@ def _shift(instruction: str) -> Rule:
     """Return the rule of a shift with XLA's result for 32 bits or more: zero, or the sign."""
 
     def rule(code: Code, node: Node, a: Register, b: Register) -> Register:
+        if b.text.isdigit() and int(b.text) < 32:
+            return code.binary(instruction, a, b)
         inside = code.binary("icmp ult", b, code.constant(32, b.kind), "bool")
         most = code.constant(31 if instruction == "ashr" else 0, b.kind)
         shifted = code.binary(instruction, a, code.select(inside, b, most))
@@ -140,6 +164,9 @@ def _absolute(code: Code, node: Node, x: Register) -> Register:
 
 
 def _sign(code: Code, node: Node, x: Register) -> Register:
+    if x.kind != "float":
+        bounded = larger(code, x, code.constant(-1, x.kind)) if x.kind == "int" else x
+        return smaller(code, bounded, code.constant(1, x.kind))
     above = code.select(mathematics.compare(code, "ogt", x, 0.0), code.constant(1, "float"), x)
     return code.select(mathematics.compare(code, "olt", x, 0.0), code.constant(-1, "float"), above)
 
@@ -202,9 +229,9 @@ for _name in ("add", "mul", "sub"):
 elementwise("add_any", _arithmetic("add"))
 elementwise("neg", _negative)
 elementwise("abs", _absolute)
-elementwise("sign", _sign, refusal=floats_only)
-elementwise("div", _by(mathematics.divide), ROOT, floats_only)
-elementwise("rem", _remainder, refusal=integers_only)
+elementwise("sign", _sign)
+elementwise("div", _quotient, ROOT)
+elementwise("rem", _remainder, ROOT)
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     elementwise(_name, _compare(_name))
