@@ -3,6 +3,8 @@
     command ─► failure ───────────────► sentence, 2
             ─► Ctrl-C, SIGTERM, SIGHUP ► what is kept, 130
             ─► closed pipe ───────────► silence, 0
+
+A failure that nobody foresaw is a sentence too, which asks for a report.
 """
 
 import functools
