@@ -37,7 +37,7 @@ def no_figures(monkeypatch):
 def test_the_page_stands_alone(folder, results):
     page = (folder / "index.html").read_text()
     assert len(page) < 5_000_000
-    assert set(re.findall(r"""(?:src|href)=["']((?!data:)[^"']*)""", page)) == {
+    assert set(re.findall(r"""(?:src|href)=["']((?!data:|#)[^"']*)""", page)) == {
         f"tables/{name}"
         for name in (
             "arms.csv",
@@ -146,6 +146,25 @@ def test_without_javascript_everything_but_the_chart_is_there(browser, folder, r
     assert page.locator("figure img").count() == 11
     assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(11))
     assert page.locator("table").count() == 3
+
+
+def test_tables_sort_by_a_click_and_links_lead_to_headings(browser, folder):
+    page = browser.new_page()
+    page.goto((folder / "index.html").as_uri())
+    column = "[...document.querySelector('.scroll tbody').rows].map(row => row.cells[{}].textContent.trim())"
+    names = page.evaluate(column.format(0))
+    button = page.locator(".scroll thead").first.locator("button").nth(2)  # The share that converges.
+    for order, descending in (("ascending", False), ("descending", True)):
+        button.click()
+        shares = [float(text.split("%")[0]) for text in page.evaluate(column.format(2))]
+        assert shares == sorted(shares, reverse=descending)
+        assert page.locator(".scroll thead th").nth(2).get_attribute("aria-sort") == order
+    page.locator(".scroll thead").first.locator("button").first.click()
+    assert page.evaluate(column.format(0)) == sorted(names)
+    anchors = page.evaluate("[...document.querySelectorAll('nav a')].map(link => link.getAttribute('href').slice(1))")
+    assert len(anchors) > 5
+    assert page.evaluate("anchors => anchors.every(anchor => document.getElementById(anchor))", anchors)
+    page.close()
 
 
 def test_on_paper_nothing_is_folded(browser, folder):

@@ -31,7 +31,17 @@ def rendered(template: str, **values: Any) -> str:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["slug"] = slug
     return environment.get_template(template).render(**values)
+
+
+def slug(text: str) -> str:
+    """Return the anchor of a heading.
+
+    >>> slug("Which arm is best?")
+    'which-arm-is-best'
+    """
+    return "-".join("".join(sign if sign.isalnum() else " " for sign in text.lower()).split())
 
 
 def text_of(name: str) -> str:
