@@ -78,6 +78,19 @@ def test_a_function_without_convergence_just_ends():
     np.testing.assert_allclose(results["size"].sel(arm="b"), curve(5, 0.25), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("returned", "names"),
+    [
+        (lambda x: x, ["result"]),
+        (lambda x: (x, [x, 2 * x]), ["result_0", "result_1_0", "result_1_1"]),
+        (lambda x: {"a b": x, "c/d": {"e": x}}, ["a_b", "c_d_e"]),
+    ],
+)
+def test_results_are_named_by_their_place_in_the_tree(returned, names):
+    results = swept({"a": lambda key: returned(jax.random.normal(key))}, 2)
+    assert [name for name in results.data_vars if name not in ("outcome", "converged", "completed")] == names
+
+
 def test_arms_of_two_lengths_stand_side_by_side():
     long = vg.Arm(lambda key: halving(key, steps=9), converged="size < 0.2", dims={"size": ("epoch",)})
     results = swept({"short": SIZES, "long": long})
@@ -183,6 +196,9 @@ counter = itertools.count()
         (lambda: {"a": 1.0}, {}, "train raised TypeError"),
         (lambda key: {"a": jnp.float32(next(counter))}, {}, "train is not pure"),
         (lambda key: {"a": jnp.asarray(np.random.default_rng().random(3))}, {}, "train is not pure"),
+        (lambda key: {"a": jnp.zeros((0, 2))}, {}, r"the result 'a' has no values; its shape is \(0, 2\)"),
+        (lambda key: {"record_time": 1.0}, {}, "'record_time' is that of a recorder's numbers"),
+        (lambda key: {"gradient_log10_rms": 1.0}, {}, "'gradient_log10_rms' is that of a recorder's numbers"),
         (lambda key: {"completed": jnp.ones(())}, {}, "'completed' is a name of the sweep's own"),
         (lambda key: {"a": {"b": 1.0}, "a_b": 2.0}, {}, "two results have the name 'a_b'"),
         (lambda key: {"a": jnp.ones(2), "b": jnp.ones(3)}, {"dims": {"a": ("t",), "b": ("t",)}}, "'t' has 2 values in"),
