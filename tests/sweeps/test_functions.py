@@ -10,6 +10,7 @@ import pytest
 from functions import STEPS, halving, recorded, starts
 
 import vgrad_jax as vg
+from vgrad_jax.results.reading import axis_of, own_values, record_of
 
 SIZES = vg.Arm(halving, converged="size < 0.2", dims={"size": ("epoch",)}, units={"size": "metres"})
 
@@ -119,6 +120,18 @@ def test_a_record_in_one_arm_only_becomes_its_gradients():
     assert (results["record_step"].sel(arm="plain") == -1).all()
 
 
+def test_slots_that_no_run_filled_are_left_out_when_a_record_is_read():
+    results = swept({"a": lambda key: recorded(key, updates=3, history=5)}, 2)
+    assert (results["record_step"].values == [-1, -1, 0, 1, 2]).all()
+    sizes, steps = own_values(results, "a", "gradient_log10_rms"), axis_of(results, "a", "gradient_log10_rms")
+    assert sizes.shape == (2, 3, 2)
+    assert np.isfinite(sizes).all()
+    assert (steps.name, steps.values.tolist()) == ("update", [0, 1, 2])
+    record = record_of(results, "a")
+    assert record.step.tolist() == [[0, 1, 2]] * 2
+    np.testing.assert_array_equal(record.log10_rms, sizes)
+
+
 @pytest.fixture(scope="module")
 def mixed(tiny):
     own = vg.Arm(
@@ -177,6 +190,10 @@ def test_a_run_with_nan_diverges_and_changes_no_other():
     assert (results["outcome"].sel(arm="a") == np.where(broken, "diverged", "converged")).all()
     assert np.isnan(results["epochs_to_converge"].values[0][broken]).all()
     np.testing.assert_allclose(results["size"].values[0][~broken], curve(12)[~broken], rtol=1e-6)
+    # A run that reached its threshold first has not converged either.
+    reached = swept({"a": vg.Arm(diverges, converged="size > 0.5")}, 12)
+    assert (np.isnan(reached["epochs_to_converge"].values[0]) == broken).all()
+    assert (reached["converged"].values[0] == ~broken).all()
     own = vg.Arm(diverges, converged="size < 0.2", diverged=lambda r: r["size"][0] > 10)
     assert not (swept({"a": own}, 12)["outcome"] == "diverged").any()
 
