@@ -141,7 +141,7 @@ def test_a_page_of_functions_and_experiments(mixed, tmp_path):
 def learner_record(results, arm):
     """Return the record of the arm's runs, made again key by key."""
     keys = jnp.stack([vg.run_key(0, run) for run in range(results.sizes["seed"])])
-    return jax.vmap(lambda key: learner(key, 0.2))(keys)["gradients"]
+    return jax.jit(jax.vmap(lambda key: learner(key, 0.2)))(keys)["gradients"]
 
 
 def test_arms_with_other_budgets_are_compared_within_the_smallest(mixed):

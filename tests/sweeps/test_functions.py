@@ -10,6 +10,7 @@ import pytest
 from functions import STEPS, halving, recorded, starts
 
 import vgrad_jax as vg
+from vgrad_jax.results.reading import axis_of, own_values, record_of
 
 SIZES = vg.Arm(halving, converged="size < 0.2", dims={"size": ("epoch",)}, units={"size": "metres"})
 
@@ -78,6 +79,19 @@ def test_a_function_without_convergence_just_ends():
     np.testing.assert_allclose(results["size"].sel(arm="b"), curve(5, 0.25), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("returned", "names"),
+    [
+        (lambda x: x, ["result"]),
+        (lambda x: (x, [x, 2 * x]), ["result_0", "result_1_0", "result_1_1"]),
+        (lambda x: {"a b": x, "c/d": {"e": x}}, ["a_b", "c_d_e"]),
+    ],
+)
+def test_results_are_named_by_their_place_in_the_tree(returned, names):
+    results = swept({"a": lambda key: returned(jax.random.normal(key))}, 2)
+    assert [name for name in results.data_vars if name not in ("outcome", "converged", "completed")] == names
+
+
 def test_arms_of_two_lengths_stand_side_by_side():
     long = vg.Arm(lambda key: halving(key, steps=9), converged="size < 0.2", dims={"size": ("epoch",)})
     results = swept({"short": SIZES, "long": long})
@@ -104,6 +118,18 @@ def test_a_record_in_one_arm_only_becomes_its_gradients():
             assert int(results["record_step"].sel(arm="seen").isel(seed=run, record=record)) == step
     np.testing.assert_allclose(results["update_ratio_log10"].sel(arm="seen"), -1 + np.log10(2), atol=1e-5)
     assert (results["record_step"].sel(arm="plain") == -1).all()
+
+
+def test_slots_that_no_run_filled_are_left_out_when_a_record_is_read():
+    results = swept({"a": lambda key: recorded(key, updates=3, history=5)}, 2)
+    assert (results["record_step"].values == [-1, -1, 0, 1, 2]).all()
+    sizes, steps = own_values(results, "a", "gradient_log10_rms"), axis_of(results, "a", "gradient_log10_rms")
+    assert sizes.shape == (2, 3, 2)
+    assert np.isfinite(sizes).all()
+    assert (steps.name, steps.values.tolist()) == ("update", [0, 1, 2])
+    record = record_of(results, "a")
+    assert record.step.tolist() == [[0, 1, 2]] * 2
+    np.testing.assert_array_equal(record.log10_rms, sizes)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +190,10 @@ def test_a_run_with_nan_diverges_and_changes_no_other():
     assert (results["outcome"].sel(arm="a") == np.where(broken, "diverged", "converged")).all()
     assert np.isnan(results["epochs_to_converge"].values[0][broken]).all()
     np.testing.assert_allclose(results["size"].values[0][~broken], curve(12)[~broken], rtol=1e-6)
+    # A run that reached its threshold first has not converged either.
+    reached = swept({"a": vg.Arm(diverges, converged="size > 0.5")}, 12)
+    assert (np.isnan(reached["epochs_to_converge"].values[0]) == broken).all()
+    assert (reached["converged"].values[0] == ~broken).all()
     own = vg.Arm(diverges, converged="size < 0.2", diverged=lambda r: r["size"][0] > 10)
     assert not (swept({"a": own}, 12)["outcome"] == "diverged").any()
 
@@ -183,6 +213,9 @@ counter = itertools.count()
         (lambda: {"a": 1.0}, {}, "train raised TypeError"),
         (lambda key: {"a": jnp.float32(next(counter))}, {}, "train is not pure"),
         (lambda key: {"a": jnp.asarray(np.random.default_rng().random(3))}, {}, "train is not pure"),
+        (lambda key: {"a": jnp.zeros((0, 2))}, {}, r"the result 'a' has no values; its shape is \(0, 2\)"),
+        (lambda key: {"record_time": 1.0}, {}, "'record_time' is that of a recorder's numbers"),
+        (lambda key: {"gradient_log10_rms": 1.0}, {}, "'gradient_log10_rms' is that of a recorder's numbers"),
         (lambda key: {"completed": jnp.ones(())}, {}, "'completed' is a name of the sweep's own"),
         (lambda key: {"a": {"b": 1.0}, "a_b": 2.0}, {}, "two results have the name 'a_b'"),
         (lambda key: {"a": jnp.ones(2), "b": jnp.ones(3)}, {"dims": {"a": ("t",), "b": ("t",)}}, "'t' has 2 values in"),

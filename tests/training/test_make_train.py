@@ -89,6 +89,15 @@ def test_losses_evaluations_and_records_are_those_of_the_steps():
     np.testing.assert_allclose(record.log10_rms, np.array(sizes)[[0, 3, 6]], atol=1e-5)
 
 
+def test_a_recorder_of_your_own_stands_before_the_optimiser():
+    counted = vg.make_train(linear, linear_loss, optax.sgd(0.1), (X, Y), record=9, **SIZES)
+    own = vg.make_train(linear, linear_loss, optax.sgd(0.1), (X, Y), record=vg.record(every=2, history=3), **SIZES)
+    first, second = (jax.jit(made)(jax.random.key(0))["gradients"] for made in (counted, own))
+    assert second.step.tolist() == [4, 6, 8]
+    np.testing.assert_allclose(second.log10_rms, first.log10_rms[4::2], atol=1e-6)
+    np.testing.assert_allclose(second.loss, first.loss[4::2], rtol=1e-6)
+
+
 def test_evaluations_may_be_rarer_than_epochs_and_count_in_epochs():
     made = vg.make_train(
         linear, linear_loss, optax.sgd(0.1), (X, Y), epochs=5, batch_size=10,
@@ -241,6 +250,7 @@ def test_a_stateless_equinox_model_is_trained_as_by_equinox():
         ({"evaluate": 3}, "evaluate must be a function"),
         ({"loss_fn": 3}, "loss_fn must be a function"),
         ({"record": -1}, "record must be"),
+        ({"record": "all"}, "record must be"),
     ],
 )
 def test_bad_input_is_refused(change, message):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -51,7 +52,13 @@ class FunctionArm:
         object.__setattr__(self, "identity", identity)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (sent(self.name, self.arm),)  # A jaxpr cannot be sent: the other process traces again.
+        # A jaxpr cannot be sent: the other process traces again.
+        return _received, (self._content,)
+
+    @cached_property
+    def _content(self) -> bytes:
+        """Name and arm as bytes, the same for every block of a sweep."""
+        return sent(self.name, self.arm)
 
     @property
     def layout(self) -> Layout:
@@ -118,5 +125,6 @@ class FunctionArm:
         return train_one
 
 
+@lru_cache(maxsize=64)  # Every block of a sweep brings the arms along, and tracing them takes as long as a small block.
 def _received(content: bytes) -> FunctionArm:
     return FunctionArm(*received(content))

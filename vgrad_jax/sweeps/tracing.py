@@ -136,6 +136,11 @@ class _Tracer:
                 for own, dims, description, units, array in record_variables(leaf):
                     put(own, array, dims, description, units)
             else:
+                if is_of_record(name):
+                    raise InputError(
+                        f"arm {self.name!r}: the name {name!r} is that of a recorder's numbers; rename this result, or "
+                        "return a vg.Record"
+                    )
                 value = self._array(name, leaf)
                 dims = self._dims(name, value)
                 put(name, value, dims, *(texts.get(name, "") for texts in self.texts))
@@ -159,6 +164,8 @@ class _Tracer:
                 "or a vg.Record"
             )
         value = jnp.asarray(leaf)
+        if not value.size:
+            raise InputError(f"arm {self.name!r}: the result {name!r} has no values; its shape is {value.shape}")
         if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             raise InputError(f"arm {self.name!r}: the result {name!r} is a key; return jax.random.key_data of it")
         return value
@@ -173,9 +180,8 @@ class _Tracer:
 
     def _check_names(self, variables: dict[str, OwnVariable]) -> None:
         """Refuse names that do not fit, and dimensions of two lengths."""
-        own = {name for name, variable in variables.items() if not name.startswith("record_")} - {*PER_RECORD}
-        recorded = {"gradient_log10_rms", "update_ratio_log10"} if "record_step" in variables else set()
-        reserved = sorted((own - recorded) & {*VARIABLES, "arm", "seed", "record", "layer", "epoch", "parameter"})
+        own = {name for name in variables if not is_of_record(name)} - {*PER_RECORD}
+        reserved = sorted(own & {*VARIABLES, "arm", "seed", "record", "layer", "epoch", "parameter"})
         if reserved:
             raise InputError(f"arm {self.name!r}: {reserved[0]!r} is a name of the sweep's own; rename this result")
         for option in ("dims", "units", "descriptions"):
@@ -271,7 +277,8 @@ def _is_whole(node: Any) -> bool:
 
 
 def _name_of(path: tuple[Any, ...]) -> str:
-    return "_".join(_words(path)) or ALONE
+    name = "_".join(_words(path))
+    return f"{ALONE}_{name}" if name[:1].isdigit() else name or ALONE
 
 
 def _words(path: tuple[Any, ...]) -> Iterator[str]:

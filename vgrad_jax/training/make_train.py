@@ -162,7 +162,7 @@ def make_train(
     *,
     epochs: int,
     batch_size: int,
-    record: bool | int | None = None,
+    record: bool | int | optax.GradientTransformation | None = None,
     evaluate: Callable[..., Any] | None = None,
     held_out: Any = None,
     evaluate_every: int = 1,
@@ -184,7 +184,7 @@ def make_train(
         epochs: passes over the rows, which are shuffled anew each time as for an `Experiment`.
         batch_size: rows in a batch; a smaller last batch is kept.
         record: number of records of every layer's gradient, evenly spread over the updates. True keeps 64. None and
-            False add no recorder.
+            False add no recorder. A `vgrad_jax.record` of your own stands before the optimiser.
         evaluate: `f(model, held_out)`, or with `has_state` `f(params, state, held_out)`, to a number or a dictionary of
             numbers, called after each epoch. Each becomes a curve.
         held_out: the rows that `evaluate` gets, as `data`. None gives the test rows of a `Data` or `Dataset`, and
@@ -271,11 +271,13 @@ def _rows_of(rows: PyTree, chosen: Int[Array, " chosen"]) -> PyTree:
 
 
 def _recording(
-    optimizer: optax.GradientTransformation, records: bool | int | None, updates: int
+    optimizer: optax.GradientTransformation, records: Any, updates: int
 ) -> optax.GradientTransformationExtraArgs:
     """Return the optimiser, with a recorder around it where records are asked for."""
     if records is None or records is False:
         return optax.with_extra_args_support(optimizer)
+    if isinstance(records, optax.GradientTransformation):
+        return optax.with_extra_args_support(optax.chain(records, optimizer))
     number = RECORDS if records is True else whole_number("record", records, minimum=1)
     every = max(-(-updates // number), 1)
     return record(every=every, history=-(-updates // every), around=optimizer)

@@ -142,7 +142,8 @@ def _note(compared: Compared) -> str:
         f"No input gradients and no tangent kernel of {', '.join(arms)}: {why_not}."
         for why_not, arms in reasons.items()
     ]
-    missing = [summary.arm for summary in compared.study.summaries if summary.arm not in geometries]
+    measured = {*geometries, *compared.study.functions}  # A function's network is not known.
+    missing = [summary.arm for summary in compared.study.summaries if summary.arm not in measured]
     if missing:
         notes.append(
             f"Not measured: {', '.join(missing)}, whose networks are too large, have no hidden layer of two units, or "
