@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -338,3 +339,17 @@ def test_a_lost_file_of_an_own_variable_is_noticed(tmp_path):
     with pytest.warns(UserWarning, match="trained again"):
         swept({"a": SIZES, "b": recorded}, 4, store=path, resume=True)
     np.testing.assert_allclose(vg.open_results(path)["size"].sel(arm="a"), curve(4), rtol=1e-6)
+
+
+def test_functions_are_trained_by_lanes_and_alone_as_in_any_chunk():
+    def walk(key):
+        steps = jax.lax.scan(lambda height, k: (height + jax.random.normal(k), height), 0.0, jax.random.split(key, 12))
+        return {"end": steps[0], "path": steps[1]}
+
+    by_engine = {engine: swept({"walk": walk}, 9, engine=engine) for engine in ("plain", "lanes", "auto")}
+    assert json.loads(by_engine["auto"].attrs["engines"]) == {"walk": "lanes_or_plain"}
+    np.testing.assert_allclose(by_engine["lanes"]["path"], by_engine["plain"]["path"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(by_engine["lanes"]["path"], by_engine["auto"]["path"])
+    for chunk in (1, 4, 16):
+        alone = swept({"walk": walk}, 9, engine="lanes", chunk=chunk)
+        np.testing.assert_array_equal(alone["path"], by_engine["lanes"]["path"])

@@ -7,7 +7,9 @@ is compiled for a processor, it becomes native code as far as that pays.
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any
 
@@ -24,7 +26,7 @@ from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.machine import required_machine
 from vgrad_jax.lanes.nests import Chooser, Evaluator, Value
 
-__all__ = ["chooser_for", "lanes", "one_example"]
+__all__ = ["chooser_for", "lanes", "one_example", "quietly"]
 
 PROGRAMS: ProgramCache[Callable[..., Any]] = ProgramCache(most=64)
 """Jitted functions of `lanes`, by function, axes and static leaves; each keeps a program for each shape."""
@@ -174,6 +176,8 @@ def chooser_for(examples: int) -> Chooser:
 
 def _warn(chooser: Chooser) -> None:
     """Say once what keeps a loop from being native, where that costs."""
+    if _is_quiet.get():
+        return
     reasons = [reason for reason, cost in chooser.costly.items() if cost.xla > max(COSTLY * cost.native, NOTICED)]
     for reason in [*reasons, *chooser.failures]:
         if reason not in _said:
@@ -186,6 +190,20 @@ COSTLY = 2.0
 """Factor by which a loop must be slower without native code for a warning."""
 NOTICED = 1e5
 """Predicted nanoseconds of a loop below which nothing is said."""
+_is_quiet: ContextVar[bool] = ContextVar("_is_quiet", default=False)
+"""True where a caller that chose `lanes` by itself has nothing to warn of."""
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Give no warning of loops that are left to XLA, for callers whose user did not ask for `lanes`."""
+    token = _is_quiet.set(True)
+    try:
+        yield
+    finally:
+        _is_quiet.reset(token)
+
+
 _said: set[str] = set()
 """Reasons that were said in this process."""
 

@@ -15,7 +15,8 @@ from jaxtyping import Key, PyTree
 
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.keys import run_keys
-from vgrad_jax.lanes import NotInLanesError, compile_program, over_lanes
+from vgrad_jax.lanes import NotInLanesError, compile_program, over_lanes, quietly
+from vgrad_jax.lanes import lanes as map_over_lanes
 from vgrad_jax.results.environment import JAX_SETTINGS
 from vgrad_jax.results.functions import FunctionRun
 from vgrad_jax.sweeps.arms import Trainable
@@ -69,6 +70,8 @@ def lanes(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
         NotInLanesError: a loop of the training holds an operation without native code, or native code cannot be
             compiled or registered in this process.
     """
+    if not arm.size.is_described:
+        return _mapped(arm, keys, execution)
     size = execution.lanes
     settings = {name: np.full(size, value) for name, value in arm.settings().items()}
 
@@ -82,6 +85,22 @@ def lanes(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
     # Repetitions of the last seed fill up the last group, so that all groups have the same shape and program.
     histories = [train_group(keys[np.minimum(np.arange(s, s + size), len(keys) - 1)]) for s in starts]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *histories)
+
+
+def _mapped(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
+    """Train a function of the user's with `vgrad_jax.lanes`, which leaves to XLA what has no native code."""
+
+    def build() -> Callable[..., Runs]:
+        train_one = arm.trainer(rows_at_once=None)
+        return jax.jit(map_over_lanes(train_one, in_axes=(0, 0, None)))
+
+    program = PROGRAMS.get(("mapped over lanes", type(arm), arm.program_key), build)
+    assert not isinstance(program, str)
+    # Repetitions of the last seed fill up a last, smaller call, so that all calls have the same shape and program.
+    filled = keys[np.minimum(np.arange(execution.chunk), len(keys) - 1)] if len(keys) < execution.chunk else keys
+    with quietly():
+        runs = program(arm.inputs(filled), filled, arm.settings())
+    return runs if filled is keys else jax.tree.map(lambda values: values[: len(keys)], runs)
 
 
 def lanes_or_plain(arm: Trainable, keys: Keys, execution: Execution) -> Runs:

@@ -221,8 +221,10 @@ def choose_engine(size: ArmSize, num_seeds: int, platform: Platform, chunk: int 
 
 
 def _pays_in_lanes(size: ArmSize, num_seeds: int, platform: Platform, chunk: int | None) -> bool:
-    if not platform.is_single_precision or not size.is_described:
+    if not platform.is_single_precision:
         return False
+    if not size.is_described:  # `vgrad_jax.lanes` leaves to XLA what would be slower.
+        return platform.is_cpu
     if platform.is_cpu:
         enough = num_seeds * size.epochs >= EPOCHS_A_PARAMETER * size.parameters
         full = chunk is None or chunk % LANES == 0
