@@ -18,6 +18,8 @@ from benchmarks.workloads import boundary
 
 PICTURE = Path(__file__).parent.parent / "docs" / "boundary.png"
 STEPS = 500
+FIRST, SECOND = (-1.0, 3.0), (-3.0, 0.5)
+"""Ends of the layers' learning rates, as powers of ten."""
 CHUNK = 16_384
 """Trainings of a call."""
 
@@ -29,19 +31,19 @@ def last_loss(rates: jax.Array) -> jax.Array:
 
 def main(side: int) -> None:
     """Train all pixels, draw them, and print the times."""
-    rates = 10 ** jnp.linspace(-1, 3, side)
-    grid = jnp.stack(jnp.meshgrid(rates, rates), -1).reshape(-1, 2)
+    first, second = (10 ** jnp.linspace(*ends, side) for ends in (FIRST, SECOND))
+    grid = jnp.stack(jnp.meshgrid(first, second), -1).reshape(-1, 2)
     chunk = min(CHUNK, len(grid))
     program, reference = jax.jit(vg.lanes(last_loss)), jax.jit(jax.vmap(last_loss))
     jax.block_until_ready((program(grid[:chunk]), reference(grid[:chunk])))
     begun = time.perf_counter()
-    losses = np.concatenate([program(grid[first : first + chunk]) for first in range(0, len(grid), chunk)])
+    losses = np.concatenate([program(grid[start : start + chunk]) for start in range(0, len(grid), chunk)])
     seconds = time.perf_counter() - begun
     begun = time.perf_counter()
     expected = np.asarray(reference(grid[:chunk]))
     of_vmap = (time.perf_counter() - begun) * len(grid) / chunk
-    # At the boundary rounding decides.
-    assert np.mean((expected < 1) != (losses[:chunk] < 1)) < 0.02
+    # Where trainings are chaotic, rounding decides for each, but not for their share.
+    assert abs(np.mean(expected < 1) - np.mean(losses[:chunk] < 1)) < 0.01
     _draw(losses.reshape(side, side))
     print(f"{side} x {side} trainings of {STEPS} steps: {seconds:.0f} s by lanes; vmap would take {of_vmap:.0f} s")
 
@@ -51,7 +53,9 @@ def _draw(losses: np.ndarray) -> None:
 
     figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
     shown = np.where(np.isfinite(losses), np.log10(np.clip(losses, 1e-4, 1e4)), np.nan)
-    image = axes.imshow(shown, origin="lower", extent=(-1, 3, -1, 3), cmap="coolwarm", vmin=-3, vmax=3)
+    image = axes.imshow(
+        shown, origin="lower", extent=(*FIRST, *SECOND), aspect="auto", cmap="coolwarm", vmin=-3, vmax=3
+    )
     image.cmap.set_bad("0.2")
     axes.set_xlabel("log10 of the first layer's learning rate")
     axes.set_ylabel("log10 of the second layer's learning rate")
