@@ -1,6 +1,7 @@
 """`vg.lanes` against `jax.vmap`: its axes, transformations, and what it leaves to XLA."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -206,6 +207,19 @@ def test_double_precision_is_right():
     for a, b in zip(jax.tree.leaves(vg.lanes(function)(x)), jax.tree.leaves(jax.vmap(function)(x)), strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+def test_threads_and_calls_side_by_side_share_nothing():
+    program = jax.jit(vg.lanes(lambda x: lax.fori_loop(0, 50, lambda _, c: jnp.tanh(c @ c.T * 0.1 + c), x)))
+    several = jax.jit(lambda x: [program(x + n) for n in range(4)])
+    x = jax.random.normal(jax.random.key(0), (200, 3, 3))
+    expected = [np.asarray(result) for result in several(x)]
+
+    def same_again(_):
+        return all(np.array_equal(a, b) for a, b in zip(several(x), expected, strict=True))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(same_again, range(20)))
 
 
 def test_the_report_is_a_table():

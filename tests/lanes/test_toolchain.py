@@ -19,12 +19,13 @@ import jax
 import jax.numpy as jnp
 import vgrad_jax as vg
 assert "llvmlite" not in sys.modules
-from vgrad_jax import lanes
-assert lanes.local_machine() is None
+from vgrad_jax.lanes import NotInLanesError, local_machine, over_lanes
+assert local_machine() is None
 try:
-    jax.jit(lanes.over_lanes(jnp.tanh))(jnp.ones((3, 32)))
-except lanes.NotInLanesError as refusal:
+    jax.jit(over_lanes(jnp.tanh))(jnp.ones((3, 32)))
+except NotInLanesError as refusal:
     print(refusal)
+assert vg.lanes(jnp.tanh)(jnp.ones((3, 2))).shape == (3, 2)
 """
 SWEEP = """
 import warnings

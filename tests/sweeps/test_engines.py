@@ -16,7 +16,7 @@ import vgrad_jax as vg
 from tests.sweeps.executed import execute
 from vgrad_jax.compiling import clear_programs
 from vgrad_jax.keys import run_keys
-from vgrad_jax.lanes import NotInLanesError, over_lanes
+from vgrad_jax.lanes import NotInLanesError, ffi, over_lanes
 from vgrad_jax.lanes.machine import THREADS
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.activations import ACTIVATIONS
@@ -336,7 +336,7 @@ def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
     arms = {"a": dataclasses.replace(small, mlp=vg.MLP(hidden=(2,)))}
     expected = vg.sweep(arms, LANES, engine="plain", progress=False)
     monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
-    monkeypatch.setattr("vgrad_jax.lanes.ffi._registered", {})
+    monkeypatch.setattr(ffi, "_registered", {})
     clear_programs()
     with pytest.warns(UserWarning, match="FFI handler API version mismatch.*'plain' trains it") as warned:
         results = vg.sweep(arms, LANES, progress=False)

@@ -40,7 +40,7 @@ def _leading_zeros(code: Code, node: Node, x: Register) -> Register:
 
 
 elementwise("bitcast_convert_type", _bits, refusal=_no_bools)
-elementwise("round", _rounded, refusal=floats_only)
+elementwise("round", _rounded, refusal=floats_only, gpu=False)
 elementwise("population_count", _counted_bits, refusal=integers_only, gpu=False)
 elementwise("clz", _leading_zeros, refusal=integers_only, gpu=False)
 for _name in ("acos", "asin", "atan", "atan2", "cosh", "sinh"):
