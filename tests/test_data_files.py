@@ -340,9 +340,9 @@ def test_test_rows_teach_nothing(frame):
 
 def test_rows_are_split_as_the_user_says(frame, tmp_path):
     frame = frame.dropna().copy()
-    frame["part"] = np.where(np.arange(len(frame)) < 30, "train", "test")
+    frame["part"] = np.where(np.arange(len(frame)) % 2, "train", "test")
     by_column = vg.load_data(vg.Data(x=frame, target="kind", split="part"))
-    assert len(by_column.train_y) == 30
+    assert len(by_column.train_y) == len(frame) // 2
     for name, rows in frame.drop(columns="part").groupby(frame["part"]):
         rows.to_csv(tmp_path / f"{name}.csv", index=False)
     by_file = vg.load_data(vg.Data(path=tmp_path / "train.csv", test_path=tmp_path / "test.csv"))
@@ -384,3 +384,45 @@ def test_tables_that_ship(name, classes, features):
     assert data.train_x.shape[1] == len(summary.features) == features
     assert (summary.classes and len(summary.classes)) == classes
     assert (data.train_x.min(), data.train_x.max()) == (-1.0, 1.0)
+
+
+def test_training_rows_need_two_classes_and_test_rows_no_new_one():
+    x, y = np.arange(20.0)[:, None], ["a"] * 10 + ["b"] * 10
+    frame = pandas.DataFrame({"x": x[:, 0], "part": ["train"] * 10 + ["test"] * 10, "y": y})
+    with pytest.raises(vg.InputError, match="all 10 training rows have the same target"):
+        vg.load_data(vg.Data(x=frame, target="y", split="part"))
+    frame["y"] = ["a", "b"] * 9 + ["c", "c"]
+    with pytest.raises(vg.InputError, match="no training row has the class 'c'"):
+        vg.load_data(vg.Data(x=frame, target="y", split="part"))
+    many = np.array(["a"] * 100 + ["b"] * 100 + ["c"] * 2)
+    with pytest.raises(vg.InputError, match="none of the 20 training rows would have the class 'c'"):
+        vg.load_data(vg.Data(x=np.arange(202.0)[:, None], y=many, train_samples=20))
+
+
+def test_arrays_that_were_changed_are_refused():
+    x, y = np.arange(20.0)[:, None], np.arange(20) % 2
+    data = vg.Data(x=x, y=y)
+    x[:] = 0
+    with pytest.raises(vg.InputError, match="have changed since"):
+        vg.load_data(data)
+
+
+def test_a_decimal_comma_is_no_category(write):
+    text = "weight;y\n" + "".join(f"{i},5;{i % 2}\n" for i in range(12))
+    with pytest.raises(vg.InputError, match=r"row 2, column A is '0,5', .* decimal comma"):
+        load(write(text))
+
+
+def test_a_column_of_row_numbers_without_a_name(frame, tmp_path):
+    frame.dropna().to_csv(tmp_path / "a.csv")
+    summary = vg.data.summary_of(vg.Data(path=tmp_path / "a.csv", target="kind"))
+    assert summary.features[0] == ""
+    assert summary.train_rows + summary.test_rows == len(frame.dropna())
+
+
+def test_a_gap_in_numbers_beside_a_column_of_texts_of_the_same_name():
+    frame = pandas.DataFrame(
+        {"a=x": [1.0, 2.0, 3.0, 9.0, np.nan, 5.0] * 4, "a": ["x", "z"] * 12, "y": [0, 1, 1, 0] * 6}
+    )
+    data = vg.load_data(vg.Data(x=frame, target="y", missing="median", scale="none"))
+    assert set(np.concatenate([data.train_x, data.test_x])[:, 0]) <= {1.0, 2.0, 3.0, 4.0, 5.0, 9.0}

@@ -81,4 +81,4 @@ def test_what_names_no_arms_is_refused(study, target, text, message):
 def test_epochs_are_the_arms_own(study):
     done = CliRunner().invoke(app, ["sweep", str(study), "--epochs", "3"])
     assert done.exit_code == 2
-    assert "hold their epochs" in done.output
+    assert "a Python file names arms itself" in done.output

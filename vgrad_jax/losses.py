@@ -27,8 +27,8 @@ class Loss(NamedTuple):
     correct: Callable[[jax.Array, jax.Array], jax.Array]
     """Score of `(logits, label)`, whose mean over rows is the accuracy: True for a correct class.
 
-    For numbers it is 1 less the squared error. Its mean over the training rows is then the share of the variance that
-    is explained, since the targets have a variance of 1.
+    For numbers it is 1 less the squared error. Its mean over the training rows is then the share of their variance that
+    is explained, since it is 1. Test rows are measured in the same unit, whatever their own variance is.
     """
     out_features: Callable[[int], int]
     """Number of logits for a number of classes."""

@@ -240,3 +240,21 @@ def test_a_machine_without_native_code_is_vmap(monkeypatch):
     report = vg.lanes_report(smooth, X)
     assert report.share_native == 0
     assert {row.why for row in report.rows} == {"no native code"}
+
+
+def test_a_loop_of_its_own_length_within_a_map_of_the_function():
+    """A while loop under a `vmap` in the function: examples and inner elements end at different iterations."""
+
+    def collatz(number):
+        def step(state):
+            n, count = state
+            return jnp.where(n % 2 == 0, n // 2, 3 * n + 1), count + 1
+
+        return jax.lax.while_loop(lambda state: state[0] > 1, step, (number, 0))[1]
+
+    numbers = jnp.arange(1, 58, dtype=jnp.int32).reshape(19, 3)
+    got = vg.lanes(lambda row: jax.vmap(collatz)(row))(numbers)
+    known = {1: 0, 2: 1, 3: 7, 27: 111}
+    flat = dict(zip(numbers.ravel().tolist(), got.ravel().tolist(), strict=True))
+    assert {number: flat[number] for number in known} == known
+    np.testing.assert_array_equal(got, jax.vmap(jax.vmap(collatz))(numbers))

@@ -170,6 +170,28 @@ def test_factors_are_found_in_whatever_differs(arms, names):
     assert [factor.name for factor in factors_in(arms)] == names
 
 
+def test_changes_that_always_come_together_are_named_together():
+    both = {
+        f"{name} {rate}": {"000 activation": name, "001 kernel_init": init, "002 learning_rate": rate}
+        for (name, init), rate in itertools.product([("tanh", "uniform(0, 1)"), ("relu", "he_normal")], [0.1, 0.01])
+    }
+    first, second = factors_in(both)
+    assert (first.name, first.levels) == (
+        "activation and initialisation",
+        ("tanh with uniform(0, 1)", "relu with he_normal"),
+    )
+    assert second.name == "learning rate"
+
+
+def test_longer_trainings_are_compared_on_their_own_budgets():
+    arms = {str(epochs): vg.Experiment(training=vg.Training(epochs=epochs)) for epochs in (5, 20)}
+    times = {"5": np.full(60, np.nan), "20": np.full(60, 12.0)}
+    made = made_results(times, arms=arms, epochs=20)
+    (factor,) = grid_effects(made).factors
+    assert factor.largest.share.value == pytest.approx(1.0)
+    assert factor.largest.time.n == 0
+
+
 def test_arms_that_differ_in_nothing_have_no_effects():
     assert grid_effects(grid(additive, without=list(grid(additive)["arm"].values[1:]))) is None
 

@@ -46,7 +46,12 @@ def test_share_then_time_then_score_decide():
 
 def test_the_page_ranks_a_grid():
     report = Report(made([(1, 5), (1, 12), (0.3, 2)]))
-    assert any(sentence.startswith("The best of the 3 arms is tanh: 100.0%") for sentence in report.sentences)
+    assert any(
+        sentence.startswith(
+            "First of the 3 arms is tanh (of 2 that are not told apart by how often they learn): 100.0%"
+        )
+        for sentence in report.sentences
+    )
     (block,) = [block for block in report.blocks if block.heading == "Which arm is best"]
     assert [(row[0], row[-1]) for row in block.table.rows] == [
         ("tanh", "yes"),

@@ -70,6 +70,14 @@ def test_a_sweep_goes_on_from_its_folder_alone(folder, monkeypatch):
     assert "the file 'table.csv' has changed since 'out/results.zarr' was made" in done.stderr
 
 
+def test_the_store_itself_names_the_sweep_around_it(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    done = vgrad("sweep", "--from", "out/results.zarr", "--seeds", 3)
+    assert done.exit_code == 0, done.output
+    assert not (folder / "out" / "results.zarr" / "results.zarr").exists()
+    assert "--epochs would change" in vgrad("sweep", "--from", "out", "--epochs", 9).stderr
+
+
 def test_a_dry_run_trains_nothing_and_says_what_it_would(folder, monkeypatch):
     monkeypatch.chdir(folder)
     settings = ("--data", "table.csv", "--set", "mlp.activation=tanh,gelu", "--seeds", 9)

@@ -79,6 +79,8 @@ def test_a_ready_made_study_can_stand_beside(write):
         ("[base]\ndata.x = [[1]]", "line 2: unknown field of data 'x'"),
         ('[base]\ndata.path = "nowhere.csv"', "no file .*nowhere.csv"),
         ("[base]\ntraining.batch_size = 600", "a batch of 600 needs as many training rows"),
+        ("[arms.a]\nmlp.hidden = [4]\n[grid]\nmlp.hidden = [[4], [8]]", "set in .arms.a. and in .grid."),
+        ('[grid]\nmlp.activation = ["relu", {function = "jax.nn:relu"}]', "two arms of the grid have the name 'relu'"),
         ("x = [", "is not TOML"),
         ("", "a study needs arms"),
         ("seeds = 0\n[arms.a]", "seeds must be a whole number"),

@@ -12,6 +12,7 @@ from functions import STEPS, halving, recorded, starts
 
 import vgrad_jax as vg
 from vgrad_jax.results.reading import axis_of, own_values, record_of
+from vgrad_jax.sweeps.function_arm import FunctionArm
 
 SIZES = vg.Arm(halving, converged="size < 0.2", dims={"size": ("epoch",)}, units={"size": "metres"})
 
@@ -353,3 +354,27 @@ def test_functions_are_trained_by_lanes_and_alone_as_in_any_chunk():
     for chunk in (1, 4, 16):
         alone = swept({"walk": walk}, 9, engine="lanes", chunk=chunk)
         np.testing.assert_array_equal(alone["path"], by_engine["lanes"]["path"])
+
+
+def test_a_callbacks_values_are_part_of_the_identity():
+    def trains(callback):
+        def train(key):
+            del key
+            return {"end": jax.pure_callback(callback, jax.ShapeDtypeStruct((), jnp.float32), jnp.float32(1))}
+
+        return train
+
+    def held(factor):
+        return lambda x: np.float32(x * factor)
+
+    def nested(factor):
+        if factor == 2:
+            return lambda x: (lambda y: np.float32(y * 2.5))(x)
+        return lambda x: (lambda y: np.float32(y * 3.5))(x)
+
+    def partial(factor):
+        return functools.partial(lambda factor, x: np.float32(x * factor), factor)
+
+    for make in (held, nested, partial):
+        digests = [FunctionArm("a", vg.Arm(trains(make(factor)))).fingerprint() for factor in (2, 3, 2)]
+        assert digests[0] == digests[2] != digests[1], make.__name__

@@ -7,6 +7,7 @@ study.py, module ───┼─► Chosen: arms, name, title, seeds, seed
 --from ─────────────┘
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +77,10 @@ def choose(
             "--data, --target and --set describe an own study; --study and --from name one that is complete"
         )
     if earlier is not None:
+        if epochs is not None:
+            raise InputError(
+                "--from names a complete study, and --epochs would change it; repeat it from its study.toml"
+            )
         chosen = _earlier(earlier)
     elif target is not None and Path(target).suffix.lower() in FILES:
         read = read_study(Path(target), _with_epochs(fields, epochs))
@@ -120,7 +125,7 @@ def _fields(data: str | None, column: str | None, settings: list[str] | None) ->
         is_source = data in SOURCES and not Path(data).exists()
         fields["data.source" if is_source else "data.path"] = [data]
     if column is not None:
-        fields["data.target"] = [int(column) if column.lstrip("-").isdigit() else column]
+        fields["data.target"] = [int(column) if re.fullmatch(r"-?\d+", column, re.ASCII) else column]
     for text in settings or ():
         path, values = parsed_setting(text)
         if path in fields:

@@ -48,7 +48,14 @@ def read_study(target: str, chosen: list[str] | None) -> StudyFile:
     if not hasattr(module, attribute):
         raise InputError(f"{target!r} names no {attribute!r}; expected {attribute} = {{'mine': vg.Arm(train), ...}}")
     arms = getattr(module, attribute)
-    arms = arms() if callable(arms) else arms
+    if callable(arms):
+        try:
+            arms = arms()
+        except Exception as error:
+            raise InputError(
+                f"{attribute!r} in {target!r} must map names to arms, or be a function without arguments that returns "
+                f"such a mapping; it raised {type(error).__name__}: {error}"
+            ) from error
     if not isinstance(arms, Mapping) or not arms:
         raise InputError(f"{attribute!r} in {target!r} must map names to arms, one at least; got {arms!r}")
     for arm in chosen or ():
@@ -70,7 +77,7 @@ def _run_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{str(path)!r} raised {type(error).__name__}: {error}") from error
     return module
 

@@ -82,6 +82,8 @@ def sweep(
     Example: vgrad sweep my_study.py --seeds 500, where my_study.py names arms = {"mine": vg.Arm(train), ...}
     """
     from vgrad_jax.report import write_report
+    from vgrad_jax.results.store import open_results
+    from vgrad_jax.statistics.early_stopping import precision_of
     from vgrad_jax.sweeps.running import SweepInterrupted
     from vgrad_jax.sweeps.running import sweep as run_sweep
 
@@ -102,7 +104,9 @@ def sweep(
         _show_plan(chosen, chunk=chunk, workers=workers, engine=engine, precision=precision, as_json=as_json)
         return
     if earlier is not None and out is None:
-        out, resume = earlier, True
+        out, resume = (earlier.parent if (earlier / "zarr.json").exists() else earlier), True
+        if precision is None:
+            precision = precision_of(open_results(earlier))
     folder = out or free_folder(Path("runs"), chosen.name)
     if not resume:
         claim(folder)

@@ -61,6 +61,7 @@ def read_csv(path: Path, header: bool | None) -> Table:
         columns=tuple(Column(name, [cells[column] for _, cells in rows]) for column, name in enumerate(names)),
         address=lambda row, column: f"{str(path)!r}, row {numbers[row]}, column {letters(column)}",
         has_names=has_names,
+        may_have_names=not has_names,
     )
 
 
@@ -100,6 +101,8 @@ def _is_header(path: Path, rows: Sequence[_Row], header: bool | None) -> bool:
         is_header = False
     else:
         texts = [index for index, is_number in enumerate(are_numbers) if not is_number]
+        if not cells[0] and not any(are_numbers) and all(cells[1:]) and len(set(cells)) == len(cells):
+            return True  # A table that was written with the numbers of its rows has no name above them.
         if any(cells[index].lower() in MISSING for index in texts):
             return False
         again = sum(any(other[index] == cells[index] for _, other in rows[1:]) for index in texts)

@@ -29,6 +29,8 @@ class Features(NamedTuple):
     """Name of each column of texts to its levels."""
     groups: tuple[tuple[int, ...], ...]
     """Indices of the features that came of one column."""
+    indicators: frozenset[int]
+    """Indices of the features that are zeros and ones of a level."""
 
 
 def features_of(table: Table, indices: Collection[int], categorical: Collection[int]) -> Features:
@@ -46,6 +48,7 @@ def features_of(table: Table, indices: Collection[int], categorical: Collection[
     names: list[str] = []
     levels: dict[str, tuple[str, ...]] = {}
     groups: list[tuple[int, ...]] = []
+    indicators: set[int] = set()
     for index in indices:
         name = table.names[index]
         column = typed(table, index, as_words=index in categorical)
@@ -55,11 +58,12 @@ def features_of(table: Table, indices: Collection[int], categorical: Collection[
             missing = np.array([text is None for text in column.texts])
             values += [_indicator(column, level, missing) for level in levels[name]]
             names += [f"{name}={level}" for level in levels[name]]
+            indicators.update(range(first, len(values)))
         else:
             values.append(column)
             names.append(name)
         groups.append(tuple(range(first, len(values))))
-    return Features(np.column_stack(values), tuple(names), levels, tuple(groups))
+    return Features(np.column_stack(values), tuple(names), levels, tuple(groups), frozenset(indicators))
 
 
 def _levels(table: Table, index: int, column: Words) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from vgrad_jax.data.array_files import read_npz, read_parquet, table_of_arrays
+from vgrad_jax.data.array_files import digest_of, read_npz, read_parquet, table_of_arrays
 from vgrad_jax.data.csv_files import read_csv
 from vgrad_jax.data.description import MADE, SHIPPED_TABLES, Data
 from vgrad_jax.data.features import features_of
 from vgrad_jax.data.preparing import fill, rows_to_keep, scaler_of, split_of, stratified
 from vgrad_jax.data.table import Column, Table
-from vgrad_jax.data.targets import target_of
+from vgrad_jax.data.targets import Target, target_of
 from vgrad_jax.errors import InputError
 
 __all__ = ["DataSummary", "Dataset", "data_fingerprint", "fingerprint_of", "load_data", "noise_free", "summary_of"]
@@ -69,7 +69,7 @@ class DataSummary:
         if self.classes is None:
             said.append(
                 f"the target {self.target!r} is a number, in standard deviations from the training rows' mean; an "
-                "accuracy is the share of its variance that is explained"
+                "accuracy is 1 less the squared error in these units, and of training rows the variance explained"
             )
         else:
             mapping = ", ".join(f"{name!r} is class {number}" for number, name in enumerate(self.classes[:10]))
@@ -246,6 +246,7 @@ def _own(data: Data) -> tuple[Dataset, DataSummary]:
         train, test = kept[parts[0]], kept[parts[1]]
     if not len(train) or not len(test):
         raise InputError(f"{table.source}: no row without a missing value is left to train on, or to test on")
+    _check_training_rows(table, target, train, test)
     values = fill(features, train) if data.missing == "median" else features.values
     scale = scaler_of(str(data.scale), values[train])
     x_train, x_test = (scale(values[rows]).astype(np.float32) for rows in (train, test))
@@ -262,6 +263,22 @@ def _own(data: Data) -> tuple[Dataset, DataSummary]:
         scale=SCALINGS[str(data.scale)],
     )
     return Dataset(x_train, y[train], x_test, y[test]), summary
+
+
+def _check_training_rows(
+    table: Table, target: Target, train: Int[np.ndarray, " train"], test: Int[np.ndarray, " test"]
+) -> None:
+    """Refuse training rows with a single target, and classes that are in the test rows alone."""
+    different = np.unique(target.values[train])
+    if len(different) < 2:
+        raise InputError(f"{table.source}: all {len(train)} training rows have the same target; nothing can be learned")
+    if target.classes is not None:
+        unseen = sorted(set(target.values[test].tolist()) - set(different.tolist()))
+        if unseen:
+            names = ", ".join(repr(target.classes[number]) for number in unseen[:3])
+            raise InputError(
+                f"{table.source}: no training row has the class {names}, which test rows have; add rows or leave it out"
+            )
 
 
 def _standardised(values: np.ndarray, train: Int[np.ndarray, " train"]) -> Float[np.ndarray, " rows"]:
@@ -291,7 +308,10 @@ def _table(data: Data) -> Table:
             raise InputError(
                 "these data came as arrays, which a description does not keep; make it again with Data(x=..., y=...)"
             )
-        return table_of_arrays("Data(x=..., y=...)" if data.y is not None else "Data(x=...)", data.x, data.y)
+        table = table_of_arrays("Data(x=..., y=...)" if data.y is not None else "Data(x=...)", data.x, data.y)
+        if digest_of(table) != data.arrays:
+            raise InputError("the arrays of Data(x=...) have changed since it was made; make it again from the new")
+        return table
     if data.source in SHIPPED_TABLES:
         from sklearn import datasets
 

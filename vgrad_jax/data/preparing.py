@@ -28,7 +28,7 @@ MISSING_RULES = ("refuse", "drop", "median")
 TRAIN_WORDS = ("train", "training")
 """Cells, in lower case, of a split column in training rows."""
 
-TEST_WORDS = ("test", "testing", "valid", "validation", "val", "dev")
+TEST_WORDS = ("test", "testing")
 """Cells, in lower case, of a split column in test rows."""
 
 
@@ -60,7 +60,7 @@ def rows_to_keep(
             f"{int(refused.any(axis=1).sum())} of {len(refused)} rows. Fill them in; or drop the rows with "
             "missing='drop'"
             + (", or fill in the median of the training rows with missing='median'" if missing == "refuse" else "")
-            + ("" if table.has_names or row else "; or, if row 1 holds names, say header=True")
+            + ("; or, if row 1 holds names, say header=True" if not row and table.may_have_names else "")
         )
     return np.ones(len(gaps), dtype=bool), count
 
@@ -129,6 +129,14 @@ def stratified(
         random_state=random_state,
         stratify=target.values if target.classes is not None else None,
     )
+    if target.classes is not None:
+        for name, chosen in (("training", train_rows), ("test", test_rows)):
+            missing = np.flatnonzero(np.bincount(target.values[chosen], minlength=len(target.classes)) == 0)
+            if len(missing):
+                raise InputError(
+                    f"{source}: none of the {len(chosen)} {name} rows would have the class "
+                    f"{target.classes[missing[0]]!r}, which is rare; take more {name} rows, or leave out the class"
+                )
     return np.asarray(train_rows), np.asarray(test_rows)
 
 
@@ -145,7 +153,7 @@ def fill(features: Features, train: Int[np.ndarray, " train"]) -> Float[np.ndarr
         known = known[~np.isnan(known[:, 0])]
         if not len(known):
             raise InputError(f"the column of {features.names[columns[0]]!r} has no value in any training row")
-        is_category = len(columns) > 1 or features.names[columns[0]].partition("=")[0] in features.levels
+        is_category = columns[0] in features.indicators
         filled = np.eye(len(columns))[np.argmax(known.sum(axis=0))] if is_category else np.median(known, axis=0)
         missing = np.isnan(values[:, columns[0]])
         values[np.ix_(missing, columns)] = filled

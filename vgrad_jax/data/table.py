@@ -26,6 +26,8 @@ _INFINITE = frozenset({"inf", "+inf", "-inf", "infinity", "+infinity", "-infinit
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
+
 LARGEST = float(np.finfo(np.float32).max)
 """Largest magnitude of a number: training computes in float32."""
 
@@ -48,12 +50,14 @@ class Table:
         columns: the columns.
         address: function of the indices of a row and of a column that returns the cell's address.
         has_names: True where a header or a frame named the columns.
+        may_have_names: True where the first row may hold names that were taken for cells.
     """
 
     source: str
     columns: tuple[Column, ...]
     address: Callable[[int, int], str]
     has_names: bool = False
+    may_have_names: bool = False
 
     @property
     def rows(self) -> int:
@@ -127,6 +131,13 @@ def typed(table: Table, index: int, *, as_words: bool = False) -> Float[np.ndarr
         return Words(tuple(_word(cell) for cell in cells))
     values = [_value(cell) for cell in cells]
     are_numbers = [isinstance(value, float) for value in values]
+    texts = [(row, value) for row, value in enumerate(values) if isinstance(value, str)]
+    if texts and all(_DECIMAL_COMMA.fullmatch(text) for _, text in texts):
+        row, text = texts[0]
+        raise InputError(
+            f"{table.address(row, index)} is {text!r}, and all texts of the column are numbers with a decimal comma; "
+            "write decimal points"
+        )
     if not any(are_numbers):
         return Words(tuple(value if isinstance(value, str) else None for value in values))
     for row, value in enumerate(values):

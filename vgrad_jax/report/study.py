@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.presets import article
 from vgrad_jax.report.figures.style import GREY, activation_colours, own_colours
 from vgrad_jax.report.predictions import predictions
 from vgrad_jax.results.functions import FunctionLayout
@@ -113,8 +114,9 @@ class Study:
     @cached_property
     def by_factor(self) -> bool:
         """True where the arms are answered factor by factor, as all but the article and the question of depth are."""
-        is_article = {TANH_ARM, RELU_ARM} <= set(self.arms)
-        return not self.families and not is_article and len(self.outcomes) > 1
+        known = article(epochs=1)
+        is_article = {TANH_ARM, RELU_ARM} <= set(self.arms) <= set(known)
+        return len(self.outcomes) > 1 and not is_article and not self.families
 
     @cached_property
     def geometries(self) -> dict[str, Geometry]:

@@ -48,8 +48,9 @@ def changed_data(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | 
     if not arms:
         return None
     data = wanted["arms"][arms[0]].get("data")
-    path = data.get("path") if isinstance(data, Mapping) else None
-    return f"the file {path!r} has changed" if path else f"the data of arm {arms[0]!r} have changed"
+    paths = [data[name] for name in ("path", "test_path") if data.get(name)] if isinstance(data, Mapping) else []
+    files = " or ".join(repr(path) for path in paths)
+    return f"the file {files} has changed" if files else f"the data of arm {arms[0]!r} have changed"
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> str | None:

@@ -16,7 +16,7 @@ from vgrad_jax.results.reading import own_values
 from vgrad_jax.statistics.contrasts import Contrasts
 from vgrad_jax.statistics.factorial import factor_name, factors_of_arms
 from vgrad_jax.statistics.intervals import ABSENT, Estimate, bonferroni
-from vgrad_jax.statistics.run_outcomes import alike, outcomes
+from vgrad_jax.statistics.run_outcomes import outcomes
 
 if TYPE_CHECKING:
     import xarray
@@ -33,6 +33,9 @@ __all__ = [
     "final_scores",
     "grid_effects",
 ]
+
+SILENT = ("momentum", "nesterov")
+"""Fields whose defaults come with the optimiser that is named."""
 
 NOTICEABLE = 0.1
 """Change of a share by which an interaction is worth a sentence: 10 points."""
@@ -160,8 +163,13 @@ def grid_effects(results: "xarray.Dataset") -> GridEffects | None:
 
 
 def contrasts_of(results: "xarray.Dataset", arms: Collection[str]) -> Contrasts:
-    """Return the contrasts of some arms, within the smallest of their budgets."""
-    ends = {arm: own for arm, own in alike(outcomes(results)).items() if arm in arms}
+    """Return the contrasts of some arms.
+
+    Where their budgets differ, each arm has its own, and times are not compared: a longer training is a choice, too.
+    """
+    ends = {arm: own for arm, own in outcomes(results).items() if arm in arms}
+    if len({own.budget for own in ends.values()}) > 1:
+        ends = {arm: own._replace(unit="") for arm, own in ends.items()}
     return Contrasts(ends, {arm: values for arm in ends if (values := final_scores(results, arm)) is not None})
 
 
@@ -177,8 +185,8 @@ def final_scores(results: "xarray.Dataset", arm: str) -> np.ndarray | None:
 def factors_in(arms: Mapping[str, Mapping[str, Any]]) -> list[Factor]:
     """Return the factors in which arms differ.
 
-    Fields that part the arms alike are one factor. A field that follows from another one is none: the momentum that
-    goes with each optimiser.
+    Fields that part the arms alike are one factor with the names of all of them, since their effects cannot be told
+    apart. A field that follows from another one is named in its levels.
 
     Args:
         arms: arm name to its fields: "index name" to value.
@@ -190,19 +198,35 @@ def factors_in(arms: Mapping[str, Mapping[str, Any]]) -> list[Factor]:
         order = {value: index for index, value in enumerate(dict.fromkeys(values))}
         if len(order) > 1:
             parts.setdefault(tuple(order[value] for value in values), []).append(name)
-    kept = [
-        part
-        for part in parts
-        if not any(_follows(part, other) for other in parts if other != part and len(set(other)) < len(arms))
-    ]
-    return [_factor(arms, parts[part], part) for part in kept]
+    followers: dict[tuple[int, ...], list[str]] = {part: [] for part in parts}
+    for part, own in parts.items():
+        finer = [other for other in parts if other != part and len(set(other)) < len(arms) and _follows(part, other)]
+        if finer:
+            followers[min(finer, key=lambda other: len(set(other)))] += own
+    following = {name for own in followers.values() for name in own}
+    return [_factor(arms, own, followers[part], part) for part, own in parts.items() if not following.intersection(own)]
 
 
-def _factor(arms: Mapping[str, Mapping[str, Any]], names: Sequence[str], part: tuple[int, ...]) -> Factor:
-    leading = names[0]
-    texts = [_text(fields.get(leading, "-")) for fields in arms.values()]
+def _factor(
+    arms: Mapping[str, Mapping[str, Any]], names: Sequence[str], followers: Sequence[str], part: tuple[int, ...]
+) -> Factor:
+    """Return a factor of all fields that part the arms alike; fields that follow from it are named in its levels."""
+    shown = _without_repetition(arms, [*names, *followers])
+    texts = [" with ".join(_text(fields.get(name, "-")) for name in shown) for fields in arms.values()]
     levels = tuple(texts[part.index(number)] for number in sorted(set(part)))
-    return Factor(factor_name(frozenset([leading])), levels, dict(zip(arms, texts, strict=True)))
+    return Factor(factor_name(frozenset(shown)), levels, dict(zip(arms, texts, strict=True)))
+
+
+def _without_repetition(arms: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Return fields without those that add nothing for a reader: the same text as another, or defaults of a choice."""
+    shown: list[str] = []
+    columns: list[list[str]] = []
+    for name in names:
+        column = [_text(fields.get(name, "-")) for fields in arms.values()]
+        if column not in columns and name.split(maxsplit=1)[-1] not in SILENT:
+            shown.append(name)
+            columns.append(column)
+    return shown or [names[0]]
 
 
 def _follows(part: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -113,6 +113,8 @@ def contrast(
     related = np.eye(len(weights)) if correlation is None else correlation
     centre = float(weights @ values)
     rising = weights > 0
+    if not np.isfinite([lows, highs])[:, weights != 0].all():
+        return Estimate(centre, -np.inf, np.inf, sum(estimate.n for estimate in estimates))
     down = weights * np.where(rising, values - lows, highs - values)
     up = weights * np.where(rising, highs - values, values - lows)
     low, high = (float(np.sqrt(max(side @ related @ side, 0.0))) for side in (down, up))

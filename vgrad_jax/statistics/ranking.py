@@ -1,9 +1,10 @@
 """Ranking of arms: which arm could be the best, and which cannot.
 
-    all arms ─► largest share that converges ─► of these, the shortest mean time ─► of these, the best final score
+    all arms ─► learns most often ─► of these, the shortest mean time ─► of these, the best final score
 
-An arm cannot be the best where another arm is seen to be better. All pairs of arms are compared, with Bonferroni's
-correction (1936) for their number. So with a confidence of 95 % no arm that is the best is left out at a stage.
+An arm that is seen to learn less often than another one is left out. All pairs of arms are compared, with Bonferroni's
+correction (1936) for their number. With a confidence of 95 %, no arm that learns most often is left out. Later stages
+order arms that cannot be told apart by their shares. They are no statement on the shares.
 """
 
 from itertools import permutations

@@ -32,7 +32,8 @@ class Outcomes(NamedTuple):
 
     def within(self, budget: float | int) -> "Outcomes":
         """Return the endings that a smaller budget would have had: later runs have not converged."""
-        converged = self.converged & (self.times <= budget)
+        # Times are stored as float32, and the budget may be the last of them.
+        converged = self.converged & (self.times <= np.nextafter(np.float32(budget), np.float32(np.inf)))
         return self._replace(times=np.minimum(self.times, budget), converged=converged, budget=float(budget))
 
 

@@ -14,7 +14,7 @@ from vgrad_jax.descriptions import Description
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 
-__all__ = ["FieldError", "Fields", "experiment_of", "field_paths", "flattened"]
+__all__ = ["FieldError", "Fields", "experiment_of", "field_paths", "flattened", "part_of"]
 
 Fields = Mapping[str, Any]
 """Path of a field, "part.name", to its plain value."""
@@ -100,11 +100,17 @@ def experiment_of(values: Fields) -> Experiment:
         FieldError: a value is impossible; the error names its field.
         InputError: values do not fit each other.
     """
-    parts = {}
-    for part, kind in Experiment.nested().items():
-        own = {path.partition(".")[2]: value for path, value in values.items() if path.startswith(f"{part}.")}
-        parts[part] = _made(part, kind, own)
-    return Experiment(**parts)
+    return Experiment(**{part: part_of(part, values) for part in Experiment.nested()})
+
+
+def part_of(part: str, values: Fields) -> Any:
+    """Return the description that a part of an `Experiment` is, such as "data", from the fields of the whole.
+
+    Raises:
+        FieldError: a value is impossible; the error names its field.
+    """
+    own = {path.partition(".")[2]: value for path, value in values.items() if path.startswith(f"{part}.")}
+    return _made(part, Experiment.nested()[part], own)
 
 
 def _made(part: str, kind: type[Description], values: dict[str, Any]) -> Any:
@@ -116,7 +122,7 @@ def _made(part: str, kind: type[Description], values: dict[str, Any]) -> Any:
 
 
 def _at_fault(kind: type[Description], values: dict[str, Any], message: str) -> str:
-    """Return the field without which the error is another or none; the first field where there is no such field."""
+    """Return the field that causes an error: without it the error changes. The first field is returned if none does."""
     for name in values:
         others = {other: value for other, value in values.items() if other != name}
         try:

@@ -49,7 +49,10 @@ def crossed(grid: Mapping[str, Sequence[Any]]) -> dict[str, Fields]:
     arms: dict[str, Fields] = {}
     for combination in itertools.product(*grid.values()):
         fields = dict(zip(grid, combination, strict=True))
-        arms[", ".join(_label(path, fields[path]) for path in varied)] = fields
+        label = ", ".join(_label(path, fields[path]) for path in varied)
+        if label in arms:
+            raise InputError(f"two arms of the grid have the name {label!r}: their values are written alike; keep one")
+        arms[label] = fields
     return arms
 
 

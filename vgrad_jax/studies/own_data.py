@@ -9,7 +9,7 @@ from typing import Any
 from vgrad_jax.data import load_data
 from vgrad_jax.data.loading import summary_of
 from vgrad_jax.experiment import Training
-from vgrad_jax.studies.fields import Fields, experiment_of
+from vgrad_jax.studies.fields import Fields, part_of
 
 __all__ = ["DEFAULTS", "DEFAULT_GRID", "adapted"]
 
@@ -35,12 +35,12 @@ def adapted(values: Fields) -> Fields:
     """Return an arm's fields with the loss and the batch size that its data ask for, where the arm does not say.
 
     Raises:
-        InputError: a field is impossible, the or the data cannot be read.
+        InputError: a field is impossible, or the data cannot be read.
     """
     missing = {"training.loss", "training.batch_size"} - set(values)
     if not missing:
         return values
-    data = experiment_of({path: value for path, value in values.items() if path.startswith("data.")}).data
+    data = part_of("data", values)
     chosen = dict(values)
     if "training.loss" in missing:
         summary = summary_of(data)

@@ -104,11 +104,21 @@ def study_from(
     grid = {**flattened(_table(values, "grid")), **settings}
     named = {name: flattened(_part(arm, f"arms.{name}")) for name, arm in _table(values, "arms").items()}
     arms: dict[str, Experiment] = {}
+    for name, own in named.items():
+        twice = sorted(set(own) & set(grid) - set(settings))
+        if twice:
+            raise FieldError(twice[0], f"{twice[0]} is set in [arms.{name}] and in [grid]; leave it in one of them")
     for name, own in (named or ({"": {}} if base or grid else {})).items():
         for combination, fields in crossed(grid).items():
             label = ": ".join(part for part in (name, combination) if part) or title
             merged = {**base, **own, **fields}
-            merged = {path: _absolute(value, folder) if path in PATHS else value for path, value in merged.items()}
+            # A path that the command line gives is relative to the working folder.
+            merged = {
+                path: _absolute(value, folder) if path in PATHS and path not in settings else value
+                for path, value in merged.items()
+            }
+            if "data.source" in settings:
+                merged.pop("data.path", None)
             arms[label] = _arm(label, merged)
     for preset in _included(values):
         study = STUDIES[preset]

@@ -6,8 +6,10 @@ Names of variables and functions, source lines and addresses are left out. A pro
 lambda or as a closure therefore has one identity.
 """
 
+import functools
 import hashlib
 import re
+import types
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -136,12 +138,45 @@ class _Writer:
 
 
 def _code(function: Any) -> str:
-    """Return a digest of the code of a function that the program calls in Python; empty where it has none."""
-    code = getattr(getattr(function, "callback_func", function), "__code__", None)
-    if code is None:
-        return ""
-    constants = [ADDRESS.sub("", repr(constant)) for constant in code.co_consts]
-    return _digest(repr((code.co_code, code.co_names, constants)).encode())
+    """Return a digest of a function that the program calls in Python: of its code and of all values that it holds."""
+    return _digest(repr(_parts(getattr(function, "callback_func", function), frozenset())).encode())
+
+
+def _parts(value: Any, seen: frozenset[int]) -> Any:
+    """Return what a Python value means, without addresses, files and lines."""
+    if id(value) in seen:
+        return "again"
+    seen = seen | {id(value)}
+    if isinstance(value, types.CodeType):
+        constants = [_parts(constant, seen) for constant in value.co_consts]
+        return value.co_code, value.co_names, value.co_freevars, constants
+    if isinstance(value, functools.partial):
+        return "partial", [_parts(part, seen) for part in (value.func, *value.args, *sorted(value.keywords.items()))]
+    if isinstance(value, types.MethodType):
+        return "method", _parts(value.__func__, seen), _parts(value.__self__, seen)
+    if isinstance(value, types.FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        used = [value.__globals__[name] for name in value.__code__.co_names if name in value.__globals__]
+        held = [*cells, *(value.__defaults__ or ()), *sorted((value.__kwdefaults__ or {}).items()), *used]
+        return "function", _parts(value.__code__, seen), [_parts(part, seen) for part in held]
+    if isinstance(value, types.ModuleType | type | types.BuiltinFunctionType):
+        return "name", getattr(value, "__module__", None), getattr(value, "__qualname__", value.__name__)
+    if isinstance(value, np.ndarray | jax.Array | np.generic):
+        return "array", _constant(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        parts = [_parts(part, seen) for part in value]
+        return type(value).__name__, sorted(parts, key=repr) if isinstance(value, set | frozenset) else parts
+    if isinstance(value, dict):
+        return "dict", [(_parts(key, seen), _parts(part, seen)) for key, part in value.items()]
+    if value is None or isinstance(value, str | bytes | bool | int | float | complex | type(Ellipsis)):
+        return type(value).__name__, repr(value)
+    if hasattr(value, "__dict__") and type(value).__module__.partition(".")[0] not in LIBRARIES:
+        return type(value).__qualname__, _parts(type(value).__call__, seen), _parts(vars(value), seen)
+    return "object", type(value).__module__, type(value).__qualname__, ADDRESS.sub("", repr(value))
+
+
+LIBRARIES = ("jax", "jaxlib", "numpy", "optax", "flax", "equinox", "haiku")
+"""Packages whose objects are known by their names: their versions are part of a store."""
 
 
 def _type(aval: Any) -> str:

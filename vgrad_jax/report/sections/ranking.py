@@ -15,9 +15,9 @@ MOST_NAMED = 4
 """Most arms that a sentence names."""
 
 NOTE = (
-    "An arm could be the best unless another one is seen to be better: by the share of runs that learn; among the arms "
-    "left, by the mean time; among those left, by the final test accuracy. All pairs are compared on common seeds, and "
-    "their intervals hold together at 95 %. The intervals in the table are of each arm alone."
+    "An arm is left out where another one is seen to learn more often. Arms that cannot be told apart by that are "
+    "ordered by the mean time, and then by the final test accuracy, where a difference is seen. All pairs are compared "
+    "on common seeds, and their intervals hold together at 95 %. The intervals in the table are of each arm alone."
 )
 
 
@@ -30,12 +30,14 @@ def _sentences(ranking: Ranking) -> list[str]:
     count, best = len(ranking.arms), [row for row in ranking.arms if row.best]
     first = best[0]
     if len(best) == 1:
-        return [f"The best of the {count} arms is {first.arm}: {_numbers_of(first, ranking.unit)}."]
+        among = sum(row.learns_most for row in ranking.arms)
+        why = "it learns most often" if among == 1 else f"of {among} that are not told apart by how often they learn"
+        return [f"First of the {count} arms is {first.arm} ({why}): {_numbers_of(first, ranking.unit)}."]
     if len(best) == count:
         return [f"No arm is seen to be better than another: each of the {count} could be the best."]
     return [
-        f"{len(best)} of the {count} arms could be the best ({_named([row.arm for row in best])}). The others are "
-        f"seen to be worse. First by its numbers is {first.arm}: {_numbers_of(first, ranking.unit)}."
+        f"{len(best)} of the {count} arms come first and cannot be told apart ({_named([row.arm for row in best])}). "
+        f"Of these, {first.arm} has the best numbers: {_numbers_of(first, ranking.unit)}."
     ]
 
 
@@ -57,7 +59,7 @@ def _block(ranking: Ranking) -> Block:
     scored = any(row.score.n for row in ranking.arms)
     columns = [Column("arm"), Column("learns"), *([Column(f"mean {ranking.unit}s")] if ranking.unit else [])]
     columns += [Column("final accuracy")] if scored else []
-    columns.append(Column("could be the best"))
+    columns.append(Column("comes first"))
     rows = [
         [
             row.arm,
