@@ -7,7 +7,6 @@ import jax
 import pytest
 
 import vgrad_jax as vg
-from vgrad_jax.prescription import prescribing
 from vgrad_jax.prescription.cabinet import CABINET, NOT_IN_CABINET
 from vgrad_jax.prescription.candidates import pairs, single_changes
 from vgrad_jax.prescription.changes import changed
@@ -20,20 +19,6 @@ SLOW = vg.Experiment(
     training=vg.Training(epochs=20, batch_size=8, threshold=0.75),
 )
 """A network whose learning rate is far too small."""
-
-
-@pytest.fixture
-def few(monkeypatch):
-    """Make a cabinet of few remedies, whose networks share a program."""
-
-    def choose(*names):
-        chosen = tuple(remedy for remedy in CABINET if remedy.name in names)
-        assert len(chosen) == len(names)
-        monkeypatch.setattr(
-            prescribing, "single_changes", lambda *arguments: single_changes(*arguments, cabinet=chosen)
-        )
-
-    return choose
 
 
 def test_a_learning_rate_is_mended_and_the_runs_are_those_of_a_sweep(few):

@@ -58,7 +58,12 @@ class LeftOut(NamedTuple):
 
 
 def single_changes(
-    experiment: Experiment, diagnosis: Diagnosis | None, most: int, cabinet: Sequence[Remedy] = CABINET
+    experiment: Experiment,
+    diagnosis: Diagnosis | None,
+    most: int,
+    cabinet: Sequence[Remedy] = CABINET,
+    *,
+    of_a_kind: int = MOST_OF_A_KIND,
 ) -> tuple[list[Candidate], list[LeftOut]]:
     """Return the remedies that are tried on a network, the likeliest first, and those that are left out.
 
@@ -70,6 +75,7 @@ def single_changes(
         diagnosis: its verdict; None where there is none.
         most: largest number of candidates.
         cabinet: remedies to choose from.
+        of_a_kind: largest number of candidates of a kind.
     """
     possible: list[Candidate] = []
     left_out: list[LeftOut] = []
@@ -90,22 +96,20 @@ def single_changes(
     ranked = sorted(possible, key=lambda candidate: ranks[candidate.name])
     asked = [candidate for candidate in ranked if ranks[candidate.name][0] < FAR]
     unasked = [candidate for candidate in ranked if candidate not in asked]
-    chosen = _varied(asked, [], most - min(len(unasked), round(UNASKED * most)))
-    for alike in range(1, MOST_OF_A_KIND + 1):  # One of each kind first.
+    chosen = _varied(asked, [], most - min(len(unasked), round(UNASKED * most)), of_a_kind)
+    for alike in range(1, of_a_kind + 1):  # One of each kind first.
         chosen = _varied(unasked, chosen, most, alike)
-    chosen = _varied(asked, chosen, most)
+    chosen = _varied(asked, chosen, most, of_a_kind)
     names = {candidate.name for candidate in chosen}
     left_out += [
-        LeftOut(candidate.name, f"others are likelier: {most} are tried, at most {MOST_OF_A_KIND} of a kind")
+        LeftOut(candidate.name, f"others are likelier: {most} are tried, at most {of_a_kind} of a kind")
         for candidate in ranked
         if candidate.name not in names
     ]
     return chosen, left_out
 
 
-def _varied(
-    ranked: Sequence[Candidate], chosen: Sequence[Candidate], most: int, of_a_kind: int = MOST_OF_A_KIND
-) -> list[Candidate]:
+def _varied(ranked: Sequence[Candidate], chosen: Sequence[Candidate], most: int, of_a_kind: int) -> list[Candidate]:
     """Return the chosen candidates and more of the ranked ones, up to `most` and at most `of_a_kind` of a kind."""
     result = list(chosen)
     for candidate in ranked:

@@ -29,7 +29,7 @@ from vgrad_jax.sweeps.engine import PROGRAMS, Runs
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.function_arm import FunctionArm
 
-__all__ = ["PrescriptionInterrupted", "prescribe"]
+__all__ = ["UNTOUCHED", "Case", "PrescriptionInterrupted", "Visit", "prescribe", "verdict_of"]
 
 Progress = Callable[[int, str], None]
 
@@ -40,6 +40,7 @@ STEP = 8
 """Seeds of a round."""
 
 UNTOUCHED = "untouched"
+"""Name of the network as it is."""
 
 
 class PrescriptionInterrupted(KeyboardInterrupt):
@@ -73,7 +74,7 @@ def prescribe(
     the race looks after every round. `vgrad_jax.prescription.racing` has the proof and its sources.
 
     Args:
-        patient: an experiment; or a function `train(key, **knobs)`, or an `Arm` of row.
+        patient: an experiment; or a function `train(key, **knobs)`, or an `Arm` of one.
         seeds: largest number of runs of each candidate.
         knobs: for a function, the name of each argument to the values that may be tried. The untouched value is the
             argument's default, or the first value where it has none.
@@ -85,7 +86,7 @@ def prescribe(
 
     Raises:
         InputError: an argument is impossible, or nothing in the cabinet applies.
-        PrescriptionInterrupted: Ctrl-C; it holds what was answer.
+        PrescriptionInterrupted: Ctrl-C; it holds what was found.
 
     >>> from vgrad_jax import presets
     >>> sick = presets.article(epochs=2)["tanh_he"]
@@ -103,11 +104,11 @@ def prescribe(
         assert not isinstance(patient, Experiment)
         case = _function_case(patient, knobs, converged)
     with _reporting(progress) as report, PROGRAMS.room_for(4 * most):
-        return _Visit(case, seeds, most, enough, Trials(seed, min(STEP, seeds), report)).prescribe()
+        return Visit(case, seeds, most, enough, Trials(seed, min(STEP, seeds), report)).prescribe()
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """A network, and the changes that it may have."""
 
     control: Candidate | None
@@ -118,7 +119,7 @@ class _Case:
     pairs: Callable[[Sequence[Candidate], int], list[Candidate]]
 
 
-def _experiment_case(experiment: Experiment, knobs: Mapping[str, Sequence[Any]] | None, converged: Any) -> _Case:
+def _experiment_case(experiment: Experiment, knobs: Mapping[str, Sequence[Any]] | None, converged: Any) -> Case:
     if knobs is not None or converged is not None:
         raise InputError("knobs= and converged= go with a function; an Experiment has the cabinet and its threshold")
     experiment = with_few_records(experiment)
@@ -132,9 +133,9 @@ def _experiment_case(experiment: Experiment, knobs: Mapping[str, Sequence[Any]] 
         control, refusal = None, str(error)
 
     def judge(rounds: Sequence[Runs], work: Work, seed: int) -> Diagnosis:
-        return _verdict(experiment, rounds, work, seed)
+        return verdict_of(experiment, rounds, work, seed)
 
-    return _Case(
+    return Case(
         control,
         refusal,
         judge,
@@ -143,7 +144,7 @@ def _experiment_case(experiment: Experiment, knobs: Mapping[str, Sequence[Any]] 
     )
 
 
-def _function_case(patient: Any, knobs: Mapping[str, Sequence[Any]] | None, converged: Any) -> _Case:
+def _function_case(patient: Any, knobs: Mapping[str, Sequence[Any]] | None, converged: Any) -> Case:
     arm, values = untouched_arm(patient, knobs, converged)
 
     def judge(rounds: Sequence[Runs], work: Work, seed: int) -> Diagnosis | None:
@@ -151,7 +152,7 @@ def _function_case(patient: Any, knobs: Mapping[str, Sequence[Any]] | None, conv
         return _function_verdict(control.arm, rounds, work)
 
     control = Candidate(UNTOUCHED, "", 0, FunctionArm(UNTOUCHED, values.changed(arm, {})))
-    return _Case(
+    return Case(
         control,
         "",
         judge,
@@ -161,10 +162,10 @@ def _function_case(patient: Any, knobs: Mapping[str, Sequence[Any]] | None, conv
 
 
 @dataclass
-class _Visit:
+class Visit:
     """A prescription in the making."""
 
-    case: _Case
+    case: Case
     seeds: int
     most: int
     enough: float
@@ -275,7 +276,7 @@ def _or_zero(score: float) -> float:
     return 0.0 if np.isnan(score) else score
 
 
-def _verdict(experiment: Experiment, rounds: Sequence[Runs], work: Work, seed: int) -> Diagnosis:
+def verdict_of(experiment: Experiment, rounds: Sequence[Runs], work: Work, seed: int) -> Diagnosis:
     """Judge the first runs of an experiment."""
     from vgrad_jax.keys import run_keys
     from vgrad_jax.report.verdict import Courses, runs_verdict

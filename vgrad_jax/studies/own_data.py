@@ -35,12 +35,13 @@ def adapted(values: Fields) -> Fields:
     """Return an arm's fields with the loss and the batch size that its data ask for, where the arm does not say.
 
     Raises:
-        InputError: a field is impossible, the or the data cannot be read.
+        InputError: a field is impossible, or the data cannot be read.
     """
     missing = {"training.loss", "training.batch_size"} - set(values)
     if not missing:
         return values
-    data = experiment_of({path: value for path, value in values.items() if path.startswith("data.")}).data
+    of_data = {path: value for path, value in values.items() if path.startswith("data.")}
+    data = experiment_of({**of_data, "training.batch_size": 1}).data  # The default batch may have too many rows.
     chosen = dict(values)
     if "training.loss" in missing:
         summary = summary_of(data)
