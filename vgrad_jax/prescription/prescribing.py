@@ -88,10 +88,10 @@ def prescribe(
         InputError: an argument is impossible, or nothing in the cabinet applies.
         PrescriptionInterrupted: Ctrl-C; it holds what was found.
 
-    >>> from vgrad_jax import presets
-    >>> sick = presets.article(epochs=2)["tanh_he"]
-    >>> prescribe(sick, seeds=8, most=1, enough=0.01, progress=False).was_fine
-    True
+    >>> def train(key, rate=0.1):
+    ...     return {"score": rate + 0.01 * jax.random.uniform(key)}
+    >>> prescribe(train, knobs={"rate": [0.2, 1.0]}, converged="score >= 1", seeds=16, progress=False).smallest.name
+    'rate=1.0'
     """
     seeds = whole_number("seeds", seeds, minimum=1)
     most = whole_number("most", most, minimum=1)
