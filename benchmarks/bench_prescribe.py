@@ -7,17 +7,20 @@ seeds. The first 24 seeds are what a method may look at, a number at a time, and
 methods therefore choose from the same outcomes, and none is trained again:
 
 - prescribe: the diagnosis, then the race. Its trainings are counted, those of the untouched network included.
+- order: the remedies that the diagnosis puts first, 8 seeds each. The 16 runs that it reads are part of the budget.
 - random choice: remedies in random order, 8 seeds each, until the trainings are used up; the largest share is chosen.
 - successive halving: remedies in random order share the trainings; the better half goes on with twice the seeds.
 
 A choice cures where at least 75 % of the 24 other runs converge. Its regret is the best remedy's mean test accuracy
-less its own. Only single changes are compared. A network for which a method names nothing keeps its own accuracy.
+less its own. Only single changes are compared. Where the race proves nothing, its choice is the change with the
+largest share.
 """
 
 import argparse
 import json
+import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +29,7 @@ import numpy as np
 import vgrad_jax as vg
 from vgrad_jax.prescription import CABINET
 from vgrad_jax.prescription.candidates import Candidate, single_changes
-from vgrad_jax.prescription.prescribing import UNTOUCHED, Case, Visit, verdict_of
+from vgrad_jax.prescription.prescribing import JUDGED, UNTOUCHED, Case, Visit, verdict_of
 from vgrad_jax.prescription.trials import Trials, Work, with_few_records
 from vgrad_jax.statistics.intervals import mean
 from vgrad_jax.sweeps.engine import PROGRAMS
@@ -35,6 +38,8 @@ from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 LOOKED_AT, JUDGING = 24, 24
 """Seeds that methods may look at, and seeds that judge their choice."""
 ENOUGH, STEP, MOST, REPEATS = 0.75, 8, 12, 20
+BUDGETS = (40, 64, 112)
+"""Numbers of trainings that are far smaller than those of the race."""
 DATA = {
     "moons": vg.Data("moons", samples=120, noise=0.1),
     "wine": vg.Data("wine"),
@@ -147,7 +152,7 @@ class Lookup:
 
 
 def prescribed(patient: Patient) -> tuple[str | None, int]:
-    """Return what `prescribe` names, and the number of trainings that it took."""
+    """Return the best change that `prescribe` names, or the closest where none works, and its number of trainings."""
     experiment = patient.experiment
     case = Case(
         Candidate(UNTOUCHED, "", 0, ExperimentArm(experiment)),
@@ -158,13 +163,25 @@ def prescribed(patient: Patient) -> tuple[str | None, int]:
     )
     lookup = Lookup(patient)
     answer = Visit(case, LOOKED_AT, MOST, ENOUGH, lookup).prescribe()
-    return None if answer.best is None else answer.best.name, lookup.trained
+    named = answer.best or answer.closest
+    return None if named is None else named.name, lookup.trained
+
+
+def most_converging(patient: Patient, names: Sequence[str]) -> str:
+    """Return the remedy with the largest share on the first seeds; of equal ones, that with the highest accuracy."""
+    return max(names, key=lambda name: (patient.share(name, slice(STEP)), patient.score(name, slice(STEP))))
+
+
+def by_order(patient: Patient, budget: int) -> str:
+    """Return the choice among the remedies that the diagnosis puts first; its own runs are part of the budget."""
+    most = max(1, (budget - JUDGED) // STEP)
+    candidates, _ = single_changes(patient.experiment, patient.verdict, most, REMEDIES)
+    return most_converging(patient, [candidate.name for candidate in candidates])
 
 
 def by_chance(patient: Patient, budget: int, generator: np.random.Generator) -> str:
     """Return the choice of a random search."""
-    order = generator.permutation(patient.remedies())[: max(1, budget // STEP)]
-    return max(order, key=lambda name: (patient.share(name, slice(STEP)), patient.score(name, slice(STEP))))
+    return most_converging(patient, list(generator.permutation(patient.remedies())[: max(1, budget // STEP)]))
 
 
 def by_halving(patient: Patient, budget: int, generator: np.random.Generator) -> str:
@@ -198,8 +215,13 @@ def compared(patients: list[Patient]) -> dict[str, object]:
     for patient in patients:
         name, budget = prescribed(patient)
         methods = {"prescribe": [judged(patient, name)]}
-        for method, choose in (("random", by_chance), ("halving", by_halving)):
-            methods[method] = [judged(patient, choose(patient, budget, generator)) for _ in range(REPEATS)]
+        for limit in (budget, *BUDGETS):
+            at = "its budget" if limit == budget else f"{limit}"
+            if limit != budget:
+                methods[f"order, {at}"] = [judged(patient, by_order(patient, limit))]
+            for method, choose in (("random", by_chance), ("halving", by_halving)):
+                choices = [choose(patient, limit, generator) for _ in range(REPEATS)]
+                methods[f"{method}, {at}"] = [judged(patient, choice) for choice in choices]
         curable = any(patient.share(other, JUDGES) >= ENOUGH for other in patient.remedies())
         rows.append(
             {
@@ -208,47 +230,56 @@ def compared(patients: list[Patient]) -> dict[str, object]:
                 "named": name,
                 "trainings": budget,
                 "curable": curable,
-                **{method: np.mean(values, axis=0).tolist() for method, values in methods.items()},
+                "methods": {method: np.mean(values, axis=0).tolist() for method, values in methods.items()},
             }
         )
     summary = {}
-    for index, quantity in enumerate(("cured", "regret")):
-        for method in ("prescribe", "random", "halving"):
-            values = np.array([row[method][index] for row in rows])
-            ours = np.array([row["prescribe"][index] for row in rows])
-            difference = None if method == "prescribe" else list(mean(ours - values))
-            summary[f"{method} {quantity}"] = {"mean": list(mean(values)), "prescribe less it": difference}
+    for method in rows[0]["methods"]:
+        against = "prescribe" if method.endswith("budget") else f"order, {method.rpartition(' ')[2]}"
+        for index, quantity in enumerate(("cured", "regret")):
+            values = np.array([row["methods"][method][index] for row in rows])
+            difference = None
+            if against in rows[0]["methods"] and against != method:
+                ours = np.array([row["methods"][against][index] for row in rows])
+                difference = [round(float(number), 3) for number in mean(ours - values)]
+            estimate = [round(float(number), 3) for number in mean(values)]
+            summary[f"{method}: {quantity}"] = {"mean": estimate, f"{against} less it": difference}
     return {"networks": len(rows), "curable": sum(row["curable"] for row in rows), "summary": summary, "rows": rows}
+
+
+def kept(table: Path) -> list[Patient]:
+    """Return the networks of an earlier call."""
+    return pickle.loads(table.read_bytes()) if table.exists() else []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=6.0, help="no new network is begun after this time")
+    parser.add_argument(
+        "--table", type=Path, default=Path("prescriptions.pickle"), help="outcomes; a later call goes on"
+    )
     parser.add_argument("--out", type=Path, help="JSON with every row")
     arguments = parser.parse_args()
     start = time.monotonic()
-    patients: list[Patient] = []
-    fine = []
+    patients = kept(arguments.table)
+    known = {patient.name for patient in patients}
     with PROGRAMS.room_for(64):
         for name, experiment in sick_networks():
+            if name in known:
+                continue
             if time.monotonic() - start > 60 * arguments.minutes:
                 print("time is up")
                 break
-            patient = examined(name, experiment)
-            is_fine = patient.share(UNTOUCHED, slice(LOOKED_AT)) >= ENOUGH
-            (fine if is_fine else patients).append(patient)
-            print(f"{time.monotonic() - start:5.0f} s  {name}: {patient.verdict.status}", flush=True)
-            if arguments.out is not None and patients:
-                arguments.out.write_text(json.dumps(compared(patients), indent=1))
-    table = compared(patients)
-    print(
-        f"{table['networks']} sick networks, {table['curable']} of them curable by a single change; fine: {len(fine)}"
-    )
+            patients.append(examined(name, experiment))
+            arguments.table.write_bytes(pickle.dumps(patients))
+            print(f"{time.monotonic() - start:5.0f} s  {name}: {patients[-1].verdict.status}", flush=True)
+    sick = [patient for patient in patients if patient.share(UNTOUCHED, slice(LOOKED_AT)) < ENOUGH]
+    table = compared(sick)
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(table, indent=1))
+    print(f"{len(patients)} networks, {len(sick)} sick, {table['curable']} curable by a single change")
     for row in table["rows"]:
-        print(
-            f"{row['network']}: {row['verdict']}; {row['named']}; {row['trainings']}; cured by "
-            f"{row['prescribe'][0]:.0f}, {row['random'][0]:.2f}, {row['halving'][0]:.2f}"
-        )
+        print(json.dumps(row))
     for name, values in table["summary"].items():
         print(name, values)
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import optax
 import pytest
 
 import vgrad_jax as vg
@@ -112,6 +113,34 @@ def test_knobs_of_a_function():
     assert shown[-1][0] == 16 + 16 + 8 + 8
 
 
+def test_a_function_with_a_record_has_a_verdict():
+    data = vg.load_data(vg.Data("moons", samples=24))
+
+    def init(key):
+        return [
+            0.01 * jax.random.normal(k, s)
+            for k, s in zip(jax.random.split(key, 3), [(2, 4), (4, 4), (4, 1)], strict=True)
+        ]
+
+    def logits(params, x):
+        return (jax.numpy.tanh(x @ params[0]) @ params[1])[:, 0]
+
+    def loss_fn(params, batch):
+        return optax.sigmoid_binary_cross_entropy(logits(params, batch[0]), batch[1]).mean()
+
+    def accuracy(params, rows):
+        return {"accuracy": ((logits(params, rows[0]) > 0) == (rows[1] > 0)).mean()}
+
+    def train(key, rate=1e-4):
+        run = vg.make_train(init, loss_fn, optax.sgd(rate), data, epochs=4, batch_size=6, record=2, evaluate=accuracy)
+        return run(key)
+
+    found = vg.prescribe(train, knobs={"rate": [1e-3]}, converged="accuracy >= 0.99", seeds=4, progress=False)
+    assert not found.helps
+    assert found.verdict.seeds == {found.verdict.status: 4}
+    assert found.verdict.status != "healthy"
+
+
 def test_knobs_that_help_in_pairs_alone():
     def both(key, a=0, b=0):
         return {"ok": 0 * jax.random.uniform(key) + a * b}
@@ -199,6 +228,12 @@ def test_the_diagnosis_orders_the_candidates(status, cause, kind):
     assert len(chosen) == 6
     assert {one.name for one in (*chosen, *left_out)} == {remedy.name for remedy in CABINET}
     assert all(one.reason for one in left_out)
+
+
+def test_a_learning_rate_is_changed_in_the_direction_of_the_verdict():
+    chosen, _ = single_changes(SLOW, verdict("dead", ("initialisation", "learning_rate")), 12)
+    names = [candidate.name for candidate in chosen if candidate.name.startswith("learning_rate")]
+    assert names[:2] == ["learning_rate x 0.1", "learning_rate x 0.01"]
 
 
 def test_candidates_beyond_the_diagnosis_need_no_new_program():

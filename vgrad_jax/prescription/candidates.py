@@ -68,7 +68,7 @@ def single_changes(
     """Return the remedies that are tried on a network, the likeliest first, and those that are left out.
 
     Remedies for the diagnosis's causes come first, in the order of the causes. Remedies for its status are next. Of
-    equal rank, those come first whose training needs no program of its own, and then the smallest ones.
+    equal rank, those for the status come first, then those that need no program of their own, then the smallest ones.
 
     Args:
         experiment: the untouched network.
@@ -166,11 +166,14 @@ def _candidate(experiment: Experiment, remedies: tuple[Remedy, ...]) -> Candidat
     )
 
 
-def _rank(candidate: Candidate, experiment: Experiment, diagnosis: Diagnosis | None) -> tuple[float, bool, int]:
+def _rank(candidate: Candidate, experiment: Experiment, diagnosis: Diagnosis | None) -> tuple[float, bool, bool, int]:
     """Return the place of a candidate in the order: the smaller the earlier."""
     assert candidate.experiment is not None
+    remedy = candidate.remedies[0]
+    # A cause may be of two directions, such as a learning rate; the status says which.
+    is_for_status = diagnosis is not None and diagnosis.status in remedy.statuses
     same_program = structure_of(candidate.experiment) == structure_of(experiment)
-    return _distance(candidate.remedies[0], diagnosis), not same_program, candidate.size
+    return _distance(remedy, diagnosis), not is_for_status, not same_program, candidate.size
 
 
 def _distance(remedy: Remedy, diagnosis: Diagnosis | None) -> float:

@@ -29,12 +29,12 @@ from vgrad_jax.sweeps.engine import PROGRAMS, Runs
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.function_arm import FunctionArm
 
-__all__ = ["UNTOUCHED", "Case", "PrescriptionInterrupted", "Visit", "prescribe", "verdict_of"]
+__all__ = ["JUDGED", "UNTOUCHED", "Case", "PrescriptionInterrupted", "Visit", "prescribe", "verdict_of"]
 
 Progress = Callable[[int, str], None]
 
 JUDGED = 16
-"""Largest number of runs of the untouched network that the verdict rests on."""
+"""Largest number of failed runs of the untouched network that the verdict rests on."""
 
 STEP = 8
 """Seeds of a round."""
@@ -277,26 +277,25 @@ def _or_zero(score: float) -> float:
 
 
 def verdict_of(experiment: Experiment, rounds: Sequence[Runs], work: Work, seed: int) -> Diagnosis:
-    """Judge the first runs of an experiment."""
+    """Judge the first runs of an experiment that did not converge: they are what is to be mended."""
     from vgrad_jax.keys import run_keys
     from vgrad_jax.report.verdict import Courses, runs_verdict
     from vgrad_jax.training.initial import initial_networks
 
     runs = stacked(rounds)
-    judged = min(JUDGED, len(work.converged))
+    failed = np.flatnonzero(~work.converged)[:JUDGED]
     dataset = load_data(experiment.data)
-    keys = run_keys(seed, np.arange(judged, dtype=np.int32))
     courses = Courses(
         epoch=np.asarray(runs.epoch[0]),
-        log10_rms=np.asarray(runs.records.gradient_log10_rms[:judged], np.float64),
-        loss=np.asarray(runs.records.train_loss[:judged], np.float64),
+        log10_rms=np.asarray(runs.records.gradient_log10_rms, np.float64)[failed],
+        loss=np.asarray(runs.records.train_loss, np.float64)[failed],
     )
-    params = jax.device_get(initial_networks(experiment, dataset, keys))
-    return runs_verdict(experiment, dataset, params, courses, converged=work.converged)
+    params = jax.device_get(initial_networks(experiment, dataset, run_keys(seed, failed.astype(np.int32))))
+    return runs_verdict(experiment, dataset, params, courses, converged=work.converged[failed])
 
 
 def _function_verdict(arm: Any, rounds: Sequence[Runs], work: Work) -> Diagnosis | None:
-    """Judge the record that a function returned; None where there is none."""
+    """Judge the records of a function's runs that did not converge; None where it returns none."""
     from vgrad_jax.diagnosis import diagnose
     from vgrad_jax.report.verdict import with_outcomes
     from vgrad_jax.results.functions import record_from
@@ -305,11 +304,11 @@ def _function_verdict(arm: Any, rounds: Sequence[Runs], work: Work) -> Diagnosis
     runs = stacked(rounds)
     if labels is None or not isinstance(runs, FunctionRun):
         return None
-    judged = {name: np.asarray(values)[:JUDGED] for name, values in runs.values.items()}
-    record = record_from(labels, judged)
+    failed = np.flatnonzero(~work.converged)[:JUDGED]
+    record = record_from(labels, {name: np.asarray(values)[failed] for name, values in runs.values.items()})
     if not record.step.shape[-1]:
         return None
-    return with_outcomes(diagnose(record), int(work.converged.sum()), len(work.converged))
+    return with_outcomes(diagnose(record), 0, len(failed))
 
 
 @contextmanager

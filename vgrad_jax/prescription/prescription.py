@@ -55,7 +55,7 @@ class Prescription:
 
     untouched: Tried
     verdict: Diagnosis | None
-    """Verdict on the untouched network, with its evidence; None for a function without a record."""
+    """Verdict on the untouched network's runs that do not converge; None for a function without a record."""
     refusal: str
     """Why the untouched network cannot be trained at all; empty where it can."""
     tried: tuple[Tried, ...]
@@ -80,6 +80,11 @@ class Prescription:
         """True where something works, or nothing was wrong."""
         return self.was_fine or self.smallest is not None
 
+    @property
+    def closest(self) -> Tried | None:
+        """Change with the largest share, where some were tried and none works."""
+        return self.tried[0] if self.tried and self.smallest is None else None
+
     def sentences(self) -> Iterator[str]:
         """Yield the answer: what is wrong, the smallest change that works, and the best one."""
         share, low, high, n = self.untouched.share
@@ -92,10 +97,12 @@ class Prescription:
             yield f"As it is, {share:.0%} of {n} runs converge [{low:.0%}, {high:.0%}]; {self.enough:.0%} are enough."
         if self.verdict is not None:
             meaning = TABLE[self.verdict.status].meaning if self.verdict.status in TABLE else ""
-            yield f"Verdict: {self.verdict.status}. {meaning}".strip()
+            yield f"Verdict on the runs that do not: {self.verdict.status}. {meaning}".strip()
             yield from (f"Evidence: {finding.sentence}" for finding in self.verdict.findings[:2])
         if self.smallest is None:
             yield f"Nothing works among {counted(len(self.tried), 'change')} that were tried."
+            if self.closest is not None and self.closest.share.value > self.untouched.share.value:
+                yield f"The closest, which is not proven: {self.closest.words}."
         else:
             yield f"The smallest change that works: {self.smallest.words}."
             assert self.best is not None
