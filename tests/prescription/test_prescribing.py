@@ -8,6 +8,7 @@ import optax
 import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.prescription import prescribing
 from vgrad_jax.prescription.cabinet import CABINET, NOT_IN_CABINET
 from vgrad_jax.prescription.candidates import pairs, single_changes
 from vgrad_jax.prescription.changes import changed
@@ -66,6 +67,15 @@ def test_a_loss_that_does_not_fit_is_found_before_training(few):
     assert "cannot be trained as it is" in str(found)
     assert found.smallest.name == "loss that fits"
     assert [one.name for one in found.left_out] == ["learning_rate x 10"]
+
+
+def test_runs_that_end_below_the_threshold_are_no_cure(few, monkeypatch):
+    few("learning_rate x 100")
+    slow = changed(SLOW, {"optimizer.learning_rate": 1e-3})
+    monkeypatch.setattr(prescribing, "KEPT", -0.5)  # An accuracy of 1.25 is asked at the end.
+    found = vg.prescribe(slow, seeds=24, progress=False)
+    assert not found.helps
+    assert found.tried[0].fate == "runs converge, but lose it again before the end"
 
 
 def test_ctrl_c_keeps_what_was_found(few, monkeypatch):

@@ -112,3 +112,10 @@ def test_a_share_below_enough_does_not_work():
     race = raced(outcomes)
     assert race.proven == {"0"}
     assert race.working == []
+
+
+def test_a_change_whose_runs_lose_what_they_reached_does_not_work():
+    race = raced(np.stack([np.zeros(32), np.ones(32)]))
+    assert race.working == ["0"]
+    race.lost = {"0"}
+    assert race.working == []

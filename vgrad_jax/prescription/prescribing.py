@@ -39,6 +39,9 @@ JUDGED = 16
 STEP = 8
 """Seeds of a round."""
 
+KEPT = 0.05
+"""Accuracy below the threshold with which the runs that converged may end, on average."""
+
 UNTOUCHED = "untouched"
 """Name of the network as it is."""
 
@@ -67,8 +70,9 @@ def prescribe(
     The untouched network is trained over all seeds. If it is sick, its diagnosis orders the cabinet's remedies, and
     `most` of them race on the same seeds. Where no single change works, pairs of those that helped race as well.
 
-    A change works when two things hold. At least the share `enough` of its runs converge. And over the common seeds
-    more of them converge than of the untouched network's, by a confidence sequence of the paired differences. The
+    A change works when three things hold. At least the share `enough` of its runs converge. Over the common seeds more
+    of them converge than of the untouched network's, by a confidence sequence of the paired differences. And the runs
+    of an experiment that converged end with the threshold's accuracy less 0.05 at least, on average. The
     chance that any change is wrongly said to be better than the untouched network is 5 % at most. The chance that the
     change with the largest true share is dropped, if that share is `enough`, is also 5 % at most. Both hold although
     the race looks after every round. `vgrad_jax.prescription.racing` has the proof and its sources.
@@ -226,9 +230,17 @@ class Visit:
 
         def train(names: list[str], start: int, count: int) -> dict[str, np.ndarray]:
             self.trials.train([candidates[name] for name in names], start, count)
+            race.lost = {name for name in race.outcomes if name in self.trials.work and self._is_lost(candidates[name])}
             return {name: self.trials.work[name][-1].converged.astype(float) for name in names}
 
         run_race(race, train, self.trials.step)
+
+    def _is_lost(self, candidate: Candidate) -> bool:
+        """Return whether the runs that converged end below the threshold, as with too large a learning rate."""
+        work = self.trials.of(candidate.name)
+        if candidate.arm.threshold is None or not work.converged.any():
+            return False
+        return float(work.train_score[work.converged].mean()) < candidate.arm.threshold - KEPT
 
     def _helped(self, singles: Sequence[Candidate]) -> list[Candidate]:
         """Return the single changes with the largest gain in shares, and then in accuracy on the training rows."""
@@ -253,7 +265,7 @@ class Visit:
                 if name in self.trials.work and len(race.outcomes[name])
             ]
         )
-        done.sort(key=lambda row: (not row.works, -row.share.value, row.size))
+        done.sort(key=lambda row: (not row.works, -row.share.value, -_or_zero(row.score), row.size))
         working = [row for row in done if row.works]
         smallest = min(working, key=lambda row: (row.size, -row.share.value, -_or_zero(row.score)), default=None)
         ahead = working if race is None else [row for row in working if row.name in race.in_the_running] or working

@@ -177,6 +177,8 @@ def _fate(name: str, race: Race, works: bool) -> str:
         return f"{also}{race.worse[name]} is better, shown after {n} seeds"
     if works:
         return "works"
+    if name in race.proven & race.lost:
+        return "runs converge, but lose it again before the end"
     if name in race.proven:
         return f"helps, but fewer than {race.enough:.0%} of the runs converge"
     return f"not shown to be better than the untouched network within {n} seeds"

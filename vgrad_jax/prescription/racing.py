@@ -109,6 +109,9 @@ class Race:
     proven: set[str] = field(default_factory=set)
     """Candidates whose mean is proven to be above that of the untouched network."""
 
+    lost: set[str] = field(default_factory=set)
+    """Candidates whose runs do not keep at the end what they had reached; they do not work."""
+
     def enter(self, sizes: Mapping[str, int]) -> None:
         """Add candidates, each with the size of its change."""
         assert len(self.sizes) + len(sizes) <= self.most
@@ -134,7 +137,8 @@ class Race:
     @property
     def working(self) -> list[str]:
         """Names of the candidates that work: proven to be better than the untouched network, with enough runs."""
-        return [name for name in self.outcomes if name in self.proven and self.outcomes[name].mean() >= self.enough]
+        kept = self.proven - self.lost
+        return [name for name in self.outcomes if name in kept and self.outcomes[name].mean() >= self.enough]
 
     @property
     def in_the_running(self) -> list[str]:
