@@ -20,6 +20,7 @@ ROOMS = (
     ("statistics",),
     ("sweeps",),
     ("report",),
+    ("prescription",),
     ("cli",),
     ("__main__",),
 )

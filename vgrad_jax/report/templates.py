@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["picture", "png_of", "rendered", "text_of"]
 
-TEMPLATES = ("base.html", "macros.html", "page.html", "verdict.html")
+TEMPLATES = ("base.html", "macros.html", "page.html", "prescription.html", "verdict.html")
 TALLEST = 1200
 """Height in pixels up to which a figure is shown unfolded; figures of many arms are taller."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vgrad_jax.data import Dataset
 from vgrad_jax.diagnosis import FAULTLESS, HEALTHY, RULES, UNCLEAR, Diagnosis, Finding, diagnose, most_frequent_first
@@ -28,6 +28,7 @@ __all__ = [
     "arm_verdicts",
     "layer_table",
     "run_verdict",
+    "runs_verdict",
     "with_outcomes",
 ]
 
@@ -115,8 +116,25 @@ def run_verdict(
         courses: its losses and gradients, with a `seed` axis of length one.
         converged: whether it reached the threshold.
     """
-    geometry = geometry_of(experiment, dataset, jax.tree.map(lambda leaf: leaf[None], params))
-    return with_outcomes(_judged(courses.thinned(), experiment, dataset, geometry), int(converged), 1)
+    params = jax.tree.map(lambda leaf: leaf[None], params)
+    return runs_verdict(experiment, dataset, params, courses, converged=np.asarray([converged]))
+
+
+def runs_verdict(
+    experiment: Experiment, dataset: Dataset, params: Params, courses: Courses, *, converged: Bool[np.ndarray, " run"]
+) -> Diagnosis:
+    """Judge runs of an experiment as a sweep judges them.
+
+    Args:
+        experiment: their arm.
+        dataset: its data.
+        params: parameters at initialisation, with a leading `seed` axis.
+        courses: losses and gradients of the same runs.
+        converged: whether each run reached the threshold; there may be more runs than courses.
+    """
+    geometry = geometry_of(experiment, dataset, params)
+    verdict = _judged(courses.thinned(), experiment, dataset, geometry)
+    return with_outcomes(verdict, int(converged.sum()), len(converged))
 
 
 def _judged(

@@ -1,0 +1,320 @@
+"""Cabinet of remedies: each with its change, what it speaks for, what it cannot cure, and its source.
+
+A new remedy is a row of `CABINET`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.prescription.changes import (
+    with_activation,
+    with_batch_norm,
+    with_branches,
+    with_clipping,
+    with_fields,
+    with_fitting_loss,
+    with_layer_norm,
+    with_less_decay,
+    with_momentum,
+    with_more_epochs,
+    with_optimizer,
+    with_rate,
+    with_small_batches,
+    with_standard_features,
+    without_single_unit,
+)
+
+__all__ = ["CABINET", "NOT_IN_CABINET", "Remedy"]
+
+
+class Remedy(NamedTuple):
+    """Row of the cabinet."""
+
+    name: str
+    kind: str
+    """Part of the experiment that it changes; two remedies of a kind exclude each other."""
+    sentence: str
+    """Imperative for people."""
+    change: Callable[[Experiment], Experiment]
+    """Function of the untouched experiment; raises an `InputError` where it does not apply."""
+    statuses: tuple[str, ...]
+    """Verdicts that it speaks for."""
+    causes: tuple[str, ...]
+    """Words of `vgrad_jax.diagnosis.status.CAUSES` that it speaks for."""
+    cannot: str
+    """Sentence on what it cannot cure."""
+    size: int
+    """Size of the change, a judgement of ours.
+
+    1 is a number of the optimiser or the biases. 2 is another start, optimiser, loss or scale. 3 is another activation
+    or a longer training. 4 is a further part of the network. A pair has the sum."""
+    source: str
+
+
+_FLOW = ("vanishing", "exploding", "saturated", "collinear", "dead")
+_START = "A start cannot mend a learning rate, a loss that does not fit, or an activation without slope."
+_SLOPE = "An activation cannot mend weights whose variance grows or shrinks from layer to layer."
+
+
+def _initialiser(name: str, source: str) -> Remedy:
+    return Remedy(
+        f"kernel_init={name}",
+        "initialisation",
+        f"draw the kernels with {name} and start the biases at zero",
+        with_fields(mlp__kernel_init=name, mlp__bias_init="zeros"),
+        _FLOW,
+        ("initialisation",),
+        _START,
+        2,
+        source,
+    )
+
+
+def _other_activation(name: str, source: str, also: str = "", **more: Any) -> Remedy:
+    return Remedy(
+        f"activation={name}{also}",
+        "activation",
+        f"take {name} as the activation of all hidden layers{also.replace('+', ', with ')}",
+        with_activation(name, **more),
+        ("vanishing", "dead", "saturated"),
+        ("hidden_activation",),
+        _SLOPE,
+        4 if more else 3,
+        source,
+    )
+
+
+def _learning_rate(factor: float) -> Remedy:
+    return Remedy(
+        f"learning_rate x {factor:g}",
+        "learning_rate",
+        f"multiply the learning rate by {factor:g}",
+        with_rate(factor),
+        ("learning_rate_small", "too_few_steps", "chance_level") if factor > 1 else ("learning_rate_large", "dead"),
+        ("learning_rate", "epochs_too_few") if factor > 1 else ("learning_rate",),
+        "A learning rate cannot mend a ratio between layers.",
+        1,
+        "Bengio 2012, arXiv:1206.5533, section 3.1.1",
+    )
+
+
+CABINET: tuple[Remedy, ...] = (
+    *(_learning_rate(factor) for factor in (10.0, 0.1, 100.0, 0.01)),
+    _initialiser("he_normal", "He et al. 2015, arXiv:1502.01852"),
+    _initialiser("lecun_normal", "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp"),
+    _initialiser("orthogonal", "Saxe, McClelland and Ganguli 2013, arXiv:1312.6120"),
+    _initialiser("critical", "Schoenholz et al. 2016, arXiv:1611.01232"),
+    _initialiser("glorot_normal", "Glorot and Bengio 2010, AISTATS"),
+    Remedy(
+        "output_init=normal(0.01)",
+        "output",
+        "start the output layer near zero",
+        with_fields(mlp__output_init="normal(0.01)"),
+        ("learning_rate_large", "ill_scaled"),
+        (),
+        "It changes the first loss alone, and no ratio between hidden layers.",
+        1,
+        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321",
+    ),
+    Remedy(
+        "bias_init=zeros",
+        "biases",
+        "start the biases at zero",
+        with_fields(mlp__bias_init="zeros"),
+        ("dead", "saturated"),
+        (),
+        "It cannot mend kernels of a wrong size.",
+        1,
+        "He et al. 2015, arXiv:1502.01852",
+    ),
+    _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS", "+he_normal", mlp__kernel_init="he_normal"),
+    _other_activation("tanh", "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp"),
+    _other_activation("leaky_relu", "Maas, Hannun and Ng 2013, ICML workshop"),
+    _other_activation("gelu", "Hendrycks and Gimpel 2016, arXiv:1606.08415"),
+    _other_activation("elu", "Clevert, Unterthiner and Hochreiter 2015, arXiv:1511.07289"),
+    _other_activation(
+        "selu", "Klambauer et al. 2017, arXiv:1706.02515", "+lecun_normal", mlp__kernel_init="lecun_normal"
+    ),
+    _other_activation("silu", "Elfwing, Uchibe and Doya 2017, arXiv:1702.03118"),
+    _other_activation("mish", "Misra 2019, arXiv:1908.08681"),
+    _other_activation("soft_sign", "Glorot and Bengio 2010, AISTATS"),
+    _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS"),
+    Remedy(
+        "norm=layer",
+        "norm",
+        "add layer norm to the hidden layers",
+        with_layer_norm,
+        ("vanishing", "exploding", "saturated", "ill_scaled"),
+        ("initialisation", "input_scaling"),
+        "It keeps collinear units collinear, and cannot mend a learning rate far from right.",
+        4,
+        "Ba, Kiros and Hinton 2016, arXiv:1607.06450",
+    ),
+    Remedy(
+        "norm=batch",
+        "norm",
+        "add batch norm to the hidden layers",
+        with_batch_norm,
+        _FLOW,
+        ("initialisation", "input_scaling"),
+        "Gradients grow with depth behind it (Yang et al. 2019, arXiv:1902.08129): no cure for very deep networks.",
+        4,
+        "Ioffe and Szegedy 2015, arXiv:1502.03167",
+    ),
+    Remedy(
+        "residual=1/sqrt(depth)",
+        "residual",
+        "add residual branches with the factor 1/sqrt(number of branches)",
+        with_branches(scaled=True),
+        ("vanishing", "exploding", "collinear"),
+        ("initialisation", "hidden_activation"),
+        "It cannot mend a layer whose width differs from its neighbours', or a learning rate.",
+        4,
+        "Hayou et al. 2021, arXiv:2010.12859",
+    ),
+    Remedy(
+        "residual=1",
+        "residual",
+        "add residual branches",
+        with_branches(scaled=False),
+        ("vanishing",),
+        ("initialisation", "hidden_activation"),
+        "Preactivations grow with every branch, so it cannot mend what explodes.",
+        4,
+        "He et al. 2016, arXiv:1603.05027",
+    ),
+    Remedy(
+        "adam",
+        "optimizer",
+        "take Adam with the learning rate 0.001",
+        with_optimizer("adam", 1e-3),
+        ("learning_rate_small", "learning_rate_large", "chance_level", "vanishing"),
+        ("optimiser", "learning_rate"),
+        "It divides out the size of a gradient, and cannot restore what saturation or dead units have lost.",
+        2,
+        "Kingma and Ba 2014, arXiv:1412.6980",
+    ),
+    Remedy(
+        "adam(0.01)",
+        "optimizer",
+        "take Adam with the learning rate 0.01",
+        with_optimizer("adam", 1e-2),
+        ("learning_rate_small", "too_few_steps", "chance_level", "vanishing"),
+        ("optimiser", "learning_rate", "epochs_too_few"),
+        "It divides out the size of a gradient, and cannot restore what saturation or dead units have lost.",
+        2,
+        "Kingma and Ba 2014, arXiv:1412.6980",
+    ),
+    Remedy(
+        "rmsprop",
+        "optimizer",
+        "take RMSProp with the learning rate 0.001",
+        with_optimizer("rmsprop", 1e-3),
+        ("learning_rate_small", "chance_level"),
+        ("optimiser", "learning_rate"),
+        "It divides out the size of a gradient, and cannot restore what saturation or dead units have lost.",
+        2,
+        "Tieleman and Hinton 2012, lecture 6.5",
+    ),
+    Remedy(
+        "momentum=0.9",
+        "momentum",
+        "add a momentum of 0.9",
+        with_momentum,
+        ("learning_rate_small", "too_few_steps", "chance_level"),
+        ("optimiser", "epochs_too_few"),
+        "It is worth a learning rate about ten times as large, and no more.",
+        1,
+        "Sutskever et al. 2013, ICML",
+    ),
+    Remedy(
+        "clip_norm=1",
+        "clipping",
+        "clip the gradient's global norm at 1",
+        with_clipping,
+        ("learning_rate_large", "exploding"),
+        ("learning_rate",),
+        "It bounds a step, and does not mend the forward pass.",
+        1,
+        "Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063",
+    ),
+    Remedy(
+        "weight_decay / 100",
+        "decay",
+        "divide the weight decay by 100",
+        with_less_decay,
+        ("chance_level",),
+        ("regularisation",),
+        "It mends nothing where there is no decay.",
+        1,
+        "Loshchilov and Hutter 2017, arXiv:1711.05101",
+    ),
+    Remedy(
+        "scale=standard",
+        "input_scaling",
+        "standardise the features by the training rows",
+        with_standard_features,
+        ("ill_scaled", "saturated", "dead"),
+        ("input_scaling",),
+        "It cannot mend anything behind the first layer.",
+        2,
+        "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp",
+    ),
+    Remedy(
+        "loss that fits",
+        "loss",
+        "take the loss that fits the targets",
+        with_fitting_loss,
+        ("ill_posed",),
+        ("loss", "labels"),
+        "It cannot mend a gradient that is lost before it reaches the output.",
+        2,
+        "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2",
+    ),
+    Remedy(
+        "no single unit before the output",
+        "head",
+        "remove the last hidden layer of one unit",
+        without_single_unit,
+        ("ill_posed", "vanishing", "collinear", "dead"),
+        ("output_activation", "layer_missing"),
+        "It cannot mend the layers before it.",
+        2,
+        "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2",
+    ),
+    Remedy(
+        "batch_size / 4",
+        "batch_size",
+        "take batches of a quarter of the rows",
+        with_small_batches,
+        ("too_few_steps",),
+        ("batch_size", "epochs_too_few"),
+        "It makes more steps, and cannot mend what no step changes.",
+        2,
+        "Keskar et al. 2016, arXiv:1609.04836",
+    ),
+    Remedy(
+        "epochs x 4",
+        "epochs",
+        "train four times as long",
+        with_more_epochs,
+        ("too_few_steps", "learning_rate_small"),
+        ("epochs_too_few",),
+        "It costs four times as much, and cannot mend what no step changes.",
+        3,
+        "Bengio 2012, arXiv:1206.5533, section 3.1.2",
+    ),
+)
+"""Remedies, in the order in which those of equal rank are tried."""
+
+NOT_IN_CABINET: dict[str, str] = {
+    "warm-up and schedules": "an Experiment has one learning rate for the whole training",
+    "LSUV": "its weights depend on the data; an initialiser of an Experiment sees the shape alone",
+    "RAI": "its weights and biases are drawn together; an Experiment draws them apart",
+    "ReZero": "its branch factor is learned; the factor of an Experiment is fixed, and at zero nothing would learn",
+    "loss scaling": "an Experiment computes in one precision",
+    "dropout": "an Experiment has none; alpha-dropout of SELU included",
+    "prelu and sine": "they are not among the named activations",
+}
+"""Remedies of the literature that an `Experiment` cannot express, each with the reason."""

@@ -1,0 +1,80 @@
+"""Code of a network, its optimiser and its loss, to copy into another program.
+
+A snippet is complete and runs by itself. `model` maps rows of features to logits. A norm has no gain, and its shift is
+the bias, as in `vgrad_jax.MLP`.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+from vgrad_jax.data import load_data
+from vgrad_jax.errors import unknown_name
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.layers import resolved_bias_initializer
+from vgrad_jax.prescription.snippets import WRITERS, Parts
+from vgrad_jax.prescription.spelling import activation_in, initializer_in, loss_in, optimizer_in
+from vgrad_jax.training.run import num_logits
+
+__all__ = ["FRAMEWORKS", "code_for"]
+
+FRAMEWORKS = {
+    "jax": "bare JAX and optax",
+    "nnx": "flax nnx",
+    "equinox": "equinox",
+    "keras": "Keras",
+    "torch": "PyTorch",
+}
+"""Names of the frameworks, and how people call them."""
+
+
+def code_for(experiment: Experiment, framework: str) -> str:
+    """Return the code of an experiment's network, optimiser and loss.
+
+    Args:
+        experiment: to be written.
+        framework: a name of `FRAMEWORKS`.
+
+    Raises:
+        InputError: an unknown framework, or a part is a function, which has no name in other frameworks.
+
+    >>> "optax.sgd(0.01, momentum=0.9)" in code_for(Experiment(), "jax")
+    True
+    """
+    if framework not in FRAMEWORKS:
+        raise unknown_name("framework", framework, FRAMEWORKS)
+    return WRITERS[framework](_parts(experiment, framework))
+
+
+def _parts(experiment: Experiment, framework: str) -> Parts:
+    library = framework if framework in ("keras", "torch") else "jax"
+    mlp, training = experiment.mlp, experiment.training
+    dataset = load_data(experiment.data)
+    widths = mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
+    sizes = list(itertools.pairwise(widths))
+    kernels = [
+        initializer_in(library, mlp.kernel_initializer(layer, size[0]), *size) for layer, size in enumerate(sizes)
+    ]
+    biases = [initializer_in(library, resolved_bias_initializer(mlp.bias_init, size[0]), *size) for size in sizes]
+    activations = [activation_in(library, activation) for activation in mlp.activations()]
+    constants = (
+        f"WIDTHS = {widths}\n"
+        f"KERNELS = {_listed(kernels)}\n"
+        f"BIASES = {_listed(biases)}\n"
+        f"ACTIVATIONS = {_listed(activations)}\n"
+    )
+    return Parts(
+        constants,
+        mlp.norm,
+        mlp.residual,
+        optimizer_in(library, experiment.optimizer),
+        loss_in(library, training.loss),
+        f"# {training.epochs} epochs in batches of {training.batch_size} rows",
+        experiment.optimizer.clip_norm,
+    )
+
+
+def _listed(items: Sequence[str]) -> str:
+    """Return a list, short where all items are alike."""
+    if items and len(set(items)) == 1:
+        return f"[{items[0]}] * {len(items)}"
+    return "[\n" + "".join(f"    {item},\n" for item in items) + "]"

@@ -1,0 +1,106 @@
+"""Page of a prescription: the answer, everything that was tried, and the network to copy."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vgrad_jax.experiment import Experiment
+from vgrad_jax.prescription.cabinet import NOT_IN_CABINET
+from vgrad_jax.prescription.code import FRAMEWORKS, code_for
+from vgrad_jax.prescription.prescription import Prescription, Tried
+from vgrad_jax.report.files import write_files
+from vgrad_jax.report.section import Block, Chart, Column, Table
+from vgrad_jax.report.templates import picture, png_of, rendered
+
+__all__ = ["write_prescription"]
+
+COLUMNS = (
+    Column("change", "what was changed"),
+    Column("size", "1 for a number of the optimiser, up to 4 for further parts of the network; pairs add up"),
+    Column("converge", "share of the runs that converge"),
+    Column("interval", "95 %, for all numbers of seeds together"),
+    Column("seeds", "runs until the race ended for it"),
+    Column("test score", "mean accuracy on the test rows at the end"),
+    Column("what came of it"),
+)
+
+
+def write_prescription(answer: Prescription, patient: Experiment, folder: Path) -> list[Path]:
+    """Write the page of a prescription, `prescription.json`, and the mended network as `mended.json`.
+
+    Args:
+        answer: the prescription.
+        patient: the untouched network.
+        folder: of the files; files of an earlier page there are replaced.
+
+    Raises:
+        InputError: a file cannot be written, or is not a report's.
+    """
+    from importlib.metadata import version
+
+    plain = json.dumps(answer.to_dict(), indent=2, allow_nan=False)
+    mlp = patient.mlp
+    page = rendered(
+        "prescription.html",
+        title="Prescription",
+        question=(
+            f"What mends this network: hidden layers {list(mlp.hidden)}, {mlp.activation}, {mlp.kernel_init}, "
+            f"{patient.optimizer.name} with the learning rate {patient.optimizer.learning_rate:g}, on "
+            f"{patient.data.path or patient.data.source}?"
+        ),
+        answer=list(answer.sentences()),
+        figures=[picture(chart, png_of(chart.figure)) for chart in _charts(answer)],
+        blocks=list(_blocks(answer)),
+        codes=_codes(answer),
+        json=plain,
+        version=version("vgrad_jax"),
+    )
+    files = {"index.html": page.encode(), "prescription.json": plain.encode()}
+    mended = None if answer.smallest is None else answer.smallest.experiment
+    if mended is not None:
+        files["mended.json"] = mended.to_json().encode()
+    return write_files(folder, files)
+
+
+def _charts(answer: Prescription) -> Iterator[Chart]:
+    from vgrad_jax.report.figures.tried import shares_tried
+
+    rows = (answer.untouched, *answer.tried)
+    names, shares = [row.name for row in rows], [row.share for row in rows]
+    yield Chart(
+        "tried",
+        "Share of runs that converge, with intervals: the untouched network and every change that was tried.",
+        "Blue circles work; orange crosses do not. A wide interval is a change that was dropped early.",
+        shares_tried(names, shares, [row.works for row in rows], answer.enough),
+    )
+
+
+def _blocks(answer: Prescription) -> Iterator[Block]:
+    rows = [_row(row) for row in (answer.untouched, *answer.tried)]
+    yield Block(
+        "What was tried",
+        "All changes were trained on the same seeds. A change works when enough of its runs converge, and more than of "
+        "the untouched network. Each of the two claims (which change is best, and that it works) errs in 5 % of cases "
+        "at most.",
+        Table("Changes that were tried", COLUMNS, rows),
+    )
+    if answer.tried:
+        cannot = [f"{row.name}: {row.cannot} Source: {row.source}." for row in answer.tried if row.cannot]
+        yield Block("What a change cannot cure, and its source", items=cannot)
+    if answer.left_out:
+        yield Block("What was not tried", items=[f"{row.name}: {row.reason}." for row in answer.left_out])
+    yield Block("Not in the cabinet", items=[f"{name}: {reason}." for name, reason in NOT_IN_CABINET.items()])
+
+
+def _row(row: Tried) -> list[str]:
+    value, low, high, n = row.share
+    score = "-" if row.score != row.score else f"{row.score:.2f}"
+    return [row.name, str(row.size), f"{value:.0%}", f"{low:.0%} to {high:.0%}", str(n), score, row.fate]
+
+
+def _codes(answer: Prescription) -> list[dict[str, Any]]:
+    mended = None if answer.smallest is None else answer.smallest.experiment
+    if mended is None:
+        return []
+    return [{"name": words, "text": code_for(mended, name)} for name, words in FRAMEWORKS.items()]

@@ -1,0 +1,289 @@
+"""Snippets: programs of other libraries with a network, its optimiser and its loss filled in."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+__all__ = ["WRITERS", "Parts"]
+
+
+class Parts(NamedTuple):
+    """Network with spelled names."""
+
+    constants: str
+    """Lines with the widths, initialisers and activations."""
+    norm: str | None
+    residual: float | None
+    optimizer: str
+    loss: str
+    training: str
+    """Comment on epochs and batches."""
+    clip_norm: float | None
+
+
+def _normalise(norm: str | None, mean: str, rsqrt: str, axis_word: str = "axis", keep: str = "keepdims") -> str:
+    """Return the function that normalises a layer, or nothing."""
+    if norm is None:
+        return ""
+    axis = -1 if norm == "layer" else 0
+    words = f"{axis_word}={axis}, {keep}=True"
+    of = "the units of each row" if norm == "layer" else "the rows of each unit"
+    return (
+        f"\n\ndef normalise(z):  # over {of}\n"
+        f"    z = z - {mean}(z, {words})\n"
+        f"    return z * {rsqrt}({mean}(z**2, {words}) + 1e-5)\n"
+    )
+
+
+def _forward(parts: Parts, product: str, bias: str, last: str, *, layers: str, indent: str) -> str:
+    """Return the lines of the forward pass, from `x` on.
+
+    Args:
+        parts: the network.
+        product: the product of `h` and the kernel of `layer`.
+        bias: the bias of `layer`.
+        last: the logits from `h` and the last `layer`.
+        layers: the sequence of layers.
+        indent: spaces in front of each line.
+    """
+    branch = f"{product} + {bias}" if parts.norm is None else f"normalise({product}) + {bias}"
+    lines = ["h, z = x, None", f"for layer, activation in zip({layers}[:-1], ACTIVATIONS):"]
+    if parts.residual is None:
+        lines += [f"    z = {branch}"]
+    else:
+        lines += [
+            f"    branch = {branch}",
+            f"    z = branch if z is None or z.shape != branch.shape else z + {parts.residual!r} * branch",
+        ]
+    lines += ["    h = activation(z)", f"layer = {layers}[-1]", f"return {last}"]
+    if parts.residual is None:
+        lines[0] = "h = x"
+    return "".join(f"{indent}{line}\n" for line in lines)
+
+
+def _jax(parts: Parts) -> str:
+    forward = _forward(
+        parts,
+        'h @ layer["kernel"]',
+        'layer["bias"]',
+        'h @ layer["kernel"] + layer["bias"]',
+        layers="params",
+        indent="    ",
+    )
+    return f"""import jax
+import jax.numpy as jnp
+import optax
+
+{parts.constants}{_normalise(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+
+def init(key):
+    params = []
+    for kernel, bias, fan_in, fan_out in zip(KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:]):
+        key, first, second = jax.random.split(key, 3)
+        params.append({{"kernel": kernel(first, (fan_in, fan_out)), "bias": bias(second, (fan_out,))}})
+    return params
+
+
+def model(params, x):  # x: (rows, features)
+{forward}
+
+def loss_fn(params, x, y):
+    logits = model(params, x)
+    return {parts.loss}
+
+
+{parts.training}
+optimizer = {parts.optimizer}
+params = init(jax.random.key(0))
+state = optimizer.init(params)
+
+
+@jax.jit
+def step(params, state, x, y):
+    loss, gradient = jax.value_and_grad(loss_fn)(params, x, y)
+    updates, state = optimizer.update(gradient, state, params)
+    return optax.apply_updates(params, updates), state, loss
+"""
+
+
+def _nnx(parts: Parts) -> str:
+    forward = _forward(
+        parts, "h @ layer.kernel[...]", "layer.bias[...]", "layer(h)", layers="self.layers", indent="        "
+    )
+    return f"""import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+{parts.constants}{_normalise(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+
+def flax_init(init):  # flax hands over a dtype, and sharding options
+    return lambda key, shape, *_, **__: init(key, shape)
+
+
+class Network(nnx.Module):
+    def __init__(self, rngs):
+        sizes = zip(KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])
+        self.layers = nnx.List(
+            nnx.Linear(fan_in, fan_out, kernel_init=flax_init(kernel), bias_init=flax_init(bias), rngs=rngs)
+            for kernel, bias, fan_in, fan_out in sizes
+        )
+
+    def __call__(self, x):  # x: (rows, features)
+{forward}
+
+def loss_fn(model, x, y):
+    logits = model(x)
+    return {parts.loss}
+
+
+{parts.training}
+model = Network(nnx.Rngs(0))
+optimizer = nnx.Optimizer(model, {parts.optimizer}, wrt=nnx.Param)
+
+
+@nnx.jit
+def step(model, optimizer, x, y):
+    loss, gradient = nnx.value_and_grad(loss_fn)(model, x, y)
+    optimizer.update(model, gradient)
+    return loss
+"""
+
+
+def _equinox(parts: Parts) -> str:
+    forward = _forward(
+        parts,
+        "h @ layer.weight.T",
+        "layer.bias",
+        "h @ layer.weight.T + layer.bias",
+        layers="self.layers",
+        indent="        ",
+    )
+    return f"""import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+{parts.constants}{_normalise(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+
+def linear(key, kernel, bias, fan_in, fan_out):
+    first, second = jax.random.split(key)
+    values = kernel(first, (fan_in, fan_out)).T, bias(second, (fan_out,))
+    layer = eqx.nn.Linear(fan_in, fan_out, key=key)
+    return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, values)
+
+
+class Network(eqx.Module):
+    layers: list
+
+    def __init__(self, key):
+        keys = jax.random.split(key, len(KERNELS))
+        self.layers = [linear(*values) for values in zip(keys, KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])]
+
+    def __call__(self, x):  # x: (rows, features)
+{forward}
+
+def loss_fn(model, x, y):
+    logits = model(x)
+    return {parts.loss}
+
+
+{parts.training}
+model = Network(jax.random.key(0))
+optimizer = {parts.optimizer}
+state = optimizer.init(eqx.filter(model, eqx.is_array))
+
+
+@eqx.filter_jit
+def step(model, state, x, y):
+    loss, gradient = eqx.filter_value_and_grad(loss_fn)(model, x, y)
+    updates, state = optimizer.update(gradient, state, eqx.filter(model, eqx.is_array))
+    return eqx.apply_updates(model, updates), state, loss
+"""
+
+
+def _keras(parts: Parts) -> str:
+    forward = _forward(
+        parts,
+        "keras.ops.matmul(h, layer.kernel)",
+        "layer.bias",
+        "layer(h)",
+        layers="self.dense",
+        indent="        ",
+    )
+    epochs, _, rest = parts.training.removeprefix("# ").partition(" epochs in batches of ")
+    return f"""import keras
+
+{parts.constants}{_normalise(parts.norm, "keras.ops.mean", "keras.ops.rsqrt")}
+
+class Network(keras.Model):
+    def __init__(self):
+        super().__init__()
+        sizes = zip(KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])
+        self.dense = []
+        for kernel, bias, fan_in, fan_out in sizes:
+            layer = keras.layers.Dense(fan_out, kernel_initializer=kernel, bias_initializer=bias)
+            layer.build((None, fan_in))
+            self.dense.append(layer)
+
+    def call(self, x):  # x: (rows, features)
+{forward}
+
+model = Network()
+model.compile(optimizer={parts.optimizer}, loss={parts.loss})
+# model.fit(x, y, epochs={epochs}, batch_size={rest.partition(" ")[0]})
+"""
+
+
+def _torch(parts: Parts) -> str:
+    forward = _forward(
+        parts,
+        "F.linear(h, layer.weight)",
+        "layer.bias",
+        "layer(h)",
+        layers="list(self.layers)",
+        indent="        ",
+    )
+    clip = (
+        "" if parts.clip_norm is None else (f"    nn.utils.clip_grad_norm_(model.parameters(), {parts.clip_norm!r})\n")
+    )
+    return f"""import torch
+import torch.nn.functional as F
+from torch import nn
+
+{parts.constants}{_normalise(parts.norm, "torch.mean", "torch.rsqrt", "dim", "keepdim")}
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(WIDTHS[:-1], WIDTHS[1:]))
+        with torch.no_grad():
+            for layer, kernel, bias in zip(self.layers, KERNELS, BIASES):
+                kernel(layer.weight)
+                bias(layer.bias)
+
+    def forward(self, x):  # x: (rows, features)
+{forward}
+
+{parts.training}
+model = Network()
+optimizer = {parts.optimizer}
+
+
+def step(x, y):
+    optimizer.zero_grad()
+    logits = model(x)
+    loss = {parts.loss}
+    loss.backward()
+{clip}    optimizer.step()
+    return loss
+"""
+
+
+WRITERS: dict[str, Callable[[Parts], str]] = {
+    "jax": _jax,
+    "nnx": _nnx,
+    "equinox": _equinox,
+    "keras": _keras,
+    "torch": _torch,
+}
+"""Functions of a network in its parts to a complete program, by framework."""
