@@ -10,8 +10,9 @@ from tests.made import made_results
 from vgrad_jax.report import Report
 from vgrad_jax.statistics.contrasts import Contrasts
 from vgrad_jax.statistics.factorial import crossed_designs, factors_of_arms
-from vgrad_jax.statistics.factors import factors_in, grid_effects
+from vgrad_jax.statistics.factors import grid_effects
 from vgrad_jax.statistics.intervals import bonferroni, mean
+from vgrad_jax.statistics.levels import factors_in
 from vgrad_jax.statistics.run_outcomes import outcomes
 
 LEVELS = {

@@ -7,94 +7,18 @@ own data ─► table ─► prepared by the training rows alone ─────
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Float, Int
 
-from vgrad_jax.data.array_files import digest_of, read_npz, read_parquet, table_of_arrays
-from vgrad_jax.data.csv_files import read_csv
-from vgrad_jax.data.description import MADE, SHIPPED_TABLES, Data
-from vgrad_jax.data.features import features_of
-from vgrad_jax.data.preparing import fill, rows_to_keep, scaler_of, split_of, stratified
-from vgrad_jax.data.table import Column, Table
-from vgrad_jax.data.targets import Target, target_of
+from vgrad_jax.data.description import MADE, Data
+from vgrad_jax.data.own import prepared
+from vgrad_jax.data.summary import ALL_ROWS, Dataset, DataSummary
 from vgrad_jax.errors import InputError
 
-__all__ = ["DataSummary", "Dataset", "data_fingerprint", "fingerprint_of", "load_data", "noise_free", "summary_of"]
-
-
-class Dataset(NamedTuple):
-    """Examples and their targets, split into rows for training and rows for testing."""
-
-    train_x: Float[Array | np.ndarray, "train features"]
-    train_y: Int[Array | np.ndarray, " train"] | Float[Array | np.ndarray, " train"]
-    """Classes from 0, or numbers."""
-    test_x: Float[Array | np.ndarray, "test features"]
-    test_y: Int[Array | np.ndarray, " test"] | Float[Array | np.ndarray, " test"]
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSummary:
-    """Facts about a data set and its preparation.
-
-    Args:
-        features: name of each feature.
-        target: name of the target's column.
-        classes: name of each class, in the order of the numbers 0, 1, ...; None for a target of numbers.
-        train_rows: number of training rows.
-        test_rows: number of test rows.
-        levels: name of each column of texts to its levels, each of which is a feature.
-        dropped_rows: number of rows that were left out because a value was missing.
-        filled_values: number of missing values that were filled in.
-        scale: scaling of the features, in words.
-    """
-
-    features: tuple[str, ...]
-    target: str
-    classes: tuple[str, ...] | None
-    train_rows: int
-    test_rows: int
-    levels: Mapping[str, tuple[str, ...]]
-    dropped_rows: int
-    filled_values: int
-    scale: str
-
-    def sentences(self) -> list[str]:
-        """Return the facts as sentences, one for each kind of fact that applies."""
-        said = [f"{self.train_rows} rows for training, {self.test_rows} for testing; {len(self.features)} features"]
-        if self.classes is None:
-            said.append(
-                f"the target {self.target!r} is a number, in standard deviations from the training rows' mean; an "
-                "accuracy is 1 less the squared error in these units, and of training rows the variance explained"
-            )
-        else:
-            mapping = ", ".join(f"{name!r} is class {number}" for number, name in enumerate(self.classes[:10]))
-            rest = f", and {len(self.classes) - 10} more" if len(self.classes) > 10 else ""
-            said.append(f"the target {self.target!r} has {len(self.classes)} classes: {mapping}{rest}")
-        said += [
-            f"the column {name!r} became {len(levels)} features of zeros and ones: {', '.join(levels[:10])}"
-            + (", ..." if len(levels) > 10 else "")
-            for name, levels in self.levels.items()
-        ]
-        if self.dropped_rows:
-            said.append(f"{self.dropped_rows} rows were left out because a value was missing")
-        if self.filled_values:
-            said.append(f"{self.filled_values} missing values were filled in from the training rows")
-        return [*said, f"features: {self.scale}"]
-
-
-ALL_ROWS = "scaled to [-1, 1] by the smallest and largest value of all rows, as in the article"
-
-SCALINGS = {
-    "minmax": "scaled to [-1, 1] by the smallest and largest value of the training rows",
-    "standard": "scaled to mean 0 and standard deviation 1 of the training rows",
-    "none": "not scaled",
-}
-"""Scaling of own data in words."""
+__all__ = ["data_fingerprint", "fingerprint_of", "load_data", "noise_free", "summary_of"]
 
 
 def load_data(data: Data) -> Dataset:
@@ -167,7 +91,7 @@ def _fingerprint(data: Data, stamp: tuple[int, ...]) -> str:
 @lru_cache(maxsize=16)
 def _load(data: Data, stamp: tuple[int, ...]) -> tuple[Dataset, DataSummary]:
     del stamp  # Part of the cache's key: a file that has changed is read again.
-    dataset, summary = _as_in_the_article(data) if data.source in (*MADE, "digits") else _own(data)
+    dataset, summary = _as_in_the_article(data) if data.source in (*MADE, "digits") else prepared(data)
     for array in dataset:  # All callers with the same description share the arrays.
         np.asarray(array).setflags(write=False)
     return dataset, summary
@@ -212,141 +136,3 @@ def _drawn(data: Data) -> tuple[np.ndarray, np.ndarray]:
         n_samples=data.samples, noise=data.noise, random_state=data.random_state
     )
     return points
-
-
-def _own(data: Data) -> tuple[Dataset, DataSummary]:
-    """Return the arrays of a table: nothing is learned from its test rows."""
-    table = _table(data)
-    first_test = table.rows
-    if data.test_path is not None:
-        table = _joined(table, _read(data.test_path, data.header))
-    target_index = table.index("target", -1 if data.target is None else data.target)
-    left_out = {table.index("ignore", column) for column in data.ignore}
-    if data.split is not None:
-        left_out.add(table.index("split", data.split))
-    if target_index in left_out:
-        raise InputError(f"{table.source}: the target {table.names[target_index]!r} cannot be left out as well")
-    indices = [index for index in range(len(table.columns)) if index not in {target_index, *left_out}]
-    if not indices:
-        raise InputError(f"{table.source}: no column is left as a feature")
-    features = features_of(table, indices, {table.index("categorical", column) for column in data.categorical})
-    target = target_of(table, target_index, data.task)
-    keep, gaps = rows_to_keep(table, [*indices, target_index], features, target, data.missing)
-    kept = np.flatnonzero(keep)
-    if not len(kept):
-        raise InputError(
-            f"{table.source}: every row has a missing value; name columns in ignore= or use missing='median'"
-        )
-    used = target._replace(values=target.values[kept])
-    is_train = _marked(data, table, first_test)
-    if is_train is not None:
-        train, test = _shuffled(kept, is_train[kept], data.random_state)
-    else:
-        parts = stratified(used, data.samples, data.train_samples, data.random_state, table.source)
-        train, test = kept[parts[0]], kept[parts[1]]
-    if not len(train) or not len(test):
-        raise InputError(f"{table.source}: no row without a missing value is left to train on, or to test on")
-    _check_training_rows(table, target, train, test)
-    values = fill(features, train) if data.missing == "median" else features.values
-    scale = scaler_of(str(data.scale), values[train])
-    x_train, x_test = (scale(values[rows]).astype(np.float32) for rows in (train, test))
-    y = target.values.astype(np.int32) if target.classes is not None else _standardised(target.values, train)
-    summary = DataSummary(
-        features=features.names,
-        target=table.names[target_index],
-        classes=target.classes,
-        train_rows=len(train),
-        test_rows=len(test),
-        levels=features.levels,
-        dropped_rows=int((~keep).sum()),
-        filled_values=gaps if data.missing == "median" else 0,
-        scale=SCALINGS[str(data.scale)],
-    )
-    return Dataset(x_train, y[train], x_test, y[test]), summary
-
-
-def _check_training_rows(
-    table: Table, target: Target, train: Int[np.ndarray, " train"], test: Int[np.ndarray, " test"]
-) -> None:
-    """Refuse training rows with a single target, and classes that are in the test rows alone."""
-    different = np.unique(target.values[train])
-    if len(different) < 2:
-        raise InputError(f"{table.source}: all {len(train)} training rows have the same target; nothing can be learned")
-    if target.classes is not None:
-        unseen = sorted(set(target.values[test].tolist()) - set(different.tolist()))
-        if unseen:
-            names = ", ".join(repr(target.classes[number]) for number in unseen[:3])
-            raise InputError(
-                f"{table.source}: no training row has the class {names}, which test rows have; add rows or leave it out"
-            )
-
-
-def _standardised(values: np.ndarray, train: Int[np.ndarray, " train"]) -> Float[np.ndarray, " rows"]:
-    """Return numbers with mean 0 and variance 1 over the training rows."""
-    scaled: np.ndarray = scaler_of("standard", values[train][:, None])(values[:, None])
-    return scaled[:, 0].astype(np.float32)
-
-
-def _marked(data: Data, table: Table, first_test: int) -> Bool[np.ndarray, " rows"] | None:
-    """Return which rows the user marks as training rows; None where the rows are to be split."""
-    if data.split is not None:
-        return split_of(table, table.index("split", data.split))
-    return np.arange(table.rows) < first_test if data.test_path is not None else None
-
-
-def _shuffled(
-    rows: Int[np.ndarray, " rows"], is_train: Bool[np.ndarray, " rows"], random_state: int
-) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """Return training rows and test rows as they are marked, each in a random order."""
-    generator = np.random.default_rng(random_state)
-    return generator.permutation(rows[is_train]), generator.permutation(rows[~is_train])
-
-
-def _table(data: Data) -> Table:
-    if data.source == "arrays":
-        if data.x is None:
-            raise InputError(
-                "these data came as arrays, which a description does not keep; make it again with Data(x=..., y=...)"
-            )
-        table = table_of_arrays("Data(x=..., y=...)" if data.y is not None else "Data(x=...)", data.x, data.y)
-        if digest_of(table) != data.arrays:
-            raise InputError("the arrays of Data(x=...) have changed since it was made; make it again from the new")
-        return table
-    if data.source in SHIPPED_TABLES:
-        from sklearn import datasets
-
-        loaded: Any = getattr(datasets, f"load_{data.source}")()
-        y = loaded.target if data.source == "diabetes" else np.asarray(loaded.target_names)[loaded.target]
-        table = table_of_arrays(repr(data.source), loaded.data, y)
-        names = [*map(str, loaded.feature_names), "target"]
-        named = [Column(name, column.cells) for name, column in zip(names, table.columns, strict=True)]
-        return dataclasses.replace(table, columns=tuple(named))
-    return _read(str(data.path), data.header)
-
-
-def _read(path: str, header: bool | None) -> Table:
-    suffix = Path(path).suffix.lower()
-    if suffix == ".npz":
-        return read_npz(Path(path))
-    if suffix in (".parquet", ".pq"):
-        return read_parquet(Path(path))
-    return read_csv(Path(path), header)
-
-
-def _joined(train: Table, test: Table) -> Table:
-    """Return the rows of two tables with the same columns, those of `train` first."""
-    if len(train.columns) != len(test.columns) or (train.has_names and test.has_names and train.names != test.names):
-        raise InputError(
-            f"{test.source} needs the columns of {train.source}, which are {train.names}; it has {test.names}"
-        )
-    if train.has_names != test.has_names:
-        raise InputError(f"{train.source} and {test.source} need names in row 1 both, or none; say it with header=")
-    columns = tuple(
-        Column(first.name, [*first.cells, *second.cells])
-        for first, second in zip(train.columns, test.columns, strict=True)
-    )
-
-    def address(row: int, column: int) -> str:
-        return train.address(row, column) if row < train.rows else test.address(row - train.rows, column)
-
-    return Table(train.source, columns, address, train.has_names)

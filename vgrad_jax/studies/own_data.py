@@ -6,8 +6,7 @@ data ─► training rows ────────────────► ba
 
 from typing import Any
 
-from vgrad_jax.data import load_data
-from vgrad_jax.data.loading import summary_of
+from vgrad_jax.data import load_data, summary_of
 from vgrad_jax.experiment import Training
 from vgrad_jax.studies.fields import Fields, part_of
 
