@@ -59,10 +59,16 @@ def logits_and_layers(names, framework, x):
     return model(x), [(layer.weight.T, layer.bias) for layer in model.layers]
 
 
-@pytest.mark.parametrize("framework", ["jax", "nnx", "equinox", "keras", "torch"])
-@pytest.mark.parametrize("experiment", [FULL, PLAIN], ids=["full", "plain"])
+@pytest.mark.parametrize(
+    ("framework", "experiment"),
+    [
+        *((framework, FULL) for framework in ("jax", "nnx", "equinox", "keras", "torch")),
+        *((framework, PLAIN) for framework in ("jax", "keras", "torch")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "full" if value is FULL else "plain",
+)
 @pytest.mark.filterwarnings("default")
-def test_a_snippet_computes_the_network(experiment, framework):
+def test_a_snippet_computes_the_network(framework, experiment):
     if framework == "torch" and importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch is not installed")
     data = vg.load_data(experiment.data)

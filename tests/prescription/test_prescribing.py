@@ -123,6 +123,7 @@ def test_knobs_of_a_function():
     assert shown[-1][0] == 16 + 16 + 8 + 8
 
 
+@pytest.mark.slow
 def test_a_function_with_a_record_has_a_verdict():
     data = vg.load_data(vg.Data("moons", samples=24))
 

@@ -75,14 +75,14 @@ def allowed(races):
 
 @pytest.mark.parametrize("step", [1, 8])
 def test_the_best_is_rarely_dropped(step):
-    races = 60 if step == 1 else 250
+    races = 40 if step == 1 else 200
     shares = (0.1, 0.8, 0.78, 0.75, 0.7, 0.5, 0.1)
     assert misses(shares, lambda race: "0" not in race.in_the_running, races, step) <= allowed(races)
 
 
 def test_a_change_without_effect_is_rarely_said_to_work():
     shares = (0.7,) * 6
-    assert misses(shares, lambda race: bool(race.proven), 250, 8) <= allowed(250)
+    assert misses(shares, lambda race: bool(race.proven), 200, 8) <= allowed(200)
 
 
 def test_sure_cures_are_found_with_few_seeds_and_hopeless_changes_are_dropped():
