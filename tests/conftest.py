@@ -20,6 +20,7 @@ with install_import_hook("vgrad_jax", "typechecking.check"):
     import vgrad_jax as vg
 
 import dataclasses
+import gc
 
 import jax
 import pytest
@@ -32,6 +33,13 @@ settings.load_profile("reproducible")
 
 def pytest_addoption(parser):
     parser.addoption("--write-golden", action="store_true", help="write tests/golden.json anew")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_objects_to_collect():
+    """Leave what a module's tests have compiled out of later collections, each of which would look at all of it."""
+    yield
+    gc.freeze()
 
 
 @pytest.fixture

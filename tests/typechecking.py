@@ -1,7 +1,7 @@
 """The run-time type checker of the tests.
 
 `jaxtyped` binds the arguments of every call, which takes longer than most functions of the package: a function without
-an array among its annotations is checked by beartype alone.
+an array among its annotations is checked by beartype alone, and a function within a function is not checked.
 """
 
 import functools
@@ -36,6 +36,9 @@ def with_cheap_calls(jaxtyped):
         whole = jaxtyped(typechecker=typechecker)
 
         def decorate(decorated):
+            # A function within a function is defined at every call, and decorating it takes longer than calling it.
+            if "<locals>" in decorated.__qualname__:
+                return decorated
             annotations = getattr(decorated, "__annotations__", {}).values()
             # A text names what is imported for the type checker alone, which jaxtyping leaves unresolved.
             plain = not any(isinstance(own, str) or holds_arrays(own) for own in annotations)
