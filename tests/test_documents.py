@@ -49,8 +49,17 @@ COMPILES = "01_the_article"
 """The notebook that compiles longer than it computes: nine programs, most of them for a single run."""
 
 
+LONG = ("02_a_thousand_seeds", "04_your_own_training")
+"""Notebooks that train for half a minute and more on two cores."""
+
+NOTEBOOKS = [
+    pytest.param(path, marks=[pytest.mark.slow] if path.stem in LONG else [])
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+]
+
+
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_to_their_answer(path, monkeypatch):
     if path.stem != COMPILES:
         for variable in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"):

@@ -132,7 +132,7 @@ def check(program):
     assert_same(results, expected, 1.0, 0.0, str(operations))
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(PROGRAMS)
 def test_programs_compute_what_vmap_does(program):
     check(program)

@@ -74,7 +74,7 @@ def all_drawn(texts, names):
 
 def test_figures_draw_every_name_as_it_is(report, texts, tmp_path):
     _, folder = report
-    assert {"interaction", "survival", "overview"} <= {path.stem for path in (folder / "figures").iterdir()}
+    assert {"factors", "survival", "overview"} <= {path.stem for path in (folder / "figures").iterdir()}
     assert not [text for text in texts if is_math_text(text)]
     assert all_drawn(texts, NAMES)
     texts.clear()

@@ -133,7 +133,13 @@ def test_no_lanes_numbers_depend_on_how_many_there_are(name):
     assert_equal(execute("lanes", TRAININGS[name], keys, lanes=LANES), twice, rtol=0)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+FEW = ("he_normal", "orthogonal", "uniform")
+"""Initialisers that draw in different ways: a scaled normal, a factorisation, and an interval."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FEW else [pytest.mark.slow]) for name in INITIALIZERS]
+)
 def test_every_initialiser_draws_the_same_for_every_engine(name):
     """Compare the initial parameters with those of `train`: engines take them as inputs."""
     experiment = vg.Experiment(

@@ -204,7 +204,10 @@ def haiku_arm():
     )
 
 
-@pytest.mark.parametrize("make", [linen_arm, nnx_arm, equinox_arm, haiku_arm])
+SWEPT = [nnx_arm, equinox_arm, *(pytest.param(make, marks=pytest.mark.slow) for make in (linen_arm, haiku_arm))]
+
+
+@pytest.mark.parametrize("make", SWEPT)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_framework_is_swept(make):
     assert len(inspect.getsource(make).splitlines()) < 25
