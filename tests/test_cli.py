@@ -136,6 +136,7 @@ def test_a_process_with_bad_input_ends_so_too(tmp_path):
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_the_pages_own_command_gives_the_same_numbers(study, tmp_path):
     folder, _ = study
     page = (folder / "pair" / "index.html").read_text()

@@ -49,7 +49,7 @@ COMPILES = "01_the_article"
 """The notebook that compiles longer than it computes: nine programs, most of them for a single run."""
 
 
-LONG = ("02_a_thousand_seeds", "04_your_own_training")
+LONG = ("01_the_article", "02_a_thousand_seeds", "04_your_own_training")
 """Notebooks that train for half a minute and more on two cores."""
 
 NOTEBOOKS = [

@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+
+SHORT = ("bare_jax", "flax_nnx")
+"""Examples that every run of the tests trains; the others are slow tests."""
+
+TRAINED = [pytest.param(path, marks=[] if path.stem in SHORT else [pytest.mark.slow]) for path in EXAMPLES]
+
 ENDING = """
 assert check.status == "healthy", check
 assert diagnosis.status in ("healthy", "solved"), diagnosis
@@ -16,7 +22,7 @@ figure.savefig(sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
 def test_an_example_trains_a_healthy_network(path, tmp_path):
     script = tmp_path / path.name
     script.write_text(f"import sys\n{path.read_text()}{ENDING}")

@@ -59,3 +59,10 @@ def test_only_the_rooms_that_may_import_the_heavy_packages_do():
         packages = set(imported(path))
         for package, rooms in allowed.items():
             assert package not in packages or rooms & {path.stem, path.parent.name}, f"{path.name} imports {package}"
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """Pytest imports them by name alone: of two files with a name, one would not be run."""
+    names = [path.name for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    twice = {name for name in names if names.count(name) > 1 and name.startswith(("test_", "bench_"))}
+    assert not twice

@@ -62,6 +62,7 @@ def test_first_sizes_have_the_exponent_of_their_law(exponent, slope):
     assert check.steady == (slope == 0)
 
 
+@pytest.mark.slow
 def test_adam_with_one_rate_drifts_and_a_rate_over_the_width_does_not():
     same = checked(0.04)
     assert "1" in same.drifting

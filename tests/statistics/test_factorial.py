@@ -80,7 +80,7 @@ def test_runs_of_the_same_seed_that_are_alike_make_differences_sharper():
 
 
 @pytest.mark.parametrize("latent", [0.0, 0.95, 0.99])
-@pytest.mark.parametrize("runs", [16, 32, 128])
+@pytest.mark.parametrize("runs", [16, *(pytest.param(runs, marks=pytest.mark.slow) for runs in (32, 128))])
 def test_effects_of_arms_whose_seeds_fare_alike_cover(latent, runs):
     """Few seeds, and outcomes that are nearly the same in two arms: there the plain correlation promises too much."""
     rng, truth = np.random.default_rng(1), np.array([0.5, 0.55, 0.3, 0.4])

@@ -121,13 +121,16 @@ def test_a_step_in_lanes_is_that_of_vmap(mlp, loss, optimizer):
     assert_equal(inside, outside, rtol=2e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+SOME = [pytest.param(name, marks=[pytest.mark.slow] if name == "ten classes" else []) for name in TRAININGS]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_a_training_in_lanes_is_that_of_vmap(name):
     experiment = TRAININGS[name]
     assert_equal(execute("lanes", experiment, KEYS), execute("plain", experiment, KEYS), rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", SOME)
 def test_no_lanes_numbers_depend_on_how_many_there_are(name):
     keys = run_keys(3, jnp.arange(2 * LANES))
     twice = execute("lanes", TRAININGS[name], keys, lanes=2 * LANES)
@@ -290,6 +293,7 @@ def test_threads_with_a_cold_cache_compile_once_and_get_the_same_numbers(engine,
         assert_equal(history, expected, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """Run the code of a GPU's thread on the processor, lane after lane and without kernels."""
     expected = execute("plain", small, run_keys(0, np.arange(70)))

@@ -81,7 +81,7 @@ def test_seeds_differ_and_the_studys_seed_matters(small):
     assert len({tuple(run) for run in (*first[0], *other[0])}) == 8
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 5, 64])
+@pytest.mark.parametrize("chunk", [3, *(pytest.param(chunk, marks=pytest.mark.slow) for chunk in (1, 5, 64))])
 def test_chunk_size_does_not_matter(arms, chunk):
     """Compare chunks: XLA rounds reductions differently in programs of different shapes, in the last digits only."""
     default, chunked = vg.sweep(arms, 5, progress=False), vg.sweep(arms, 5, chunk=chunk, progress=False)

@@ -204,7 +204,7 @@ def haiku_arm():
     )
 
 
-SWEPT = [nnx_arm, equinox_arm, *(pytest.param(make, marks=pytest.mark.slow) for make in (linen_arm, haiku_arm))]
+SWEPT = [equinox_arm, *(pytest.param(make, marks=pytest.mark.slow) for make in (nnx_arm, linen_arm, haiku_arm))]
 
 
 @pytest.mark.parametrize("make", SWEPT)
