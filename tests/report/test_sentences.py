@@ -81,7 +81,7 @@ def test_without_the_crossed_cells_the_headline_is_a_ranking():
 def test_effects_and_their_interaction():
     for shares, depends in (((0.1, 0.9, 0.9, 0.1), False), ((0.1, 0.1, 0.9, 0.9), True)):
         report = Report(study(shares))
-        (sentence, *_), design = report.sentences, report.value("crossed").shown
+        (sentence, *_), design = report.sentences, report.value("crossed").article
         for effect in (design.first_main, design.second_main):
             assert says(sentence, effect.share, 100, 1)
             assert says(sentence, effect.restricted_mean)
@@ -91,12 +91,11 @@ def test_effects_and_their_interaction():
 
 
 def test_the_design_of_the_sentences_is_the_articles_and_other_grids_are_answered_by_factor():
-    assert Report(two_arms([20.0], [20.0])).value("crossed").shown is None
+    assert Report(two_arms([20.0], [20.0])).value("crossed").article is None
     times = {"tanh_he": 20.0, "tanh_glorot": 20.0, "relu_he": np.nan, "relu_glorot": np.nan}
     report = Report(made_results({name: np.full(9, time) for name, time in times.items()}))
     designs = report.value("crossed")
     assert designs.article is None
-    assert designs.shown is None
     assert len(designs.every) == 1
     assert crossed.SECTION.answer(designs) is None
     assert report.answer.startswith(

@@ -378,3 +378,14 @@ def test_a_callbacks_values_are_part_of_the_identity():
     for make in (held, nested, partial):
         digests = [FunctionArm("a", vg.Arm(trains(make(factor)))).fingerprint() for factor in (2, 3, 2)]
         assert digests[0] == digests[2] != digests[1], make.__name__
+
+
+def test_a_time_that_two_dimensions_may_count_is_asked_for():
+    def train(key):
+        return {"loss": jax.random.uniform(key, (20,)), "val_accuracy": jnp.linspace(0, 1, 20)}
+
+    dims = {"loss": ("step",), "val_accuracy": ("epoch",)}
+    with pytest.raises(vg.InputError, match="dimensions epoch, step; say which counts the time"):
+        swept({"a": vg.Arm(train, converged=lambda r: r["val_accuracy"] >= 0.5, dims=dims)}, 2)
+    told = swept({"a": vg.Arm(train, converged="val_accuracy >= 0.5", dims=dims)}, 2, engine="plain")
+    assert bool(told["converged"].all())

@@ -12,6 +12,7 @@ import optax
 import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.training.make_train import _takes_key
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
@@ -279,3 +280,18 @@ def test_functions_that_do_not_fit_are_refused(change, message):
     arguments = {"init": linear, "loss_fn": linear_loss, "optimizer": optax.sgd(0.1), "data": (X, Y), **SIZES, **change}
     with pytest.raises(vg.InputError, match=f"arm 'a': .*{message}"):
         vg.sweep({"a": functools.partial(vg.make_train(**arguments))}, 2, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("loss", "drawn"),
+    [
+        (lambda params, batch, key: 0.0, True),
+        (lambda params, batch, key=None: 0.0, True),
+        (lambda params, batch, rng=None: 0.0, True),
+        (lambda params, batch, smoothing=0.1: 0.0, False),
+        (lambda params, batch: 0.0, False),
+        (lambda params, batch, *, key=None: 0.0, False),
+    ],
+)
+def test_a_loss_has_a_key_where_it_takes_one(loss, drawn):
+    assert _takes_key(loss, 2) is drawn

@@ -244,6 +244,13 @@ class _Tracer:
         criterion = self.arm.criterion
         curves = [name for name, value in values.items() if value.shape == reached.shape]
         curves = [criterion.curve] if criterion is not None else curves
+        counted = {layout.variables[name].dims for name in curves}
+        if len(counted) > 1:
+            raise InputError(
+                f"arm {self.name!r}: converged gives a curve, and results of its length have the dimensions "
+                f"{', '.join(sorted(dims[0] for dims in counted))}; say which counts the time, as in "
+                "converged='accuracy >= 0.9'"
+            )
         dimension = layout.variables[curves[0]].dims[0] if curves else "value"
         axis = layout.values_of(dimension) if curves and dimension != "record" else np.arange(1, len(reached) + 1)
         unit = "value" if dimension == "record" else unit_of(dimension)

@@ -229,7 +229,7 @@ def make_train(
         evaluate=evaluate,
         every=every,
         has_state=has_state,
-        takes_key=_num_arguments(loss_fn) == (4 if has_state else 3),
+        takes_key=_takes_key(loss_fn, 3 if has_state else 2),
     )
 
 
@@ -294,11 +294,27 @@ def _gradients(opt_state: PyTree) -> dict[str, Any]:
     return {"gradients": get_record(opt_state)}
 
 
-def _num_arguments(function: Callable[..., Any]) -> int:
-    """Return the number of arguments that a function needs; 0 where it is not known."""
+def _takes_key(function: Callable[..., Any], before: int) -> bool:
+    """Return whether a loss takes a key as its last argument.
+
+    The argument is needed, or it has a default and a name by which libraries call keys. Any other argument with a
+    default is not a key.
+
+    Args:
+        function: the loss.
+        before: number of arguments before the key.
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return 0
+        return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in kinds and p.default is inspect.Parameter.empty for p in parameters)
+    positional = [parameter for parameter in parameters if parameter.kind in kinds]
+    if len(positional) <= before:
+        return False
+    last = positional[before]
+    return last.default is inspect.Parameter.empty or last.name in KEY_NAMES
+
+
+KEY_NAMES = ("key", "rng", "rngs", "prng_key", "dropout_key", "dropout_rng")
+"""Names of an argument that is a random key although it has a default."""

@@ -22,9 +22,7 @@ class Designs(NamedTuple):
     """The crossed designs among the arms."""
 
     article: Crossed | None
-    """The article's two changes."""
-    shown: Crossed | None
-    """The design of the sentences and the figure."""
+    """The article's two changes, of which the sentences and the figure tell; other grids are told factor by factor."""
     every: list[Crossed]
     """Every set of four arms that cross two factors."""
     summaries: list[ArmSummary]
@@ -36,10 +34,8 @@ def _compute(study: Study) -> Designs:
     has_article = {TANH_ARM, RELU_ARM} <= set(study.arms)
     article = crossed(study.results, TANH_ARM, RELU_ARM) if has_article else None
     every = crossed_designs(study.results)
-    # Other studies are answered factor by factor, whatever their number of factors and levels.
-    shown = article
-    has_time = shown is not None and all(study.outcomes[arm].unit for arm in (shown.start, shown.both))
-    return Designs(article, shown, every, study.comparable, study.unit if has_time else "")
+    has_time = article is not None and all(study.outcomes[arm].unit for arm in (article.start, article.both))
+    return Designs(article, every, study.comparable, study.unit if has_time else "")
 
 
 def _answer(designs: Designs) -> str | None:
@@ -55,7 +51,7 @@ def _answer(designs: Designs) -> str | None:
 
 
 def _sentences(designs: Designs) -> list[str]:
-    design = designs.shown
+    design = designs.article
     if design is None:
         return []
     second, first = (
@@ -79,7 +75,7 @@ def _main_effect(factor: str, effect: Effect, unit: str) -> str:
 
 
 def _charts(designs: Designs) -> Iterator[Chart]:
-    design = designs.shown
+    design = designs.article
     if design is not None:
         yield Chart(
             "interaction",
