@@ -71,6 +71,11 @@ def test_a_ready_made_study_can_stand_beside(write):
         ('[grid]\nmlp.activation = "tanh"', "line 2: mlp.activation needs a list"),
         ('[grid]\nmlp.activation = ["tanh", "tanh"]', "line 2: .*twice"),
         ("[arms.a]\nmlp.hidden = [4]\ntraining.epochs = 0", "line 3: epochs must be"),
+        # The same field stands rightly in another table.
+        ('[arms.a]\nmlp.activation = "relu"\n[arms.b]\nmlp.activation = "tanj"', "line 4: .*did you mean 'tanh'"),
+        ('[base]\nmlp.activation = "relu"\n[grid]\n"mlp.activation" = ["tanj"]', "line 4: .*did you mean 'tanh'"),
+        ('[arms."a.b".mlp]\nhidden = [3]\nactivation = "tanj"', "line 3: .*did you mean 'tanh'"),
+        ("[base]\nmlp = { hidden = [3], norm = 'lyer' }", "line 2: .*did you mean 'layer'"),
         ("incl = 3", "line 1: .*did you mean 'include'"),
         ('include = "artikle"', "line 1: .*did you mean 'article'"),
         ("[base]\nmlp = 3", "line 2: mlp must be a table"),

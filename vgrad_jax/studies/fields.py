@@ -24,11 +24,12 @@ _NOT_IN_FILES: dict[type[Description], tuple[str, ...]] = {Data: ("x", "y", "arr
 
 
 class FieldError(InputError):
-    """Error about a field of an experiment; `path` names the field."""
+    """Error about a field of an experiment; `path` names the field, and `table` the table of a file that holds it."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
         self.path = path
+        self.table = ""
 
 
 def field_paths() -> list[str]:

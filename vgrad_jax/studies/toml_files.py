@@ -8,7 +8,8 @@ reported with its line.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from vgrad_jax.descriptions import MAX_SEED, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
-from vgrad_jax.studies.fields import FieldError, Fields, experiment_of, flattened
+from vgrad_jax.studies.fields import FieldError, experiment_of, flattened
 from vgrad_jax.studies.grid import crossed
 from vgrad_jax.studies.own_data import adapted
 
@@ -76,7 +77,7 @@ def read_study(path: Path, settings: Mapping[str, list[Any]] | None = None) -> S
     try:
         return study_from(values, settings or {}, title=path.stem, folder=path.parent)
     except FieldError as error:
-        line = _line_of(text, error.path)
+        line = _line_of(text, f"{error.table}.{error.path}".strip("."))
         raise InputError(f"{str(path)!r}{f', line {line}' if line else ''}: {error}") from None
     except InputError as error:
         raise InputError(f"{str(path)!r}: {error}") from None
@@ -100,16 +101,19 @@ def study_from(
     for key in values:
         if key not in TABLES:
             raise FieldError(key, str(unknown_name("key of a study", key, TABLES)))
-    base = flattened(_table(values, "base"))
-    grid = {**flattened(_table(values, "grid")), **settings}
-    named = {name: flattened(_part(arm, f"arms.{name}")) for name, arm in _table(values, "arms").items()}
+    base = _fields(values.get("base", {}), "base")
+    grid = {**_fields(values.get("grid", {}), "grid"), **settings}
+    named = {name: _fields(arm, f"arms.{name}") for name, arm in _part(values.get("arms", {}), "arms").items()}
     arms: dict[str, Experiment] = {}
     for name, own in named.items():
         twice = sorted(set(own) & set(grid) - set(settings))
         if twice:
-            raise FieldError(twice[0], f"{twice[0]} is set in [arms.{name}] and in [grid]; leave it in one of them")
+            with _within(f"arms.{name}"):
+                raise FieldError(twice[0], f"{twice[0]} is set in [arms.{name}] and in [grid]; leave it in one of them")
+    with _within("grid"):
+        combinations = crossed(grid)
     for name, own in (named or ({"": {}} if base or grid else {})).items():
-        for combination, fields in crossed(grid).items():
+        for combination, fields in combinations.items():
             label = ": ".join(part for part in (name, combination) if part) or title
             merged = {**base, **own, **fields}
             # A path that the command line gives is relative to the working folder.
@@ -119,7 +123,14 @@ def study_from(
             }
             if "data.source" in settings:
                 merged.pop("data.path", None)
-            arms[label] = _arm(label, merged)
+            try:
+                arms[label] = experiment_of(adapted(merged))
+            except FieldError as error:
+                tables = (("", settings), ("grid", grid), (f"arms.{name}", own), ("base", base))
+                error.table = next((table for table, held in tables if error.path in held), "")
+                raise
+            except InputError as error:
+                raise InputError(f"arm {label!r}: {error}") from None
     for preset in _included(values):
         study = STUDIES[preset]
         for name, experiment in study.make(epochs=study.epochs).items():
@@ -138,15 +149,6 @@ def study_from(
     )
 
 
-def _arm(label: str, fields: Fields) -> Experiment:
-    try:
-        return experiment_of(adapted(fields))
-    except FieldError:
-        raise
-    except InputError as error:
-        raise InputError(f"arm {label!r}: {error}") from None
-
-
 def _included(values: Mapping[str, Any]) -> list[str]:
     included = values.get("include", [])
     included = [included] if isinstance(included, str) else included
@@ -158,8 +160,20 @@ def _included(values: Mapping[str, Any]) -> list[str]:
     return included
 
 
-def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return _part(values.get(key, {}), key)
+def _fields(value: Any, table: str) -> dict[str, Any]:
+    """Return the fields in a table of the file."""
+    with _within(table):
+        return flattened(_part(value, table))
+
+
+@contextmanager
+def _within(table: str) -> Iterator[None]:
+    """Give an error about a field the name of its table in the file."""
+    try:
+        yield
+    except FieldError as error:
+        error.table = table if error.path != table else ""
+        raise
 
 
 def _part(value: Any, key: str) -> Mapping[str, Any]:
@@ -180,13 +194,32 @@ def _without_none(value: Any) -> Any:
 
 
 def _line_of(text: str, path: str) -> int | None:
-    """Return the number of the line that gives a field its value, or names a part of its path; None where none does."""
-    keys = path.split(".")
-    for names in (keys, keys[-1:], keys[:1]):
-        dotted = r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in names)
-        # The field may follow a table's name, stand in quotes, or be the last part of a dotted key.
-        pattern = re.compile(rf"^\s*(?:\[.*{dotted}[\"']?\s*\]|(?:[\w\"'. ]*\.\s*)?[\"']?{dotted}[\"']?\s*=)")
-        for number, line in enumerate(text.splitlines(), 1):
-            if pattern.match(line):
-                return number
-    return None
+    """Return the number of the line of a key, or of the nearest table or key around it; None where there is none.
+
+    Args:
+        text: text of the file.
+        path: names of tables and keys, joined by dots.
+    """
+    header, nearest, line_of_nearest = "", "", None
+    for number, line in enumerate(text.splitlines(), 1):
+        table, entry = _TABLE.match(line), _KEY.match(line)
+        if table:
+            header = name = _joined(table[1])
+        elif entry:
+            name = ".".join(filter(None, (header, _joined(entry[1]))))
+        else:
+            continue
+        if f"{path}.".startswith(f"{name}.") and len(name) > len(nearest):
+            nearest, line_of_nearest = name, number
+    return line_of_nearest
+
+
+def _joined(names: str) -> str:
+    """Return a dotted key without its quotes and spaces."""
+    return ".".join("".join(parts) for parts in _NAME.findall(names))
+
+
+_NAME = re.compile(r"""\"([^"]*)\"|'([^']*)'|([\w-]+)""")
+_NAMES = r"""(?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*"""
+_TABLE = re.compile(rf"^\s*\[\s*({_NAMES})\s*\]")
+_KEY = re.compile(rf"^\s*({_NAMES})\s*=")

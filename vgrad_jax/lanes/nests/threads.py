@@ -19,6 +19,18 @@ ARRAYS = 24
 """Bytes from the start of the state to the pointers."""
 
 
+RELEASE = (
+    "  %left = atomicrmw sub ptr %state, i64 1 seq_cst",
+    "  %last = icmp eq i64 %left, 1",
+    "  br i1 %last, label %clear, label %out",
+    "clear:",
+    "  call void @free(ptr %state)",
+    "  br label %out",
+    "out:",
+)
+"""Lines that give up a reference to the state; the last owner frees it."""
+
+
 def module_text(code: Code, frame: Frame, names: Sequence[str], inputs: int, examples: int) -> str:
     """Return the module of a function of one group.
 
@@ -96,13 +108,7 @@ def _worker(names: Sequence[str], scratch: int, groups: int, width: int) -> list
         "  br i1 %more, label %work, label %end",
         "end:",
         "  call void @free(ptr %scratch)",
-        "  %left = atomicrmw sub ptr %state, i64 1 seq_cst",
-        "  %last = icmp eq i64 %left, 1",
-        "  br i1 %last, label %clear, label %out",
-        "clear:",
-        "  call void @free(ptr %state)",
-        "  br label %out",
-        "out:",
+        *RELEASE,
         "  ret void",
         "}",
     ]
@@ -139,13 +145,7 @@ def _call(names: Sequence[str], groups: int) -> list[str]:
         "  %yielded = call i32 @sched_yield()",
         "  br label %wait",
         "leave:",
-        "  %left = atomicrmw sub ptr %state, i64 1 seq_cst",
-        "  %last = icmp eq i64 %left, 1",
-        "  br i1 %last, label %clear, label %out",
-        "clear:",
-        "  call void @free(ptr %state)",
-        "  br label %out",
-        "out:",
+        *RELEASE,
         "  ret ptr null",
     ]
     return lines
