@@ -82,7 +82,8 @@ def _blocks(answer: Prescription) -> Iterator[Block]:
         "What was tried",
         "All changes were trained on the same seeds. A change works when enough of its runs converge, and more than of "
         "the untouched network. Each of the two claims (which change is best, and that it works) errs in 5 % of cases "
-        "at most. A change is dropped by a limit that is wider than its interval: its error is divided among all changes.",
+        "at most. A change is dropped by a limit that is wider than its interval, since its error is divided among all "
+        "changes.",
         Table("Changes that were tried", COLUMNS, rows),
     )
     if answer.tried:
