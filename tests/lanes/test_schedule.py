@@ -13,7 +13,9 @@ from vgrad_jax.lanes.schedule import Loop, Sink, Straight, make_schedule
 
 ROWS = 600
 """Enough for a loop."""
-MACHINE = THREADS._replace(platform="cpu", width=8, sums=3, sums_beside=2, products_beside=False, long=100.0)
+MACHINE = THREADS._replace(
+    platform="cpu", team=1, has_exp2=False, width=8, sums=3, sums_beside=2, products_beside=False, long=100.0
+)
 
 
 def node(operation, shape, *inputs, kind="float", **parameters):

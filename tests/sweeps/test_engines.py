@@ -13,10 +13,11 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
+from tests.lanes import emulated
 from tests.sweeps.executed import execute
 from vgrad_jax.compiling import clear_programs
 from vgrad_jax.keys import run_keys
-from vgrad_jax.lanes import NotInLanesError, ffi, over_lanes
+from vgrad_jax.lanes import NotInLanesError, ffi, gpu, over_lanes
 from vgrad_jax.lanes.machine import THREADS
 from vgrad_jax.losses import LOSSES
 from vgrad_jax.nets.activations import ACTIVATIONS
@@ -298,7 +299,7 @@ def test_a_gpus_lanes_are_one_program(small, monkeypatch):
     """Run the code of a GPU's thread on the processor, lane after lane and without kernels."""
     expected = execute("plain", small, run_keys(0, np.arange(70)))
     clear_programs()
-    threads, sizes = THREADS._replace(platform="cpu"), []
+    threads, sizes = THREADS._replace(platform="cpu", team=1, has_exp2=False), []
     monkeypatch.setattr(
         engines, "over_lanes", lambda train: lambda p, k, s: sizes.append(len(k)) or over_lanes(train, threads)(p, k, s)
     )
@@ -307,6 +308,24 @@ def test_a_gpus_lanes_are_one_program(small, monkeypatch):
         for a, b in zip(jax.tree.leaves(history), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b[:seeds], rtol=2e-3, atol=1e-3)
     assert sizes == [96, 64]
+    clear_programs()
+
+
+@pytest.mark.slow
+def test_a_team_trains_as_plain_does(small, monkeypatch):
+    """Run the kernels of a GPU, a thread of the operating system for each member of a team."""
+    monkeypatch.setattr(gpu, "register", emulated.register)
+    monkeypatch.setattr(engines, "over_lanes", lambda train: over_lanes(train, THREADS))
+    clear_programs()
+    keys = run_keys(0, np.arange(THREADS.group))
+    kept = vg.Recording(parameters_at=(0, 2), gradients_at=(1,))
+    experiment = dataclasses.replace(small, training=vg.Training(epochs=2, batch_size=8), recording=kept)
+    for a, b in zip(
+        jax.tree.leaves(execute("lanes", experiment, keys, lanes=THREADS.group)),
+        jax.tree.leaves(execute("plain", experiment, keys)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     clear_programs()
 
 

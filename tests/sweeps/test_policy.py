@@ -138,7 +138,7 @@ def test_a_plan_of_the_article_on_a_gpu_needs_little_of_the_host():
     assert plan.engines == {"arm": "lanes_or_plain"}
     fresh = plan._replace(resident_bytes=300 * 2**20)  # This process also holds programs of other tests.
     assert fresh.peak_bytes < 2 * 2**30
-    long = dataclasses.replace(article["arm"].experiment, training=vg.Training(epochs=7000), recording=vg.Recording())
+    long = dataclasses.replace(article["arm"].experiment, training=vg.Training(epochs=40_000), recording=vg.Recording())
     many_records = make_plan({"arm": ExperimentArm(long)}, 100_000, platform=GPU)
     assert many_records.engines == {"arm": "plain"}
     assert many_records.chunk_bytes <= policy.CHUNK_MEMORY

@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Code", "Kind", "Memory", "Register", "Scratch", "kind_of"]
+__all__ = ["CHUNK", "Code", "Kind", "Memory", "Register", "Scratch", "kind_of"]
 
 Kind = str
 """Type of an element: "float" (32 bits), "int" and "uint" (32 bits), "bool"."""
 
 TYPES: dict[Kind, str] = {"float": "float", "int": "i32", "uint": "i32", "bool": "i1"}
+CHUNK = 4
+"""Elements that a GPU's thread loads at once."""
+
 KINDS = {np.dtype(name): kind for name, kind in zip(("f4", "i4", "u4", "?"), TYPES, strict=True)}
 
 
@@ -45,6 +48,8 @@ class Memory(NamedTuple):
     kind: Kind
     lanes: int
     """Length of the last axis in memory; 0 where all lanes share an element."""
+    is_near: bool = False
+    """True where a load costs less than a register: elements are loaded again for each use in a loop."""
 
 
 class Code:
@@ -52,10 +57,11 @@ class Code:
 
     Args:
         width: lanes of a register.
+        has_exp2: whether the processor has instructions for 2^x and 1/x.
     """
 
-    def __init__(self, width: int) -> None:
-        self.width = width
+    def __init__(self, width: int, *, has_exp2: bool = False) -> None:
+        self.width, self.has_exp2 = width, has_exp2
         self.lines: list[str] = []
         self.declared: dict[str, str] = {}
         """Name of a function of LLVM that is called to its declaration."""
@@ -160,6 +166,13 @@ class Code:
         text = self.line(f"call {type_} {full}({', '.join(map(self.typed, same))})")
         return Register(text, same[0].kind, same[0].vector)
 
+    def instruction(self, name: str, *arguments: Register) -> Register:
+        """Write an instruction that NVIDIA's GPUs have, from floats to a float."""
+        full = f"@llvm.nvvm.{name}"
+        self.declared[full] = f"declare float {full}({', '.join(['float'] * len(arguments))})"
+        text = self.line(f"call float {full}({', '.join(map(self.typed, arguments))})")
+        return Register(text, "float", any(argument.vector for argument in arguments))
+
     def integer(self, instruction: str, a: str, b: int) -> str:
         """Return an index after arithmetic with a constant; a line is written only if the index is not a number."""
         if (instruction == "add" and b == 0) or (instruction == "mul" and b == 1):
@@ -189,6 +202,14 @@ class Code:
             return Register(self.line(f"icmp ne {type_} {byte}, {zero}"), "bool", vector)
         text = self.line(f"load {self.type_of(memory.kind, vector)}, ptr {address}, align 4")
         return Register(text, memory.kind, vector)
+
+    def load_chunk(self, memory: Memory, chunk: int) -> list[Register]:
+        """Load `CHUNK` elements at once, though registers may hold them; not of kind "bool"."""
+        type_ = f"<{CHUNK} x {TYPES[memory.kind]}>"
+        address = self.offset(memory.pointer, str(CHUNK * chunk), memory.kind)
+        loaded = self.line(f"load volatile {type_}, ptr {address}, align {4 * CHUNK}")
+        elements = (self.line(f"extractelement {type_} {loaded}, i64 {number}") for number in range(CHUNK))
+        return [Register(element, memory.kind, memory.lanes > 0) for element in elements]
 
     def store(self, memory: Memory, element: str, register: Register) -> None:
         """Store an element in an array."""
@@ -239,6 +260,29 @@ class Code:
         self.block = out
         return results
 
+    def when(self, condition: str, body: Callable[[], list[str]], start: Sequence[tuple[str, str]] = ()) -> list[str]:
+        """Write code that runs where a condition holds.
+
+        Args:
+            condition: a register, the same for all lanes.
+            body: writes the code and returns registers.
+            start: type and value of each register where the condition does not hold.
+
+        Returns:
+            The registers after it.
+        """
+        before, label = self.block, f"when{self.name()[1:]}"
+        out = f"after{label}"
+        self.lines += [f"  br i1 {condition}, label %{label}, label %{out}", f"{label}:"]
+        self.block = label
+        results = body()
+        self.lines += [f"  br label %{out}", f"{out}:"]
+        last, self.block = self.block, out
+        return [
+            self.line(f"phi {type_} [ {first}, %{before} ], [ {result}, %{last} ]")
+            for (type_, first), result in zip(start, results, strict=True)
+        ]
+
 
 class Scratch:
     """Memory for arrays between loops; arrays begin at cache lines.
@@ -247,12 +291,12 @@ class Scratch:
         code: where the code of pointers is written.
         pointer: to the memory.
         lanes: the number of lanes that share the memory.
-        lane: the thread's lane, where each lane is a thread. Threads do not wait for each other and share no
-            array: a uniform array has a copy for each of them.
+        is_own: whether each lane has memory of its own, on a GPU. Threads do not wait for each other and share no
+            array with other lanes: a uniform array has a copy for each of them.
     """
 
-    def __init__(self, code: Code, pointer: str, lanes: int, lane: str | None = None) -> None:
-        self.code, self.pointer, self.lanes, self.lane, self.bytes = code, pointer, lanes, lane, 0
+    def __init__(self, code: Code, pointer: str, lanes: int, *, is_own: bool = False) -> None:
+        self.code, self.pointer, self.lanes, self.is_own, self.bytes = code, pointer, lanes, is_own, 0
 
     def array(self, kind: Kind, numbers: int, varying: bool) -> Memory:
         """Return a new array."""
@@ -260,13 +304,11 @@ class Scratch:
 
     def room(self, numbers: int, varying: bool) -> int:
         """Reserve an array and return the bytes from the start of the memory to it."""
-        begin = self.bytes
-        self.bytes += -(-4 * numbers * (self.lanes if varying or self.lane else 1) // 64) * 64
+        begin, line = self.bytes, 4 * CHUNK if self.is_own else 64
+        self.bytes += -(-4 * numbers * (self.lanes if varying else 1) // line) * line
         return begin
 
     def within(self, pointer: str, begin: int, kind: Kind, varying: bool) -> Memory:
         """Return the array that begins some bytes after a pointer."""
         start = self.code.bytes_on(pointer, begin)
-        if self.lane:
-            return Memory(self.code.offset(start, self.lane, kind), kind, self.lanes)
-        return Memory(start, kind, self.lanes if varying else 0)
+        return Memory(start, kind, self.lanes if varying or self.is_own else 0, self.is_own)

@@ -9,6 +9,7 @@ from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.machine import Machine
 from vgrad_jax.lanes.primitives import PRIMITIVES, Index, Reduction
 from vgrad_jax.lanes.schedule import Loop, Schedule, Sink, Store, Straight, make_schedule
+from vgrad_jax.lanes.team import MEMBER, combined, wait
 from vgrad_jax.lanes.values import Iteration, OverwrittenError, Values
 
 __all__ = ["Target", "emit"]
@@ -46,7 +47,7 @@ def _is_readable(memory: Memory, node: Node, scratch: Scratch) -> bool:
 
     A GPU's threads run at their own pace: where they share an array, its elements may be a later iteration's.
     """
-    return (memory.lanes > 0) == node.varying and (node.varying or scratch.lane is None)
+    return (memory.lanes > 0) == node.varying and (node.varying or not scratch.is_own)
 
 
 class _Emitter:
@@ -56,6 +57,7 @@ class _Emitter:
         self, target: Target, arrays: Mapping[int, Memory], schedule: Schedule, sinks: Sequence[Memory]
     ) -> None:
         self.code, self.scratch, self.schedule, self.sinks = target.code, target.scratch, schedule, sinks
+        self.team = target.machine.team
         self.values = Values(target.code, schedule.dimensions, arrays)
 
     def run(self) -> None:
@@ -92,25 +94,44 @@ class _Emitter:
         starts = [_reduction(node).start(self.code, node).text for node, _ in step.totals]
         totals = self._iterations(step, stores, starts)
         for (node, index), name in zip(step.totals, totals, strict=True):
-            self.values.known[node.number, index] = Register(name, node.kind, node.varying)
+            self.values.known[node.number, index] = self._total(node, Register(name, node.kind, node.varying))
+        if self.team > 1 and stores:
+            wait(self.code)
         self.values.memory.update((node.number, memory) for node, memory in self._stores(step.materialised, own))
+
+    def _total(self, node: Node, total: Register) -> Register:
+        """Return the total of all members of a team."""
+        return total if self.team == 1 else combined(self.code, total, _reduction(node), self.team)
 
     def _iterations(self, step: Loop, stores: Sequence[tuple[Node, Memory]], totals: list[str]) -> list[str]:
         """Write the loop over groups of interleaved iterations, and the iterations that are left."""
-        code = self.code
+        code, team = self.code, self.team
         types = [code.type_of(node.kind, node.varying) for node, _ in step.totals]
-        groups, rest = divmod(step.iterations, step.interleaved)
-        for first, repetitions, beside in ((0, groups, step.interleaved), (groups * step.interleaved, 1, rest)):
-            if not beside:
+        groups, left = divmod(step.iterations, team * step.interleaved)
+        rest, last = divmod(left, team)
+        for first, repetitions, beside in ((0, groups, step.interleaved), (step.iterations - left, 1, rest)):
+            if not (repetitions and beside):
                 continue
 
             def body(number: str, carried: list[str], first: int = first, beside: int = beside) -> list[str]:
-                start = code.integer("add", code.integer("mul", number, beside), first)
-                numbers = [code.integer("add", start, offset) for offset in range(beside)]
-                return self._interleaved(step, numbers, carried, stores)
+                if team > 1:
+                    wait(code)  # Else numbers that iterations share are loaded before the loop, and spilled.
+                start = code.integer("add", code.integer("mul", number, beside * team), first)
+                return self._interleaved(step, self._of_member(start, beside), carried, stores)
 
             totals = code.loop(repetitions, body, list(zip(types, totals, strict=True)))
+        if last:
+            has_one = code.line(f"icmp ult i64 {MEMBER}, {last}")
+            numbers = self._of_member(str(step.iterations - last), 1)
+            start = list(zip(types, totals, strict=True))
+            totals = code.when(has_one, lambda: self._interleaved(step, numbers, totals, stores), start)
         return totals
+
+    def _of_member(self, start: str, beside: int) -> list[str]:
+        """Return the numbers of a member's iterations among those that a team goes through together."""
+        if self.team > 1:
+            start = self.code.line(f"add i64 {self.code.integer('mul', MEMBER, beside)}, {start}")
+        return [self.code.integer("add", start, offset) for offset in range(beside)]
 
     def _interleaved(
         self, step: Loop, numbers: Sequence[str], totals: Sequence[str], stores: Sequence[tuple[Node, Memory]]
@@ -120,6 +141,7 @@ class _Emitter:
         indices = self.schedule.dimensions.indices
         # In order, so that no element is computed by a recursion through all that it needs.
         for node in step.computed:
+            values.begin_node()
             for index in indices(node):
                 for values.current in iterations:
                     values.value(node, index)

@@ -14,16 +14,22 @@ import jax.numpy as jnp
 
 from vgrad_jax.jaxprs import JaxprEqn, is_literal, literal_value
 from vgrad_jax.lanes.code import Code, Memory, Scratch
+from vgrad_jax.lanes.copies import copied
 from vgrad_jax.lanes.cpu import link_cpu
 from vgrad_jax.lanes.emit import Target, emit
 from vgrad_jax.lanes.errors import NotInLanesError
-from vgrad_jax.lanes.gpu import LANE, link_gpu
+from vgrad_jax.lanes.gpu import BASE, LANE, fits_in_shared, link_gpu, stride
 from vgrad_jax.lanes.graph import Node, kind_of_array, leaf, literal, nodes_of_equation
 from vgrad_jax.lanes.machine import Machine
+from vgrad_jax.lanes.primitives import FEW
 from vgrad_jax.lanes.scan import write_scan
 from vgrad_jax.lanes.support import refusal
+from vgrad_jax.lanes.team import wait
 
 __all__ = ["Argument", "native_call"]
+
+SCRATCH = "%scratch"
+"""The name of the pointer to scratch memory."""
 
 UNLINKED = "not_linked"
 """The name of a function that was written but not compiled."""
@@ -82,7 +88,14 @@ def native_call(
 
     with _failures_as_refusals(equations):
         code, scratch_bytes = _written(machine, write, lanes)
-        name = _linked(machine, code, into, [*out, "%scratch"], lanes) if link else UNLINKED
+        if not link:
+            name = UNLINKED
+        elif machine.platform == "gpu":
+            name = link_gpu(code, into, [*out, SCRATCH], machine, lanes // machine.group, scratch_bytes)
+        else:
+            name = link_cpu(code, into, [*out, SCRATCH])
+    if machine.platform == "gpu":
+        scratch_bytes = 0 if fits_in_shared(machine, scratch_bytes) else stride(scratch_bytes) * lanes
     return _caller(name, list(outputs.values()), scratch_bytes, lanes)
 
 
@@ -100,13 +113,13 @@ def _failures_as_refusals(equations: Sequence[JaxprEqn]) -> Iterator[None]:
 
 
 def _written(machine: Machine, write: Callable[[Target, str], None], lanes: int) -> tuple[Code, int]:
-    """Return the code of all lanes, and the bytes of scratch memory that it takes."""
-    code = Code(machine.width)
+    """Return the code of all lanes, and the bytes of scratch memory that it takes; a lane's on a GPU."""
+    code = Code(machine.width, has_exp2=machine.has_exp2)
     if machine.platform == "gpu":
-        scratch = Scratch(code, "%scratch", lanes, LANE)
+        scratch = Scratch(code, BASE, 1, is_own=True)
         write(Target(code, machine, scratch), LANE)
         return code, scratch.bytes
-    scratch = Scratch(code, "%scratch", machine.width)
+    scratch = Scratch(code, SCRATCH, machine.width)
 
     def register_of_lanes(number: str, _: list[str]) -> list[str]:
         write(Target(code, machine, scratch), code.integer("mul", number, machine.width))
@@ -114,12 +127,6 @@ def _written(machine: Machine, write: Callable[[Target, str], None], lanes: int)
 
     code.loop(lanes // machine.width, register_of_lanes)
     return code, scratch.bytes
-
-
-def _linked(machine: Machine, code: Code, inputs: Sequence[str], outputs: Sequence[str], lanes: int) -> str:
-    if machine.platform == "gpu":
-        return link_gpu(code, inputs, outputs, lanes)
-    return link_cpu(code, inputs, outputs)
 
 
 def _caller(name: str, outputs: Sequence[Argument], scratch_bytes: int, lanes: int) -> Callable[..., list[jax.Array]]:
@@ -137,10 +144,22 @@ def _memory(code: Code, pointer: str, lane: str, argument: Argument, lanes: int)
     return Memory(code.offset(pointer, lane, kind), kind, lanes)
 
 
+def _near(target: Target, given: Mapping[Any, Memory]) -> dict[Any, Memory]:
+    """Copy small arrays into scratch memory, where a loop loads them again and again."""
+    near = {
+        variable: copied(target, memory, variable.aval.size) if memory.lanes and variable.aval.size <= FEW else memory
+        for variable, memory in given.items()
+    }
+    wait(target.code)
+    return near
+
+
 def _write_straight(
     target: Target, equations: Sequence[JaxprEqn], given: Mapping[Any, Memory], wanted: Mapping[Any, Memory]
 ) -> None:
     known = {variable: leaf(variable.aval, memory.lanes > 0) for variable, memory in given.items()}
+    if target.machine.team > 1:
+        given = _near(target, given)
     arrays = {known[variable].number: memory for variable, memory in given.items()}
 
     def read(atom: Any) -> Node:

@@ -1,4 +1,4 @@
-"""Code as a kernel of an NVIDIA GPU, a thread for each lane.
+"""Code as a kernel of an NVIDIA GPU, a team of threads for each lane.
 
     code ──► LLVM module ──► PTX ──► the driver's kernel ──► launcher, a function of the processor that XLA calls
 
@@ -13,26 +13,53 @@ from typing import Any
 
 import jax
 
-from vgrad_jax.lanes.code import Code
+from vgrad_jax.lanes.code import CHUNK, Code
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.ffi import CONSTANTS, PREFIX, field, handler, register
-from vgrad_jax.lanes.machine import BLOCK
+from vgrad_jax.lanes.machine import BLOCK, Machine
+from vgrad_jax.lanes.team import FIRST, MEMBER
 from vgrad_jax.lanes.toolchain import MachineCode, compile_code, llvm, optimise, parse
 
-__all__ = ["LANE", "launcher", "link_gpu", "ptx_of"]
+__all__ = ["BASE", "LANE", "fits_in_shared", "launcher", "link_gpu", "ptx_of"]
 
 LANE = "%lane"
 """The name of a thread's lane in the code."""
 
+BASE = "%base"
+"""The name of the pointer to a lane's scratch memory."""
 
-def link_gpu(code: Code, inputs: Sequence[str], outputs: Sequence[str], lanes: int) -> str:
+SHARED = 26 * 1024
+"""Largest scratch memory, in bytes, that a block has in shared memory.
+
+A multiprocessor of compute capability 9.0 has 227 KiB of it, and registers for eight blocks of 255 a thread.
+"""
+
+
+def fits_in_shared(machine: Machine, scratch_bytes: int) -> bool:
+    """Return whether a block has its lanes' scratch memory in shared memory, not in the GPU's."""
+    return machine.group * stride(scratch_bytes) <= SHARED
+
+
+def stride(scratch_bytes: int) -> int:
+    """Return the bytes from a lane's scratch memory to the next one's: an odd number of chunks.
+
+    The lanes' chunks are then in different banks of shared memory.
+    """
+    return (scratch_bytes // (4 * CHUNK) // 2 * 2 + 1) * 4 * CHUNK
+
+
+def link_gpu(
+    code: Code, inputs: Sequence[str], outputs: Sequence[str], machine: Machine, blocks: int, scratch_bytes: int
+) -> str:
     """Compile a function of one lane, `LANE`, and register it with XLA.
 
     Args:
         code: the function's lines.
         inputs: names of the pointers to its arguments.
-        outputs: names of the pointers to its results.
-        lanes: a multiple of `BLOCK`.
+        outputs: names of the pointers to its results; the last one's is scratch memory of all blocks.
+        machine: what the code is written for.
+        blocks: how many, each of `machine.group` lanes.
+        scratch_bytes: scratch memory of a lane, a multiple of a chunk.
 
     Returns:
         The name for `jax.ffi.ffi_call`.
@@ -41,8 +68,9 @@ def link_gpu(code: Code, inputs: Sequence[str], outputs: Sequence[str], lanes: i
         NotInLanesError: LLVM, the driver or XLA refuses the function.
     """
     name = PREFIX + hashlib.sha256("\n".join(code.lines).encode()).hexdigest()[:8]  # Seen in profiles.
-    make = partial(_launched, kernel=name, inputs=inputs, outputs=outputs, blocks=lanes // BLOCK)
-    return register(f"; {lanes} lanes\n{_module(name, code, [*inputs, *outputs])}", "CUDA", make)
+    make = partial(_launched, kernel=name, inputs=inputs, outputs=outputs, blocks=blocks)
+    text = _module(name, code, [*inputs, *outputs], machine, scratch_bytes)
+    return register(f"; {blocks} blocks\n{text}", "CUDA", make)
 
 
 def ptx_of(text: str, capability: str) -> str:
@@ -67,25 +95,56 @@ def _initialise_targets() -> None:
     llvm().initialize_all_asmprinters()
 
 
-def _module(kernel: str, code: Code, pointers: Sequence[str]) -> str:
-    numbers = {"thread": "tid.x", "block": "ctaid.x"}
+def _module(kernel: str, code: Code, pointers: Sequence[str], machine: Machine, scratch_bytes: int) -> str:
+    is_shared = fits_in_shared(machine, scratch_bytes)
+    registers = {"%thread": "tid.x", "%block": "ctaid.x"}
+    shared = f"@shared = internal addrspace(3) global [{machine.group * stride(scratch_bytes)} x i8] undef, align 16"
     return "\n".join(
         [
             'target triple = "nvptx64-nvidia-cuda"',
-            *(f"declare i32 @llvm.nvvm.read.ptx.sreg.{register_}()" for register_ in numbers.values()),
+            *(f"declare i32 @llvm.nvvm.read.ptx.sreg.{register_}()" for register_ in registers.values()),
             *sorted(code.declared.values()),
+            *([shared] if is_shared else []),
             f"define ptx_kernel void @{kernel}({', '.join(f'ptr noalias {name}' for name in pointers)}) #0 {{",
             "entry:",
-            *(f"  %{name} = call i32 @llvm.nvvm.read.ptx.sreg.{of}()" for name, of in numbers.items()),
-            f"  %first = mul i32 %block, {BLOCK}",
-            "  %number = add i32 %first, %thread",
-            f"  {LANE} = zext i32 %number to i64",
+            *(f"  {name} = call i32 @llvm.nvvm.read.ptx.sreg.{of}()" for name, of in registers.items()),
+            *_place_lines(machine.group),
+            *_scratch_lines(pointers[-1], scratch_bytes, is_shared=is_shared),
             *code.lines,
             "  ret void",
             "}",
             f'attributes #0 = {{ nounwind "nvvm.maxntid"="{BLOCK}" }}',
         ]
     )
+
+
+def _place_lines(group: int) -> list[str]:
+    """Return lines that compute a thread's lane and its place in its team."""
+    return [
+        f"  %first = mul i32 %block, {group}",
+        f"  %slot.number = urem i32 %thread, {group}",
+        f"  %member.number = udiv i32 %thread, {group}",
+        "  %lane.number = add i32 %first, %slot.number",
+        f"  {FIRST} = zext i32 %slot.number to i64",
+        f"  {MEMBER} = zext i32 %member.number to i64",
+        f"  {LANE} = zext i32 %lane.number to i64",
+    ]
+
+
+def _scratch_lines(pointer: str, scratch_bytes: int, *, is_shared: bool) -> list[str]:
+    """Return lines that compute the pointer to a lane's scratch memory.
+
+    Args:
+        pointer: to scratch memory of all lanes, which is used where there is no room in shared memory.
+        scratch_bytes: scratch memory of a lane.
+        is_shared: whether the block's lanes have it in shared memory.
+    """
+    shared = "  %shared = addrspacecast ptr addrspace(3) @shared to ptr"
+    return [
+        *([shared] if is_shared else []),
+        f"  %bytes = mul i64 {FIRST if is_shared else LANE}, {stride(scratch_bytes)}",
+        f"  {BASE} = getelementptr i8, ptr {'%shared' if is_shared else pointer}, i64 %bytes",
+    ]
 
 
 def _launched(text: str, *, kernel: str, inputs: Sequence[str], outputs: Sequence[str], blocks: int) -> MachineCode:

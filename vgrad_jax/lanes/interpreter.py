@@ -47,6 +47,9 @@ __all__ = ["over_lanes", "why_not_native"]
 
 LOOPS = ("scan", "while")
 
+MOVES = frozenset({"broadcast_in_dim", "reshape", "select_n", "squeeze"})
+"""Primitives that only move numbers and choose among them."""
+
 
 class Value(NamedTuple):
     """The array of a variable."""
@@ -185,7 +188,9 @@ class _Interpreter:
         for equation in equations:
             flags = [not is_literal(atom) and varying[atom] for atom in equation.invars]
             earliest = max((part_of.get(variable, 0) for variable in variables(equation.invars)), default=0)
-            native = is_native(equation, self.machine)
+            native = is_native(equation, self.machine) and not (
+                self.machine.team > 1 and _only_chooses(equation, flags)
+            )
             # A uniform result costs little wherever it is computed.
             if native and any(flags):
                 earliest = max(earliest, 1)
@@ -312,6 +317,16 @@ def _atoms_read(equations: Sequence[JaxprEqn]) -> set[Any]:
 def _read_from(jaxpr: Jaxpr, start: int) -> set[Any]:
     """Return the variables that the equations from `start` on read, and the results."""
     return _atoms_read(jaxpr.eqns[start:]) | set(variables(jaxpr.outvars))
+
+
+def _only_chooses(equation: JaxprEqn, flags: Sequence[bool]) -> bool:
+    """Return whether an equation only chooses among arrays by a condition that all lanes share.
+
+    XLA's kernel for that has a thread for each number; a lane's few threads would wait for memory.
+    """
+    inner = [equation, *equations_inside(equation)] if inlined(equation) else [equation]
+    names = {each.primitive.name for each in inner if inlined(each) is None}
+    return "select_n" in names and names <= MOVES and not flags[0]
 
 
 def _has_loops(equation: JaxprEqn) -> bool:

@@ -12,7 +12,7 @@ from vgrad_jax.lanes.toolchain import host_features
 __all__ = ["BLOCK", "THREADS", "Machine", "local_machine", "required_machine"]
 
 BLOCK = 32
-"""Threads of a GPU's block: few, so that a few seeds are spread over all of the GPU."""
+"""Threads of a GPU's block: a warp, whose threads exchange numbers."""
 
 
 class Machine(NamedTuple):
@@ -30,11 +30,17 @@ class Machine(NamedTuple):
     """True where sums of products may be fused."""
     long: float
     """Instructions of an iteration above which a loop is split, so that several iterations are in flight."""
+    team: int = 1
+    """Threads that share a lane: they divide the iterations of its loops."""
+    fewest_beside: int = 1
+    """Iterations that are interleaved at the least: they share what they load."""
+    has_exp2: bool = False
+    """True where the processor has instructions for 2^x and 1/x."""
 
     @property
     def group(self) -> int:
         """Lanes that run together; the number of lanes is a multiple of it."""
-        return BLOCK if self.platform == "gpu" else self.width
+        return BLOCK // self.team if self.platform == "gpu" else self.width
 
 
 def _vector(width: int, sums: int) -> Machine:
@@ -42,8 +48,18 @@ def _vector(width: int, sums: int) -> Machine:
     return Machine("cpu", width, sums, sums_beside=8, products_beside=False, long=100.0)
 
 
-THREADS = Machine("gpu", 1, sums=64, sums_beside=160, products_beside=True, long=math.inf)
-"""A GPU's thread has 255 registers and memory is far away: a row stays in one loop's registers."""
+THREADS = Machine(
+    "gpu",
+    1,
+    sums=64,
+    sums_beside=160,
+    products_beside=True,
+    long=math.inf,
+    team=4,
+    fewest_beside=2,
+    has_exp2=True,
+)
+"""A GPU's threads. A thread has 255 registers and memory is far away: a row stays in one loop's registers."""
 
 
 def local_machine() -> Machine | None:

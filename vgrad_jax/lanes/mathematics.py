@@ -46,7 +46,9 @@ def subtract(code: Code, a: Register | float, b: Register | float) -> Register:
 
 
 def divide(code: Code, a: Register | float, b: Register | float) -> Register:
-    """Write a quotient."""
+    """Write a quotient; within two units in the last place where the processor has an instruction for 1/x."""
+    if code.has_exp2:
+        return code.instruction("div.full", _register(code, a), _register(code, b))
     return code.binary("fdiv", _register(code, a), _register(code, b))
 
 
@@ -101,6 +103,8 @@ def tanh(code: Code, x: Register) -> Register:
     tanh is 1 in single precision. The numerator is monic and the sign separate, since a training waits for the
     processor's units of products, not for those of sums and bits.
     """
+    if code.has_exp2:
+        return _tanh_by_exp2(code, x)
     size = code.intrinsic("fabs", x)
     size = code.select(compare(code, "ogt", size, 9.02), code.constant(9.02, "float"), size)
     square = multiply(code, size, size)
@@ -109,6 +113,20 @@ def tanh(code: Code, x: Register) -> Register:
     value = divide(code, multiply(code, size, above), below)
     value = code.select(compare(code, "ogt", value, 1.0), code.constant(1.0, "float"), value)
     return code.intrinsic("copysign", value, x)
+
+
+def _tanh_by_exp2(code: Code, x: Register) -> Register:
+    """Evaluate tanh(x) = 1 - 2 / (exp(2 |x|) + 1) with the sign of x; near zero by an odd polynomial of degree 9.
+
+    The coefficients are fitted as those of `tanh`.
+    """
+    size = code.intrinsic("fabs", x)
+    power_ = code.instruction("ex2.approx.ftz.f", multiply(code, size, 2 * 1.44269504088896341))
+    far = subtract(code, 1.0, multiply(code, code.instruction("rcp.approx.ftz.f", add(code, power_, 1.0)), 2.0))
+    square = multiply(code, x, x)
+    near = polynomial(code, square, (0.0164375809, -0.0526718134, 0.133207251, -0.333329466))
+    near = add(code, multiply(code, multiply(code, near, square), x), x)
+    return code.intrinsic("copysign", code.select(compare(code, "olt", size, 0.55), near, far), x)
 
 
 def exp(code: Code, x: Register) -> Register:

@@ -121,6 +121,8 @@ class Reduction:
     """The number that changes no total; None where a loop over the terms has no code for the kind."""
     value: Callable[..., Register] = lambda code, term: term
     """Write a term's value from its registers."""
+    commutes: bool = True
+    """True where the total has the same bits in either order of its two terms."""
 
     def accumulate(self, code: Code, total: Register, term: tuple[Register, ...]) -> Register:
         """Return the total with one term more."""

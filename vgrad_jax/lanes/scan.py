@@ -13,8 +13,10 @@ from typing import Any
 
 from vgrad_jax.jaxprs import JaxprEqn, is_literal, is_read, literal_value, scan_of
 from vgrad_jax.lanes.code import Code, Memory, Scratch
+from vgrad_jax.lanes.copies import copied, copy
 from vgrad_jax.lanes.emit import Target, emit
 from vgrad_jax.lanes.graph import Node, kind_of_array, leaf, literal, nodes_of, varying_results
+from vgrad_jax.lanes.team import wait
 from vgrad_jax.lanes.values import OverwrittenError
 
 __all__ = ["write_scan"]
@@ -32,6 +34,10 @@ def write_scan(target: Target, equation: JaxprEqn, given: Mapping[Any, Memory], 
     Raises:
         NotInLanesError: some operation has no native code.
     """
+    if target.machine.team > 1:
+        # A member would overwrite what another has not read yet.
+        _write(target, equation, given, wanted, in_place=False)
+        return
     begun, taken = target.code.here(), target.scratch.bytes
     try:
         _write(target, equation, given, wanted, in_place=True)
@@ -50,6 +56,10 @@ def _write(
     in_place: bool,
 ) -> None:
     _ScanWriter(target, equation, given, wanted, in_place).write()
+
+
+NEAR_ROW = 1024
+"""Largest row, in bytes, that a team copies to its scratch memory."""
 
 
 class _Carry:
@@ -106,10 +116,12 @@ class _ScanWriter:
         for position, memory in self.carry.within(self.carry.copies[0]).items():
             self._copy_in(self.equation.invars[position], memory)
         taken = scratch.bytes
+        self._wait()
 
         def body(number: str, copies: list[str]) -> list[str]:
             scratch.bytes = taken  # Iterations share the scratch memory of the body.
             self._write_iteration(number, copies)
+            self._wait()
             return copies[::-1]
 
         copies = [("ptr", copy) for copy in self.carry.copies]
@@ -117,11 +129,15 @@ class _ScanWriter:
         for position, memory in self.carry.within(last[0]).items():
             variable = self.equation.outvars[position - self.start]
             if variable in self.wanted:
-                _copy(self.target.code, memory, self.wanted[variable], _size(variable))
+                copy(self.target, memory, self.wanted[variable], _size(variable))
+
+    def _wait(self) -> None:
+        if self.target.machine.team > 1:
+            wait(self.target.code)
 
     def _copy_in(self, atom: Any, memory: Memory) -> None:
         source = literal(literal_value(atom)) if is_literal(atom) else self.given[atom]
-        _copy(self.target.code, source, memory, _size(atom))
+        copy(self.target, source, memory, _size(atom))
 
     def _write_iteration(self, number: str, copies: Sequence[str]) -> None:
         if self.scan.reverse:
@@ -129,6 +145,7 @@ class _ScanWriter:
         before = self.carry.within(copies[0])
         after = before if self.in_place else self.carry.within(copies[1])
         nodes, arrays = self._arguments(number, before)
+        self._wait()
         results = nodes_of(self.scan.body, nodes)
         emit(self.target, arrays, self._sinks(number, results, after))
 
@@ -147,8 +164,18 @@ class _ScanWriter:
             elif position < self.start:
                 arrays[nodes[-1].number] = self.given[outer]
             elif not is_carry:
-                arrays[nodes[-1].number] = _row(self.target.code, self.given[outer], number, _size(variable))
+                arrays[nodes[-1].number] = self._read_row(self.given[outer], number, _size(variable))
         return nodes, arrays
+
+    def _read_row(self, memory: Memory, number: str, size: int) -> Memory:
+        """Return the row of a sequence that an iteration reads.
+
+        A team copies it to its scratch memory first, since it then waits for the GPU's memory once.
+        """
+        row = _row(self.target.code, memory, number, size)
+        if self.target.machine.team > 1 and memory.lanes and 4 * size <= NEAR_ROW:
+            return copied(self.target, row, size)
+        return row
 
     def _sinks(self, number: str, results: Sequence[Node], after: Mapping[int, Memory]) -> list[tuple[Node, Memory]]:
         """Return the body's results and their arrays."""
@@ -171,17 +198,3 @@ def _row(code: Code, memory: Memory, number: str, size: int) -> Memory:
     """Return the row of a sequence that an iteration reads or writes."""
     moved = code.integer("mul", number, size * max(memory.lanes, 1))
     return memory._replace(pointer=code.offset(memory.pointer, moved, memory.kind))
-
-
-def _copy(code: Code, source: Memory | Node, target: Memory, elements: int) -> None:
-    """Write a loop that copies an array, or stores a literal in each element."""
-
-    def body(number: str, _: list[str]) -> list[str]:
-        if isinstance(source, Memory):
-            element = code.load(source, number)
-        else:
-            element = code.constant(source.parameters["value"].item(), target.kind)
-        code.store(target, number, element)
-        return []
-
-    code.loop(elements, body)

@@ -111,12 +111,14 @@ class _Scheduler:
         }
         wanted = {sink.node.number for sink in sinks if dimensions.in_loop(sink.node) and sink.node.inputs}
         self._kept = self._read_after_their_loop() | wanted
+        self._straight_stages = _latest_stages(dimensions) if machine.team > 1 else dimensions.stages
 
     def add_stage(self, stage: int) -> None:
         """Add the steps of a stage: straight code, then each loop."""
-        here = [n for n in self.dimensions.nodes if self.dimensions.stages[n.number] == stage and _is_computed(n)]
-        in_loop, reduces = self.dimensions.in_loop, self.dimensions.reduces_loop
-        self._add_straight([node for node in here if not in_loop(node) and not reduces(node)])
+        in_loop, computed = self.dimensions.in_loop, list(filter(_is_computed, self.dimensions.nodes))
+        straight = [node for node in computed if self._straight_stages[node.number] == stage]
+        self._add_straight([node for node in straight if not in_loop(node) and not self.dimensions.reduces_loop(node)])
+        here = [node for node in computed if self.dimensions.stages[node.number] == stage]
         for loop in self._loops:
             nodes = [node for node in here if node.inputs and self.dimensions.loops[node.number] == loop]
             self._add_loops(loop, stage, [node for node in nodes if in_loop(node)])
@@ -215,7 +217,28 @@ class _Scheduler:
     ) -> None:
         iterations = self.dimensions.sizes[loop]
         beside = interleaved(self.dimensions, computed, iterations)
+        # Interleaved iterations share what they load, if registers are left for them.
+        if len(totals) <= self.machine.sums:
+            beside = max(beside, self.machine.fewest_beside)
+        beside = min(beside, max(iterations // self.machine.team, 1))
         self.steps.append(Loop(iterations, beside, tuple(computed), tuple(totals), tuple(stores), tuple(materialised)))
+
+
+def _latest_stages(dimensions: Dimensions) -> dict[int, int]:
+    """Return the last stage in which each node can be computed without a loop.
+
+    No register holds a number through a loop that does not need it.
+    """
+    latest: dict[int, int] = {}
+    for node in reversed(dimensions.nodes):
+        own = dimensions.stages[node.number]
+        stage = own if dimensions.in_loop(node) else max(own, latest.get(node.number, own))
+        for operand in node.inputs:
+            # The loop that computes a reduction's terms belongs to the stage before.
+            until = stage - dimensions.reduces_loop(node)
+            latest[operand.number] = min(latest.get(operand.number, until), until)
+        latest[node.number] = stage
+    return latest
 
 
 Item = TypeVar("Item")

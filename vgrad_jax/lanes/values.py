@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from vgrad_jax.lanes.code import Code, Memory, Register
+from vgrad_jax.lanes.code import CHUNK, Code, Memory, Register
 from vgrad_jax.lanes.dimensions import Dimensions
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import Node
@@ -43,6 +43,8 @@ class Values(Elements):
         """Registers that hold until the end."""
         self.current: Iteration | None = None
         """The iteration whose code is written; None outside of loops."""
+        self._briefly: dict[tuple[str, int], list[Register]] = {}
+        """Registers that hold for the node that is computed: chunks of arrays that are near."""
         self._overwritten: dict[str, set[str]] = {memory.pointer: set() for memory in arrays.values()}
 
     @property
@@ -64,6 +66,9 @@ class Values(Elements):
         if node.operation == "literal":
             return self._constant(node, index)
         if node.number in self.memory:
+            memory = self.memory[node.number]
+            if self.current is not None and memory.is_near and ITERATION not in index and node.kind != "bool":
+                return self._near(memory, int(self._element(node, index)))
             return self._remembered(key, lambda: self._load(self.memory[node.number], self._element(node, index)))
         compute = partial(PRIMITIVES[node.operation].code, self, node, index)
         if self.current is None:
@@ -72,6 +77,10 @@ class Values(Elements):
         if not self.dimensions.in_loop(node):
             raise NotInLanesError(f"{node.operation} is needed in a loop before it is computed")
         return self._remembered(key, compute)
+
+    def begin_node(self) -> None:
+        """Begin the next node of the interleaved iterations: what is near is loaded again."""
+        self._briefly.clear()
 
     def range(self, node: Node, operand: Node, axis: int) -> Iterable[int]:
         """Return the entries of an index along an operand's axis that a reduction goes over."""
@@ -101,6 +110,13 @@ class Values(Elements):
     def _load(self, memory: Memory, element: str) -> Register:
         self.check_not_overwritten(memory, element)
         return self.code.load(memory, element)
+
+    def _near(self, memory: Memory, element: int) -> Register:
+        self.check_not_overwritten(memory, str(element))
+        chunk = memory.pointer, element // CHUNK
+        if chunk not in self._briefly:
+            self._briefly[chunk] = self.code.load_chunk(memory, element // CHUNK)
+        return self._briefly[chunk][element % CHUNK]
 
     def _element(self, node: Node, index: Index) -> str:
         """Return the number of an element, row-major."""

@@ -29,6 +29,7 @@ def reduction(
     combine: Callable[[Code, Register, Register], Register],
     identity: Callable[[Kind], float | int | bool | None],
     refusal: Callable[[Use], str | None] = lambda use: None,
+    commutes: bool = True,
 ) -> None:
     """Register a reduction over the axes that the equation's parameter `axes` names.
 
@@ -37,8 +38,9 @@ def reduction(
         combine: writes the total of a total and an element.
         identity: gives the element of a kind that changes no total; None where there is no code.
         refusal: why a use has no native code.
+        commutes: whether a total has the same bits in either order of its terms.
     """
-    rule = Reduction(_terms, combine, identity)
+    rule = Reduction(_terms, combine, identity, commutes=commutes)
     register(Primitive(name, reduced, _kept_axes, "reduction", refusal, over=_over, reduction=rule))
 
 
@@ -122,8 +124,9 @@ def _few_floats_only(use: Use) -> str | None:
 
 reduction("reduce_sum", _sum, lambda kind: 0)
 reduction("psum", _sum, lambda kind: 0, _of_one_device)
-reduction("reduce_max", larger, lambda kind: float("-inf") if kind == "float" else None)
-reduction("reduce_min", smaller, lambda kind: float("inf") if kind == "float" else None)
+# The larger of 0 and -0 is the second.
+reduction("reduce_max", larger, lambda kind: float("-inf") if kind == "float" else None, commutes=False)
+reduction("reduce_min", smaller, lambda kind: float("inf") if kind == "float" else None, commutes=False)
 reduction("reduce_and", _bitwise("and"), lambda kind: True if kind == "bool" else -1)
 reduction("reduce_or", _bitwise("or"), lambda kind: 0)
 register(Primitive("argmax", _argmax, _argmax_axes, "reduction", _few_floats_only, over=_over))
