@@ -258,3 +258,23 @@ def test_a_loop_of_its_own_length_within_a_map_of_the_function():
     flat = dict(zip(numbers.ravel().tolist(), got.ravel().tolist(), strict=True))
     assert {number: flat[number] for number in known} == known
     np.testing.assert_array_equal(got, jax.vmap(jax.vmap(collatz))(numbers))
+
+
+def test_arrays_without_elements_are_left_out(monkeypatch):
+    """In carries, sequences, results and operands of loops and branches; they are there again outside."""
+
+    def function(x, nothing):
+        def step(carry, row):
+            total, kept, count = carry
+            return (total + row.sum(), kept * 2, count + 1), (total, kept, jnp.concatenate([kept[:, 0], row]))
+
+        rows = jnp.stack([x, x * 2])
+        (total, kept, _), stacked = lax.scan(step, (jnp.float32(0), nothing, 0), rows)
+        going = lax.while_loop(lambda s: s[0] < 9, lambda s: (s[0] + 1 + x[0] ** 2, s[1] + 1), (total, kept))
+        chosen = lax.cond(x[0] > 0, lambda n: (x, n), lambda n: (-x, n + 1), nothing)
+        return stacked, going, chosen, nothing.sum(0) + x[0]
+
+    monkeypatch.setattr(Chooser, "_without_what_does_not_pay", lambda self, jaxpr, flags, choices: choices)
+    x, nothing = jax.random.normal(jax.random.key(0), (20, 3)), jnp.zeros((20, 0, 2))
+    same(vg.lanes(function)(x, nothing), jax.jit(jax.vmap(function))(x, nothing))
+    assert "of nothing" not in str(vg.lanes_report(function, x, nothing))

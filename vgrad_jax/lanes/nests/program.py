@@ -26,7 +26,7 @@ from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.nests.choice import Choice, Chooser
 from vgrad_jax.lanes.nests.kernel import make_kernel
-from vgrad_jax.lanes.nests.rewriting import is_key, rewritten_part
+from vgrad_jax.lanes.nests.rewriting import is_empty, is_key, rewritten_part
 
 __all__ = ["Evaluator", "Value"]
 
@@ -95,11 +95,15 @@ class Evaluator:
     def _native(self, equations: Sequence[JaxprEqn], known: Known, needed: set[Any]) -> None:
         """Evaluate equations by a native function."""
         read, results, _ = interface(equations, known, needed)
+        known.update((v, Value(jnp.zeros(v.aval.shape, v.aval.dtype), False)) for v in results if is_empty(v))
+        results = [variable for variable in results if not is_empty(variable)]
         if not results:
             return
         part = rewritten_part(equations, list(read), results)
         arguments = [Value(constant, False) for constant in part.constants]
         for variable, value in read.items():
+            if is_empty(variable):
+                continue
             array = jax.random.key_data(value.array) if is_key(variable.aval) else value.array
             arguments.append(value._replace(array=array))
         varying = [argument.varying for argument in arguments]

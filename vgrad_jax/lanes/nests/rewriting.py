@@ -1,6 +1,6 @@
 """Programs in terms of primitives with native code: calls are inlined, other primitives become what defines them.
 
-A random key becomes its words: an array of one more axis.
+A random key becomes its words: an array of one more axis. Arrays without elements are left out.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from vgrad_jax.jaxprs import (
@@ -29,7 +30,7 @@ from vgrad_jax.jaxprs import (
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.nests.expansions import EXPANSIONS
 
-__all__ = ["INLINED", "inlined_program", "is_key", "physical", "rewritten_part"]
+__all__ = ["INLINED", "inlined_program", "is_empty", "is_key", "physical", "rewritten_part"]
 
 INLINED = (
     "checkpoint",
@@ -56,6 +57,17 @@ def is_key(aval: Any) -> bool:
     return bool(jnp.issubdtype(aval.dtype, jax.dtypes.prng_key))
 
 
+def is_empty(variable: Any) -> bool:
+    """Return whether a variable, or an array, has no elements."""
+    return 0 in getattr(variable, "aval", variable).shape
+
+
+def _without_elements(variable: Any) -> np.ndarray:
+    """Return the value of a variable without elements: of NumPy, so that no program computes it."""
+    form = physical(variable.aval)
+    return np.zeros(form.shape, form.dtype)
+
+
 def physical(aval: Any) -> jax.ShapeDtypeStruct:
     """Return the form of an array, or of the words of random keys.
 
@@ -78,7 +90,7 @@ class Part(NamedTuple):
     """Some equations as a program without calls, keys, and primitives that are defined by others."""
 
     closed: ClosedJaxpr
-    """From `[*constants, *read]` to the results; native code has no copy of its constants."""
+    """From `[*constants, *read]` to the results, those with elements; native code has no copy of its constants."""
     constants: list[Any]
 
 
@@ -94,14 +106,17 @@ def rewritten_part(equations: Sequence[JaxprEqn], read: Sequence[Any], results: 
         NotInLanesError: a definition does not cover a use.
     """
 
+    given = [variable for variable in read if not is_empty(variable)]
+
     def function(*arrays: Any) -> list[Any]:
-        known = dict(zip(read, arrays, strict=True))
+        known = {variable: _without_elements(variable) for variable in read if is_empty(variable)}
+        known.update(zip(given, arrays, strict=True))
         for equation in equations:
             values = [_constant(literal_value(atom)) if is_literal(atom) else known[atom] for atom in equation.invars]
             known.update(zip(equation.outvars, _rule(equation, values), strict=True))
-        return [known[variable] for variable in results]
+        return [known[variable] for variable in results if not is_empty(variable)]
 
-    closed = trace(function, *(physical(variable.aval) for variable in read))
+    closed = trace(function, *(physical(variable.aval) for variable in given))
     while _is_unfinished(closed.jaxpr):  # A definition may call others.
         closed = trace(partial(_evaluated, closed), *(variable.aval for variable in closed.jaxpr.invars))
     jaxpr = closed.jaxpr.replace(invars=[*closed.jaxpr.constvars, *closed.jaxpr.invars], constvars=[])
@@ -124,6 +139,8 @@ def _constant(value: Any) -> Any:
 
 def _rule(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     name = equation.primitive.name
+    if not equation.effects and all(map(is_empty, equation.outvars)):
+        return [_without_elements(variable) for variable in equation.outvars]
     inner = inlined_program(equation)
     if inner is not None:
         return _evaluated(inner, *values)
@@ -138,10 +155,23 @@ def _rule(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
             return _cond(equation, values)
         case "custom_linear_solve":
             return _linear_solve(equation, values)
+    if any(map(is_empty, equation.invars)):
+        return _of_nothing(equation, values)
     flags = [is_key(atom.aval) for atom in equation.invars]
     if any(flags):
         return _of_keys(equation, values, flags)
     return carry_out(equation, values)
+
+
+def _of_nothing(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
+    """Evaluate an operation that makes elements of arrays without any, such as their sum."""
+    if equation.primitive.name == "concatenate":
+        given = [value for value in values if 0 not in value.shape]
+        return [lax.concatenate(given, equation.params["dimension"])]
+    if any(isinstance(value, jax.core.Tracer) for value in values):
+        return carry_out(equation, values)
+    with jax.ensure_compile_time_eval():
+        return [np.asarray(result) for result in carry_out(equation, values)]
 
 
 def _of_keys(equation: JaxprEqn, values: list[Any], flags: Sequence[bool]) -> Sequence[Any]:
@@ -161,30 +191,50 @@ def _of_keys(equation: JaxprEqn, values: list[Any], flags: Sequence[bool]) -> Se
 def _scan(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     scan = scan_of(equation)
     stop = scan.num_consts + scan.num_carry
-    consts = values[: scan.num_consts]
+    inner = scan.body.jaxpr
+    carry, rows = _Elements(inner.invars[scan.num_consts : stop]), _Elements(inner.invars[stop:])
+    stacked = _Elements(equation.outvars[scan.num_carry :])
 
-    def body(carry: list[Any], rows: list[Any]) -> tuple[list[Any], list[Any]]:
-        results = _evaluated(scan.body, *consts, *carry, *rows)
-        return results[: scan.num_carry], results[scan.num_carry :]
+    def body(state: list[Any], row: list[Any]) -> tuple[list[Any], list[Any]]:
+        results = _evaluated(scan.body, *values[: scan.num_consts], *carry.all(state), *rows.all(row))
+        return carry.some(results[: scan.num_carry]), stacked.some(results[scan.num_carry :])
 
-    last, stacked = lax.scan(body, values[scan.num_consts : stop], values[stop:], scan.length, scan.reverse)
-    return [*last, *stacked]
+    start, sequences = carry.some(values[scan.num_consts : stop]), rows.some(values[stop:])
+    last, kept = lax.scan(body, start, sequences, scan.length, scan.reverse)
+    return [*carry.all(last), *stacked.all(kept)]
+
+
+class _Elements:
+    """Those among some variables that have elements."""
+
+    def __init__(self, variables: Sequence[Any]) -> None:
+        self._variables = variables
+
+    def some(self, values: Sequence[Any]) -> list[Any]:
+        """Return the values that have elements, of the values of all variables."""
+        return [value for variable, value in zip(self._variables, values, strict=True) if not is_empty(variable)]
+
+    def all(self, values: Sequence[Any]) -> list[Any]:
+        """Return the values of all variables, of those that have elements."""
+        rest = iter(values)
+        return [_without_elements(variable) if is_empty(variable) else next(rest) for variable in self._variables]
 
 
 def _while(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     loop = while_of(equation)
     start = loop.condition_consts + loop.body_consts
     conditions, consts = values[: loop.condition_consts], values[loop.condition_consts : start]
+    elements = _Elements(equation.outvars)
 
     def condition(carry: list[Any]) -> Any:
-        return _evaluated(loop.condition, *conditions, *carry)[0]
+        return _evaluated(loop.condition, *conditions, *elements.all(carry))[0]
 
     def body(carry: list[Any]) -> list[Any]:
-        return list(_evaluated(loop.body, *consts, *carry))
+        return elements.some(_evaluated(loop.body, *consts, *elements.all(carry)))
 
-    if loop.condition.out_avals[0].shape:
-        return lax.while_loop(*_of_many(condition, body), values[start:])
-    return lax.while_loop(condition, body, values[start:])
+    is_of_many = bool(loop.condition.out_avals[0].shape)
+    goes_on, step = _of_many(condition, body) if is_of_many else (condition, body)
+    return elements.all(lax.while_loop(goes_on, step, elements.some(values[start:])))
 
 
 def _of_many(condition: Callable[..., Any], body: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -201,13 +251,19 @@ def _of_many(condition: Callable[..., Any], body: Callable[..., Any]) -> tuple[C
 
 
 def _cond(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
-    choices: list[Callable[..., Any]] = [partial(_evaluated, branch) for branch in branches(equation)]
+    given, wanted = _Elements(equation.invars[1:]), _Elements(equation.outvars)
     index, *operands = values
+
+    def choice(branch: ClosedJaxpr, *some: Any) -> list[Any]:
+        return wanted.some(_evaluated(branch, *given.all(some)))
+
+    choices: list[Callable[..., Any]] = [partial(_evaluated, branch) for branch in branches(equation)]
     if len(choices) == 1:
         return choices[0](*operands)
     if not isinstance(index, jax.core.Tracer):
         return choices[min(max(int(index), 0), len(choices) - 1)](*operands)
-    return lax.switch(jnp.asarray(index, jnp.int32), choices, *operands)
+    functions = [partial(choice, branch) for branch in branches(equation)]
+    return wanted.all(lax.switch(jnp.asarray(index, jnp.int32), functions, *given.some(operands)))
 
 
 def _linear_solve(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
