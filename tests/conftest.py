@@ -51,6 +51,15 @@ def few_objects_to_collect():
     gc.freeze()
 
 
+@pytest.fixture(scope="module")
+def quick_reports():
+    """Write reports of few seeds, with figures that are not drawn: for tests of what a report says."""
+    from tests.quickly import reports
+
+    with reports():
+        yield
+
+
 @pytest.fixture
 def small():
     """An experiment that trains in a moment, with a last batch of its own size: 20 = 8 + 8 + 4."""
