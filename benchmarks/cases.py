@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import jax
 
 import vgrad_jax as vg
+from benchmarks import SIZES
 from vgrad_jax.sweeps.policy import WIDEST_IN_LANES
 
-SIZES = ("smallest", "short", "full")
 ARTICLE_EPOCHS = 500
 
 

@@ -8,8 +8,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import pytest
 
-from benchmarks import machine
-from benchmarks.cases import SIZES, cases
+from benchmarks import SIZES
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,6 +23,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Set the options of pytest-benchmark before it reads them."""
     if config.getoption("--keep"):
+        from benchmarks import machine
+
         if config.getoption("numprocesses", None) or "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ:
             raise pytest.UsageError(
                 "--keep measures time, which parallel workers and the settings of tests distort; run "
@@ -38,6 +39,8 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if "case" in metafunc.fixturenames:
+        from benchmarks.cases import cases
+
         question = metafunc.module.__name__.rpartition("bench_")[2]
         grid = cases(question, metafunc.config.getoption("--size"))
         metafunc.parametrize("case", grid, ids=lambda case: case.name.replace(", ", "-").replace(" ", "-"))
@@ -51,6 +54,8 @@ def size(request):
 
 def pytest_benchmark_generate_machine_info(config):
     del config
+    from benchmarks import machine
+
     return machine.describe()
 
 

@@ -1,5 +1,11 @@
+import dataclasses
+import gc
 import os
+import sys
 import tempfile
+
+import pytest
+import xdist
 
 os.environ["KERAS_BACKEND"] = "jax"
 # Tests compile far longer than they compute. Processes that they start round as they do.
@@ -12,27 +18,30 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Commands keep compiled programs there: one folder for all of them, and new in every run of the tests.
 os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="vgrad_jax-tests-"))
-
-import typechecking  # noqa: F401  The import hook takes the decorator that it leaves.
-from jaxtyping import install_import_hook
-
-with install_import_hook("vgrad_jax", "typechecking.check"):
-    import vgrad_jax as vg
-
-import dataclasses
-import gc
-
-import jax
-import pytest
-from hypothesis import settings
-
-jax.config.update("jax_numpy_rank_promotion", "raise")
-settings.register_profile("reproducible", derandomize=True, deadline=None)
-settings.load_profile("reproducible")
+# Without bytecode every process of the tests would compile the package's source again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser):
     parser.addoption("--write-golden", action="store_true", help="write tests/golden.json anew")
+
+
+def pytest_sessionstart(session):
+    """Import the package, with checks of types, in every process but the one that only hands out the tests."""
+    if xdist.is_xdist_controller(session):
+        return
+    import typechecking  # noqa: F401  The import hook takes the decorator that it leaves.
+    from jaxtyping import install_import_hook
+
+    with install_import_hook("vgrad_jax", "typechecking.check"):
+        import vgrad_jax  # noqa: F401
+    import jax
+    from hypothesis import settings
+
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    settings.register_profile("reproducible", derandomize=True, deadline=None)
+    settings.load_profile("reproducible")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -42,9 +51,20 @@ def few_objects_to_collect():
     gc.freeze()
 
 
+@pytest.fixture(scope="module")
+def quick_reports():
+    """Write reports of few seeds, with figures that are not drawn: for tests of what a report says."""
+    from tests.quickly import reports
+
+    with reports():
+        yield
+
+
 @pytest.fixture
 def small():
     """An experiment that trains in a moment, with a last batch of its own size: 20 = 8 + 8 + 4."""
+    import vgrad_jax as vg
+
     return vg.Experiment(
         mlp=vg.MLP(hidden=(4, 3), activation="tanh"),
         data=vg.Data("moons", samples=40),
@@ -56,6 +76,8 @@ def small():
 @pytest.fixture
 def arms(small):
     """Two arms of different depth."""
+    import vgrad_jax as vg
+
     deeper = dataclasses.replace(small, mlp=vg.MLP(hidden=(4, 3, 2), activation="relu"))
     return {"shallow": small, "deep": deeper}
 
@@ -63,5 +85,7 @@ def arms(small):
 @pytest.fixture
 def x64():
     """Float64 within the test."""
+    import jax
+
     with jax.enable_x64(True):
         yield

@@ -9,8 +9,8 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
-SHORT = ("bare_jax", "flax_nnx")
-"""Examples that every run of the tests trains; the others are slow tests."""
+SHORT = ("flax_nnx",)
+"""Examples that every run of the tests trains; the others are slow tests. The README trains bare JAX."""
 
 TRAINED = [pytest.param(path, marks=[] if path.stem in SHORT else [pytest.mark.slow]) for path in EXAMPLES]
 

@@ -9,6 +9,8 @@ import vgrad_jax as vg
 from vgrad_jax.cli import app
 from vgrad_jax.cli.study_file import read_study
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 STUDY = """
 import jax
 import vgrad_jax as vg

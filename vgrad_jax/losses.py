@@ -87,8 +87,7 @@ def _squared_value(logits: Float[Array, "1"], target: Float[Array, ""]) -> Float
 
 
 def _huber_value(logits: Float[Array, "1"], target: Float[Array, ""]) -> Float[Array, ""]:
-    size = jnp.abs(logits[0] - target)
-    return jnp.where(size <= 1, 0.5 * size**2, size - 0.5)
+    return optax.huber_loss(logits[0], target)
 
 
 def _explained(logits: Float[Array, "1"], target: Float[Array, ""]) -> Float[Array, ""]:
@@ -96,25 +95,20 @@ def _explained(logits: Float[Array, "1"], target: Float[Array, ""]) -> Float[Arr
     return jnp.nan_to_num(1 - (logits[0] - target) ** 2, nan=-jnp.inf, neginf=-jnp.inf)
 
 
-def _huber_of_errors(errors: np.ndarray) -> np.ndarray:
-    size = np.abs(errors)
-    return np.where(size <= 1, 0.5 * size**2, size - 0.5)
+def _variance(targets: Float[np.ndarray, " rows"]) -> float:
+    return float(np.var(targets))
 
 
-def _best_constant(value: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], float]:
-    """Return the function of targets that gives the mean of `value` of the errors of the best constant."""
+def _huber_chance(targets: Float[np.ndarray, " rows"]) -> float:
+    from scipy.optimize import minimize_scalar
+    from scipy.special import huber as value
 
-    def chance(targets: np.ndarray) -> float:
-        from scipy.optimize import minimize_scalar
-
-        bounds = (float(np.min(targets)), float(np.max(targets)))
-        return float(minimize_scalar(lambda constant: np.mean(value(constant - targets)), bounds=bounds).fun)
-
-    return chance
+    bounds = (float(np.min(targets)), float(np.max(targets)))
+    return float(minimize_scalar(lambda constant: np.mean(value(1, constant - targets)), bounds=bounds).fun)
 
 
 def _hinge_value(logits: Float[Array, "1"], label: Int[Array, ""]) -> Float[Array, ""]:
-    return jnp.maximum(1 + (1.0 - 2.0 * label) * logits[0], 0)
+    return optax.hinge_loss(logits[0], 2.0 * label - 1.0)
 
 
 def _hinge_chance(labels: Int[np.ndarray, " rows"]) -> float:
@@ -127,8 +121,8 @@ LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": Loss(_binary_value, _binary_correct, _binary_out_features, _entropy_of_shares),
     "softmax_cross_entropy": Loss(_softmax_value, _softmax_correct, lambda classes: classes, _entropy_of_shares),
     "hinge": Loss(_hinge_value, _binary_correct, partial(_binary_out_features, loss="hinge"), _hinge_chance),
-    "squared_error": Loss(_squared_value, _explained, lambda _: 1, _best_constant(np.square), of_numbers=True),
-    "huber": Loss(_huber_value, _explained, lambda _: 1, _best_constant(_huber_of_errors), of_numbers=True),
+    "squared_error": Loss(_squared_value, _explained, lambda _: 1, _variance, of_numbers=True),
+    "huber": Loss(_huber_value, _explained, lambda _: 1, _huber_chance, of_numbers=True),
 }
 """Losses by name, computed from logits: cross-entropies in nats; of numbers in units of the targets' variance."""
 

@@ -13,10 +13,11 @@ from flax import linen
 from matplotlib.figure import Figure
 
 import vgrad_jax as vg
+from tests.arrays import normal, ones
 from vgrad_jax.diagnosis.figures import _draw_band
 
 DEPTH, WIDTH = 6, 12
-BATCH = (jax.random.normal(jax.random.key(3), (16, WIDTH)), jnp.ones(16))
+BATCH = (normal(16, WIDTH), ones(16))
 
 
 def init(scale, shift=0.0):
@@ -37,6 +38,7 @@ def loss_of(activation):
     return loss
 
 
+PARAMS = [{"kernel": normal(WIDTH, WIDTH, seed=layer, scale=WIDTH**-0.5)} for layer in range(DEPTH)]
 TANH, RELU = loss_of(jnp.tanh), loss_of(jax.nn.relu)
 
 
@@ -176,7 +178,7 @@ def test_a_model_of_another_kind_has_no_prediction_and_a_reason():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((TANH, init(1.0)(jax.random.key(0)), BATCH), {"num_seeds": 3}, "needs an init function"),
+        ((TANH, PARAMS, BATCH), {"num_seeds": 3}, "needs an init function"),
         ((TANH, {"a": None}, BATCH), {}, "must be parameters"),
         ((lambda p, b: b[0] @ p[0]["kernel"], init(1.0), BATCH), {}, "must give a scalar"),
         ((TANH, init(1.0), BATCH), {"num_seeds": 0}, "num_seeds must be a whole number"),
@@ -191,10 +193,10 @@ def test_errors_teach(arguments, options, message):
     ("arguments", "options", "message"),
     [
         (("loss", init(1.0), BATCH), {}, "loss_fn must be a function"),
-        ((init(1.0)(jax.random.key(0)), TANH, BATCH), {}, "loss_fn must be a function"),
+        ((PARAMS, TANH, BATCH), {}, "loss_fn must be a function"),
         ((TANH, init(1.0), "x"), {}, "batch must be what the loss takes"),
         ((TANH, linen.Dense(3), BATCH), {}, "module.init"),
-        ((TANH, lambda: init(1.0)(jax.random.key(0)), BATCH), {}, r"called as f\(key\)"),
+        ((TANH, lambda: PARAMS, BATCH), {}, r"called as f\(key\)"),
         ((TANH, lambda key: None, BATCH), {}, "makes no floating-point array"),
         ((lambda params: 0.0, init(1.0), BATCH), {}, r"called as f\(params, batch\)"),
         ((TANH, init(1.0), BATCH), {"loss_key": jax.random.key(0)}, r"called as f\(params, batch, key\)"),

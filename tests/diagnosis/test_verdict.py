@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_records import FALLING, FLAT, KNOWN, LAYERS, RECORDS, SOLVED, STEEP, STUCK, record
 from scipy import stats as scipy_stats
+from typer.testing import CliRunner
 
 import vgrad_jax as vg
+from vgrad_jax.cli import app
 from vgrad_jax.diagnosis import STATUSES
 from vgrad_jax.diagnosis.profiles import straight_line
 
@@ -137,24 +139,24 @@ def test_nothing_recorded_yet():
         vg.diagnose(empty)
 
 
-def vgrad(*arguments, cwd):
-    command = [sys.executable, "-m", "vgrad_jax", "diagnose", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
-
-
-def test_the_command_in_other_peoples_ci(tmp_path):
+def test_the_command_in_other_peoples_ci(tmp_path, monkeypatch):
+    """Start a process for the exit code that stops a job; the other arguments need none."""
+    monkeypatch.chdir(tmp_path)
     KNOWN["vanishing"].save(tmp_path / "record.npz")
-    done = vgrad("record.npz", "--fail-on", "vanishing", "--fail-on", "dead", cwd=tmp_path)
+    command = [sys.executable, "-m", "vgrad_jax", "diagnose", "record.npz"]
+    done = subprocess.run(
+        [*command, "--fail-on", "vanishing", "--fail-on", "dead"], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("vanishing")
     assert "layer_5" in done.stdout
-    fine = vgrad("record.npz", "--fail-on", "dead", "--json", cwd=tmp_path)
-    assert fine.returncode == 0, fine.stderr
+    fine = CliRunner().invoke(app, ["diagnose", "record.npz", "--fail-on", "dead", "--json"])
+    assert fine.exit_code == 0, fine.stderr
     assert json.loads(fine.stdout)["findings"][0]["code"] == "gradient_shrinks"
     for arguments, message in (
         (("nothing.npz",), "no file 'nothing.npz'"),
         (("record.npz", "--fail-on", "vanish"), "did you mean 'vanishing'?"),
     ):
-        wrong = vgrad(*arguments, cwd=tmp_path)
-        assert wrong.returncode == 2
+        wrong = CliRunner().invoke(app, ["diagnose", *arguments])
+        assert wrong.exit_code == 2
         assert message in wrong.stderr

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.arrays import normal, zeros
 from vgrad_jax.gradients.layers import Grouping
 from vgrad_jax.gradients.look import look_at_compiled, record_layers
 
 DEPTH, WIDTH = 5, 6
-KEY = jax.random.key(0)
-X = jax.random.normal(KEY, (8, WIDTH))
+X = normal(8, WIDTH)
 PARAMS = {
-    "blocks": {"w": jax.random.normal(KEY, (DEPTH, WIDTH, WIDTH)) / 9, "b": jnp.zeros((DEPTH, 1, WIDTH))},
-    "out": {"w": jax.random.normal(KEY, (WIDTH, 1))},
+    "blocks": {"w": normal(DEPTH, WIDTH, WIDTH, scale=1 / 9), "b": zeros(DEPTH, 1, WIDTH)},
+    "out": {"w": normal(WIDTH, 1)},
 }
 
 
@@ -127,7 +127,7 @@ def touched(loss, params, batch):
     return dict(zip(look.stats.paths, np.asarray(look.touched_fraction, float).round(4).tolist(), strict=True))
 
 
-TABLE = {"embed": {"t": jax.random.normal(KEY, (500, WIDTH))}, "out": PARAMS["out"]}
+TABLE = {"embed": {"t": normal(500, WIDTH)}, "out": PARAMS["out"]}
 IDS = jnp.array([1, 2, 2, 9])
 
 

@@ -1,5 +1,6 @@
 """Losses over one batch, written as people write them, with the concerns that are right."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+from tests.arrays import normal, zeros
 
 ROWS, FEATURES, WIDTH = 64, 6, 12
 RNG = np.random.default_rng(7)
@@ -32,10 +35,9 @@ class Case(NamedTuple):
 
 def mlp(outputs, widths=(WIDTH,), seed=0, features=FEATURES):
     sizes = [features, *widths, outputs]
-    keys = jax.random.split(jax.random.key(seed), len(sizes) - 1)
     return [
-        {"w": jax.random.normal(key, (a, b)) / np.sqrt(a), "b": jnp.zeros(b)}
-        for key, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
+        {"w": normal(a, b, seed=(seed, layer), scale=a**-0.5), "b": zeros(b)}
+        for layer, (a, b) in enumerate(itertools.pairwise(sizes))
     ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from cases import BINARY, CLASSES, FEATURES, ONE_HOT, REAL, ROWS, TAGS, X, bce, cce, forward, mlp, of
 from scipy import optimize
 
+from tests.arrays import normal, ones
 from vgrad_jax.inspection import inspect_loss
 
 
@@ -117,7 +118,7 @@ def test_tied_embeddings_and_a_masked_loss():
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:])
         return jnp.sum(losses * kept) / kept.sum()
 
-    table = jax.random.normal(jax.random.key(0), (6, 8))
+    table = normal(6, 8)
     assert chance(loss, table, tokens) == pytest.approx(entropy(np.bincount(tokens[:, 1:][kept])), rel=2e-3)
 
 
@@ -154,11 +155,10 @@ def with_haiku():
 
 
 def with_scan():
-    key = jax.random.key(0)
     params = {
-        "in": jax.random.normal(key, (FEATURES, 8)) / 3,
-        "layers": jax.random.normal(key, (5, 8, 8)) / 3,
-        "out": jax.random.normal(key, (8, 4)) / 3,
+        "in": normal(FEATURES, 8, scale=1 / 3),
+        "layers": normal(5, 8, 8, scale=1 / 3),
+        "out": normal(8, 4, scale=1 / 3),
     }
 
     def apply(params, x):
@@ -226,7 +226,7 @@ def test_chance_behind_a_loop_that_hands_over_more_than_its_last_state():
         h, _ = jax.lax.scan(step, jnp.zeros((len(batch[0]), 4)), batch[0].T)
         return jnp.mean((h @ params["out"] - batch[1][:, None]) ** 2)
 
-    params = {"recurrent": jax.random.normal(jax.random.key(0), (4, 4)), "out": jnp.ones((4, 1))}
+    params = {"recurrent": normal(4, 4), "out": ones(4, 1)}
     assert chance(loss, params, (X, REAL)) == pytest.approx(REAL.var(), rel=2e-3)
 
 

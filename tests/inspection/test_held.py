@@ -10,6 +10,7 @@ import optax
 import pytest
 from cases import BINARY, CLASSES, FEATURES, ONE_HOT, REAL, ROWS, TAGS, X, forward, mlp
 
+from tests.arrays import normal, zeros
 from vgrad_jax.inspection import inspect_loss
 
 
@@ -157,8 +158,7 @@ def normed(params, batch):
     return jnp.mean((jax.nn.relu(h) @ params[1]["w"] - y[:, None]) ** 2)
 
 
-KEY = jax.random.key(5)
-RECURRENT = {"x": jax.random.normal(KEY, (FEATURES, 8)) / 3, "h": jnp.eye(8), "out": jax.random.normal(KEY, (8, 4)) / 3}
+RECURRENT = {"x": normal(FEATURES, 8, scale=1 / 3), "h": np.eye(8, dtype=np.float32), "out": normal(8, 4, scale=1 / 3)}
 HEALTHY = {
     "vae": (vae, {"encoder": mlp(4), "decoder": mlp(FEATURES, features=2)}, X),
     "contrastive": (contrastive, mlp(8), X),
@@ -172,34 +172,34 @@ HEALTHY = {
     "low rank": (
         low_rank,
         {
-            "w": jax.random.normal(KEY, (FEATURES, 8)),
-            "a": jax.random.normal(KEY, (FEATURES, 2)),
-            "b": jnp.zeros((2, 8)),
-            "out": jax.random.normal(KEY, (8, 1)),
+            "w": normal(FEATURES, 8),
+            "a": normal(FEATURES, 2),
+            "b": zeros(2, 8),
+            "out": normal(8, 1),
         },
         (X, REAL),
     ),
     "zero branch": (
         zero_branch,
         {
-            "up": jax.random.normal(KEY, (FEATURES, 8)),
-            "down": jnp.zeros((8, FEATURES)),
-            "out": jax.random.normal(KEY, (FEATURES, 1)),
+            "up": normal(FEATURES, 8),
+            "down": zeros(8, FEATURES),
+            "out": normal(FEATURES, 1),
         },
         (X, REAL),
     ),
     "zero branch before a layer of zeros": (
         zero_branch,
         {
-            "up": jax.random.normal(KEY, (FEATURES, 8)),
-            "down": jnp.zeros((8, FEATURES)),
-            "out": jnp.zeros((FEATURES, 1)),
+            "up": normal(FEATURES, 8),
+            "down": zeros(8, FEATURES),
+            "out": zeros(FEATURES, 1),
         },
         (X, REAL),
     ),
     "factors": (
         factors,
-        {"u": jax.random.normal(KEY, (20, 4)), "v": jax.random.normal(KEY, (30, 4))},
+        {"u": normal(20, 4), "v": normal(30, 4)},
         (np.arange(20), np.arange(20), np.ones(20, np.float32)),
     ),
     "recurrent": (recurrent, RECURRENT, (X, CLASSES)),

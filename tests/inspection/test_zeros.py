@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.arrays import normal, ones
 from vgrad_jax.inspection import kinks_reason, zero_reasons
 
-KEYS = jax.random.split(jax.random.key(0), 4)
-X = jax.random.normal(KEYS[3], (32, 8))
-A, B, C = (jax.random.normal(key, shape) for key, shape in zip(KEYS, ((8, 8), (8, 8), (8, 1)), strict=False))
+A, B, C = (normal(8, units, seed=seed) for seed, units in enumerate((8, 8, 1)))
+X = normal(32, 8, seed=3)
 HALF = jnp.float16
 
 
@@ -156,14 +156,14 @@ def test_a_zero_factor_is_named():
 @pytest.mark.parametrize("lookup", [lambda table, ids: table[ids], lambda t, ids: jax.nn.one_hot(ids, len(t)) @ t])
 def test_rows_that_the_batch_does_not_pick(lookup):
     ids = jnp.array([3, 5, 5, 700])
-    params = {"t": jax.random.normal(KEYS[0], (1000, 8)), "c": C}
+    params = {"t": normal(1000, 8), "c": C}
     (why,) = zero_reasons(lambda p, ids: squared(lookup(p["t"], ids) @ p["c"]), params, ids)
     assert (why.path, why.reason, why.touched) == ("t", "not_in_batch", pytest.approx(3 / 1000))
 
 
 def test_a_tied_table_and_dead_units_pick_no_rows():
     ids = jnp.array([3, 5, 5, 7])
-    table = {"t": jax.random.normal(KEYS[0], (100, 8))}
+    table = {"t": normal(100, 8)}
     assert zero_reasons(lambda p, ids: squared(p["t"][ids] @ p["t"].T), table, ids) == ()
     off = jnp.array([50.0] * 4 + [0.0] * 4)[None]
     assert zero_reasons(lambda p, x: squared(jax.nn.relu(x @ p["a"] - off) @ p["c"]), {"a": A, "c": C}, X) == ()
@@ -179,7 +179,7 @@ def network(activation):
     return u
 
 
-LAYERS = [(jax.random.normal(KEYS[0], (1, 8)), jnp.ones(8)), (B, jnp.ones(8)), (C,)]
+LAYERS = [(normal(1, 8), ones(8)), (B, ones(8)), (C,)]
 TIMES = jnp.linspace(-1, 1, 16)
 
 

@@ -18,6 +18,8 @@ from vgrad_jax.results.reading import arms_of
 from vgrad_jax.statistics.depth import Family, families
 from vgrad_jax.training.run import initial_params
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 DEPTHS = (1, 3)
 NETWORKS = {
     "relu_he": {"activation": "relu", "kernel_init": "fan_in_normal(2)"},

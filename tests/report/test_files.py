@@ -12,6 +12,8 @@ from tests.made import made_results
 from vgrad_jax.report import Report, write_report
 from vgrad_jax.report.files import MANIFEST, write_files
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 PNG = b"\x89PNG\r\n\x1a\n Software Matplotlib version3"
 FILES = {
     "index.html": b'<script id="explorer-data">1</script>',

@@ -17,6 +17,8 @@ from vgrad_jax.report.tables import shown, terminal_table
 from vgrad_jax.statistics import compare_arms, crossed_designs, outcomes, summarise
 from vgrad_jax.statistics.own import curve_band, own_numbers
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 SEEDS = 40
 STEPS = 5
 

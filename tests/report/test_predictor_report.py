@@ -5,6 +5,8 @@ from vgrad_jax.report.figures.predictors import predictors_caption, predictors_r
 from vgrad_jax.report.sections.predictors import predictor_sentences
 from vgrad_jax.statistics.failure import ALL_ARMS, rank
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 
 def made_up(shift, n=60, failures=20):
     """Two arms; in both the loss of failed runs is shifted, in the second one the other way."""

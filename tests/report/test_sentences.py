@@ -10,6 +10,8 @@ from vgrad_jax.report import Report
 from vgrad_jax.report.sections import crossed
 from vgrad_jax.report.sections.pairs import _answer, _sentences
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
 SEEDS = 200
 

@@ -14,6 +14,8 @@ from vgrad_jax.report.sections.pairs import pair_rows
 from vgrad_jax.report.sparkline import sparkline
 from vgrad_jax.report.tables import COLUMNS, rows
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 
 @pytest.fixture(scope="module")
 def report():

@@ -15,6 +15,8 @@ from vgrad_jax.statistics.intervals import bonferroni, mean
 from vgrad_jax.statistics.levels import factors_in
 from vgrad_jax.statistics.run_outcomes import outcomes
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 LEVELS = {
     "activation": ("tanh", "relu", "gelu"),
     "kernel_init": ("glorot_uniform", "he_normal"),

@@ -1,6 +1,7 @@
 """Rankings of arms: what is seen to be worse is left out, and the best one nearly never."""
 
 import numpy as np
+import pytest
 
 import vgrad_jax as vg
 from tests.made import made_results
@@ -8,6 +9,8 @@ from vgrad_jax.report import Report
 from vgrad_jax.statistics.contrasts import Contrasts
 from vgrad_jax.statistics.ranking import rank_arms, ranked
 from vgrad_jax.statistics.run_outcomes import outcomes
+
+pytestmark = pytest.mark.usefixtures("quick_reports")
 
 NAMES = ("tanh", "relu", "gelu", "silu", "elu", "selu")
 

@@ -14,6 +14,8 @@ from vgrad_jax import studies
 from vgrad_jax.cli import app
 from vgrad_jax.studies.grid import crossed
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 
 @pytest.fixture
 def write(tmp_path):

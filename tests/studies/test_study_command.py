@@ -10,6 +10,8 @@ import vgrad_jax as vg
 from vgrad_jax.cli import app
 from vgrad_jax.studies import read_study
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 
 def vgrad(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -26,6 +26,8 @@ from vgrad_jax.sweeps import blocks
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import make_plan
 
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 
 def test_bounds_are_those_of_the_definition():
     for successes, n in ((0, 20), (7, 20), (20, 20), (150, 1000)):

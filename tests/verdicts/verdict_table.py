@@ -22,9 +22,9 @@ class Labelled(NamedTuple):
     """Cases whose outcome, or that of the model without the cause, was another."""
 
 
-def labelled_set(*, held: bool) -> Labelled:
-    """Train one half; a minute or so."""
-    cases = all_cases(held=held)
+def labelled_set(*, held: bool, families: tuple[str, ...] | None = None) -> Labelled:
+    """Train one half, or its cases of some families: each family compiles a program."""
+    cases = [case for case in all_cases(held=held) if families is None or case.family in families]
     without = controls(cases)
     distinct = list(dict.fromkeys(without))
     outcomes = run([*cases, *distinct])

@@ -240,6 +240,11 @@ class Course:
             return 1.0
         return float(known.max() / self.start)
 
+    @cached_property
+    def trend(self) -> Float[np.ndarray, " record"]:
+        """Running median of the level over five records, fewer at the ends."""
+        return np.array([np.median(self.level[max(0, n - 2) : n + 3]) for n in range(len(self.level))])
+
     def resampled(self, rng: np.random.Generator) -> "Course":
         """Return another course that the noise of the batches could have given.
 
@@ -247,9 +252,8 @@ class Course:
         """
         if not self.finite.all() or self.scatter == 0:
             return self
-        trend = np.array([np.median(self.level[max(0, n - 2) : n + 3]) for n in range(len(self.level))])
-        residual = self.level - trend
-        changed = trend + rng.permutation(residual) * rng.choice((-1.0, 1.0), len(residual))
+        residual = self.level - self.trend
+        changed = self.trend + rng.permutation(residual) * rng.choice((-1.0, 1.0), len(residual))
         first = self.first + self.noise_at(self.first) * rng.standard_normal()
         return replace(self, level=changed, loss=self.loss + changed - self.level, first=first)
 

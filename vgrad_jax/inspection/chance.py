@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy import optimize
 
 from vgrad_jax.compiling import compiled_quickly
 from vgrad_jax.inspection.graph import Graph, Step
@@ -148,6 +147,8 @@ def _least(function: Callable[[Any], Any], units: int, numbers: int) -> float | 
 
 def _descended(at: Function, start: Vector, calls: int) -> _Point:
     """Follow the gradient from a start, as of a smooth function."""
+    from scipy import optimize
+
     if not math.isfinite(at(start)[0]):
         return _Point(math.inf, start)
     result = optimize.minimize(at, start, jac=True, method="L-BFGS-B", options={"maxfun": calls})

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
-from scipy.special import expit
 
 from vgrad_jax.inspection.concern import SHARE, ZERO_SHARE, Concern
 from vgrad_jax.inspection.graph import Step
@@ -160,6 +159,8 @@ def _sums_to_one(array: Shaped[np.ndarray, "..."]) -> bool:
 
 def sigmoid_shares(probe: Probe) -> list[Concern]:
     """Find sigmoids that are divided by their sum, in place of a softmax."""
+    from scipy.special import expit
+
     head = probe.tail.head
     for step in probe.tail.steps:
         if step.name != "div" or head is None or any(value not in probe.tail.pure for value in step.inputs):

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy.special import expit, softmax
 
 from vgrad_jax.inspection.graph import Graph
 from vgrad_jax.inspection.kernels import unit_axes
@@ -120,6 +119,8 @@ def _sampled(
 
 def binary_targets(probe: Probe) -> Targets | None:
     """Return targets and weights of a binary crossentropy; None for any other loss."""
+    from scipy.special import expit
+
     if not probe.fits or probe.tail.head is None:
         return None
     shape = probe.graph.shapes[probe.tail.head]
@@ -134,6 +135,8 @@ def binary_targets(probe: Probe) -> Targets | None:
 
 def class_targets(probe: Probe) -> Targets | None:
     """Return shares of classes and weights of rows of a categorical crossentropy, classes last; None for others."""
+    from scipy.special import softmax
+
     if not probe.fits or probe.tail.head is None or len(probe.units) != 1:
         return None
     shape, (axis,) = probe.graph.shapes[probe.tail.head], probe.units

@@ -76,7 +76,7 @@ class FactorEffects(NamedTuple):
     def measure(self) -> str:
         """The first of "share", "time" and "score" in which a step is seen to matter; "" where none is."""
         for measure in ("share", "time", "score"):
-            if any(_differs(getattr(step, measure)) for step in self.steps):
+            if any(getattr(step, measure).excludes_zero for step in self.steps):
                 return measure
         return ""
 
@@ -84,7 +84,7 @@ class FactorEffects(NamedTuple):
     def largest(self) -> Step:
         """The step with the largest change of `measure`; of the share where nothing is seen to matter."""
         measure = self.measure or "share"
-        seen = [step for step in self.steps if _differs(getattr(step, measure))] or self.steps
+        seen = [step for step in self.steps if getattr(step, measure).excludes_zero] or self.steps
         return max(seen, key=lambda step: abs(getattr(step, measure).value))
 
 
@@ -234,7 +234,7 @@ def _interactions(
             _difference([at[level][key] for key in sorted(common)]) for level in (other.start, other.target)
         )
         excess = contrasts.share({**after, **{arm: -weight for arm, weight in before.items()}}, z=z)
-        if _differs(excess) and abs(excess.value) >= NOTICEABLE:
+        if excess.excludes_zero and abs(excess.value) >= NOTICEABLE:
             changes = contrasts.share(before), contrasts.share(after)
             seen.append(Interaction(first.factor, second.factor, step, other.start, other.target, *changes, excess))
     return seen
@@ -254,10 +254,6 @@ def _pairs_at(
         for key, levels in cells.items()
         if step.start in levels and step.target in levels
     }
-
-
-def _differs(estimate: Estimate) -> bool:
-    return estimate.low > 0 or estimate.high < 0
 
 
 def _importance(effects: FactorEffects) -> tuple[int, float]:

@@ -24,6 +24,11 @@ class Estimate(NamedTuple):
         """Half the width of the interval."""
         return (self.high - self.low) / 2
 
+    @property
+    def excludes_zero(self) -> bool:
+        """True where the interval lies on one side of zero: a difference is seen."""
+        return self.low > 0 or self.high < 0
+
 
 ABSENT = Estimate(float("nan"), float("nan"), float("nan"), 0)
 """Estimate of a quantity that an arm does not have."""

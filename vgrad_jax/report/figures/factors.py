@@ -55,7 +55,7 @@ def _draw(axes: "Axes", steps: Sequence[Step], measure: str) -> None:
         if not estimate.n:
             continue
         value, low, high = (scale * number for number in estimate[:3])
-        colour = BLUE if low > 0 or high < 0 else GREY
+        colour = BLUE if estimate.excludes_zero else GREY
         axes.plot([low, high], [row, row], color=colour, linewidth=2)
         axes.plot(value, row, "o", color=colour)
     axes.axvline(0, color="black", linestyle=":", linewidth=1)

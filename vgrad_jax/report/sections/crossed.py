@@ -59,7 +59,7 @@ def _sentences(designs: Designs) -> list[str]:
         for name, effect in ((design.second, design.second_main), (design.first, design.first_main))
     )
     interaction = design.interaction.share
-    if interaction.low > 0 or interaction.high < 0:
+    if interaction.excludes_zero:
         dependence = (
             f"the two depend on each other: where the {design.second} is changed as well, the effect of changing the "
             f"{design.first} differs by {points(interaction)}"

@@ -49,7 +49,7 @@ def _sentence(effects: FactorEffects, grid: GridEffects) -> str:
     if measure == "share":
         verb = "raises" if step.share.value > 0 else "lowers"
         parts.append(f"{verb} the share of runs that learn by {_interval(step.share, 100, 'point')}")
-    if measure in ("share", "time") and step.time.n and _differs(step.time):
+    if measure in ("share", "time") and step.time.n and step.time.excludes_zero:
         verb = "shortens" if step.time.value < 0 else "lengthens"
         parts.append(f"{verb} the mean time to learn by {_interval(step.time, 1, grid.unit)}")
     if measure == "score":
@@ -83,10 +83,6 @@ def _interval(estimate: Estimate, scale: float, noun: str) -> str:
 def _listed(names: list[str]) -> str:
     named = [f"the {name}" for name in names]
     return " and ".join(filter(None, (", ".join(named[:-1]), named[-1]))) if named else ""
-
-
-def _differs(estimate: Estimate) -> bool:
-    return estimate.low > 0 or estimate.high < 0
 
 
 def _block(grid: GridEffects) -> Block:

@@ -70,7 +70,7 @@ def _ranked(arms: Arms) -> str:
         return (
             f"The arms cannot be told apart by the share of runs that converge: {shown} in each of the {len(ranked)}."
         )
-    differ = {frozenset((pair.a, pair.b)) for pair in arms.pairs if _differs(pair.comparison.share_difference)}
+    differ = {frozenset((pair.a, pair.b)) for pair in arms.pairs if pair.comparison.share_difference.excludes_zero}
     if frozenset((best.arm, worst.arm)) not in differ:
         return (
             f"The arms cannot be told apart by the share of runs that converge: from {percent(worst.converged)} "
@@ -84,10 +84,6 @@ def _ranked(arms: Arms) -> str:
         f"{best.arm} converges most often, in {percent(best.converged)} of {best.n} runs{_not_told_apart(as_good)}; "
         f"{worst.arm} least often, in {percent(worst.converged)} of {worst.n}{_not_told_apart(as_bad)}."
     )
-
-
-def _differs(estimate: Estimate) -> bool:
-    return estimate.low > 0 or estimate.high < 0
 
 
 def _not_told_apart(arms: list[str]) -> str:
