@@ -117,7 +117,7 @@ TABLE: dict[str, Status] = {
         is_fault=False,
     ),
     "collinear": Status(
-        "The units of the last hidden layer are all but multiples of each other: the network computes one feature.",
+        "The units of the last hidden layer are nearly multiples of each other: the network computes one feature.",
         Spread.ALL,
         {
             "units_collinear": Remedy(
