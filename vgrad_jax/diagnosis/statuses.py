@@ -264,7 +264,7 @@ TABLE: dict[str, Status] = {
         {},
         is_fault=False,
     ),
-    HEALTHY: Status("Nothing speaks against it.", Spread.ALL, {}, is_fault=False),
+    HEALTHY: Status("No rule finds a fault.", Spread.ALL, {}, is_fault=False),
 }
 """Statuses in the order of priority: causes before their consequences."""
 
