@@ -84,7 +84,7 @@ def test_pooled_the_arm_is_named_as_part_of_it():
     measured["second"]["loss"] = measured["second"]["loss"] + 4
     failed["second"] = ~failed["second"]
     first, second, pooled = predictor_sentences(rank(measured, failed))
-    assert "part of that" in pooled
+    assert "part of this is telling the arms apart" in pooled
     assert "part of that" not in first + second
 
 

@@ -114,11 +114,11 @@ def test_the_arm_with_the_shortest_mean_is_compared_with_the_next():
         means = {summary.arm: summary.restricted_mean_epochs for summary in report.study.summaries}
         assert says(sentence, means[first])
         assert says(sentence, means[second])
-        assert "in 100%" in sentence
+        assert f"{first} is faster 100% of the time" in sentence
     at_the_end = Report(study((0, 0, 1, 0), {**at, "tanh_he": 200.0}))
     assert at_the_end.sentences[2].startswith("tanh_he converges soonest")
     (_, _, never, _) = Report(study((0, 0, 0, 0))).sentences
-    assert never == "No run of any arm converges within the budget."
+    assert never == "No run of any arm converges before its training ends."
 
 
 @pytest.mark.parametrize("n", [1, 3, 40])
@@ -148,7 +148,7 @@ def test_curves_that_differ_while_half_of_the_pairs_go_either_way_name_no_soones
     assert arms.pairs[0].comparison.probability_a_faster == 0.5
     (sentence,) = _sentences(arms)
     assert "soonest" not in sentence
-    assert re.search(r"^relu_he .*curves differ.*in 50%", sentence)
+    assert re.search(r"^relu_he .*curves differ.* is faster 50% of the time", sentence)
 
 
 def test_an_arm_and_a_seed_are_counted_in_the_singular():

@@ -86,7 +86,7 @@ def test_the_most_frequent_fault_stays_the_verdict_where_seeds_without_a_fault_a
     assert list(verdict.seeds.items()) == [("unclear", 38), ("vanishing", 26)]
     assert [layer.status for layer in verdict.layers] == ["vanishing"] + ["unclear"] * 5
     block = SECTION.block(Verdicts({"tanh_he": verdict}, []))
-    assert "A fault stays the verdict, even where unclear seeds are more." in block.intro
+    assert "A fault stays the verdict, even where more seeds are unclear." in block.intro
     (fold,) = block.folds
     assert (fold.status, fold.note) == ("vanishing", "seeds: unclear 38, vanishing 26")
 

@@ -95,11 +95,11 @@ def test_the_command_answers_in_words_and_numbers():
     words = run("--effect", "0.05", "--power", "0.9", "--runs-per-second", "12")
     needed = vg.seeds_needed(0.05, 0.9)
     assert words.exit_code == 0
-    assert words.output.startswith(f"{needed} seeds an arm, to see that two arms' shares of converged runs differ by 5")
+    assert words.output.startswith(f"Train {needed} seeds per arm to detect a difference of 5")
     assert f"2 arms are {2 * needed} trainings: {2 * needed / 12 / 60:.1f} minutes at 12 a second." in words.output
     assert json.loads(run("--effect", "0.05", "--json").output)["seeds"] == needed
-    assert "29 seeds an arm" in run("--probability", "0.75", "--power", "0.95").output
-    assert "381 seeds an arm" in run("--half-width", "0.05").output
+    assert "Train 29 seeds per arm" in run("--probability", "0.75", "--power", "0.95").output
+    assert "Train 381 seeds per arm" in run("--half-width", "0.05").output
     assert "Example: vgrad seeds" in run("--help").output
     for arguments, message in (
         ((), "give one of --effect, --probability and --half-width"),

@@ -14,21 +14,27 @@ __all__ = ["seeds"]
 
 
 def seeds(
-    effect: Annotated[float | None, typer.Option(help="Difference of two arms' shares converged to be seen.")] = None,
+    effect: Annotated[
+        float | None, typer.Option(help="Smallest difference to detect between two arms' shares of runs that converge.")
+    ] = None,
     probability: Annotated[
-        float | None, typer.Option(help="Or: chance that a run of the better arm beats one of the other.")
+        float | None, typer.Option(help="Or: how often a run of the better arm beats a run of the other.")
     ] = None,
-    half_width: Annotated[float | None, typer.Option(help="Or: plus or minus of one arm's share converged.")] = None,
-    power: Annotated[float, typer.Option(help="Chance of seeing a difference that is there.")] = 0.9,
-    significance: Annotated[float, typer.Option(help="Chance of seeing one that is not.")] = 0.05,
+    half_width: Annotated[
+        float | None, typer.Option(help="Or: how far, plus or minus, one arm's share may be off.")
+    ] = None,
+    power: Annotated[float, typer.Option(help="Chance of detecting a difference that exists (power).")] = 0.9,
+    significance: Annotated[float, typer.Option(help="False-positive rate (alpha).")] = 0.05,
     baseline: Annotated[
-        float | None, typer.Option(help="Share converged that is expected; by default the worst case.")
+        float | None, typer.Option(help="Expected share of runs that converge; by default the worst case.")
     ] = None,
-    arms: Annotated[int, typer.Option(help="Arms of the study, for the time it takes.")] = 2,
-    runs_per_second: Annotated[float | None, typer.Option(help="As `vgrad bench` measures it.")] = None,
+    arms: Annotated[int, typer.Option(help="Number of arms, to compute how long the study takes.")] = 2,
+    runs_per_second: Annotated[
+        float | None, typer.Option(help="Speed of your machine; `vgrad bench` measures it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer how many seeds a question needs.
+    """Compute how many seeds a question needs.
 
     Example: vgrad seeds --effect 0.05 --power 0.9 --runs-per-second 12
     """
@@ -40,20 +46,20 @@ def seeds(
     if effect is not None:
         needed = planning.seeds_needed(effect, power, baseline=baseline, significance=significance)
         at = "whatever the shares are" if baseline is None else f"from a share of {100 * baseline:g} %"
-        question = f"to see that two arms' shares of converged runs differ by {100 * effect:g} points, {at}"
-        risks = f"with a power of {100 * power:g} % at a significance of {100 * significance:g} %, two-sided"
+        question = f"to detect a difference of {100 * effect:g} points between two arms' shares of converged runs, {at}"
+        risks = f"with a power of {100 * power:g} % and a false-positive rate of {100 * significance:g} %, two-sided"
     elif probability is not None:
         if baseline is not None:
             raise InputError("--baseline is a share; it goes with --effect or --half-width")
         needed = planning.seeds_needed_to_be_better(probability, power, significance=significance)
-        question = f"to see that a run of one arm beats a run of another in {100 * probability:g} % of pairs"
-        risks = f"with a power of {100 * power:g} % at a significance of {100 * significance:g} %, one-sided"
+        question = f"to detect that a run of one arm beats a run of another in {100 * probability:g} % of pairs"
+        risks = f"with a power of {100 * power:g} % and a false-positive rate of {100 * significance:g} %, one-sided"
     elif half_width is not None:
         needed = planning.seeds_needed_to_know(half_width, share=0.5 if baseline is None else baseline)
         at = "whatever the share is" if baseline is None else f"at a share of {100 * baseline:g} %"
         question = f"to know an arm's share of converged runs within {100 * half_width:g} points, {at}"
         risks = "with 95 % confidence"
-    lines = [f"{counted(needed, 'seed')} an arm, {question}, {risks}."]
+    lines = [f"Train {counted(needed, 'seed')} per arm {question}, {risks}."]
     numbers: dict[str, float | int] = {"seeds": needed}
     if runs_per_second is not None:
         rate = number("--runs-per-second", runs_per_second, above=0.0)

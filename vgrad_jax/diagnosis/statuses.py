@@ -117,7 +117,7 @@ TABLE: dict[str, Status] = {
         is_fault=False,
     ),
     "collinear": Status(
-        "The units of the last hidden layer are all but multiples of each other: the network computes one feature.",
+        "The units of the last hidden layer are nearly multiples of each other: the network computes one feature.",
         Spread.ALL,
         {
             "units_collinear": Remedy(
@@ -264,7 +264,7 @@ TABLE: dict[str, Status] = {
         {},
         is_fault=False,
     ),
-    HEALTHY: Status("Nothing speaks against it.", Spread.ALL, {}, is_fault=False),
+    HEALTHY: Status("No rule finds a fault.", Spread.ALL, {}, is_fault=False),
 }
 """Statuses in the order of priority: causes before their consequences."""
 

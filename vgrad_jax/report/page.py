@@ -131,8 +131,8 @@ def _how_experiments(arms: dict[str, Experiment]) -> str:
     return (
         f"{epochs}, recorded at initialisation and then every {recorded}. Losses, accuracies and "
         f"gradients are those of the full training and test sets with the parameters at that moment. A run converges "
-        f"when its accuracy on all training rows reaches {next(iter(arms.values())).training.threshold:.0%}; one that "
-        "does not within the budget is censored there, not dropped."
+        f"when its accuracy on all training rows reaches {next(iter(arms.values())).training.threshold:.0%}; a run "
+        "that has not by its last epoch is kept, as one that takes longer than that."
     )
 
 

@@ -26,7 +26,7 @@ COLUMNS = (
     Column("converged", "share of runs that reach the training accuracy, with its Wilson 95 % interval"),
     Column("median epochs", "over all runs, converged or not, with its 95 % interval; never: fewer than half converge"),
     Column(
-        "mean epochs", "within the budget, with its 95 % interval: a run that never converges counts with all of it"
+        "mean epochs", "to converge, with its 95 % interval; a run that never converges counts as the whole training"
     ),
     Column("test accuracy", "after the last epoch: mean of the middle half of runs, with its bootstrap 95 % interval"),
     Column("10 to 90 %", "of runs have a test accuracy in this range"),

@@ -27,9 +27,12 @@ def epochs(estimate: Estimate, unit: str = "epoch") -> str:
 
 
 def mean_epochs(estimate: Estimate, unit: str = "epoch") -> str:
-    """Return a restricted mean time in words, in epochs or another unit."""
-    within = counted(estimate.value, f"{unit} within the budget", f"{unit}s within the budget", form=".0f")
-    return f"a mean of {within} [{estimate.low:.0f}, {estimate.high:.0f}]"
+    """Return a restricted mean time in words, in epochs or another unit.
+
+    >>> mean_epochs(Estimate(41.2, 29.0, 99.0, 32))
+    '41 epochs [29, 99]'
+    """
+    return f"{counted(estimate.value, unit, form='.0f')} [{estimate.low:.0f}, {estimate.high:.0f}]"
 
 
 def p_value(value: float) -> str:

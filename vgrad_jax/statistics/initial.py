@@ -1,7 +1,8 @@
 """Measurements of a run before it trains.
 
-A seed is an identity: the initial parameters of run k of a stored sweep are drawn again from its key. The program that
-measures is compiled for a network and a number of seeds. The last piece of an arm's runs is filled up to this number.
+Seed k always gives the same run: the initial parameters of run k of a stored sweep are drawn again from its key. The
+program that measures is compiled for a network and a number of seeds. The last piece of an arm's runs is filled up to
+this number.
 """
 
 from collections.abc import Callable, Mapping

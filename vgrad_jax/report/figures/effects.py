@@ -28,7 +28,7 @@ def interaction_plot(design: Crossed, summaries: Sequence[ArmSummary], unit: str
     by_name = {summary.arm: summary for summary in summaries}
     _draw_cells(left, design, by_name, "converged", "share of runs that converge")
     for axes in middle:
-        label = f"mean {unit if unit == 'time' else f'{unit}s'} within the budget"
+        label = f"mean {unit if unit == 'time' else f'{unit}s'} to converge"
         _draw_cells(axes, design, by_name, "restricted_mean_epochs", label)
     _draw_effects(right, design)
     return figure

@@ -44,8 +44,8 @@ def _sentences(article: Article) -> list[str]:
     sentences = [_placement(placement) for placement in article.placements]
     if article.quiet is not None:
         sentences.append(
-            f"{TANH_ARM}: the article's run learned nothing in the first {QUIET_EPOCHS} epochs; here the same holds "
-            f"for {percent(article.quiet)} of {counted(article.quiet.n, 'seed')} (training accuracy never 5 points "
+            f"{TANH_ARM}: the article's run learned nothing in the first {QUIET_EPOCHS} epochs; here the same is "
+            f"true of {percent(article.quiet)} of {counted(article.quiet.n, 'seed')} (training accuracy never 5 points "
             "above always naming one class)."
         )
     return sentences
@@ -56,10 +56,9 @@ def _placement(placement: Placement) -> str:
     style = ".1%" if "accuracy" in placement.quantity else ".4f"
     side = "within" if placement.inside else "outside"
     return (
-        f"{placement.arm}, {placement.quantity}: the article's run has {placement.published:{style}}; over "
-        f"{counted(placement.n, 'seed')} the median is {middle:{style}}, the central 90 % {low:{style}} to "
-        f"{high:{style}}, and {placement.share_below:.0%} of seeds are below the article's: {side} the central 90 % of "
-        "seeds."
+        f"{placement.arm}, {placement.quantity}: the article's run has {placement.published:{style}}, {side} the "
+        f"central 90 % of {counted(placement.n, 'seed')} ({low:{style}} to {high:{style}}, median {middle:{style}}); "
+        f"{placement.share_below:.0%} of seeds are below it."
     )
 
 

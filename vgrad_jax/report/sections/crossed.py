@@ -10,6 +10,7 @@ from vgrad_jax.report.words import epochs, points
 from vgrad_jax.statistics.contrasts import Effect
 from vgrad_jax.statistics.factorial import Crossed, crossed, crossed_designs
 from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM
+from vgrad_jax.statistics.run_outcomes import alike
 from vgrad_jax.statistics.summary import ArmSummary
 
 __all__ = ["SECTION"]
@@ -28,6 +29,8 @@ class Designs(NamedTuple):
     summaries: list[ArmSummary]
     unit: str
     """Unit of the times to converge; "time" where arms differ, empty where convergence has no time."""
+    budget: float = 0.0
+    """Time that a run counts as which never converges, in `unit`."""
 
 
 def _compute(study: Study) -> Designs:
@@ -35,7 +38,8 @@ def _compute(study: Study) -> Designs:
     article = crossed(study.results, TANH_ARM, RELU_ARM) if has_article else None
     every = crossed_designs(study.results)
     has_time = article is not None and all(study.outcomes[arm].unit for arm in (article.start, article.both))
-    return Designs(article, every, study.comparable, study.unit if has_time else "")
+    budget = min(own.budget for own in alike(study.outcomes).values()) if has_time else 0.0
+    return Designs(article, every, study.comparable, study.unit if has_time else "", budget)
 
 
 def _answer(designs: Designs) -> str | None:
@@ -55,23 +59,30 @@ def _sentences(designs: Designs) -> list[str]:
     if design is None:
         return []
     second, first = (
-        _main_effect(name, effect, designs.unit)
-        for name, effect in ((design.second, design.second_main), (design.first, design.first_main))
+        _main_effect(name, other, effect, designs.unit)
+        for name, other, effect in (
+            (design.second, design.first, design.second_main),
+            (design.first, design.second, design.first_main),
+        )
     )
     interaction = design.interaction.share
     if interaction.excludes_zero:
         dependence = (
-            f"the two depend on each other: where the {design.second} is changed as well, the effect of changing the "
-            f"{design.first} differs by {points(interaction)}"
+            f"The two depend on each other: where the {design.second} is changed as well, the effect of changing the "
+            f"{design.first} differs by {points(interaction)}."
         )
     else:
-        dependence = f"that the two depend on each other is not seen (interaction {points(interaction)})"
-    return [f"Averaged over both settings of the other, {second}, and {first}; {dependence}."]
+        dependence = f"That the two depend on each other is not seen (interaction {points(interaction)})."
+    never = f" Runs that never converge count as {designs.budget:g}." if designs.unit else ""
+    return [f"{second} {first} {dependence}{never}"]
 
 
-def _main_effect(factor: str, effect: Effect, unit: str) -> str:
-    time = f" and the mean time within the budget by {epochs(effect.restricted_mean, unit)}" if unit else ""
-    return f"changing the {factor} changes the share that converges by {points(effect.share)}{time}"
+def _main_effect(factor: str, other: str, effect: Effect, unit: str) -> str:
+    time = f" and the mean time to converge by {epochs(effect.restricted_mean, unit)}" if unit else ""
+    return (
+        f"Changing the {factor}, averaged over both choices of the {other}, changes the share of runs that converge by "
+        f"{points(effect.share)}{time}."
+    )
 
 
 def _charts(designs: Designs) -> Iterator[Chart]:

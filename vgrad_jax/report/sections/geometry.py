@@ -26,7 +26,7 @@ COLUMNS = (
     Column("effective rank", "participation ratio of the covariance of these units, of the number of units"),
     Column("input gradients", "mean cosine of the gradients of a logit by the input, over pairs of training rows"),
     Column("tangent kernel", f"its eigenvalue number {MODE} over the largest, on the training rows"),
-    Column("collinear seeds", "seeds whose units are all but multiples of each other"),
+    Column("collinear seeds", "seeds whose units are nearly multiples of each other"),
 )
 
 
@@ -89,7 +89,7 @@ def _sentences(compared: Compared) -> list[str]:
         return []
     listed = ", ".join(f"{row.arm} {_words(row)}" for row in failing)
     sentence = (
-        f"Collinear units: before training the units of the last hidden layer are all but multiples of each other in "
+        f"Collinear units: before training the units of the last hidden layer are nearly multiples of each other in "
         f"{counted(len(failing), 'arm')} whose runs mostly fail, {listed}. Such a network computes nearly one function "
         "of its input, whatever its output layer does."
     )

@@ -95,7 +95,7 @@ def _sentences(arms: Arms) -> list[str]:
     if len(arms.summaries) < 2 or arms.is_ranked:
         return []
     if not any(summary.converged.value for summary in arms.summaries):
-        return ["No run of any arm converges within the budget."]
+        return ["No run of any arm converges before its training ends."]
     (unit, *others) = dict.fromkeys(arms.units[summary.arm] for summary in arms.summaries)
     if others or not unit:  # Times in two units are not compared.
         return []
@@ -109,20 +109,21 @@ def _sentences(arms: Arms) -> list[str]:
     faster = faster if pair.a == first.arm else 1 - faster
     adjusted = f" after adjusting for {len(arms.pairs)} pairs" if len(arms.pairs) > 1 else ""
     test = f"log-rank test, p {p_value(pair.logrank_p_adjusted)}{adjusted}"
-    beats = f"two runs, one of each, the former is the faster in {faster:.0%} (ties count one half)"
+    never = f"runs that never converge count as {pair.comparison.budget:g}"
+    beats = f"Pick one run of each at random: {first.arm} is faster {faster:.0%} of the time (ties count one half)"
     if pair.logrank_p_adjusted >= SIGNIFICANT:
         return [
-            f"Which arm converges soonest cannot be told: {first.arm} takes {first_mean}, {second.arm} {second_mean}, "
-            f"and the curves cannot be told apart ({test}). Of {beats}."
+            f"Which arm converges soonest cannot be told: on average {first.arm} takes {first_mean} and {second.arm} "
+            f"{second_mean} ({never}), and the curves cannot be told apart ({test}). {beats}."
         ]
     if faster <= 0.5:
         return [
-            f"{first.arm} takes the shortest time on average, {first_mean}; {second.arm} is next with {second_mean}. "
-            f"The curves differ ({test}), but not in favour of one arm alone: of {beats}."
+            f"{first.arm} takes the shortest time on average, {first_mean}; {second.arm} is next with {second_mean} "
+            f"({never}). The curves differ ({test}), but neither arm is always ahead. {beats}."
         ]
     return [
-        f"{first.arm} converges soonest, after {first_mean}; {second.arm} is next with {second_mean}. Of {beats}; "
-        f"the curves differ ({test})."
+        f"{first.arm} converges soonest, after a mean of {first_mean}; {second.arm} is next with {second_mean} "
+        f"({never}). {beats}; the curves differ ({test})."
     ]
 
 

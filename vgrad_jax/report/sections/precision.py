@@ -16,11 +16,14 @@ def _compute(study: Study) -> list[ArmSummary] | None:
 def _sentences(summaries: list[ArmSummary]) -> list[str]:
     least = max(summaries, key=lambda summary: summary.converged.half_width)
     reached = precision_reached(least.converged)
-    known = f"known to {100 * reached.half_width:.1f} points"
+    known = f"known to within {100 * reached.half_width:.1f} points"
     more = counted(reached.more_seeds, "more seed")
     if len(summaries) == 1:
-        return [f"The share is {known} (n = {least.n}); to halve that takes {more}."]
-    return [f"Shares are {known} or better ({least.arm}, n = {least.n}); to halve that takes {more} an arm."]
+        return [f"The share of runs that converge is {known} (n = {least.n}); {more} would halve that."]
+    return [
+        f"The least certain share of runs that converge is {known} ({least.arm}, n = {least.n}); {more} per arm would "
+        "halve that."
+    ]
 
 
 SECTION = Section("precision", _compute, sentences=_sentences)

@@ -32,8 +32,8 @@ def predictor_sentences(predictors: Sequence[Predictor]) -> list[str]:
         return [_sentence(scope, ranked) for scope, ranked in scopes.items()]
     arms = [_sentence(arm, ranked) for arm, ranked in scopes.items() if arm not in (*alike, ALL_ARMS)]
     together = (
-        f"What predicts failure cannot be told in {len(alike)} arms, of which fewer than {FEWEST} runs converged or "
-        f"fewer than {FEWEST} failed: {', '.join(alike)}."
+        f"What predicts failure cannot be told in {len(alike)} arms, because fewer than {FEWEST} of their runs "
+        f"converged or fewer than {FEWEST} failed: {', '.join(alike)}."
     )
     return [*arms, together, *(_sentence(scope, ranked) for scope, ranked in scopes.items() if scope == ALL_ARMS)]
 
@@ -53,7 +53,7 @@ def _sentence(scope: str, ranked: list[Predictor]) -> str:
         )
     best = real[0]
     verb = "predicts" if len(real) == 1 else "predict"
-    pooled = "; which arm a run belongs to is part of that" if scope == ALL_ARMS else ""
+    pooled = "; part of this is telling the arms apart" if scope == ALL_ARMS else ""
     return (
         f"{opening}: {len(real)} of {measurements} {verb} which runs fail, best the "
         f"{label_of(best.measurement)}, with an area under the ROC curve of {_area(best)}: {best.direction} values "

@@ -44,10 +44,10 @@ def _remarks(arms: Verdicts) -> list[str]:
 def _block(arms: Verdicts) -> Block:
     return Block(
         "Verdicts on the gradients",
-        intro=f"{_rules(arms)}, each seed for itself. The verdict "
-        f"is the status that most of the first {MOST_SEEDS} finished seeds have. Where most runs of an arm do not "
+        intro=f"{_rules(arms)}. Each seed is judged alone. The verdict of an arm "
+        f"is the most frequent status among its first {MOST_SEEDS} finished seeds. Where most runs of an arm do not "
         f"converge, healthy and solved seeds count as {UNCLEAR}, and a verdict without a fault becomes {UNCLEAR}. A "
-        f"fault stays the verdict, even where {UNCLEAR} seeds are more.",
+        f"fault stays the verdict, even where more seeds are {UNCLEAR}.",
         folds=[_fold(arm, verdict) for arm, verdict in arms.verdicts.items()],
     )
 
@@ -55,15 +55,15 @@ def _block(arms: Verdicts) -> Block:
 def _rules(arms: Verdicts) -> str:
     """Say what the rules are on: a function has its record alone."""
     of_experiments = (
-        "By rules on ratios between layers, on the loss over the training beside that of the best constant "
-        "prediction, and on the rank of the last hidden layer before training"
+        "Rules judge the ratios between layers, the loss over the training beside that of the best constant "
+        "prediction, and the rank of the last hidden layer before training"
     )
-    of_functions = "on the sizes of gradients, weights and updates and on the loss that the recorder saw"
+    of_functions = "the sizes of gradients, weights and updates and on the loss that the recorder saw"
     if not arms.functions:
         return of_experiments
     if len(arms.functions) == len(arms.verdicts):
-        return f"By rules {of_functions}"
-    return f"{of_experiments}; of {', '.join(arms.functions)}, {of_functions}"
+        return f"Rules judge {of_functions}"
+    return f"{of_experiments}; of {', '.join(arms.functions)} they judge {of_functions}"
 
 
 def _fold(arm: str, verdict: Diagnosis) -> Fold:
