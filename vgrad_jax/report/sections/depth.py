@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ def _charts(depth: Depth) -> Iterator[Chart]:
         "where a line falls, and whether that is at the triangle of its colour, the depth at which theory says "
         "that a network forgets what it is shown. A line that falls earlier does so for another reason, such as a "
         "width that is small beside the depth, or a learning rate that suits shallow networks only.",
-        share_against_depth(study.families, study.summaries, depth.trainable),
+        partial(share_against_depth, study.families, study.summaries, depth.trainable),
     )
     yield Chart(
         "profiles_by_depth",
@@ -105,7 +106,7 @@ def _charts(depth: Depth) -> Iterator[Chart]:
         "The gradient at initialisation by layer, darker lines for shallower networks: root mean square over "
         "seeds, and dashed what theory predicts of it. Lines that fall towards layer 0 vanish, lines that rise "
         "explode. Of a softmax theory knows the profile at small logits; large ones lift it as a whole.",
-        profiles_by_depth([family_profiles(study, family) for family in study.families]),
+        partial(profiles_by_depth, [family_profiles(study, family) for family in study.families]),
     )
 
 

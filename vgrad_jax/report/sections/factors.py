@@ -1,6 +1,7 @@
 """Factors: what each thing that differs between the arms does, averaged over the others."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from vgrad_jax.report.figures.factors import factor_effects
@@ -119,7 +120,7 @@ def _charts(grid: GridEffects) -> Iterator[Chart]:
         "factors",
         "Intervals: the change that each step of a factor makes, averaged over the other factors",
         "What each change does, the factor that matters most on top; blue intervals exclude zero.",
-        factor_effects(grid.factors, grid.unit),
+        partial(factor_effects, grid.factors, grid.unit),
     )
 
 
