@@ -146,7 +146,7 @@ def test_curves_that_differ_while_half_of_the_pairs_go_either_way_name_no_soones
     assert arms.pairs[0].comparison.probability_a_faster == 0.5
     (sentence,) = _sentences(arms)
     assert "soonest" not in sentence
-    assert re.search(r"^relu_he .*curves differ.*in 50%", sentence)
+    assert re.search(r"^relu_he .*curves differ.*first in 50%", sentence)
 
 
 def test_an_arm_and_a_seed_are_counted_in_the_singular():

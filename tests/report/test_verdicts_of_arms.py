@@ -17,7 +17,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.inspection import Hidden
 from vgrad_jax.keys import run_key
 from vgrad_jax.report import Report, live, write_report
-from vgrad_jax.report.figures.arm_styles import arm_styles
+from vgrad_jax.report.figures.factor_styles import arm_styles
 from vgrad_jax.report.figures.geometry import geometry_of_arms, shown_arms
 from vgrad_jax.report.sections.verdicts import SECTION, Verdicts
 from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, layer_table, with_outcomes

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
-from vgrad_jax.report.figures.arm_styles import Styles, arm_styles
+from vgrad_jax.report.figures.factor_styles import Styles, arm_styles
 from vgrad_jax.report.figures.style import GREY, activation_colours, own_colours
 from vgrad_jax.report.predictions import predictions
 from vgrad_jax.results.functions import FunctionLayout
@@ -15,6 +15,7 @@ from vgrad_jax.statistics.depth import Family, families
 from vgrad_jax.statistics.factorial import factors_of_arms
 from vgrad_jax.statistics.geometry import Geometry, arm_geometries
 from vgrad_jax.statistics.intervals import ABSENT, share
+from vgrad_jax.statistics.levels import factors_in
 from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM, Placement, placements
 from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.summary import ArmSummary, summarise
@@ -29,6 +30,8 @@ __all__ = ["MOST_PANELS", "Study"]
 
 MOST_PANELS = 12
 """Most arms that have a panel of their own in a figure."""
+MOST_FAMILIES = 6
+"""Most families of arms that differ in depth alone, of which a headline can tell."""
 
 
 class Study:
@@ -118,10 +121,18 @@ class Study:
 
     @cached_property
     def by_factor(self) -> bool:
-        """True where the arms are answered factor by factor, as all but the article and the question of depth are."""
-        known = article(epochs=1)
-        is_article = {TANH_ARM, RELU_ARM} <= set(self.arms) <= set(known)
-        return len(self.outcomes) > 1 and not is_article and not self.families
+        """True where the arms are answered factor by factor, as all but the article and depth alone are."""
+        is_article = {TANH_ARM, RELU_ARM} <= set(self.arms) <= set(article(epochs=1))
+        if len(self.outcomes) < 2 or is_article:
+            return False
+        # Where depth is the only factor, the depth that is reached is the answer.
+        return not self.families or len(factors_in(factors_of_arms(self.results))) > 1
+
+    @cached_property
+    def depth_leads(self) -> bool:
+        """True where the depth that each family reaches is the headline: few families have all arms."""
+        in_families = sum(len(family.arms) for family in self.families)
+        return in_families == len(self.names) and len(self.families) <= MOST_FAMILIES
 
     @cached_property
     def shown(self) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.arm_styles import Styles
+from vgrad_jax.report.figures.factor_styles import Styles
 from vgrad_jax.report.figures.style import (
     height_of_rows,
     is_narrow,

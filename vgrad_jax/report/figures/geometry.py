@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.numerics import lower_median, lower_quantile
-from vgrad_jax.report.figures.arm_styles import Styles
+from vgrad_jax.report.figures.factor_styles import Styles
 from vgrad_jax.report.figures.style import height_of_rows, name_rows, row_of_panels
 from vgrad_jax.statistics.geometry import Geometry
 from vgrad_jax.wording import literal

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.report.figures.arm_styles import Styles
+from vgrad_jax.report.figures.factor_styles import Styles
 from vgrad_jax.report.figures.style import BAND, MOST_DOTS, height_of_rows, name_rows, new_figure
 from vgrad_jax.statistics.own import CurveBand
 from vgrad_jax.wording import literal

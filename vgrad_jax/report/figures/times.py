@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.arm_styles import ArmStyle, Styles
+from vgrad_jax.report.figures.factor_styles import ArmStyle, Styles
 from vgrad_jax.report.figures.style import is_narrow, new_figure, one_legend, panels_of
 from vgrad_jax.statistics.survival import SurvivalCurve
 from vgrad_jax.wording import literal

@@ -27,17 +27,16 @@ class Depth(NamedTuple):
     reaches: list[Reach]
     trainable: dict[str, float | None]
     """Family name to theory's trainable depth; None where theory does not apply."""
-    is_the_question: bool
-    """True where every arm is in a family."""
+    leads: bool
+    """True where the depths are the headline."""
 
 
 def _compute(study: Study) -> Depth:
-    in_families = sum(len(family.arms) for family in study.families)
     return Depth(
         study=study,
         reaches=reaches(study.families, study.summaries),
         trainable=trainable_depths(study.results, study.families),
-        is_the_question=in_families == len(study.names),
+        leads=study.depth_leads,
     )
 
 
@@ -51,7 +50,7 @@ def family_profiles(study: Study, family: Family) -> FamilyProfiles:
 
 
 def _answer(depth: Depth) -> str | None:
-    if not depth.is_the_question:
+    if not depth.leads:
         return None
     ranked = sorted(depth.reaches, key=lambda reach: reach.deepest or 0, reverse=True)
     reached = ", ".join(

@@ -19,15 +19,22 @@ MOST_PAIRS = 66
 SIGNIFICANT = 0.05
 """Adjusted p-value below which two curves differ."""
 
-COLUMNS = tuple(map(Column, ("pair", "converged, points", "mean epochs", "first is the faster", "p")))
-MEAN = 2
+COLUMNS = (
+    Column("pair"),
+    Column("converged, points"),
+    Column("only one converges"),
+    Column("mean epochs"),
+    Column("first converges sooner"),
+    Column("p"),
+)
+MEAN = 3
 """Index of the column of mean times."""
 
 NOTE = (
-    "Differences are the first arm minus the second, with 95 % intervals. p: log-rank test of equal curves, adjusted "
-    "for the number of pairs by Benjamini and Hochberg's false discovery rate. Arms are compared here as independent "
-    "groups. Effects of a crossed design use that arms share their seeds; their intervals are narrower where a seed "
-    "ends alike in both arms."
+    "Differences are the first arm minus the second, with 95 % intervals. All of them are of runs on the same seeds: "
+    "seed k is the same random key in every arm. Only one converges: on how many seeds that is the first arm, and on "
+    "how many the second. First converges sooner: on the same seed, ties counting one half. p: exact sign test that "
+    "each is as often the first, adjusted for the number of pairs by Benjamini and Hochberg's false discovery rate."
 )
 
 
@@ -109,25 +116,29 @@ def _sentences(arms: Arms) -> list[str]:
     first, second = ranked[:2]
     first_mean, second_mean = (mean_epochs(summary.restricted_mean_epochs, unit) for summary in (first, second))
     pair = next(pair for pair in arms.pairs if {pair.a, pair.b} == {first.arm, second.arm})
-    faster = pair.comparison.probability_a_faster
-    faster = faster if pair.a == first.arm else 1 - faster
+    sooner = pair.sooner.value if pair.a == first.arm else 1 - pair.sooner.value
     adjusted = f" after adjusting for {len(arms.pairs)} pairs" if len(arms.pairs) > 1 else ""
-    test = f"log-rank test, p {p_value(pair.logrank_p_adjusted)}{adjusted}"
-    beats = f"two runs, one of each, the former is the faster in {faster:.0%} (ties count one half)"
-    if pair.logrank_p_adjusted >= SIGNIFICANT:
-        return [
-            f"Which arm converges soonest cannot be told: {first.arm} takes {first_mean}, {second.arm} {second_mean}, "
-            f"and the curves cannot be told apart ({test}). Of {beats}."
-        ]
-    if faster <= 0.5:
+    test = f"exact sign test, p {p_value(pair.sooner_p_adjusted)}{adjusted}"
+    beats = f"on the same seed the former converges first in {sooner:.0%} (ties count one half; {test})"
+    if not pair.common:
+        return []
+    if pair.sooner_p_adjusted >= SIGNIFICANT > pair.logrank_p_adjusted:
         return [
             f"{first.arm} takes the shortest time on average, {first_mean}; {second.arm} is next with {second_mean}. "
-            f"The curves differ ({test}), but not in favour of one arm alone: of {beats}."
+            f"The curves differ (log-rank test, p {p_value(pair.logrank_p_adjusted)}{adjusted}), but not in favour of "
+            f"one arm alone: {beats}."
         ]
-    return [
-        f"{first.arm} converges soonest, after {first_mean}; {second.arm} is next with {second_mean}. Of {beats}; "
-        f"the curves differ ({test})."
-    ]
+    if pair.sooner_p_adjusted >= SIGNIFICANT:
+        return [
+            f"Which arm converges soonest cannot be told: {first.arm} takes {first_mean}, {second.arm} {second_mean}; "
+            f"{beats}."
+        ]
+    if sooner <= 0.5:
+        return [
+            f"{first.arm} takes the shortest time on average, {first_mean}; {second.arm} is next with {second_mean}. "
+            f"But {beats}."
+        ]
+    return [f"{first.arm} converges soonest, after {first_mean}; {second.arm} is next with {second_mean}; {beats}."]
 
 
 def pair_rows(pairs: list[Pair], untimed: Collection[str] = ()) -> list[tuple[str, ...]]:
@@ -136,12 +147,17 @@ def pair_rows(pairs: list[Pair], untimed: Collection[str] = ()) -> list[tuple[st
         (
             f"{pair.a} and {pair.b}",
             _difference(pair.comparison.share_difference, 100),
+            f"{pair.only_a} and {pair.only_b} of {pair.common}",
             "-" if pair.a in untimed else _difference(pair.comparison.restricted_mean_difference),
-            f"{pair.comparison.probability_a_faster:.0%}",
-            "< 0.001" if pair.logrank_p_adjusted < 0.001 else f"{pair.logrank_p_adjusted:.3f}",
+            _share(pair.sooner) if pair.common else "-",
+            "< 0.001" if pair.sooner_p_adjusted < 0.001 else f"{pair.sooner_p_adjusted:.3f}",
         )
         for pair in pairs
     ]
+
+
+def _share(estimate: Estimate) -> str:
+    return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
 
 
 def _difference(estimate: Estimate, scale: float = 1.0) -> str:

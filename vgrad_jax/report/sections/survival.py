@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from vgrad_jax.report.figures.arm_styles import Styles
+from vgrad_jax.report.figures.factor_styles import Styles
 from vgrad_jax.report.figures.times import MOST_BANDS, MOST_COUNTED, survival_curves
 from vgrad_jax.report.section import Chart, Section
 from vgrad_jax.report.study import Study
