@@ -111,7 +111,12 @@ class StudyPreset(NamedTuple):
     """Default number of epochs."""
     seeds: int
     """Default number of runs of each arm: a sweep takes some minutes on two cores."""
+    title: str
+    """Title of its page."""
 
 
-STUDIES = {"article": StudyPreset(article, epochs=500, seeds=128), "depth": StudyPreset(depth, epochs=20, seeds=32)}
+STUDIES = {
+    "article": StudyPreset(article, epochs=500, seeds=128, title="Activation or initialisation? The article"),
+    "depth": StudyPreset(depth, epochs=20, seeds=32, title="How deep can a network be, and still learn?"),
+}
 """Studies by name."""

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-__all__ = ["LONGEST_NAME", "counted", "literal"]
+__all__ = ["LONGEST_NAME", "counted", "literal", "shortened"]
 
 LONGEST_NAME = 48
 """Characters of a name in a figure; a longer name loses its middle."""
@@ -40,8 +40,15 @@ def literal(text: str, longest: int | None = LONGEST_NAME) -> str:
     ('a\\$b\\$', 'two lines')
     """
     drawn = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
-    if longest is not None and len(drawn) > longest:
-        tail = (longest - 1) // 3
-        drawn = f"{drawn[: longest - 1 - tail]}…{drawn[-tail:]}"
-    drawn = drawn.replace("$", r"\$")
+    drawn = (drawn if longest is None else shortened(drawn, longest)).replace("$", r"\$")
     return f"{NO_WIDTH}{drawn}" if drawn.startswith("_") else drawn
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text with the middle left out where it has more characters than `longest`.
+
+    >>> shortened("glorot_uniform", 10)
+    'glorot…orm'
+    """
+    tail = (longest - 1) // 3
+    return text if len(text) <= longest else f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"

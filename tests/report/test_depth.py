@@ -122,6 +122,15 @@ def test_the_report_says_how_deep_and_what_theory_says(made):
     assert second["trainable_depth"] == pytest.approx(6 / np.log(4), rel=1e-6)
 
 
+def test_depth_is_one_factor_of_several(made):
+    report = Report(made)
+    (first, second) = report.value("factors").grid.factors
+    assert {first.factor, second.factor} == {"hidden layers", "initialisation"}
+    assert any("What matters most is the" in sentence for sentence in report.sentences)
+    assert {row.arm for row in report.value("ranking").arms} == set(report.study.names)
+    assert {block.heading for block in report.blocks} >= {"What each change does", "Which arm is best"}
+
+
 def test_a_family_of_which_no_depth_converges_reaches_none(made):
     never = made.copy(deep=True)
     never["converged"][:] = False
@@ -207,6 +216,7 @@ def test_the_page_of_many_arms_folds_what_is_tall(made, tmp_path, monkeypatch):
     write_report(made, tmp_path)
     names = [path.stem for path in (tmp_path / "figures").iterdir()]
     assert set(names) == {
+        "factors",
         "share_against_depth",
         "profiles_by_depth",
         "share_converged",

@@ -111,7 +111,7 @@ def test_a_report_writes_its_files_this_way(tmp_path, monkeypatch):
         write_report(results, tmp_path / "report")
     written = content(tmp_path / "report")
     assert len(written) == 1 + 2 + 6
-    for name in ("index.html", "figures/overview.png", "tables/predictors.csv", "tables/arms.tex"):
+    for name in ("index.html", "figures/overview.svg", "tables/predictors.csv", "tables/arms.tex"):
         (tmp_path / "report" / name).write_bytes(MINE)
         with pytest.raises(vg.InputError, match="was not written by a report"):
             write_report(results, tmp_path / "report")

@@ -94,8 +94,8 @@ def test_a_page_of_functions_without_convergence_layers_or_accuracy(walks, tmp_p
     body = page.partition('<h2 id="how-it-was-run">')[0].partition("<main>")[2]
     assert body
     assert not [word for word in absent if word in body]
-    assert page.count("<figure") == page.count("alt=") == 2
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"own_height.png", "own_end_squared.png"}
+    assert page.count("<figure") == page.count('class="narrow" role="img" aria-label=') == 2
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"own_height.svg", "own_end_squared.svg"}
     tables = {path.name for path in (tmp_path / "tables").iterdir()}
     assert tables == {"arms.csv", "arms.tex", "own_results.csv", "summary.json"}
     (header, *rows) = list(csv.reader((tmp_path / "tables" / "arms.csv").read_text().splitlines()))
@@ -134,7 +134,7 @@ def test_a_page_of_functions_and_experiments(mixed, tmp_path):
     assert "test accuracy" in page
     dash = next(row for row in shown(report.study.summaries)[1] if row[0] == "fast")
     assert "-" in dash
-    assert {"own_train_loss.png", "gradient_heatmap.png", "survival.png", "overview.png"} <= {
+    assert {"own_train_loss.svg", "gradient_heatmap.svg", "survival.svg", "overview.svg"} <= {
         path.name for path in (tmp_path / "figures").iterdir()
     }
     assert {row.arm for row in own_numbers(mixed)} == {"fast", "slow", "network"}

@@ -79,7 +79,7 @@ def test_figures_draw_every_name_as_it_is(report, texts, tmp_path):
     assert all_drawn(texts, NAMES)
     texts.clear()
     write_report(made_up(DEPTHS), tmp_path)
-    assert (tmp_path / "figures" / "share_against_depth.png").exists()
+    assert (tmp_path / "figures" / "share_against_depth.svg").exists()
     assert not [text for text in texts if is_math_text(text)]
     assert all_drawn(texts, NAMES[:3])
 

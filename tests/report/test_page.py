@@ -9,6 +9,7 @@ import pytest
 
 from tests.made import EPOCHS, made_results
 from vgrad_jax.report import Report, write_report
+from vgrad_jax.report.figures.svg import svg_of, within_page
 
 CELLS = ("tanh_uniform", "relu_he", "tanh_he", "relu_uniform")
 SEEDS = 12
@@ -57,9 +58,9 @@ def test_the_page_stands_alone(folder, results):
     command = re.search(r"<pre>(vgrad sweep[^<]*)</pre>", page).group(1)
     assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command
     assert all(f"--arm {arm}" in command for arm in CELLS)
-    assert page.count("<figure") == page.count("alt=") == 11
+    assert page.count("<figure") == page.count('class="wide" role="img" aria-label=') == 11
     captions = list(map(html.unescape, re.findall("<figcaption>(.*?)</figcaption>", page)))
-    alts = list(map(html.unescape, re.findall('alt="(.*?)"', page)))
+    alts = list(map(html.unescape, re.findall('class="wide" role="img" aria-label="(.*?)"', page)))
     assert len({*alts, *captions}) == 22
     assert all(re.match(r"[\w, ]+: ", alt) for alt in alts)
 
@@ -116,6 +117,55 @@ def test_in_a_browser_the_chart_answers_the_controls(browser, folder):
     assert problems == []
 
 
+def test_the_chart_shows_a_single_run_a_log_scale_and_a_zoom(browser, folder, results):
+    page, problems = opened(browser, folder)
+    readout = page.locator("#readout")
+    page.select_option("#arm", label="tanh_he")
+    page.select_option("#other", label="nothing")
+    page.select_option("#series", label="train accuracy")
+    page.select_option("#seed", label="seed 3: converged")
+    last = float(results["train_accuracy"].sel(arm="tanh_he").isel(seed=3, record=-1))
+    assert f"run of seed 3 (dotted) {last:.3f}" in readout.inner_text()
+    assert page.locator("#chart path.run0").get_attribute("d").startswith("M")
+    heights = "[...document.querySelectorAll('#chart line.grid')].map(line => Number(line.getAttribute('y1')))"
+    marks = "[...document.querySelectorAll('#chart text[text-anchor=end]')].map(mark => Number(mark.textContent))"
+    values = page.evaluate(marks)
+    assert len(values) > 2
+    np.testing.assert_allclose(np.diff(values), np.diff(values)[0], rtol=1e-6)
+    page.check("#log")
+    assert page.evaluate(marks) == [0.1, 1]
+    assert len(page.evaluate(heights)) == 2
+    page.select_option("#series", label="gradient of layer 0")
+    assert page.locator("#log").is_disabled()  # A logarithm of logarithms below zero.
+    box = page.locator("#chart").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 100)
+    page.mouse.up()
+    ends = "[...document.querySelectorAll('#chart text[text-anchor=middle]')].map(mark => Number(mark.textContent))"
+    shown = [mark for mark in page.evaluate(ends) if mark == mark]
+    assert EPOCHS * 0.2 < min(shown) < max(shown) < EPOCHS * 0.7
+    page.click("#whole")
+    assert EPOCHS in page.evaluate(ends)
+    assert problems == []
+
+
+def test_on_a_phone_the_letters_of_the_chart_are_as_large(browser, folder):
+    page, _ = opened(browser, folder, viewport={"width": 390, "height": 800})
+    chart = "document.getElementById('chart')"
+    assert page.evaluate(f"{chart}.viewBox.baseVal.width / {chart}.clientWidth") == pytest.approx(1, abs=0.02)
+
+
+def test_the_page_has_a_title_the_data_and_a_date(results, no_figures, tmp_path):
+    write_report(results, tmp_path, title="Which <b>one</b>?")
+    page = (tmp_path / "index.html").read_text()
+    assert "<h1>Which &lt;b&gt;one&lt;/b&gt;?</h1>" in page
+    facts = re.search(r'<h1>.*?</h1>\s*<p class="quiet">(.*?)</p>', page, re.DOTALL).group(1)
+    assert re.fullmatch(rf"4 networks, {SEEDS} seeds each · data: circles · \d+ [A-Z][a-z]+ 20\d\d", facts)
+    write_report(results, tmp_path)  # The title is kept beside the page.
+    assert "<h1>Which &lt;b&gt;one&lt;/b&gt;?</h1>" in (tmp_path / "index.html").read_text()
+
+
 def test_a_gradient_of_zero_is_said_not_drawn(browser, results, no_figures, tmp_path):
     made = results.copy(deep=True)
     made["gradient_log10_rms"].loc[{"arm": "tanh_uniform", "layer": 0}] = -np.inf
@@ -143,8 +193,7 @@ def test_without_javascript_everything_but_the_chart_is_there(browser, folder, r
     page, _ = opened(browser, folder, java_script_enabled=False)
     assert not page.locator("#explorer").is_visible()
     assert page.locator(".answer").inner_text() == Report(results).answer
-    assert page.locator("figure img").count() == 11
-    assert all(page.locator("figure img").nth(k).evaluate("i => i.naturalWidth > 0") for k in range(11))
+    assert page.locator("figure svg.wide:visible").count() == page.locator("figure svg.wide").count() == 11
     assert page.locator("table").count() == 3
 
 
@@ -191,13 +240,51 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser, folder, scheme):
     assert problems == []
 
 
+def test_figures_are_drawn_for_the_width_and_in_the_colours_of_the_page(browser, folder):
+    seen = {}
+    for width, kind, other in ((1100, "wide", "narrow"), (390, "narrow", "wide")):
+        for scheme in ("light", "dark"):
+            page, problems = opened(browser, folder, viewport={"width": width, "height": 800}, color_scheme=scheme)
+            assert page.locator(f"figure svg.{kind}:visible").count() == 11
+            assert page.locator(f"figure svg.{other}:visible").count() == 0
+            texts = page.locator(f"figure svg.{kind} text")
+            style = texts.first.evaluate("one => getComputedStyle(one).fill")
+            seen[kind, scheme] = style, page.evaluate("getComputedStyle(document.body).color")
+            scales = page.evaluate(
+                f"[...document.querySelectorAll('figure svg.{kind}')].map(one => "
+                "one.getBoundingClientRect().width / one.viewBox.baseVal.width * 0.75)"
+            )
+            # Letters are as large as they were drawn, to a tenth.
+            assert min(scales) > 0.9
+            assert problems == []
+    for fill, text in seen.values():
+        assert fill == text
+    assert seen["wide", "light"] != seen["wide", "dark"]
+
+
+def test_names_in_a_figure_are_unique_and_cannot_leave_it(folder):
+    page = (folder / "index.html").read_text()
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r"url\(#([^)]*)\)", page)) | set(re.findall(r'<use[^>]*href="#([^"]*)"', page))
+    assert used <= set(ids)
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.text(0.5, 0.5, '</svg><script>alert("1")</script>')
+    drawing = within_page(svg_of(figure, "bad"), 'a "quoted" <alt>', "wide").svg
+    assert "<script" not in drawing
+    assert 'aria-label="a &quot;quoted&quot; &lt;alt&gt;"' in drawing
+    assert svg_of(figure, "bad") == svg_of(figure, "bad")
+
+
 def test_every_control_has_a_name_and_can_be_reached_by_keyboard(browser, folder):
     page, _ = opened(browser, folder)
-    for name in ("arm", "beside it", "what"):
+    for name in ("arm", "beside it", "what", "a single run", "log scale"):
         assert page.get_by_label(name, exact=True).count() == 1
     page.locator("#arm").focus()
     reached = []
-    for _ in range(4):
+    for _ in range(5):  # A scale of logarithms has no logarithm: its box is off.
         reached.append(page.evaluate("document.activeElement.id"))
         page.keyboard.press("Tab")
-    assert reached == ["arm", "other", "series", "chart"]
+    assert reached == ["arm", "other", "series", "seed", "chart"]

@@ -17,6 +17,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.inspection import Hidden
 from vgrad_jax.keys import run_key
 from vgrad_jax.report import Report, live, write_report
+from vgrad_jax.report.figures.factor_styles import arm_styles
 from vgrad_jax.report.figures.geometry import geometry_of_arms, shown_arms
 from vgrad_jax.report.sections.verdicts import SECTION, Verdicts
 from vgrad_jax.report.verdict import NOT_LEARNED, arm_verdicts, layer_table, with_outcomes
@@ -235,4 +236,5 @@ def test_a_figure_of_many_arms_shows_those_most_and_least_alike():
     alike = {f"arm {k}": of_arm._replace(hidden=(Hidden(k / 40, 0.5, 0.9),)) for k in range(30)}
     shown = shown_arms(alike)
     assert shown == [f"arm {k}" for k in (*range(5), *range(25, 30))]
-    assert len(geometry_of_arms(alike, dict.fromkeys(alike, "black")).axes[0].get_yticklabels()) == len(shown)
+    styles = arm_styles(dict.fromkeys(alike, "black"), {})
+    assert len(geometry_of_arms(alike, styles).axes[0].get_yticklabels()) == len(shown)

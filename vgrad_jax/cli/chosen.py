@@ -35,6 +35,8 @@ class Chosen(NamedTuple):
     """Arm name to `Experiment`, `Arm` or function."""
     name: str
     """Name of the folder of its results."""
+    title: str
+    """Title of its page."""
     seeds: int
     """Runs of each arm, unless the command says otherwise."""
     study_seed: int = 0
@@ -84,19 +86,19 @@ def choose(
         chosen = _earlier(earlier)
     elif target is not None and Path(target).suffix.lower() in FILES:
         read = read_study(Path(target), _with_epochs(fields, epochs))
-        chosen = Chosen(read.arms, Path(target).stem, read.seeds, read.study_seed)
+        chosen = Chosen(read.arms, Path(target).stem, read.title, read.seeds, read.study_seed)
     elif target is not None:
         if fields or epochs is not None:
             raise InputError(
                 "--data, --target, --set and --epochs change fields of Experiments; a Python file names arms itself"
             )
         python = read_python_study(target, None)
-        chosen = Chosen(python.arms, python.name, OWN_SEEDS)
+        chosen = Chosen(python.arms, python.name, python.name, OWN_SEEDS)
     elif fields:
         chosen = _own(data, _with_epochs(fields, epochs))
     else:
         name = study or "article"
-        return Chosen(arms_of_study(name, arms, epochs), name, study_of(name).seeds)
+        return Chosen(arms_of_study(name, arms, epochs), name, study_of(name).title, study_of(name).seeds)
     return _only(chosen, arms)
 
 
@@ -106,16 +108,20 @@ def _own(data: str | None, fields: dict[str, list[Any]]) -> Chosen:
     grid = fields if any(len(values) > 1 for values in fields.values()) else {**DEFAULT_GRID, **fields}
     name = Path(data).name.partition(".")[0] if data is not None else "grid"
     read = study_from({"base": {path: value for path, value in base.items() if path not in grid}}, grid, title=name)
-    return Chosen(read.arms, name, OWN_SEEDS)
+    varied = [path.partition(".")[2].replace("_", " ") for path, values in grid.items() if len(values) > 1]
+    title = f"{', '.join(varied)}: which is best{f' on {Path(data).name}' if data is not None else ''}?"
+    return Chosen(read.arms, name, f"{title[0].upper()}{title[1:]}", OWN_SEEDS)
 
 
 def _earlier(folder: Path) -> Chosen:
+    from vgrad_jax.report.again import stored_title
     from vgrad_jax.results.reading import arms_of, study_seed
     from vgrad_jax.results.store import open_results
 
     results = open_results(folder)
     arms: dict[str, Experiment] = arms_of(results)
-    return Chosen(arms, folder.name, results.sizes["seed"], study_seed(results))
+    title = stored_title(folder) or folder.name
+    return Chosen(arms, folder.name, title, results.sizes["seed"], study_seed(results))
 
 
 def _fields(data: str | None, column: str | None, settings: list[str] | None) -> dict[str, list[Any]]:

@@ -125,10 +125,10 @@ def sweep(
         )
     except SweepInterrupted as interruption:
         if bool(interruption.results["completed"].any(dim="seed").all()):
-            write_report(interruption.results, folder)
+            write_report(interruption.results, folder, title=chosen.title)
         command = f"the same command with --out {folder} --resume goes on"
         raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {command}") from None
-    findings = write_report(results, folder)
+    findings = write_report(results, folder, title=chosen.title)
     show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
 
 

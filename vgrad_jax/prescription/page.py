@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from vgrad_jax.prescription.code import FRAMEWORKS, code_for
 from vgrad_jax.prescription.prescription import Prescription, Tried
 from vgrad_jax.report.files import write_files
 from vgrad_jax.report.section import Block, Chart, Column, Table
-from vgrad_jax.report.templates import picture, png_of, rendered
+from vgrad_jax.report.templates import picture, rendered, today
 
 __all__ = ["write_prescription"]
 
@@ -43,14 +44,15 @@ def write_prescription(answer: Prescription, patient: Experiment, folder: Path) 
     mlp = patient.mlp
     page = rendered(
         "prescription.html",
-        title="Prescription",
+        title=f"Prescription for {patient.data.path or patient.data.source}",
+        facts=today(),
         question=(
             f"What mends this network: hidden layers {list(mlp.hidden)}, {mlp.activation}, {mlp.kernel_init}, "
             f"{patient.optimizer.name} with the learning rate {patient.optimizer.learning_rate:g}, on "
             f"{patient.data.path or patient.data.source}?"
         ),
         answer=list(answer.sentences()),
-        figures=[picture(chart, png_of(chart.figure)) for chart in _charts(answer)],
+        figures=[picture(chart) for chart in _charts(answer)],
         blocks=list(_blocks(answer)),
         codes=_codes(answer),
         json=plain,
@@ -72,7 +74,7 @@ def _charts(answer: Prescription) -> Iterator[Chart]:
         "tried",
         "Share of runs that converge, with intervals: the untouched network and every change that was tried.",
         "Blue circles work; orange crosses do not. A wide interval is a change that was dropped early.",
-        shares_tried(names, shares, [row.works for row in rows], answer.enough),
+        partial(shares_tried, names, shares, [row.works for row in rows], answer.enough),
     )
 
 

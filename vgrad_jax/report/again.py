@@ -4,6 +4,7 @@ results ─► Experiments ─► study.toml
 """
 
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,25 +19,33 @@ from vgrad_jax.studies import study_text
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["STUDY_FILE", "can_be_written", "data_sentences", "study_again"]
+__all__ = ["STUDY_FILE", "can_be_written", "data_sentences", "stored_title", "study_again"]
 
 STUDY_FILE = "study.toml"
 """Name of the file beside the page."""
 
 
-def study_again(study: Study, folder: Path) -> str | None:
+def stored_title(folder: Path) -> str:
+    """Return the title in the study's file of a folder; empty where there is none."""
+    try:
+        title = tomllib.loads((folder / STUDY_FILE).read_text(encoding="utf-8")).get("title", "")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return ""
+    return title if isinstance(title, str) else ""
+
+
+def study_again(study: Study, folder: Path, title: str) -> str | None:
     """Return the text of the study's file; None where an arm cannot be written down.
 
     Args:
         study: the study.
         folder: folder of the file, to which the paths of data files are relative.
+        title: of the page.
     """
     if len(study.arms) < len(study.names) or not can_be_written(study.arms):
         return None
     arms = {name: _with_paths_from(folder, experiment) for name, experiment in study.arms.items()}
-    return study_text(
-        arms, title=folder.resolve().name, seeds=study.results.sizes["seed"], study_seed=study_seed(study.results)
-    )
+    return study_text(arms, title=title, seeds=study.results.sizes["seed"], study_seed=study_seed(study.results))
 
 
 def can_be_written(arms: Mapping[str, Experiment]) -> bool:

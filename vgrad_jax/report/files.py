@@ -26,7 +26,8 @@ OWN_PAGE = b'<meta name="generator" content="vgrad_jax">'
 
 MARKS = {
     ".html": (b'id="explorer-data"',),
-    ".png": (b"\x89PNG", b"Matplotlib version"),
+    ".png": (b"\x89PNG", b"Matplotlib version"),  # The figures of earlier versions.
+    ".svg": (b"<svg", b"Matplotlib v"),
     ".json": (b'"answer"', b'"arms"'),
     ".tex": (rb"\begin{tabular}", rb"\toprule"),
 }

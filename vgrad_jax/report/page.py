@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
-from vgrad_jax.report.again import STUDY_FILE, can_be_written, data_sentences, study_again
+from vgrad_jax.report.again import STUDY_FILE, can_be_written, data_sentences, stored_title, study_again
 from vgrad_jax.report.explorer import explorer_data
 from vgrad_jax.report.exports import table_files
 from vgrad_jax.report.files import write_files
 from vgrad_jax.report.merging import merged
 from vgrad_jax.report.report import Report
 from vgrad_jax.report.study import Study
-from vgrad_jax.report.templates import picture, png_of, rendered, text_of
+from vgrad_jax.report.templates import Picture, picture, rendered, text_of, today
 from vgrad_jax.results.functions import FunctionLayout
 from vgrad_jax.statistics.early_stopping import missing_runs, precision_of
 from vgrad_jax.wording import counted
@@ -23,15 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
+MOST_DATA = 3
+"""Most data sets that are named under the title."""
 
-def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
-    """Write `index.html`, `figures/*.png` and `tables/` (CSV, JSON, LaTeX) into a folder, in place of earlier ones.
+
+def write_report(results: "xarray.Dataset", folder: str | Path, *, title: str = "") -> Report:
+    """Write `index.html`, `figures/*.svg` and `tables/` (CSV, JSON, LaTeX) into a folder, in place of earlier ones.
 
     The report is computed and drawn as a whole before any file is written.
 
     Args:
         results: from `vgrad_jax.sweep` or `vgrad_jax.open_results`.
         folder: made where it is missing.
+        title: of the page; by default that of the study's file in the folder, or else the folder's name.
 
     Returns:
         The report, as on the page.
@@ -41,22 +45,20 @@ def write_report(results: "xarray.Dataset", folder: str | Path) -> Report:
             finished run.
     """
     report = Report(results)
-    figures, images = [], []
-    for chart in report.charts():
-        image = png_of(chart.figure)
-        figures.append(picture(chart, image))
-        images.append({f"figures/{chart.name}.png": image})
+    title = title or stored_title(Path(folder)) or Path(folder).resolve().name
+    figures = [picture(chart) for chart in report.charts()]
     tables = table_files(report)
-    files = merged("figure", images) | {f"tables/{name}": content for name, content in tables.items()}
-    study_file = study_again(report.study, Path(folder))
+    files = merged("figure", ({f"figures/{figure.name}.svg": figure.file} for figure in figures))
+    files = {**files, **{f"tables/{name}": content for name, content in tables.items()}}
+    study_file = study_again(report.study, Path(folder), title)
     if study_file is not None:
         files[STUDY_FILE] = study_file.encode()
-    files["index.html"] = _page(report, figures, list(tables)).encode()
+    files["index.html"] = _page(report, figures, list(tables), title).encode()
     write_files(Path(folder), files)
     return report
 
 
-def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> str:
+def _page(report: Report, figures: list[Picture], tables: list[str], title: str) -> str:
     from markupsafe import Markup
 
     results = report.study.results
@@ -65,7 +67,9 @@ def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> s
     missing = missing_runs(results)
     return rendered(
         "page.html",
-        title=_title(report.study),
+        title=title,
+        facts=_facts(report.study),
+        more_runs=_more_runs(report.study),
         question=_question(report.study),
         report=report,
         tables=tables,
@@ -85,7 +89,22 @@ def _page(report: Report, figures: list[dict[str, Any]], tables: list[str]) -> s
     )
 
 
-def _title(study: Study) -> str:
+def _facts(study: Study) -> str:
+    """Return what stands under the title: numbers of arms and seeds, the data, and the date of the page."""
+    data = dict.fromkeys(Path(own.data.path or own.data.source).name for own in study.arms.values())
+    shown = ", ".join(data) if len(data) <= MOST_DATA else f"{len(data)} data sets"
+    return " · ".join(filter(None, (_sizes(study), f"data: {shown}" if shown else "", today())))
+
+
+def _more_runs(study: Study) -> str:
+    """Return how any other run is seen, where a command can train it."""
+    known = {arm for preset in STUDIES.values() for arm in preset.make(epochs=1)}
+    if not set(study.names) <= known:
+        return ""
+    return f"Any other run is trained before your eyes by: vgrad run --arm {study.names[0]} --seed 99."
+
+
+def _sizes(study: Study) -> str:
     counts = [summary.n for summary in study.summaries]
     seeds = counted(counts[0], "seed") if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds"
     noun = "arm" if study.functions else "network"

@@ -72,7 +72,13 @@ class Chart(NamedTuple):
     """Description of what is drawn, for readers who do not see it."""
     caption: str
     """Advice on what to look for."""
-    figure: "Figure"
+    draw: "Callable[[], Figure]"
+    """Function that draws the figure: for a wide page, or within `narrow_page` for a narrow one."""
+
+    @property
+    def figure(self) -> "Figure":
+        """The figure, drawn anew."""
+        return self.draw()
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING
 
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
+from vgrad_jax.report.figures.factor_styles import Styles, arm_styles
 from vgrad_jax.report.figures.style import GREY, activation_colours, own_colours
 from vgrad_jax.report.predictions import predictions
 from vgrad_jax.results.functions import FunctionLayout
 from vgrad_jax.results.reading import arm_names, experiments_of, function_of, num_layers
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.depth import Family, families
+from vgrad_jax.statistics.factorial import factors_of_arms
 from vgrad_jax.statistics.geometry import Geometry, arm_geometries
 from vgrad_jax.statistics.intervals import ABSENT, share
+from vgrad_jax.statistics.levels import factors_in
 from vgrad_jax.statistics.published import RELU_ARM, TANH_ARM, Placement, placements
 from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.summary import ArmSummary, summarise
@@ -23,7 +26,12 @@ from vgrad_jax.wording import counted
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Study"]
+__all__ = ["MOST_PANELS", "Study"]
+
+MOST_PANELS = 12
+"""Most arms that have a panel of their own in a figure."""
+MOST_FAMILIES = 6
+"""Most families of arms that differ in depth alone, of which a headline can tell."""
 
 
 class Study:
@@ -113,10 +121,36 @@ class Study:
 
     @cached_property
     def by_factor(self) -> bool:
-        """True where the arms are answered factor by factor, as all but the article and the question of depth are."""
-        known = article(epochs=1)
-        is_article = {TANH_ARM, RELU_ARM} <= set(self.arms) <= set(known)
-        return len(self.outcomes) > 1 and not is_article and not self.families
+        """True where the arms are answered factor by factor, as all but the article and depth alone are."""
+        is_article = {TANH_ARM, RELU_ARM} <= set(self.arms) <= set(article(epochs=1))
+        if len(self.outcomes) < 2 or is_article:
+            return False
+        # Where depth is the only factor, the depth that is reached is the answer.
+        return not self.families or len(factors_in(factors_of_arms(self.results))) > 1
+
+    @cached_property
+    def depth_leads(self) -> bool:
+        """True where the depth that each family reaches is the headline: few families have all arms."""
+        in_families = sum(len(family.arms) for family in self.families)
+        return in_families == len(self.names) and len(self.families) <= MOST_FAMILIES
+
+    @cached_property
+    def shown(self) -> list[str]:
+        """Names of the arms that have a panel: all, or of many those that learn most often and least often."""
+        if len(self.names) <= MOST_PANELS:
+            return self.names
+        ranked = sorted(self.converging, key=lambda summary: -summary.converged.value)
+        order = [summary.arm for summary in ranked] or self.names
+        chosen = {*order[: MOST_PANELS // 2], *order[-(MOST_PANELS // 2) :]}
+        return [arm for arm in order if arm in chosen]
+
+    @cached_property
+    def shown_in_words(self) -> str:
+        """Sentence that says which arms have a panel; empty where all of them have one."""
+        if len(self.shown) == len(self.names):
+            return ""
+        which = "those that learn most often, and then those that learn least often" if self.converging else "some"
+        return f" Shown are {len(self.shown)} of {len(self.names)} arms: {which}. The chart above has every arm."
 
     @cached_property
     def geometries(self) -> dict[str, Geometry]:
@@ -129,12 +163,18 @@ class Study:
         return placements(self.results)
 
     @cached_property
-    def colours(self) -> dict[str, str]:
-        """Arm name to colour: of its activation, or of its own for a function; grey where an arm has no description."""
+    def styles(self) -> Styles:
+        """Colour, dash and mark of each arm, which tell its factors; grey where an arm has no description."""
         if len(self.arms) + len(self.functions) < len(self.names):
-            return dict.fromkeys(self.names, GREY)
+            return arm_styles(dict.fromkeys(self.names, GREY), {})
         by_activation = activation_colours(self.arms)
-        return {**own_colours(self.names, by_activation), **by_activation}
+        colours = {**own_colours(self.names, by_activation), **by_activation}
+        return arm_styles({arm: colours[arm] for arm in self.names}, factors_of_arms(self.results))
+
+    @cached_property
+    def colours(self) -> dict[str, str]:
+        """Arm name to the colour of its style."""
+        return self.styles.alone()
 
     @cached_property
     def seeds(self) -> str:

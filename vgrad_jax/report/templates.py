@@ -1,19 +1,32 @@
 """Pages from templates: one file each, with pictures inside."""
 
-import base64
-import io
-import warnings
+from calendar import month_name
+from datetime import date
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+from vgrad_jax.report.figures.style import narrow_page
+from vgrad_jax.report.figures.svg import svg_of, within_page
 from vgrad_jax.report.section import Chart
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["picture", "png_of", "rendered", "text_of"]
+__all__ = ["Picture", "picture", "rendered", "text_of", "today"]
 
 TEMPLATES = ("base.html", "macros.html", "page.html", "prescription.html", "verdict.html")
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+"""Names of the months, whatever the locale is."""
 TALLEST = 1200
 """Height in pixels up to which a figure is shown unfolded; figures of many arms are taller."""
 
@@ -44,31 +57,38 @@ def slug(text: str) -> str:
     return "-".join("".join(sign if sign.isalnum() else " " for sign in text.lower()).split())
 
 
+def today() -> str:
+    """Return the date, as in "28 November 2026"."""
+    now = date.today()
+    return f"{now.day} {month_name[now.month]} {now.year}"
+
+
 def text_of(name: str) -> str:
     """Return the text of a file beside this module."""
     return files("vgrad_jax.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def png_of(figure: "Figure") -> bytes:
-    """Return a figure as a PNG."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A name may hold signs that Matplotlib's font lacks, such as an emoji; the figure has a box in their place.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="png", bbox_inches="tight")
-    return buffer.getvalue()
+class Picture(NamedTuple):
+    """A figure with its words, drawn for wide and for narrow pages."""
+
+    name: str
+    caption: str
+    wide: str
+    """Element of the page."""
+    narrow: str
+    folded: bool
+    """True where the figure is so tall that it is shown when it is asked for."""
+    file: bytes
+    """The wide figure as an SVG that stands alone."""
 
 
-def picture(chart: Chart, image: bytes) -> dict[str, Any]:
-    """Return a figure for the template: its words, its image as text, and its size in pixels."""
-    # A PNG's width and height stand at bytes 16 to 24.
-    width, height = (int.from_bytes(image[start : start + 4], "big") for start in (16, 20))
-    return {
-        "name": chart.name,
-        "caption": chart.caption,
-        "alt": chart.alt,
-        "png": base64.b64encode(image).decode(),
-        "width": width,
-        "height": height,
-        "folded": height > TALLEST,
-    }
+def picture(chart: Chart) -> Picture:
+    """Draw a figure for the template."""
+    from markupsafe import Markup
+
+    file = svg_of(chart.figure, chart.name)
+    wide = within_page(file, chart.alt, "wide")
+    with narrow_page():
+        narrow = within_page(svg_of(chart.figure, f"{chart.name}, narrow"), chart.alt, "narrow")
+    folded = wide.height > TALLEST
+    return Picture(chart.name, chart.caption, Markup(wide.svg), Markup(narrow.svg), folded, file)

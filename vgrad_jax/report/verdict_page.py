@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from vgrad_jax.numerics import lower_median
 from vgrad_jax.report.figures.verdict import layer_sizes, loss_course
 from vgrad_jax.report.files import write_page
 from vgrad_jax.report.section import Block, Chart, Column, Table
-from vgrad_jax.report.templates import picture, png_of, rendered
+from vgrad_jax.report.templates import picture, rendered, today
 from vgrad_jax.wording import counted
 
 __all__ = ["write_verdict"]
@@ -45,10 +46,11 @@ def write_verdict(record: Record, diagnosis: Diagnosis, path: str | Path, *, bas
 
     seeds = sum(diagnosis.seeds.values())
     records = np.shape(record.step)[-1]
-    figures = [picture(chart, png_of(chart.figure)) for chart in _charts(record, baseline)]
+    figures = [picture(chart) for chart in _charts(record, baseline)]
     page = rendered(
         "verdict.html",
         title=f"Verdict on {record.name!r}",
+        facts=today(),
         question=(
             f"Does the gradient of this model reach every layer, and do its steps make the loss smaller? "
             f"{counted(records, 'record')} of {counted(len(record.paths), 'layer')}, {counted(seeds, 'seed')}."
@@ -128,7 +130,7 @@ def _charts(record: Record, baseline: float | None) -> list[Chart]:
                 "Loss over the steps: a line for each seed, the window that the verdict rests on shaded.",
                 "A verdict compares the start with the shaded steps. A loss that stays at the dashed line is no better "
                 "than a constant prediction.",
-                loss_course(steps, loss, late, baseline, _first_break(record)),
+                partial(loss_course, steps, loss, late, baseline, _first_break(record)),
             )
         )
     sizes = _by_seed(record.log10_rms, 2)
@@ -140,7 +142,7 @@ def _charts(record: Record, baseline: float | None) -> list[Chart]:
             "Sizes by layer: the gradient at the first record and at the end, and updates over weights.",
             "A line that falls by several decades towards the left is a gradient that does not reach the input side. "
             "A whole line that sinks is a loss that is solved, or a training that stands still.",
-            layer_sizes(record.paths, sizes[:, 0], lower_median(sizes[:, late:], axis=1), updates),
+            partial(layer_sizes, record.paths, sizes[:, 0], lower_median(sizes[:, late:], axis=1), updates),
         )
     )
     if len(steps) > 1:
@@ -150,7 +152,7 @@ def _charts(record: Record, baseline: float | None) -> list[Chart]:
                 "Gradient by layer and step: colour is log10 of the root mean square, the loss is below.",
                 "Look for rows of another colour (layers that stand out), and for columns where the colour changes "
                 "(steps at which something happened).",
-                record.plot(),
+                record.plot,
             )
         )
     return charts

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vgrad_jax.statistics.intervals import Estimate, difference, share
+from vgrad_jax.statistics.contrasts import Contrasts
+from vgrad_jax.statistics.intervals import ABSENT, Estimate, difference, share
+from vgrad_jax.statistics.paired import mcnemar_p, paired_difference
 from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.survival import SurvivalCurve, check_times, median_time, restricted_mean, survival_curve
 
@@ -46,13 +48,27 @@ class TimeComparison(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two arms of a sweep, compared."""
+    """Two arms of a sweep, compared on common seeds."""
 
     a: str
     b: str
     comparison: TimeComparison
+    """Curves and tests of independent groups; the differences of shares and of mean times use the common seeds."""
     logrank_p_adjusted: float
     """p-value of the log-rank test, adjusted for the number of pairs: Benjamini and Hochberg's false discovery rate."""
+    common: int
+    """Number of seeds that both arms have finished."""
+    only_a: int
+    """Number of common seeds on which only the run of `a` converges."""
+    only_b: int
+    mcnemar_p: float
+    """p-value of McNemar's exact test that both converge equally often; 1 without common seeds."""
+    sooner: Estimate
+    """Chance that on a common seed the run of `a` converges first; a tie, as of two that never do, counts one half."""
+    sooner_p: float
+    """p-value of the exact sign test that this chance is one half."""
+    sooner_p_adjusted: float
+    """The same, adjusted for the number of pairs: Benjamini and Hochberg's false discovery rate."""
 
 
 def compare_times(
@@ -145,9 +161,9 @@ def _probability_faster(a: SurvivalCurve, b: SurvivalCurve) -> float:
 def compare_arms(results: "xarray.Dataset") -> list[Pair]:
     """Compare all pairs of a sweep's arms, with control of the false discovery rate over the pairs.
 
-    Arms are compared as independent groups, although run k of each arm has the same key. This costs precision where
-    runs of the same seed are alike. Where budgets differ, arms are compared within the smallest one. Arms that count
-    time in different units are not compared.
+    Run k of each arm has the same key. Differences and their tests use that. Survival curves, log-rank and
+    Mann-Whitney tests are those of independent groups, as `compare_times` gives them. Where budgets differ, arms are
+    compared within the smallest one. Arms that count time in different units are not compared.
     """
     return _compare(alike(outcomes(results)))
 
@@ -155,12 +171,33 @@ def compare_arms(results: "xarray.Dataset") -> list[Pair]:
 def _compare(arms: Mapping[str, Outcomes]) -> list[Pair]:
     from scipy.stats import false_discovery_control
 
-    compared = [
-        (a, b, compare_times(arms[a].times, arms[a].converged, arms[b].times, arms[b].converged, arms[a].budget))
-        for a, b in combinations(arms, 2)
-        if arms[a].unit == arms[b].unit
-    ]
-    if not compared:
+    pairs = [_pair(a, b, arms[a], arms[b]) for a, b in combinations(arms, 2) if arms[a].unit == arms[b].unit]
+    if not pairs:
         return []
-    adjusted = false_discovery_control([1.0 if np.isnan(c.logrank_p) else c.logrank_p for _, _, c in compared])
-    return [Pair(a, b, comparison, float(p)) for (a, b, comparison), p in zip(compared, adjusted, strict=True)]
+    logrank = [pair.comparison.logrank_p for pair in pairs]
+    adjusted = false_discovery_control([1.0 if np.isnan(p) else p for p in logrank])
+    sooner = false_discovery_control([pair.sooner_p for pair in pairs])
+    return [
+        pair._replace(logrank_p_adjusted=float(curves), sooner_p_adjusted=float(first))
+        for pair, curves, first in zip(pairs, adjusted, sooner, strict=True)
+    ]
+
+
+def _pair(a: str, b: str, of_a: Outcomes, of_b: Outcomes) -> Pair:
+    """Compare two arms; p-values are not adjusted yet."""
+    comparison = compare_times(of_a.times, of_a.converged, of_b.times, of_b.converged, of_a.budget)
+    change = Contrasts({a: of_a, b: of_b}).effect({a: 1, b: -1})
+    comparison = comparison._replace(share_difference=change.share)
+    if of_a.unit:
+        comparison = comparison._replace(restricted_mean_difference=change.restricted_mean)
+    common, at_a, at_b = np.intersect1d(of_a.seeds, of_b.seeds, return_indices=True)
+    if not len(common):
+        return Pair(a, b, comparison, 1.0, 0, 0, 0, 1.0, ABSENT, 1.0, 1.0)
+    ends_a, ends_b = (np.where(own.converged, own.times, np.inf)[at] for own, at in ((of_a, at_a), (of_b, at_b)))
+    learned_a, learned_b = np.isfinite(ends_a), np.isfinite(ends_b)
+    only_a, only_b = int((learned_a & ~learned_b).sum()), int((learned_b & ~learned_a).sum())
+    first_a, first_b = int((ends_a < ends_b).sum()), int((ends_b < ends_a).sum())
+    lead = paired_difference(first_a, first_b, len(common))
+    sooner = Estimate((1 + lead.value) / 2, (1 + lead.low) / 2, (1 + lead.high) / 2, lead.n)
+    mcnemar, sign = mcnemar_p(only_a, only_b), mcnemar_p(first_a, first_b)
+    return Pair(a, b, comparison, 1.0, len(common), only_a, only_b, mcnemar, sooner, sign, 1.0)

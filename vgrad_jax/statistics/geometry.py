@@ -20,12 +20,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vgrad_jax.compiling import compiled_quickly
-from vgrad_jax.data import Dataset
+from vgrad_jax.data import Data, Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.inspection.hidden import Hidden, rank_of
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp, hidden_values
 from vgrad_jax.results.reading import arm_names, completed_seeds, data_of, experiment_of, study_seed
 from vgrad_jax.theory.draws import networks_of_seeds
+from vgrad_jax.training.run import num_logits
 from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
@@ -90,15 +91,20 @@ def arm_geometries(results: "xarray.Dataset") -> dict[str, Geometry]:
     Raises:
         InputError: no run of an arm is finished.
     """
-    geometries = {}
+    geometries: dict[str, Geometry] = {}
+    measured: dict[tuple[MLP, Data, int, bytes], Geometry | None] = {}
     for arm in arm_names(results):
         dataset = data_of(results, arm)
         if dataset is None:
             continue
         experiment = experiment_of(results, arm)
         seeds = completed_seeds(results, arm)["seed"].values[:MOST_SEEDS]
-        draw = partial(networks_of_seeds, experiment, dataset, study_seed(results))
-        geometry = geometry_of(experiment, dataset, draw(seeds))
+        # Arms that differ in their training start from the same networks.
+        same = experiment.mlp, experiment.data, num_logits(experiment, dataset), seeds.tobytes()
+        if same not in measured:
+            params = networks_of_seeds(experiment, dataset, study_seed(results), seeds)
+            measured[same] = geometry_of(experiment, dataset, params)
+        geometry = measured[same]
         if geometry is not None:
             geometries[arm] = geometry
     return geometries

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vgrad_jax.compiling import compiled_quickly
-from vgrad_jax.data import Dataset, load_data
-from vgrad_jax.experiment import Experiment
+from vgrad_jax.data import data_fingerprint, load_data
+from vgrad_jax.experiment import Experiment, Training
 from vgrad_jax.gradients.forward import forward_pass
 from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
 from vgrad_jax.numerics import lower_median
@@ -111,7 +111,10 @@ def initial_measurements(results: "xarray.Dataset", arm: str) -> dict[str, Float
     }
     dataset = data_of(results, arm)
     if dataset is not None:
-        measurements |= _redrawn(experiment, dataset, study_seed(results), runs["seed"].values)
+        outputs = Training(batch_size=1, loss=experiment.training.loss)  # The loss decides on their number.
+        start = Experiment(mlp=experiment.mlp, data=experiment.data, training=outputs)
+        runs_of = tuple(runs["seed"].values.tolist())
+        measurements |= _redrawn(start, data_fingerprint(dataset), study_seed(results), runs_of)
     return {name: np.where(np.isnan(values), np.inf, values) for name, values in measurements.items()}
 
 
@@ -130,7 +133,11 @@ def redrawn_parameters(experiment: Experiment, seed: int, runs: Int[Array | np.n
     return networks_of_seeds(experiment, load_data(experiment.data), seed, runs)
 
 
-def _redrawn(experiment: Experiment, dataset: Dataset, seed: int, runs: np.ndarray) -> dict[str, np.ndarray]:
+@lru_cache(maxsize=64)
+def _redrawn(experiment: Experiment, fingerprint: str, seed: int, numbers: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Measure the initial networks of runs; arms that differ in their training share them."""
+    del fingerprint  # A file that has changed is measured anew.
+    dataset, runs = load_data(experiment.data), np.asarray(numbers)
     rows = np.unique(np.linspace(0, len(dataset.train_x) - 1, ROWS).round().astype(int))
     x = jnp.asarray(dataset.train_x)[rows]
     # Initialisers change no program of measuring.

@@ -37,6 +37,10 @@ class Outcomes(NamedTuple):
         return self._replace(times=np.minimum(self.times, budget), converged=converged, budget=float(budget))
 
 
+_NEEDED = ("completed", "converged", "epochs_to_converge", "outcome", "epoch")
+"""Variables that say how runs end."""
+
+
 def alike(ends: Mapping[str, Outcomes]) -> dict[str, Outcomes]:
     """Return the endings within one budget where all arms count time alike, so that they can be compared."""
     units = {own.unit for own in ends.values()}
@@ -52,7 +56,9 @@ def outcomes(results: "xarray.Dataset") -> dict[str, Outcomes]:
     Raises:
         InputError: an arm without a finished run.
     """
-    ends = {arm: _outcomes(results, arm) for arm in arm_names(results)}
+    # Selecting an arm costs time for each variable.
+    needed = results[[name for name in _NEEDED if name in results]]
+    ends = {arm: _outcomes(needed, arm) for arm in arm_names(results)}
     return {arm: own for arm, own in ends.items() if own is not None}
 
 

@@ -226,10 +226,10 @@ def _while(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     conditions, consts = values[: loop.condition_consts], values[loop.condition_consts : start]
     elements = _Elements(equation.outvars)
 
-    def condition(carry: list[Any]) -> Any:
+    def condition(carry: Sequence[Any]) -> Any:
         return _evaluated(loop.condition, *conditions, *elements.all(carry))[0]
 
-    def body(carry: list[Any]) -> list[Any]:
+    def body(carry: Sequence[Any]) -> list[Any]:
         return elements.some(_evaluated(loop.body, *consts, *elements.all(carry)))
 
     is_of_many = bool(loop.condition.out_avals[0].shape)

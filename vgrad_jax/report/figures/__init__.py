@@ -7,6 +7,7 @@ from vgrad_jax.report.figures.arms import share_converged as share_converged
 from vgrad_jax.report.figures.depth import profiles_by_depth as profiles_by_depth
 from vgrad_jax.report.figures.depth import share_against_depth as share_against_depth
 from vgrad_jax.report.figures.effects import interaction_plot as interaction_plot
+from vgrad_jax.report.figures.factor_styles import arm_styles as arm_styles
 from vgrad_jax.report.figures.geometry import geometry_of_arms as geometry_of_arms
 from vgrad_jax.report.figures.gradients import gradient_heatmap as gradient_heatmap
 from vgrad_jax.report.figures.gradients import gradient_profiles as gradient_profiles

@@ -1,11 +1,19 @@
 """Shares of runs that converge, and first gradients: the arms beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import arm_style, new_figure
+from vgrad_jax.report.figures.factor_styles import Styles
+from vgrad_jax.report.figures.style import (
+    height_of_rows,
+    is_narrow,
+    legend_beside,
+    name_rows,
+    new_figure,
+    row_of_panels,
+)
 from vgrad_jax.statistics.summary import ArmSummary
 from vgrad_jax.wording import literal
 
@@ -16,42 +24,46 @@ if TYPE_CHECKING:
 
 __all__ = ["overview", "share_converged"]
 
+MANY = 12
+"""Number of arms from which rows are close to each other."""
 
-def share_converged(summaries: Sequence[ArmSummary], colours: Mapping[str, str]) -> "Figure":
+
+def share_converged(summaries: Sequence[ArmSummary], styles: Styles) -> "Figure":
     """Draw the share of runs that converge with its 95 % interval, a line for each arm."""
-    figure = new_figure(7, 0.42 * len(summaries) + 1.1)
-    _draw_shares(figure.subplots(), summaries, colours)
+    each = 0.42 if len(summaries) <= MANY else 0.26
+    figure = new_figure(7, height_of_rows(len(summaries), each) + 1.1)
+    _draw_shares(figure.subplots(), summaries, styles)
     return figure
 
 
-def overview(summaries: Sequence[ArmSummary], colours: Mapping[str, str]) -> "Figure":
+def overview(summaries: Sequence[ArmSummary], styles: Styles) -> "Figure":
     """Draw the study in one picture: who learns, and the gradient that each arm starts with."""
-    figure = new_figure(12, 0.42 * len(summaries) + 1.6)
-    left, right = figure.subplots(1, 2)
-    _draw_shares(left, [summary for summary in summaries if summary.converged.n], colours)
-    for index, summary in enumerate(summaries):
+    figure, (left, right) = row_of_panels(2, 12, max(height_of_rows(len(summaries), 0.42) + 1.6, 2.8))
+    _draw_shares(left, [summary for summary in summaries if summary.converged.n], styles)
+    for summary in summaries:
         if not summary.initial_gradient_log10_rms:
             continue
         profile = np.asarray(summary.initial_gradient_log10_rms)
-        colour, dash, mark = arm_style(colours[summary.arm], index)
+        colour, dash, mark = styles.of[summary.arm]
         label = literal(summary.arm) + ("" if np.isfinite(profile).all() else " (exactly zero where missing)")
         shown = np.where(np.isfinite(profile), profile, np.nan)
         # Marks and dashes differ too: colour says only which activation it is.
         right.plot(shown, mark + dash, color=colour, label=label, markersize=5, linewidth=1.2)
     right.set(xlabel="layer (0 is the input side)", ylabel="gradient at initialisation\nlog10 RMS, median over seeds")
-    right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(right, size=7)
     right.locator_params(axis="x", integer=True)
     return figure
 
 
-def _draw_shares(axes: "Axes", summaries: Sequence[ArmSummary], colours: Mapping[str, str]) -> None:
+def _draw_shares(axes: "Axes", summaries: Sequence[ArmSummary], styles: Styles) -> None:
     for row, summary in enumerate(summaries):
-        value, low, high, n = summary.converged
-        axes.plot([low, high], [row, row], color=colours[summary.arm], linewidth=2)
-        axes.plot(value, row, "o", color=colours[summary.arm])
-        axes.text(1.04, row, f"{value:.0%}  n={n}", va="center", fontsize=8, transform=axes.get_yaxis_transform())
-    axes.set_yticks(range(len(summaries)), [literal(summary.arm) for summary in summaries])
-    axes.set_ylim(len(summaries) - 0.5, -0.5)
+        value, low, high, _ = summary.converged
+        colour, _, mark = styles.of[summary.arm]
+        axes.plot([low, high], [row, row], color=colour, linewidth=2)
+        axes.plot(value, row, mark, color=colour)
+    notes = [f"{summary.converged.value:.0%}  n={summary.converged.n}" for summary in summaries]
+    name_rows(axes, [summary.arm for summary in summaries], notes)
     axes.set_xlim(-0.03, 1.03)
     axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel("share of runs that converge (95 % Wilson interval)")
+    between = "\n" if is_narrow() else " "
+    axes.set_xlabel(f"share of runs that converge{between}(95 % Wilson interval)")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.report.figures.style import new_figure, one_legend, panels_of
+from vgrad_jax.report.figures.style import is_narrow, legend_beside, new_figure, one_legend, panels_of
 from vgrad_jax.statistics.depth import Family
 from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.statistics.summary import ArmSummary
@@ -37,7 +37,7 @@ def share_against_depth(
             inf is any depth, and None is no statement.
     """
     shares = {summary.arm: summary.converged for summary in summaries}
-    figure = new_figure(9, 4.2)
+    figure = new_figure(9, 4.2 + (0.3 * len(families) if is_narrow() else 0.0))
     axes = figure.subplots()
     depths = sorted({depth for family in families for depth in family.arms})
     low, high = depths[0] / 1.15, depths[-1] * 1.15
@@ -59,7 +59,7 @@ def share_against_depth(
     axes.set_xlabel("hidden layers")
     axes.set_ylabel("share of runs that converge (95 % Wilson interval)", fontsize=9)
     axes.plot([], [], "v:", color="black", label="theory's trainable depth, where it is on the axis")
-    axes.legend(fontsize=7.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(axes, size=7.5)
     return figure
 
 
@@ -104,7 +104,8 @@ def profiles_by_depth(families: Sequence[FamilyProfiles]) -> "Figure":
         "gradient at initialisation,\nlog10 RMS over seeds",
         "layer (0 is the input side)",
     )
-    figure.set_size_inches(max(figure.get_size_inches()[0], 8), figure.get_size_inches()[1] + 0.8)
+    if not is_narrow():
+        figure.set_size_inches(max(figure.get_size_inches()[0], 8), figure.get_size_inches()[1] + 0.8)
     for family, axes in zip(families, panels, strict=True):
         for depth, sizes in family.measured.items():
             axes.plot(_finite(sizes), color=colours[depth], label=f"{depth} layers")

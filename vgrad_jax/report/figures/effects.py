@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vgrad_jax.report.figures.style import BLUE, ORANGE, new_figure
+from vgrad_jax.report.figures.style import BLUE, ORANGE, row_of_panels
 from vgrad_jax.statistics.factorial import Crossed
 from vgrad_jax.statistics.summary import ArmSummary
 from vgrad_jax.wording import literal
@@ -23,8 +23,8 @@ def interaction_plot(design: Crossed, summaries: Sequence[ArmSummary], unit: str
         summaries: of the arms.
         unit: unit of the times to converge; empty where convergence has no time, and a single scale is drawn.
     """
-    figure = new_figure(11 if unit else 8, 3.4)
-    left, *middle, right = figure.subplots(1, 3 if unit else 2, width_ratios=[1, 1, 1.3] if unit else [1, 1.3])
+    ratios = [1, 1, 1.3] if unit else [1, 1.3]
+    figure, (left, *middle, right) = row_of_panels(len(ratios), 11 if unit else 8, 3.4, ratios=ratios)
     by_name = {summary.arm: summary for summary in summaries}
     _draw_cells(left, design, by_name, "converged", "share of runs that converge")
     for axes in middle:

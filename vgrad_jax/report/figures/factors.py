@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vgrad_jax.report.figures.style import BLUE, GREY, new_figure
+from vgrad_jax.report.figures.style import BLUE, GREY, height_of_rows, is_narrow, name_rows, row_of_panels
 from vgrad_jax.statistics.factors import FactorEffects, Step
-from vgrad_jax.wording import literal
+from vgrad_jax.wording import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +15,9 @@ __all__ = ["MOST_STEPS", "factor_effects"]
 
 MOST_STEPS = 6
 """Most steps of a factor that are drawn: those with the largest changes."""
+
+LONGEST_LEVEL = 18
+"""Characters of a factor's or a level's name."""
 
 MEASURES = {
     "share": "share that converges, points",
@@ -33,13 +36,13 @@ def factor_effects(factors: Sequence[FactorEffects], unit: str) -> "Figure":
     """
     steps = [(factor, step) for factor in factors for step in factor.steps[:MOST_STEPS]]
     measures = [name for name in MEASURES if any(getattr(step, name).n for _, step in steps)]
-    figure = new_figure(4.0 + 2.6 * len(measures), 1.2 + 0.32 * len(steps))
-    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    height = 1.2 + height_of_rows(len(steps), 0.32)
+    figure, panels = row_of_panels(len(measures), 4.0 + 2.6 * len(measures), height, share_y=not is_narrow())
     for axes, measure in zip(panels, measures, strict=True):
         _draw(axes, [step for _, step in steps], measure)
         axes.set_xlabel(f"change of {MEASURES[measure].format(unit=unit)}", fontsize=9)
-    panels[0].set_yticks(range(len(steps)), [_label(factor, step) for factor, step in steps], fontsize=8)
-    panels[0].set_ylim(len(steps) - 0.4, -0.6)
+    for axes in panels if is_narrow() else panels[:1]:
+        name_rows(axes, [_label(factor, step) for factor, step in steps], longest=3 * LONGEST_LEVEL + 6)
     row = 0
     for factor in factors[:-1]:
         row += min(len(factor.steps), MOST_STEPS)
@@ -64,4 +67,5 @@ def _draw(axes: "Axes", steps: Sequence[Step], measure: str) -> None:
 
 
 def _label(factor: FactorEffects, step: Step) -> str:
-    return f"{literal(factor.factor, 20)}: {literal(step.start, 18)} to {literal(step.target, 18)}"
+    start, target = (shortened(text, LONGEST_LEVEL) for text in (step.start, step.target))
+    return f"{shortened(factor.factor, LONGEST_LEVEL)}: {start} to {target}"

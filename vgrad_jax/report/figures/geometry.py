@@ -1,12 +1,13 @@
 """Geometry of initial networks: correlation of units, effective rank of layers, spectrum of the tangent kernel."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vgrad_jax.numerics import lower_median, lower_quantile
-from vgrad_jax.report.figures.style import arm_style, new_figure
+from vgrad_jax.report.figures.factor_styles import Styles
+from vgrad_jax.report.figures.style import height_of_rows, name_rows, row_of_panels
 from vgrad_jax.statistics.geometry import Geometry
 from vgrad_jax.wording import literal
 
@@ -22,29 +23,29 @@ SMALLEST = 1e-6
 """Share of the largest eigenvalue below which float32 leaves little of a Jacobian's spectrum."""
 
 
-def geometry_of_arms(geometries: Mapping[str, Geometry], colours: Mapping[str, str]) -> "Figure":
+def geometry_of_arms(geometries: Mapping[str, Geometry], styles: Styles) -> "Figure":
     """Draw how alike an arm's units are, how many directions its layers have, and the speeds of its functions.
 
     Args:
         geometries: arm name to geometry, one at least.
-        colours: arm name to colour.
+        styles: of the arms.
     """
     arms = {arm: geometries[arm] for arm in shown_arms(geometries)}
     with_tangent = any(geometry.tangent is not None for geometry in arms.values())
     panels = 3 if with_tangent else 2
-    figure = new_figure(3.7 * panels + 0.9, max(3.1, 0.3 * len(arms) + 1.3))
-    correlation, rank, *tangent = figure.subplots(1, panels)
+    height = max(3.1, height_of_rows(len(arms), 0.3) + 1.3)
+    figure, (correlation, rank, *tangent) = row_of_panels(panels, 3.7 * panels + 0.9, height)
     for index, (arm, geometry) in enumerate(arms.items()):
-        colour, dash, mark = arm_style(colours[arm], index)
-        style = {"color": colour, "linestyle": dash, "marker": mark, "markersize": 4.5, "linewidth": 1.2}
+        colour, dash, mark = styles.of[arm]
+        style: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": mark, "linewidth": 1.2}
+        style["markersize"] = 4.5
         _draw_correlation(correlation, index, geometry, colour, mark)
         rank.plot(lower_median(geometry.effective_rank, skip_nan=True), label=literal(arm), **style)
         for axes in tangent:
             if geometry.tangent is not None:
                 middle = lower_median(geometry.tangent, skip_nan=True)
                 axes.plot(np.arange(1, len(middle) + 1), np.where(middle > SMALLEST, middle, np.nan), **style)
-    correlation.set_yticks(range(len(arms)), [literal(arm) for arm in arms], fontsize=8)
-    correlation.set_ylim(len(arms) - 0.5, -0.5)
+    name_rows(correlation, [*arms])
     correlation.set_xlim(-0.03, 1.03)
     correlation.grid(axis="x", alpha=0.3)
     correlation.set_xlabel("correlation of units, last hidden layer")

@@ -12,6 +12,7 @@ from vgrad_jax.report.figures.style import (
     BLUE,
     GREEN,
     ORANGE,
+    is_narrow,
     new_figure,
     one_legend,
     panels_of,
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-__all__ = ["gradient_heatmap", "gradient_profiles"]
+__all__ = ["ARMS_IN_A_ROW", "gradient_heatmap", "gradient_profiles"]
 
 ARMS_IN_A_ROW = 7
+"""Most heat maps beside each other; more arms have the median over seeds alone."""
+MEDIAN = 0.5
+LONGEST_TITLE = 26
+"""Characters above a narrow panel."""
 ENDS = (("initialisation", BLUE, "o-", 0.12), ("last epoch", ORANGE, "s--", 0.03))
 """Label, colour, dash and height of the note, of the first and the last record."""
 
@@ -60,7 +65,9 @@ def gradient_profiles(
 def gradient_heatmap(
     quantiles: Mapping[str, Float[np.ndarray, "3 record layer"]], labels: Mapping[str, Axis]
 ) -> "Figure":
-    """Draw the gradient by layer and epoch, a column for each arm and a row for each quantile; zero is hatched.
+    """Draw the gradient by layer and epoch, a column for each arm and a row for each quantile.
+
+    Zero is hatched. More than `ARMS_IN_A_ROW` arms have the median alone.
 
     Args:
         quantiles: arm name to the quantiles `HEATMAP_SHARES` over seeds.
@@ -69,9 +76,10 @@ def gradient_heatmap(
     arms = list(quantiles)
     finite = np.concatenate([values[np.isfinite(values)] for values in quantiles.values()])
     limits = (math.floor(finite.min()), math.floor(finite.max()) + 1) if len(finite) else (-1, 0)
-    columns = min(len(arms), ARMS_IN_A_ROW)
+    columns = min(len(arms), 2 if is_narrow() else ARMS_IN_A_ROW)
     blocks = math.ceil(len(arms) / columns)
-    lines = len(HEATMAP_SHARES)
+    shares = HEATMAP_SHARES if len(arms) <= ARMS_IN_A_ROW else (MEDIAN,)
+    lines = len(shares)
     figure = new_figure(1.55 * columns + 1.5, (1.25 * lines + 0.4) * blocks + 0.4)
     grid = figure.subplots(
         lines * blocks, columns, squeeze=False, sharex=len({tuple(axis.values) for axis in labels.values()}) == 1
@@ -79,15 +87,18 @@ def gradient_heatmap(
     used = []
     image = None
     for index in range(blocks * columns):
-        for line, share in enumerate(HEATMAP_SHARES):
+        for line, share in enumerate(shares):
             axes = grid[index // columns * lines + line, index % columns]
             if index >= len(arms):
                 axes.remove()
                 continue
             used.append(axes)
-            image = _draw_heatmap(axes, quantiles[arms[index]][line], labels[arms[index]].values, limits)
+            image = _draw_heatmap(
+                axes, quantiles[arms[index]][HEATMAP_SHARES.index(share)], labels[arms[index]].values, limits
+            )
             if not line:
-                axes.set_title(literal(arms[index]), fontsize=8)
+                size = 8 if len(arms[index]) <= LONGEST_TITLE // 2 else 6
+                axes.set_title(literal(arms[index], LONGEST_TITLE), fontsize=size)
             if not index % columns:
                 axes.set_ylabel(f"{share:.0%} of seeds\nare below", fontsize=7)
     if image is not None:

@@ -1,11 +1,12 @@
 """Own variables of functions: curves with bands, and numbers as dots."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.report.figures.style import BAND, MOST_DOTS, arm_style, new_figure
+from vgrad_jax.report.figures.factor_styles import Styles
+from vgrad_jax.report.figures.style import BAND, MOST_DOTS, height_of_rows, name_rows, new_figure
 from vgrad_jax.statistics.own import CurveBand
 from vgrad_jax.wording import literal
 
@@ -21,18 +22,18 @@ RANGE_FOR_LOG = 1e3
 """Ratio of the largest to the smallest median from which the axis is logarithmic."""
 
 
-def own_curves(bands: Mapping[str, CurveBand], colours: Mapping[str, str], label: str) -> "Figure":
+def own_curves(bands: Mapping[str, CurveBand], styles: Styles, label: str) -> "Figure":
     """Draw a curve of each arm: median, central 50 %, and central 90 % where arms are few.
 
     Args:
         bands: arm name to the quantiles over seeds.
-        colours: arm name to colour.
+        styles: of the arms.
         label: name and unit of the variable.
     """
     figure = new_figure(7.5, 3.6)
     axes = figure.subplots()
-    for row, (arm, band) in enumerate(bands.items()):
-        colour, dash, _ = arm_style(colours[arm], row)
+    for arm, band in bands.items():
+        colour, dash, _ = styles.of[arm]
         low, lower, middle, upper, high = band.quantiles
         x = band.axis.values
         if len(bands) <= MOST_BANDS:
@@ -51,27 +52,27 @@ def own_curves(bands: Mapping[str, CurveBand], colours: Mapping[str, str], label
     return figure
 
 
-def own_dots(values: Mapping[str, np.ndarray], colours: Mapping[str, str], label: str) -> "Figure":
+def own_dots(values: Mapping[str, np.ndarray], styles: Styles, label: str) -> "Figure":
     """Draw a number of every run as a dot, a row for each arm, with the median and the quartiles.
 
     Args:
         values: arm name to the finite numbers of its runs.
-        colours: arm name to colour.
+        styles: of the arms.
         label: name and unit of the variable.
     """
-    figure = new_figure(7.5, 0.5 * len(values) + 1.0)
+    figure = new_figure(7.5, height_of_rows(len(values), 0.5) + 1.0)
     axes = figure.subplots()
     rng = np.random.default_rng(0)
     for row, (arm, numbers) in enumerate(values.items()):
         dots = numbers if len(numbers) <= MOST_DOTS else numbers[:MOST_DOTS]
-        axes.plot(dots, row + rng.uniform(-0.25, 0.25, len(dots)), ".", color=colours[arm], alpha=0.35, markersize=4)
+        height = row + rng.uniform(-0.25, 0.25, len(dots))
+        style: dict[str, Any] = {"color": styles.of[arm].colour, "alpha": 0.35, "markersize": 4}
+        axes.plot(dots, height, ".", rasterized=True, **style)
         if len(numbers):
             lower, middle, upper = np.quantile(numbers, [0.25, 0.5, 0.75])
             axes.plot([lower, upper], [row, row], color="black", linewidth=2)
             axes.plot(middle, row, "o", color="black")
-        axes.text(1.02, row, f"n={len(numbers)}", va="center", fontsize=8, transform=axes.get_yaxis_transform())
-    axes.set_yticks(range(len(values)), [literal(arm) for arm in values])
-    axes.set_ylim(len(values) - 0.5, -0.5)
+    name_rows(axes, [*values], [f"n={len(numbers)}" for numbers in values.values()])
     axes.set_xlabel(literal(label))
     axes.grid(axis="x", alpha=0.3)
     return figure

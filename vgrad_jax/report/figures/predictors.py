@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vgrad_jax.report.figures.style import BLUE, GREY, ORANGE, new_figure
+from vgrad_jax.report.figures.style import BLUE, GREY, ORANGE, is_narrow, new_figure
 from vgrad_jax.statistics.failure import ALL_ARMS, Predictor, label_of
 from vgrad_jax.wording import counted, literal
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["predictors_caption", "predictors_ranked"]
 
 COLUMNS = 4
+MOST_SCOPES = 8
+"""Most panels; of more arms the first are drawn, and all arms together."""
 MOST = 24
 """Most measurements drawn, unless more are the best of a panel: a deep network has one for each layer."""
 
@@ -32,8 +34,9 @@ def predictors_ranked(predictors: Sequence[Predictor]) -> "Figure":
     """
     scopes = list(dict.fromkeys(predictor.scope for predictor in predictors if predictor.area is not None))
     scopes = scopes or list(dict.fromkeys(predictor.scope for predictor in predictors))
+    scopes = scopes[:MOST_SCOPES] if ALL_ARMS not in scopes[MOST_SCOPES:] else [*scopes[: MOST_SCOPES - 1], ALL_ARMS]
     names = _shown(predictors)
-    columns = min(len(scopes), COLUMNS)
+    columns = min(len(scopes), 1 if is_narrow() else COLUMNS)
     lines = math.ceil(len(scopes) / columns)
     figure = new_figure(2.3 * columns + 2.2, (0.21 * len(names) + 0.75) * lines + 0.7)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
@@ -54,7 +57,7 @@ def predictors_ranked(predictors: Sequence[Predictor]) -> "Figure":
             ("D", GREY, "white", "not told apart from chance, given how many were tried"),
         )
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=1 if is_narrow() else 3, fontsize=8, frameon=False)
     figure.supxlabel("area under the ROC curve for failure (95 % interval)", fontsize=9)
     return figure
 

@@ -1,13 +1,12 @@
 """A dot for each seed: where an arm's runs end."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.report.figures.style import MOST_DOTS, new_figure
-from vgrad_jax.wording import literal
+from vgrad_jax.report.figures.style import MOST_DOTS, height_of_rows, is_narrow, name_rows, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Reference", "Strips", "final_accuracy", "weight_change"]
+
+MANY = 12
+"""Number of arms from which rows are close to each other."""
 
 
 class Strips(NamedTuple):
@@ -47,33 +49,32 @@ def final_accuracy(strips: Strips, references: Sequence[Reference]) -> "Figure":
 
 def weight_change(strips: Strips, first_epoch: int, second_epoch: int) -> "Figure":
     """Draw the change of the first layer's weights between two epochs, on a log axis: the article's evidence."""
-    label = f"mean absolute change of the first layer's weights, epoch {first_epoch} to {second_epoch}"
+    label = f"mean absolute change of the first layer's weights,\nepoch {first_epoch} to {second_epoch}"
     return _strips(strips, label, log=True)
 
 
 def _strips(strips: Strips, label: str, *, log: bool) -> "Figure":
     values = strips.values
-    figure = new_figure(7, 0.5 * len(values) + 1.2)
+    figure = new_figure(7, height_of_rows(len(values), 0.5 if len(values) <= MANY else 0.3) + 1.2)
     axes = figure.subplots()
-    scatter = np.random.default_rng(0)
+    scatter, notes = np.random.default_rng(0), []
     for row, (arm, numbers) in enumerate(values.items()):
         finite = numbers[np.isfinite(numbers)]
         shown = finite[(finite > 0) | (not log)]
         height = row + scatter.uniform(-0.25, 0.25, len(shown))
-        axes.plot(shown[:MOST_DOTS], height[:MOST_DOTS], ".", color=strips.colours[arm], alpha=0.45, markersize=4)
+        dots: dict[str, Any] = {"color": strips.colours[arm], "alpha": 0.45, "markersize": 4}
+        # Thousands of dots would make a page of megabytes.
+        axes.plot(shown[:MOST_DOTS], height[:MOST_DOTS], ".", rasterized=True, **dots)
         if len(finite) and (np.median(finite) > 0 or not log):
             axes.plot([np.median(finite)] * 2, [row - 0.36, row + 0.36], color="black", linewidth=1.5)
-        axes.text(
-            1.01, row, _note(numbers, finite, shown), va="center", fontsize=7, transform=axes.get_yaxis_transform()
-        )
+        notes.append(_note(numbers, finite, shown))
         if arm in strips.published:
             axes.plot(strips.published[arm], row, "D", color="black", markerfacecolor="none", markersize=8)
     if strips.published:
         axes.plot([], [], "D", color="black", markerfacecolor="none", label="the article's one run")
     axes.plot([], [], "|", color="black", markersize=12, label="median")
     _legend(axes)
-    axes.set_yticks(range(len(values)), [literal(arm) for arm in values])
-    axes.set_ylim(len(values) - 0.5, -0.5)
+    name_rows(axes, [*values], notes)
     axes.set_xlabel(label)
     # Without a positive number an axis has no logarithm.
     if log and any((numbers[np.isfinite(numbers)] > 0).any() for numbers in values.values()):
@@ -89,4 +90,4 @@ def _note(numbers: np.ndarray, finite: np.ndarray, shown: np.ndarray) -> str:
 
 
 def _legend(axes: "Axes") -> None:
-    axes.legend(fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    axes.legend(fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1 if is_narrow() else 2)

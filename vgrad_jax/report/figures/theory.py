@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.numerics import finite_quantiles
-from vgrad_jax.report.figures.style import BAND, BLUE, GREY, ORANGE, new_figure, one_legend, panels_of
+from vgrad_jax.report.figures.style import BAND, BLUE, GREY, ORANGE, is_narrow, new_figure, one_legend, panels_of
 from vgrad_jax.theory.comparison import Comparison
 from vgrad_jax.theory.mean_field import moments
 from vgrad_jax.theory.seed_law import SeedLaw
@@ -118,7 +118,8 @@ def seed_histogram(measured: SeedLaw, title: str) -> "Figure":
 def seed_histograms(laws: Mapping[str, SeedLaw]) -> "Figure":
     """Draw `seed_histogram` for several arms, a panel for each."""
     figure, panels = panels_of(list(laws), "density", SQUARED_GRADIENT, share_y=False)
-    figure.set_size_inches(max(figure.get_size_inches()[0], 6.4), figure.get_size_inches()[1] + 0.4)
+    if not is_narrow():
+        figure.set_size_inches(max(figure.get_size_inches()[0], 6.4), figure.get_size_inches()[1] + 0.4)
     for (arm, measured), axes in zip(laws.items(), panels, strict=True):
         counts = _draw_seed_law(axes, measured)
         axes.set_title(f"{literal(arm)}: {counts}", fontsize=8)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vgrad_jax.report.figures.style import BLUE, GREY, ORANGE, new_figure
+from vgrad_jax.report.figures.style import BLUE, GREY, ORANGE, height_of_rows, name_rows, new_figure
 from vgrad_jax.statistics.intervals import Estimate
-from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,17 +21,15 @@ def shares_tried(names: Sequence[str], shares: Sequence[Estimate], works: Sequen
         works: whether each one works.
         enough: share that is asked.
     """
-    figure = new_figure(7.5, 0.34 * len(names) + 1.1)
+    figure = new_figure(7.5, height_of_rows(len(names), 0.34) + 1.1)
     axes = figure.subplots()
     for row, (share, is_cure) in enumerate(zip(shares, works, strict=True)):
         colour, mark = (BLUE, "o") if is_cure else (GREY, "s") if row == 0 else (ORANGE, "x")
         axes.plot([share.low, share.high], [row, row], color=colour, linewidth=2)
         axes.plot(share.value, row, mark, color=colour)
-        axes.text(1.04, row, f"{share.value:.0%}  n={share.n}", va="center", transform=axes.get_yaxis_transform())
     axes.axvline(enough, color=GREY, linestyle=":", linewidth=1)
-    axes.set_yticks(range(len(names)), [literal(name) for name in names])
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    name_rows(axes, names, [f"{share.value:.0%}  n={share.n}" for share in shares])
     axes.set_xlim(-0.03, 1.03)
     axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel("share of runs that converge (time-uniform 95 % interval); dotted: enough")
+    axes.set_xlabel("share of runs that converge\n(time-uniform 95 % interval); dotted: enough")
     return figure

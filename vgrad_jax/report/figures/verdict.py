@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vgrad_jax.numerics import lower_median, lower_quantile
-from vgrad_jax.report.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, new_figure
+from vgrad_jax.report.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, is_narrow, legend_beside, new_figure
 from vgrad_jax.wording import literal
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ def layer_sizes(
         _draw(panels[1], updates, "at the end", ORANGE, "s--")
         panels[1].axhspan(*USUAL_UPDATE, color=GREEN, alpha=0.1, label="usual")
         panels[1].set_ylabel("update / weights,\nlog10")
-    every = -(-len(paths) // MOST_NAMES)
+    every = -(-len(paths) // (MOST_NAMES // 2 if is_narrow() else MOST_NAMES))
     ticks = range(0, len(paths), every)
     panels[-1].set_xticks(ticks, [literal(path) for path in paths[::every]], rotation=90, fontsize=7)
     panels[-1].set_xlabel("layer (input side on the left)")
-    for axes in panels:
-        axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for axes in panels[:1] if is_narrow() else panels:
+        legend_beside(axes)
     return figure
 
 

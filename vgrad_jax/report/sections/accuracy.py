@@ -1,6 +1,8 @@
 """Accuracy over epochs: the runs of an arm, and a run that somebody might have seen alone."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 from vgrad_jax.report.figures.accuracy import accuracy_bands
 from vgrad_jax.report.section import Chart, Section
@@ -10,18 +12,26 @@ from vgrad_jax.statistics.bands import AccuracyBand, accuracy_band
 __all__ = ["SECTION"]
 
 
-def _compute(study: Study) -> dict[str, AccuracyBand] | None:
+class Bands(NamedTuple):
+    """Accuracies of the arms that are shown."""
+
+    of: dict[str, AccuracyBand]
+    shown: str
+
+
+def _compute(study: Study) -> Bands | None:
     # A function's accuracy is one of its own curves.
-    return {arm: accuracy_band(study.results, arm) for arm in study.names if arm not in study.functions} or None
+    bands = {arm: accuracy_band(study.results, arm) for arm in study.shown if arm not in study.functions}
+    return Bands(bands, study.shown_in_words) if bands else None
 
 
-def _charts(bands: dict[str, AccuracyBand]) -> Iterator[Chart]:
+def _charts(bands: Bands) -> Iterator[Chart]:
     yield Chart(
         "accuracy",
         "Bands: training accuracy over epochs, a panel for each arm",
         "Training accuracy over epochs. The dotted line is what somebody who trains once would have seen; the band is "
-        "what they could have seen.",
-        accuracy_bands(bands),
+        f"what they could have seen.{bands.shown}",
+        partial(accuracy_bands, bands.of),
     )
 
 

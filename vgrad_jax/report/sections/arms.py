@@ -1,6 +1,7 @@
 """The arms: a row of numbers for each, and the shares of runs that converge."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from vgrad_jax.report.figures.arms import overview, share_converged
@@ -51,14 +52,14 @@ def _charts(study: Study) -> Iterator[Chart]:
             "Left, intervals: share of runs that converge in each arm; right, lines: its first gradient by layer",
             f"Who learns, and with what gradient each arm starts ({study.seeds}). Look for arms that share an "
             "activation (colour) and still end far apart: the activation is not what separates them.",
-            overview(study.summaries, study.colours),
+            partial(overview, study.summaries, study.styles),
         )
     else:
         yield Chart(
             "share_converged",
             "Intervals: share of runs that converge, a line for each arm",
             f"Who learns: every arm in a line ({study.seeds}).",
-            share_converged(study.converging, study.colours),
+            partial(share_converged, study.converging, study.styles),
         )
 
 

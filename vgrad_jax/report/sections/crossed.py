@@ -1,11 +1,12 @@
 """Crossed designs: two changes taken apart."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from vgrad_jax.report.figures.effects import interaction_plot
 from vgrad_jax.report.section import Chart, Section
-from vgrad_jax.report.study import Study
+from vgrad_jax.report.study import MOST_PANELS, Study
 from vgrad_jax.report.words import epochs, points
 from vgrad_jax.statistics.contrasts import Effect
 from vgrad_jax.statistics.factorial import Crossed, crossed, crossed_designs
@@ -36,7 +37,8 @@ class Designs(NamedTuple):
 def _compute(study: Study) -> Designs:
     has_article = {TANH_ARM, RELU_ARM} <= set(study.arms)
     article = crossed(study.results, TANH_ARM, RELU_ARM) if has_article else None
-    every = crossed_designs(study.results)
+    # Of many arms that are told factor by factor, there are hundreds of sets of four.
+    every = [] if study.by_factor and len(study.names) > MOST_PANELS else crossed_designs(study.results)
     has_time = article is not None and all(study.outcomes[arm].unit for arm in (article.start, article.both))
     budget = min(own.budget for own in alike(study.outcomes).values()) if has_time else 0.0
     return Designs(article, every, study.comparable, study.unit if has_time else "", budget)
@@ -93,7 +95,7 @@ def _charts(designs: Designs) -> Iterator[Chart]:
             "Interaction plot: the four arms on two scales, and the effects with their intervals",
             f"The two changes taken apart: {design.first} and {design.second}, with 95 % intervals. Parallel lines "
             "mean that each does the same whatever the other is; lines that cross, that neither can be judged alone.",
-            interaction_plot(design, designs.summaries, designs.unit),
+            partial(interaction_plot, design, designs.summaries, designs.unit),
         )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,17 +27,16 @@ class Depth(NamedTuple):
     reaches: list[Reach]
     trainable: dict[str, float | None]
     """Family name to theory's trainable depth; None where theory does not apply."""
-    is_the_question: bool
-    """True where every arm is in a family."""
+    leads: bool
+    """True where the depths are the headline."""
 
 
 def _compute(study: Study) -> Depth:
-    in_families = sum(len(family.arms) for family in study.families)
     return Depth(
         study=study,
         reaches=reaches(study.families, study.summaries),
         trainable=trainable_depths(study.results, study.families),
-        is_the_question=in_families == len(study.names),
+        leads=study.depth_leads,
     )
 
 
@@ -50,7 +50,7 @@ def family_profiles(study: Study, family: Family) -> FamilyProfiles:
 
 
 def _answer(depth: Depth) -> str | None:
-    if not depth.is_the_question:
+    if not depth.leads:
         return None
     ranked = sorted(depth.reaches, key=lambda reach: reach.deepest or 0, reverse=True)
     reached = ", ".join(
@@ -97,7 +97,7 @@ def _charts(depth: Depth) -> Iterator[Chart]:
         "where a line falls, and whether that is at the triangle of its colour, the depth at which theory says "
         "that a network forgets what it is shown. A line that falls earlier does so for another reason, such as a "
         "width that is small beside the depth, or a learning rate that suits shallow networks only.",
-        share_against_depth(study.families, study.summaries, depth.trainable),
+        partial(share_against_depth, study.families, study.summaries, depth.trainable),
     )
     yield Chart(
         "profiles_by_depth",
@@ -105,7 +105,7 @@ def _charts(depth: Depth) -> Iterator[Chart]:
         "The gradient at initialisation by layer, darker lines for shallower networks: root mean square over "
         "seeds, and dashed what theory predicts of it. Lines that fall towards layer 0 vanish, lines that rise "
         "explode. Of a softmax theory knows the profile at small logits; large ones lift it as a whole.",
-        profiles_by_depth([family_profiles(study, family) for family in study.families]),
+        partial(profiles_by_depth, [family_profiles(study, family) for family in study.families]),
     )
 
 

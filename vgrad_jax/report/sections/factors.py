@@ -1,7 +1,8 @@
 """Factors: what each thing that differs between the arms does, averaged over the others."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from vgrad_jax.report.figures.factors import factor_effects
 from vgrad_jax.report.section import Block, Chart, Column, Section, Table
@@ -23,21 +24,38 @@ SMALL = 10
 """Changes below this number, in points or units of time, are shown with a decimal."""
 
 
-def _compute(study: Study) -> GridEffects | None:
-    return grid_effects(study.results) if study.by_factor else None
+class Factors(NamedTuple):
+    """Effects of the factors."""
+
+    grid: GridEffects
+    leads: bool
+    """True where the factor that matters most is the headline."""
 
 
-def _answer(grid: GridEffects) -> str | None:
+def _compute(study: Study) -> Factors | None:
+    grid = grid_effects(study.results) if study.by_factor else None
+    return None if grid is None else Factors(grid, not study.depth_leads)
+
+
+def _answer(factors: Factors) -> str | None:
+    return _first(factors.grid) if factors.leads else None
+
+
+def _first(grid: GridEffects) -> str | None:
+    """Return what the factor does that matters most; None where none is seen to matter."""
     first = grid.factors[0]
     if not first.measure:
         return None
     return f"What matters most is the {first.factor}. {_sentence(first, grid)}"
 
 
-def _sentences(grid: GridEffects) -> list[str]:
+def _sentences(factors: Factors) -> list[str]:
+    grid = factors.grid
+    first = None if factors.leads else _first(grid)
     rest = [factor for factor in grid.factors[1:] if factor.measure]
     unseen = [factor.factor for factor in grid.factors if not factor.measure]
-    said = [_sentence(factor, grid) for factor in rest] + [_dependence(own) for own in grid.interactions]
+    said = [] if first is None else [first]
+    said += [_sentence(factor, grid) for factor in rest] + [_dependence(own) for own in grid.interactions]
     if unseen:
         said.append(f"No effect is seen of the {' or the '.join(unseen)}.")
     return said
@@ -85,7 +103,8 @@ def _listed(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(named[:-1]), named[-1]))) if named else ""
 
 
-def _block(grid: GridEffects) -> Block:
+def _block(factors: Factors) -> Block:
+    grid = factors.grid
     has_time = any(step.time.n for factor in grid.factors for step in factor.steps)
     has_score = any(step.score.n for factor in grid.factors for step in factor.steps)
     columns = [Column("factor"), Column("from"), Column("to"), Column("learns, points")]
@@ -110,22 +129,25 @@ def _cell(estimate: Estimate, scale: float) -> str:
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def _charts(grid: GridEffects) -> Iterator[Chart]:
+def _charts(factors: Factors) -> Iterator[Chart]:
+    grid = factors.grid
     yield Chart(
         "factors",
         "Intervals: the change that each step of a factor makes, averaged over the other factors",
         "What each change does, the factor that matters most on top; blue intervals exclude zero.",
-        factor_effects(grid.factors, grid.unit),
+        partial(factor_effects, grid.factors, grid.unit),
     )
 
 
-def _tables(grid: GridEffects) -> dict[str, list[dict[str, Any]]]:
+def _tables(factors: Factors) -> dict[str, list[dict[str, Any]]]:
+    grid = factors.grid
     return {
         "factors": [{"factor": factor.factor, **step._asdict()} for factor in grid.factors for step in factor.steps]
     }
 
 
-def _numbers(grid: GridEffects) -> dict[str, Any]:
+def _numbers(factors: Factors) -> dict[str, Any]:
+    grid = factors.grid
     return {"factors": grid.factors, "interactions": grid.interactions}
 
 

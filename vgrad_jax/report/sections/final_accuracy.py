@@ -1,6 +1,7 @@
 """Accuracy at the end: every run between always naming a class and the best possible rule."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from vgrad_jax.report.figures.strips import Reference, Strips, final_accuracy
@@ -50,7 +51,7 @@ def _charts(endings: Endings) -> Iterator[Chart]:
         "Test accuracy after the last epoch, one dot a seed, between what always naming the larger class scores and, "
         "for made data, what the best possible rule would (computed from the noise). Two clumps in one arm mean that "
         "an average would describe no run at all.",
-        final_accuracy(*endings),
+        partial(final_accuracy, *endings),
     )
 
 

@@ -1,6 +1,7 @@
 """Geometry: whether the units of the initial networks compute different functions, and what follows for learning."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,7 +165,7 @@ def _charts(compared: Compared) -> Iterator[Chart]:
         "the last hidden layer's units, median and 90 % of seeds; at 1 all units are multiples of one. Middle: in how "
         "many directions the units of a layer vary. Right: the relative speeds at which the network learns its first "
         f"functions. Marks are those of the left panel. Look for arms at 1 on the left and in the middle.{chosen}",
-        geometry_of_arms(geometries, compared.study.colours),
+        partial(geometry_of_arms, geometries, compared.study.styles),
     )
 
 

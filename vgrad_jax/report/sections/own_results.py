@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,7 +101,7 @@ def _number(value: float) -> str:
 
 
 def _charts(own: OwnResults) -> Iterator[Chart]:
-    results, colours = own.study.results, own.study.colours
+    results, styles = own.study.results, own.study.styles
     units = {row.variable: row.units for row in own.numbers}
     names = [name for name in own_variables(results).items() if name[0] in units]
     for name, arms in names[:MOST_FIGURES]:
@@ -113,7 +114,7 @@ def _charts(own: OwnResults) -> Iterator[Chart]:
                 f"own_{name}",
                 f"Bands: {name} over seeds, a curve for each arm",
                 f"{opening}{name}, median over seeds with the central 50 % and, lighter, 90 %.",
-                own_curves(bands, colours, label),
+                partial(own_curves, bands, styles, label),
             )
         elif any(row.variable == name and row.median.n for row in own.numbers):
             yield Chart(
@@ -121,7 +122,7 @@ def _charts(own: OwnResults) -> Iterator[Chart]:
                 f"Dots: {name} of every run, a row for each arm",
                 f"{opening}{name}, one dot a seed; the line is from the lower to the upper quartile, the black dot the "
                 "median. Two clumps in one arm mean that an average would describe no run at all.",
-                own_dots({arm: _finite(own, name, arm) for arm in arms}, colours, label),
+                partial(own_dots, {arm: _finite(own, name, arm) for arm in arms}, styles, label),
             )
 
 

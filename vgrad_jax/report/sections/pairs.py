@@ -19,15 +19,22 @@ MOST_PAIRS = 66
 SIGNIFICANT = 0.05
 """Adjusted p-value below which two curves differ."""
 
-COLUMNS = tuple(map(Column, ("pair", "converged, points", "mean epochs", "first is the faster", "p")))
-MEAN = 2
+COLUMNS = (
+    Column("pair"),
+    Column("converged, points"),
+    Column("only one converges"),
+    Column("mean epochs"),
+    Column("first converges sooner"),
+    Column("p"),
+)
+MEAN = 3
 """Index of the column of mean times."""
 
 NOTE = (
-    "Differences are the first arm minus the second, with 95 % intervals. p: log-rank test of equal curves, adjusted "
-    "for the number of pairs by Benjamini and Hochberg's false discovery rate. Arms are compared here as independent "
-    "groups. Effects of a crossed design use that arms share their seeds; their intervals are narrower where a seed "
-    "ends alike in both arms."
+    "Differences are the first arm minus the second, with 95 % intervals. All of them are of runs on the same seeds: "
+    "seed k is the same random key in every arm. Only one converges: on how many seeds that is the first arm, and on "
+    "how many the second. First converges sooner: on the same seed, ties counting one half. p: exact sign test that "
+    "each is as often the first, adjusted for the number of pairs by Benjamini and Hochberg's false discovery rate."
 )
 
 
@@ -105,25 +112,32 @@ def _sentences(arms: Arms) -> list[str]:
     first, second = ranked[:2]
     first_mean, second_mean = (mean_epochs(summary.restricted_mean_epochs, unit) for summary in (first, second))
     pair = next(pair for pair in arms.pairs if {pair.a, pair.b} == {first.arm, second.arm})
-    faster = pair.comparison.probability_a_faster
-    faster = faster if pair.a == first.arm else 1 - faster
+    sooner = pair.sooner.value if pair.a == first.arm else 1 - pair.sooner.value
     adjusted = f" after adjusting for {len(arms.pairs)} pairs" if len(arms.pairs) > 1 else ""
-    test = f"log-rank test, p {p_value(pair.logrank_p_adjusted)}{adjusted}"
+    test = f"exact sign test, p {p_value(pair.sooner_p_adjusted)}{adjusted}"
     never = f"runs that never converge count as {pair.comparison.budget:g}"
-    beats = f"Pick one run of each at random: {first.arm} is faster {faster:.0%} of the time (ties count one half)"
-    if pair.logrank_p_adjusted >= SIGNIFICANT:
-        return [
-            f"Which arm converges soonest cannot be told: on average {first.arm} takes {first_mean} and {second.arm} "
-            f"{second_mean} ({never}), and the curves cannot be told apart ({test}). {beats}."
-        ]
-    if faster <= 0.5:
+    beats = f"on the same seed {first.arm} is faster {sooner:.0%} of the time (ties count one half; {test})"
+    if not pair.common:
+        return []
+    if pair.sooner_p_adjusted >= SIGNIFICANT > pair.logrank_p_adjusted:
         return [
             f"{first.arm} takes the shortest time on average, {first_mean}; {second.arm} is next with {second_mean} "
-            f"({never}). The curves differ ({test}), but neither arm is always ahead. {beats}."
+            f"({never}). The curves differ (log-rank test, p {p_value(pair.logrank_p_adjusted)}{adjusted}), but "
+            f"neither arm is always ahead: {beats}."
+        ]
+    if pair.sooner_p_adjusted >= SIGNIFICANT:
+        return [
+            f"Which arm converges soonest cannot be told: on average {first.arm} takes {first_mean} and {second.arm} "
+            f"{second_mean} ({never}); {beats}."
+        ]
+    if sooner <= 0.5:
+        return [
+            f"{first.arm} takes the shortest time on average, {first_mean}; {second.arm} is next with {second_mean} "
+            f"({never}). But {beats}."
         ]
     return [
         f"{first.arm} converges soonest, after a mean of {first_mean}; {second.arm} is next with {second_mean} "
-        f"({never}). {beats}; the curves differ ({test})."
+        f"({never}); {beats}."
     ]
 
 
@@ -133,12 +147,17 @@ def pair_rows(pairs: list[Pair], untimed: Collection[str] = ()) -> list[tuple[st
         (
             f"{pair.a} and {pair.b}",
             _difference(pair.comparison.share_difference, 100),
+            f"{pair.only_a} and {pair.only_b} of {pair.common}",
             "-" if pair.a in untimed else _difference(pair.comparison.restricted_mean_difference),
-            f"{pair.comparison.probability_a_faster:.0%}",
-            "< 0.001" if pair.logrank_p_adjusted < 0.001 else f"{pair.logrank_p_adjusted:.3f}",
+            _share(pair.sooner) if pair.common else "-",
+            "< 0.001" if pair.sooner_p_adjusted < 0.001 else f"{pair.sooner_p_adjusted:.3f}",
         )
         for pair in pairs
     ]
+
+
+def _share(estimate: Estimate) -> str:
+    return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
 
 
 def _difference(estimate: Estimate, scale: float = 1.0) -> str:

@@ -1,6 +1,7 @@
 """Predictors of failure: measurements at initialisation against the ending of a run."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from vgrad_jax.report.figures.predictors import predictors_caption, predictors_ranked
@@ -85,7 +86,7 @@ def _charts(predictors: list[Predictor]) -> Iterator[Chart]:
             "predictors",
             "Intervals: area under the ROC curve of each measurement at initialisation",
             predictors_caption(predictors),
-            predictors_ranked(predictors),
+            partial(predictors_ranked, predictors),
         )
 
 

@@ -1,6 +1,7 @@
 """The exact law over seeds: first gradients of ReLU networks beside theory's distribution."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from vgrad_jax.report.figures.theory import seed_histograms
 from vgrad_jax.report.predictions import seed_laws
@@ -23,7 +24,7 @@ def _charts(laws: dict[str, SeedLaw]) -> Iterator[Chart]:
         "and the exact law of ReLU networks with He initialisation over it; only arms that the law is for. Nothing "
         "in it was fitted: small p-values (Kolmogorov-Smirnov) would speak against the code or the random "
         "numbers. Dead networks, with no gradient at all, are counted apart.",
-        seed_histograms(laws),
+        partial(seed_histograms, laws),
     )
 
 

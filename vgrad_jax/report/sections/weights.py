@@ -1,6 +1,7 @@
 """Weights of the first layer: the article's evidence as a distribution over seeds."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from vgrad_jax.report.figures.strips import Strips, weight_change
@@ -19,16 +20,18 @@ class Weights(NamedTuple):
 
     changes: Strips
     bands: dict[str, WeightBand]
+    shown: str
 
 
 def _compute(study: Study) -> Weights:
     arms = arm_names(study.results)
     changes = {arm: first_layer_change(study.results, arm) for arm in arms}
-    bands = {arm: weight_band(study.results, arm) for arm in arms}
+    bands = {arm: weight_band(study.results, arm) for arm in study.shown}
     published = {placement.arm: placement.published for placement in study.placements if "change" in placement.quantity}
     return Weights(
         Strips({arm: change for arm, change in changes.items() if change is not None}, published, study.colours),
         {arm: band for arm, band in bands.items() if band is not None},
+        study.shown_in_words,
     )
 
 
@@ -39,15 +42,16 @@ def _charts(weights: Weights) -> Iterator[Chart]:
             "Dots: change of the first layer's weights in every run, a row for each arm",
             "The article's evidence as a distribution: how far the first layer's weights move from epoch "
             f"{FIRST_EPOCH} to {SECOND_EPOCH}, one dot a seed.",
-            weight_change(weights.changes, FIRST_EPOCH, SECOND_EPOCH),
+            partial(weight_change, weights.changes, FIRST_EPOCH, SECOND_EPOCH),
         )
     if weights.bands:
         yield Chart(
             "first_layer_paths",
             "Bands: distance of the first layer's weights from their start by epoch, a panel for each arm",
             "The same over the whole training: how far the first layer's weights are from where they began. The "
-            "article shows one such path; the dotted line is one seed, the band is what it could have shown.",
-            first_layer_paths(weights.bands),
+            "article shows one such path; the dotted line is one seed, the band is what it could have shown."
+            f"{weights.shown}",
+            partial(first_layer_paths, weights.bands),
         )
 
 
