@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vgrad_jax"
 
 ROOMS = (
-    ("errors", "keys", "numerics", "wording", "jaxprs", "compiling"),
+    ("errors", "keys", "numerics", "wording", "jaxprs", "compiling", "process"),
     ("descriptions", "losses"),
     ("data", "nets", "optimizers"),
     ("experiment",),

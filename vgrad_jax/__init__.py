@@ -1,6 +1,11 @@
 """A microscope for gradient flow in neural networks."""
+# ruff: noqa: E402  A command hears Ctrl-C before the imports, which take seconds.
 
 from importlib.metadata import version as _version
+
+from vgrad_jax.process import begin_command as _begin_command
+
+_begin_command()
 
 from vgrad_jax import data as data
 from vgrad_jax import losses as losses
