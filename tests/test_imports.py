@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "vgrad_jax"
 
 ROOMS = (
     ("errors", "keys", "numerics", "wording", "jaxprs", "compiling", "process"),
+    ("memory",),
+    ("archives",),
     ("descriptions", "losses"),
     ("data", "nets", "optimizers"),
     ("experiment",),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vgrad_jax.archives import read_arrays
 from vgrad_jax.data.table import Column, Table
 from vgrad_jax.errors import InputError
 
@@ -68,14 +69,8 @@ def read_npz(path: Path) -> Table:
     Raises:
         InputError: the file is damaged, or lacks an array; or the arrays do not fit.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            x, y = arrays["x"], arrays["y"]
-    except Exception as error:  # A damaged archive raises errors of many types.
-        raise InputError(
-            f"{str(path)!r} cannot be read as arrays 'x' (rows, features) and 'y' (rows,): "
-            f"{type(error).__name__}: {error}"
-        ) from None
+    arrays = read_arrays(path, "arrays 'x' (rows, features) and 'y' (rows,)", ("x", "y"))
+    x, y = arrays["x"], arrays["y"]
     if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
         raise InputError(f"{str(path)!r} needs x (rows, features) and y (rows,); got {x.shape} and {y.shape}")
     return table_of_arrays(repr(str(path)), x, y)

@@ -14,6 +14,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.report.study import Study
 from vgrad_jax.results.reading import data_summaries, study_seed
 from vgrad_jax.studies import study_text
+from vgrad_jax.wording import visible
 
 if TYPE_CHECKING:
     import xarray
@@ -35,7 +36,10 @@ def study_again(study: Study, folder: Path) -> str | None:
         return None
     arms = {name: _with_paths_from(folder, experiment) for name, experiment in study.arms.items()}
     return study_text(
-        arms, title=folder.resolve().name, seeds=study.results.sizes["seed"], study_seed=study_seed(study.results)
+        arms,
+        title=visible(folder.resolve().name),
+        seeds=study.results.sizes["seed"],
+        study_seed=study_seed(study.results),
     )
 
 
