@@ -88,9 +88,7 @@ def test_memory_is_refused_before_it_is_taken(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(10**6))
     read_arrays(tmp_path / "a.npz", "arrays")
     assert 16e6 < asked[0] < 17e6
-    with pytest.raises(
-        vg.InputError, match=r"a data set would need about 9e\+05 TiB of memory, and .* are free; take"
-    ):
+    with pytest.raises(vg.InputError, match=r"a data set would need about 9e\+05 TiB of memory, and .* are free; take"):
         require_memory("a data set", 10**18, "take fewer rows")
 
 
@@ -117,7 +115,7 @@ def changed_labels(saved, **labels):
         ({"loss": np.array("text")}, "its loss must be"),
         ({"log10_max": None}, "it lacks the array 'log10_max'"),
         ({"unknown": np.zeros(2)}, "no record has the array 'unknown'"),
-        ({"labels": np.asarray("[" * 10**5)}, "its labels are no JSON"),
+        ({"labels": np.asarray("[" * 10**5)}, "labels is not JSON: it is nested too deeply"),
         ({"labels": np.asarray(["{}"])}, "its format is None"),
         ({"labels": None}, "its format is None"),
     ],

@@ -9,9 +9,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vgrad_jax"
 
 ROOMS = (
-    ("errors", "keys", "numerics", "wording", "jaxprs", "compiling", "process"),
-    ("memory",),
-    ("archives",),
+    ("errors", "numerics", "wording", "jaxprs", "compiling", "process"),
+    ("boundary", "memory", "texts"),
+    ("archives", "keys"),
     ("descriptions", "losses"),
     ("data", "nets", "optimizers"),
     ("experiment",),

@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, Key, UInt
 
+from vgrad_jax.boundary import checked
+
 __all__ = ["PRNGKey", "epoch_key", "layer_key", "network_key", "noise_key", "order_key", "run_key", "run_keys"]
 
 PRNGKey = Key[Array, ""] | UInt[Array, "2"]
@@ -21,6 +23,7 @@ PRNGKey = Key[Array, ""] | UInt[Array, "2"]
 _Index = int | Int[Array, ""]
 
 
+@checked
 def run_key(seed: int, run: _Index) -> PRNGKey:
     """Return the key of run `run` of a study with this seed.
 

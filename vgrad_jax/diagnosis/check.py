@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Key, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.verdict import Checked, Diagnosis, diagnose
 from vgrad_jax.errors import InputError
@@ -98,6 +99,7 @@ class InitCheck:
         return check_profile(self.look, self.status, self.log10_rms, self.prediction)
 
 
+@checked
 def check_init(
     loss_fn: Any,
     params_or_init_fn: PyTree,

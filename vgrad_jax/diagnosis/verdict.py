@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, Rule
 from vgrad_jax.diagnosis.profiles import straight_line
@@ -147,6 +148,7 @@ class Checked:
     inspection: Inspection = NOT_INSPECTED
 
 
+@checked
 def diagnose(
     record_or_stats: Record | LayerStats | Look,
     *,

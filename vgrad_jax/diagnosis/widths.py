@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.figures import width_lines
 from vgrad_jax.errors import InputError
@@ -100,6 +101,7 @@ class WidthCheck:
         return width_lines(self.paths, self.widths, self.first, self.late, self.steps)
 
 
+@checked
 def check_widths(
     loss_fn: Callable[[PyTree, Any], Any],
     init_of_width: Callable[[int], Callable[[Any], PyTree]],

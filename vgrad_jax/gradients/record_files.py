@@ -1,12 +1,12 @@
 """Arrays and labels of a record's file, checked against each other before a record is made of them."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from vgrad_jax.errors import InputError
+from vgrad_jax.texts import parsed_json
 from vgrad_jax.wording import is_writable
 
 __all__ = ["checked_arrays", "checked_labels"]
@@ -30,9 +30,9 @@ def checked_labels(path: str, text: str, formats: tuple[str, ...]) -> dict[str, 
         InputError: the text is not that of labels.
     """
     try:
-        labels = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _refusal(path, f"its labels are no JSON: {error}") from None
+        labels = parsed_json(text, "the text of its labels")
+    except InputError as error:
+        raise _refusal(path, str(error)) from None
     given = labels.pop("format", None) if isinstance(labels, dict) else None
     if given not in formats:
         raise _refusal(path, f"its format is {given!r}, not {formats[0]!r}")

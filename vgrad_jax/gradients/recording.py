@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vgrad_jax.archives import read_arrays
+from vgrad_jax.boundary import checked
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.record_files import checked_arrays, checked_labels
 from vgrad_jax.gradients.stats import AnyArray, LayerStats
@@ -161,6 +162,7 @@ class Record:
             **{field: array[..., kept, :] for field, array in by_layer.items() if array is not None},
         )
 
+    @checked
     def select(self, pattern: str) -> "Record":
         """Keep only the layers whose path a regular expression matches.
 
@@ -210,6 +212,7 @@ class Record:
         dataset = self.to_dataset().drop_vars([*BY_LAYER, *OF_TRAINING], errors="ignore")
         return dataset.to_dataframe().reset_index()
 
+    @checked
     def to_scalars(self, index: int = -1) -> dict[str, float]:
         """Return a record as the flat dictionary that W&B's `log` takes, and TensorBoard's `add_scalar` item by item.
 
@@ -232,6 +235,7 @@ class Record:
         loss = float(self.loss[index])
         return scalars if np.isnan(loss) else {f"{self.name}/loss": loss, **scalars}
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write a NumPy `.npz` of numbers and text, which cannot hold code; `load` reads it.
 
@@ -251,6 +255,7 @@ class Record:
             raise InputError(f"cannot write the record {str(path)!r}: {error.strerror or error}") from None
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> "Record":
         """Read a record that `save` wrote. Nothing in the file is executed.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.statistics.intervals import Estimate, difference, share
 from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.survival import SurvivalCurve, check_times, median_time, restricted_mean, survival_curve
@@ -55,6 +56,7 @@ class Pair(NamedTuple):
     """p-value of the log-rank test, adjusted for the number of pairs: Benjamini and Hochberg's false discovery rate."""
 
 
+@checked
 def compare_times(
     a_times: ArrayLike,
     a_observed: ArrayLike,
