@@ -84,8 +84,8 @@ WRONG = [
     (lambda: vg.Experiment.from_json('{"mlp": {"activation": {"a": 1}}}'), "activation must be a name"),
     (lambda: vg.Experiment.from_json('{"optimizer": {"name": [1]}}'), "unknown optimizer (1,)"),
     (lambda: vg.Experiment.from_json("1" * 5000), "is not JSON"),
-    (lambda: vg.Experiment.from_json(3), "from_json: text must be a text; got 3 (int)"),
-    (lambda: vg.Record.load(3), "load: path must be a text or a Path; got 3 (int)"),
+    (lambda: vg.Experiment.from_json(3), "Description.from_json: text must be a text; got 3 (int)"),
+    (lambda: vg.Record.load(3), "Record.load: path must be a text or a Path; got 3 (int)"),
 ]
 
 

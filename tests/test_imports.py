@@ -11,8 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "vgrad_jax"
 ROOMS = (
     ("errors", "numerics", "wording", "jaxprs", "compiling", "process"),
     ("boundary", "memory", "texts"),
-    ("archives", "keys"),
+    ("archives",),
     ("descriptions", "losses"),
+    ("keys",),
     ("data", "nets", "optimizers"),
     ("experiment",),
     ("presets", "gradients", "lanes"),

@@ -14,15 +14,17 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import AbstractArray
 
 from vgrad_jax.errors import InputError
 
-__all__ = ["checked", "fits", "in_words"]
+__all__ = ["array_of", "checked", "checked_class", "fits", "in_words"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Class = TypeVar("Class")
 
 MOST_ELEMENTS = 1000
 """Number of elements of a sequence that are compared."""
@@ -48,7 +50,7 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
         if parameter.annotation is not inspect.Parameter.empty
         and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     }
-    name = function.__name__
+    name = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
 
     @functools.wraps(function)
     def checking(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
@@ -63,6 +65,34 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
         return function(*arguments, **options)
 
     return checking
+
+
+def checked_class(cls: type[Class]) -> type[Class]:
+    """Return a class whose constructor is `checked`."""
+    cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+    return cls
+
+
+def array_of(name: str, values: Any, dtype: Any = None) -> np.ndarray:
+    """Return a user's values as an array.
+
+    Args:
+        name: name of the values, for messages.
+        values: anything.
+        dtype: dtype of the array; None keeps that of the values.
+
+    Raises:
+        InputError: the values make no such array.
+
+    >>> array_of("times", ["x"], np.float64)
+    Traceback (most recent call last):
+    vgrad_jax.errors.InputError: times must be an array of numbers; got ['x'] (list)
+    """
+    try:
+        return np.asarray(values, dtype)
+    except Exception:  # A user's object may raise any error.
+        kind = "an array" if dtype is None else "an array of numbers"
+        raise InputError(f"{name} must be {kind}; got {_shown(values)}") from None
 
 
 def fits(value: Any, annotation: Any) -> bool:
@@ -141,16 +171,20 @@ def _fits_class(value: Any, kind: type) -> bool:
     if issubclass(kind, AbstractArray):
         if not hasattr(value, "shape") or not hasattr(value, "dtype"):
             return False
-        return not _is_key(kind) or isinstance(value, kind) or (value.shape == (2,) and str(value.dtype) == "uint32")
+        if _is_key(kind):
+            return isinstance(value, kind) or (value.shape == (2,) and str(value.dtype) == "uint32")
+        return any(jnp.issubdtype(value.dtype, numeric) for numeric in (np.number, np.bool_))
     if kind in (int, float):
-        if hasattr(value, "shape") and not isinstance(value, np.generic):
-            return value.shape == ()
+        if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic):
+            kinds = (np.integer,) if kind is int else (np.integer, np.floating)
+            return value.shape == () and any(jnp.issubdtype(value.dtype, numeric) for numeric in kinds)
         abstract = numbers.Integral if kind is int else numbers.Real
         return isinstance(value, abstract) and not isinstance(value, bool | np.bool_)
     if kind is bool:
         return isinstance(value, bool | np.bool_)
     if getattr(kind, "_is_protocol", False):
-        return True
+        members = {*vars(kind), *inspect.get_annotations(kind)}
+        return all(member.startswith("_") or member in dir(value) for member in members)
     fields = getattr(kind, "_fields", None)
     if fields is not None:  # A named tuple is a protocol: an optimiser, or the arrays of another package.
         return all(hasattr(value, field) for field in fields)

@@ -29,6 +29,7 @@ from vgrad_jax.inspection import (
     locate_nonfinite,
     zero_reasons,
 )
+from vgrad_jax.keys import PRNGKey
 from vgrad_jax.numerics import rms_over_seeds
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def check_init(
     params_or_init_fn: PyTree,
     batch: PyTree,
     *,
-    key: Any = None,
+    key: PRNGKey | None = None,
     num_seeds: int = 1,
     stacked: str | None = None,
     group: str | None = None,

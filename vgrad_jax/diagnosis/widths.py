@@ -24,6 +24,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping
 from vgrad_jax.gradients.look import look_at_seeds, parts_of
 from vgrad_jax.gradients.stats import AnyArray, stats_of
+from vgrad_jax.keys import PRNGKey
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,7 +112,7 @@ def check_widths(
     widths: Sequence[int] = (32, 64, 128, 256),
     steps: int = 4,
     num_seeds: int = 4,
-    key: Any = None,
+    key: PRNGKey | None = None,
     **grouping: Any,
 ) -> WidthCheck:
     """Check whether sizes in a network, and what a few updates do to them, depend on its width.

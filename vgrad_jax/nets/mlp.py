@@ -12,7 +12,7 @@ from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.keys import PRNGKey, layer_key
-from vgrad_jax.nets.activations import activation_function, canonical_activation
+from vgrad_jax.nets.activations import activated, canonical_activation
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
@@ -224,12 +224,7 @@ def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> 
         if mlp.residual is not None and preactivation is not None and preactivation.shape == branch.shape:
             branch = preactivation + mlp.residual * branch
         preactivation = branch
-        hidden = activation_function(activation)(preactivation)
-        if jnp.shape(hidden) != preactivation.shape:
-            raise InputError(
-                f"the activation {activation!r} must return an array of the shape {preactivation.shape}, as it takes; "
-                f"it returned {jnp.shape(hidden)}. An activation is applied to each unit"
-            )
+        hidden = activated(activation, preactivation)
         values.append(hidden)
     return tuple(values)
 
