@@ -127,11 +127,11 @@ def test_the_header_is_part_of_a_description_only_where_it_is_given():
         ({"x": np.ones((4, 2)), "y": [0, 0, 0, 0]}, "every row has the class 0"),
         ({"x": np.ones((4, 2)), "y": [0, 0, 3, 1]}, "the class '1' has 1 rows"),
         ({"x": np.ones((4, 2)) * 1j, "y": [0, 1, 0, 1]}, "must hold real numbers or texts; got complex"),
-        ({"x": np.array(["2026-01-01"] * 4, "datetime64[D]")[:, None], "y": [0, 1, 0, 1]}, "got datetime64"),
+        ({"x": np.array(["2026-01-01"] * 4, "datetime64[D]")[:, None], "y": [0, 1, 0, 1]}, "it holds datetime64"),
         ({"x": np.ones((4, 2)), "y": [0, 1, np.inf, 1]}, r"y\[2\] is inf, not finite"),
         ({"x": np.ones((4, 2)), "y": [0, np.nan, 0, 1]}, r"y\[1\] is missing"),
         ({"x": np.ones((4, 2)), "y": np.eye(4)}, r"needs x \(rows, features\)"),
-        ({"x": np.ones((4, 2))}, "y is not a file"),
+        ({"x": np.ones((4, 2))}, "it lacks the array 'y'"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_named(tmp_path, arrays, message):

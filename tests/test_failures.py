@@ -1,7 +1,6 @@
 """No failure of a command is a traceback: a sentence, and the exit code that is documented."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -11,7 +10,8 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
-from vgrad_jax.cli.failures import TRACEBACK, guarded, prepare_process
+from vgrad_jax.cli.failures import guarded
+from vgrad_jax.process import TRACEBACK
 
 
 def failing(error):
@@ -49,22 +49,6 @@ def test_a_traceback_is_shown_to_those_who_ask_for_it(monkeypatch, capfd):
     with pytest.raises(typer.Exit):
         failing(ZeroDivisionError("here"))()
     assert "Traceback" in capfd.readouterr().err
-
-
-def test_a_signal_to_end_is_an_interruption(monkeypatch, capfd):
-    before = {name: signal.signal(name, signal.SIG_DFL) for name in (signal.SIGTERM, signal.SIGHUP)}
-    monkeypatch.setenv("MPLBACKEND", "bogus")
-    try:
-        prepare_process()
-        for name in before:
-            with pytest.raises(typer.Exit) as ended:
-                guarded(lambda name=name: os.kill(os.getpid(), name))()
-            assert ended.value.exit_code == 130
-            assert capfd.readouterr().err == f"vgrad: ended by {name.name}\n"
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-    assert os.environ["MPLBACKEND"] == "agg"
 
 
 def test_a_closed_pipe_is_silence():

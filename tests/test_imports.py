@@ -9,8 +9,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vgrad_jax"
 
 ROOMS = (
-    ("errors", "keys", "numerics", "wording", "jaxprs", "compiling"),
+    ("errors", "numerics", "wording", "jaxprs", "compiling", "process"),
+    ("boundary", "memory", "texts"),
+    ("archives",),
     ("descriptions", "losses"),
+    ("keys",),
     ("data", "nets", "optimizers"),
     ("experiment",),
     ("presets", "gradients", "lanes"),

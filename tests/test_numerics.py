@@ -13,7 +13,17 @@ import pytest
 import scipy.stats
 
 import vgrad_jax as vg
-from vgrad_jax.numerics import LEVEL, Z, finite_quantiles, json_value, lower_median, lower_quantile, rms_over_seeds
+from vgrad_jax.numerics import (
+    LEVEL,
+    Z,
+    finite_quantiles,
+    json_value,
+    lower_median,
+    lower_quantile,
+    rms_over_seeds,
+    sigmoid,
+    student_quantile,
+)
 from vgrad_jax.statistics.time_uniform import MISSES
 
 
@@ -101,3 +111,15 @@ def test_finite_quantiles_are_numpys_of_the_finite_elements_of_each_column():
     np.testing.assert_array_equal(quantiles[:, 1, 0], np.quantile(values[[0, 1, 4, 6, 7, 8], 1, 0], shares))
     np.testing.assert_array_equal(quantiles[:, 0, 1], np.quantile(values[:, 0, 1], shares))
     assert np.isnan(quantiles[:, 0, 2]).all()
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 30, 127, 4096])
+def test_students_quantiles_are_scipys(freedom):
+    for probability in (0.6, 0.975, 0.9999):
+        expected = scipy.stats.t.ppf(probability, freedom)
+        assert student_quantile(freedom, probability) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_sigmoid_is_scipys():
+    x = np.array([-800.0, -30.0, -1.0, 0.0, 0.3, 40.0])
+    np.testing.assert_allclose(sigmoid(x), scipy.special.expit(x), rtol=1e-12, atol=1e-16)

@@ -1,9 +1,16 @@
 """A microscope for gradient flow in neural networks."""
+# ruff: noqa: E402  A command hears Ctrl-C before the imports, which take seconds.
 
 from importlib.metadata import version as _version
 
+from vgrad_jax.process import begin_command as _begin_command
+
+_begin_command()
+
+from vgrad_jax import data as data
 from vgrad_jax import losses as losses
 from vgrad_jax import presets as presets
+from vgrad_jax import statistics as statistics
 from vgrad_jax import theory as theory
 from vgrad_jax.data import Data as Data
 from vgrad_jax.data import Dataset as Dataset
@@ -59,3 +66,69 @@ from vgrad_jax.training.run import train as train
 from vgrad_jax.training.run import train_from as train_from
 
 __version__ = _version("vgrad_jax")
+
+__all__ = [
+    "Alarm",
+    "Arm",
+    "Data",
+    "Dataset",
+    "Diagnosis",
+    "Experiment",
+    "Finding",
+    "History",
+    "InitCheck",
+    "InputError",
+    "LanesReport",
+    "Layer",
+    "LayerStats",
+    "MLP",
+    "NonFinite",
+    "Optimizer",
+    "Outcome",
+    "Prescription",
+    "PrescriptionInterrupted",
+    "RULES",
+    "Record",
+    "Recording",
+    "Rule",
+    "SweepInterrupted",
+    "TimeComparison",
+    "Training",
+    "WidthCheck",
+    "__version__",
+    "apply_mlp",
+    "check_init",
+    "check_widths",
+    "compare_times",
+    "critical_weight_variance",
+    "data",
+    "diagnose",
+    "get_record",
+    "gradient_stats",
+    "init_mlp",
+    "input_jacobian",
+    "lanes",
+    "lanes_report",
+    "load_data",
+    "locate_nonfinite",
+    "losses",
+    "make_train",
+    "mean_field",
+    "open_results",
+    "prescribe",
+    "presets",
+    "record",
+    "run_key",
+    "seeds_needed",
+    "statistics",
+    "sweep",
+    "theory",
+    "train",
+    "train_from",
+    "watch",
+]
+
+
+def __dir__() -> list[str]:
+    """Return the public names: rooms that are imported on the way are left out."""
+    return list(__all__)

@@ -14,10 +14,12 @@ import json
 import math
 import numbers
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.texts import parsed_json
 
 __all__ = [
     "MAX_SEED",
@@ -143,8 +145,12 @@ class Description:
     """
 
     def __new__(cls, *values: Any, **fields: Any) -> "Description":
-        """Refuse arguments that no field has, before the dataclass does so without a suggestion."""
+        """Refuse arguments that no field has, and names that are no texts, before a table looks them up."""
         _require_fields(cls, fields)
+        own = dataclasses.fields(cls)  # type: ignore[arg-type]
+        for field, value in (*zip(own, values, strict=False), *((f, fields[f.name]) for f in own if f.name in fields)):
+            if field.type in (str, str | None) and not isinstance(value, Hashable):
+                raise InputError(f"{field.name} must be a text; got {value!r}")
         return super().__new__(cls)
 
     @classmethod
@@ -166,6 +172,7 @@ class Description:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
+    @checked
     def from_dict(cls: type[Kind], values: Any, *, functions: Iterable[Callable[..., Any]] = ()) -> Kind:
         """Return the description whose fields `to_dict` returned.
 
@@ -190,6 +197,7 @@ class Description:
         )
 
     @classmethod
+    @checked
     def from_json(cls: type[Kind], text: str, *, functions: Iterable[Callable[..., Any]] = ()) -> Kind:
         """Return the description whose JSON text `to_json` returned.
 
@@ -200,11 +208,7 @@ class Description:
         Raises:
             InputError: the text is no JSON, or `from_dict` refuses its values.
         """
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"not JSON, so not a {cls.__name__}: {error}") from None
-        return cls.from_dict(values, functions=functions)
+        return cls.from_dict(parsed_json(text, f"the text of a {cls.__name__}"), functions=functions)
 
 
 def _require_fields(cls: type[Description], names: Iterable[str]) -> None:

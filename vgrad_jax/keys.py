@@ -13,6 +13,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, Key, UInt
 
+from vgrad_jax.boundary import checked
+from vgrad_jax.descriptions import MAX_SEED, whole_number
+
 __all__ = ["PRNGKey", "epoch_key", "layer_key", "network_key", "noise_key", "order_key", "run_key", "run_keys"]
 
 PRNGKey = Key[Array, ""] | UInt[Array, "2"]
@@ -21,15 +24,22 @@ PRNGKey = Key[Array, ""] | UInt[Array, "2"]
 _Index = int | Int[Array, ""]
 
 
+@checked
 def run_key(seed: int, run: _Index) -> PRNGKey:
     """Return the key of run `run` of a study with this seed.
 
     The key depends neither on the arm nor on the number of seeds or the chunk. Run k of every arm therefore draws the
     same random numbers, as far as its shapes allow.
 
+    Raises:
+        InputError: a number is negative or has more than 32 bits.
+
     >>> bool((jax.random.key_data(run_key(0, 7)) == jax.random.key_data(run_key(0, 8))).all())
     False
     """
+    for name, value in (("seed", seed), ("run", run)):
+        if isinstance(value, int):  # A traced number has the 32 bits of its dtype.
+            whole_number(name, value, maximum=MAX_SEED)
     return jax.random.fold_in(jax.random.key(seed), run)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.data import Data
 from vgrad_jax.experiment import Experiment, Recording, Training
 from vgrad_jax.nets.mlp import MLP
@@ -14,6 +15,7 @@ __all__ = ["STUDIES", "StudyPreset", "article", "depth"]
 _UNIFORM = "uniform(0, 1)"
 
 
+@checked
 def article(*, epochs: int = 500) -> dict[str, Experiment]:
     """Return the article's experiment and the arms that separate its causes.
 
@@ -58,6 +60,7 @@ WIDTH = 32
 """Units in each hidden layer of the study of depth."""
 
 
+@checked
 def depth(*, epochs: int = 20) -> dict[str, Experiment]:
     """Return the study of depth: how deep a network of each activation and initialisation still learns.
 

@@ -1,13 +1,19 @@
-"""Words around numbers and names: a count with its noun, and a user's text in a figure."""
+"""Words around numbers and names: a count with its noun, and a user's text on a page and in a figure."""
 
+import re
 import unicodedata
 
-__all__ = ["LONGEST_NAME", "counted", "literal", "shortened"]
+__all__ = ["LONGEST_NAME", "counted", "is_writable", "literal", "shortened", "visible"]
 
 LONGEST_NAME = 48
 """Characters of a name in a figure; a longer name loses its middle."""
 
 NO_WIDTH = "\u200b"
+
+HIDDEN = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]"
+)
+"""Control characters but for line breaks and tabs, halves of surrogate pairs, and marks of the direction."""
 
 
 def counted(count: int | float, noun: str, plural: str = "", *, form: str = "") -> str:
@@ -39,7 +45,7 @@ def literal(text: str, longest: int | None = LONGEST_NAME) -> str:
     >>> literal("a$b$"), literal("two\nlines")
     ('a\\$b\\$', 'two lines')
     """
-    drawn = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
+    drawn = visible("".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text))
     drawn = (drawn if longest is None else shortened(drawn, longest)).replace("$", r"\$")
     return f"{NO_WIDTH}{drawn}" if drawn.startswith("_") else drawn
 
@@ -52,3 +58,27 @@ def shortened(text: str, longest: int) -> str:
     """
     tail = (longest - 1) // 3
     return text if len(text) <= longest else f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def visible(text: str) -> str:
+    r"""Return a user's text with the signs that nobody sees, or that change what is around them, as escapes.
+
+    These are control characters but for line breaks and tabs, halves of surrogate pairs, and marks of the direction.
+
+    >>> visible("a\x1b[31m"), visible("a\u202eb"), visible("two\nlines")
+    ('a\\x1b[31m', 'a\\u202eb', 'two\nlines')
+    """
+    return HIDDEN.sub(lambda sign: _escape(sign[0]), text)
+
+
+def is_writable(text: str) -> bool:
+    r"""Return whether a text can be written into files of any kind: it has no NUL and no half of a surrogate pair.
+
+    >>> is_writable("relu, naïve"), is_writable("a\x00"), is_writable("\ud800")
+    (True, False, False)
+    """
+    return not any(sign == "\0" or unicodedata.category(sign) == "Cs" for sign in text)
+
+
+def _escape(sign: str) -> str:
+    return f"\\x{ord(sign):02x}" if ord(sign) < 256 else f"\\u{ord(sign):04x}"

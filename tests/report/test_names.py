@@ -15,9 +15,14 @@ from matplotlib.text import Text
 import vgrad_jax as vg
 from tests.made import made_results
 from vgrad_jax.cli.report import show
+from vgrad_jax.cli.shared import terminal
 from vgrad_jax.report import write_report
+from vgrad_jax.report.section import Block
+from vgrad_jax.report.templates import rendered
+from vgrad_jax.wording import literal, visible
 
 NAMES = ("$x^{2$", "a$b$", r"\frac{1}{$0$}", "_hidden", "<b>bold</b>", "two\nlines", "fire \U0001f525", "x" * 300)
+HIDDEN = ("rtl\u202eabc", "esc\x1b[31m", "nul\0", "half\ud800")
 EPOCHS = 20
 
 
@@ -104,3 +109,27 @@ def test_tables_hold_every_name_as_it_is(report):
     latex = (folder / "tables" / "arms.tex").read_text()
     assert r"{\$x\textasciicircum{}\{2\$}" in latex
     assert latex.count(r" \\") == 1 + len(NAMES) == latex.count("\n") - 5
+
+
+def test_hidden_signs_are_escaped_wherever_people_read_them(capsys):
+    shown = " ".join(map(visible, HIDDEN))
+    assert shown == r"rtl\u202eabc esc\x1b[31m nul\x00 half\ud800"
+    page = rendered(
+        "verdict.html",
+        title="",
+        question="",
+        status=" ".join(HIDDEN),
+        share="",
+        meaning="",
+        sureness=[],
+        findings=[],
+        figures=[],
+        layers=Block(""),
+        json="",
+        version="",
+    )
+    assert html.escape(shown) in page
+    page.encode()
+    terminal(width=200).print(" ".join(HIDDEN))
+    assert capsys.readouterr().out == f"{shown}\n"
+    assert literal(HIDDEN[0]) == r"rtl\u202eabc"

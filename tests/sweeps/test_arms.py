@@ -1,5 +1,6 @@
 """Arms of another kind are swept, stored, resumed and read without a change to the library."""
 
+import inspect
 import json
 from dataclasses import dataclass
 
@@ -157,7 +158,7 @@ def test_arms_of_two_kinds_share_no_program(engine):
 @pytest.mark.parametrize("value", [3, "relu", Slope, None])
 def test_other_things_are_no_arms(value):
     with pytest.raises(vg.InputError, match="arm 'a' must be an Experiment, an Arm, a function of a key"):
-        getattr(vg.sweep, "__wrapped__", vg.sweep)({"a": value}, 2, progress=False)
+        inspect.unwrap(vg.sweep)({"a": value}, 2, progress=False)
 
 
 @pytest.mark.parametrize(

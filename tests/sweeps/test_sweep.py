@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import json
 from functools import partial
 
@@ -254,7 +255,7 @@ def test_a_folder_that_is_no_store_is_refused(arms, tmp_path):
 def test_bad_input_is_refused(arms, change, message, monkeypatch):
     arguments = {"arms": arms, "num_seeds": 2, "progress": False, **change}
     # Without the run-time type checker of the tests, which users do not have.
-    function = getattr(vg.sweep, "__wrapped__", vg.sweep)
+    function = inspect.unwrap(vg.sweep)
     with pytest.raises(vg.InputError, match=message):
         function(**arguments)
 

@@ -249,7 +249,7 @@ def test_a_stateless_equinox_model_is_trained_as_by_equinox():
         ({"data": (X, Y[:5])}, r"the arrays of data have \[5, 20\] rows"),
         ({"data": "circles"}, "data must be arrays with a leading axis"),
         ({"held_out": (X, 3.0)}, "held_out must be arrays"),
-        ({"optimizer": "adam"}, "optimizer must be an optax optimiser"),
+        ({"optimizer": "adam"}, "optimizer must be a GradientTransformation"),
         ({"init": 3}, "init must be a function"),
         ({"evaluate": 3}, "evaluate must be a function"),
         ({"loss_fn": 3}, "loss_fn must be a function"),
@@ -260,7 +260,7 @@ def test_a_stateless_equinox_model_is_trained_as_by_equinox():
 def test_bad_input_is_refused(change, message):
     arguments = {"init": linear, "loss_fn": linear_loss, "optimizer": optax.sgd(0.1), "data": (X, Y), **SIZES, **change}
     with pytest.raises(vg.InputError, match=message):
-        getattr(vg.make_train, "__wrapped__", vg.make_train)(**arguments)
+        vg.make_train(**arguments)
 
 
 @pytest.mark.parametrize(

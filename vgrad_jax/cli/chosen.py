@@ -131,7 +131,7 @@ def _fields(data: str | None, column: str | None, settings: list[str] | None) ->
         is_source = data in SOURCES and not Path(data).exists()
         fields["data.source" if is_source else "data.path"] = [data]
     if column is not None:
-        fields["data.target"] = [int(column) if re.fullmatch(r"-?\d+", column, re.ASCII) else column]
+        fields["data.target"] = [int(column) if re.fullmatch(r"-?\d{1,9}", column, re.ASCII) else column]
     for text in settings or ():
         path, values = parsed_setting(text)
         if path in fields:

@@ -9,6 +9,7 @@ import typer
 
 from vgrad_jax.cli.shared import AsJson, terminal
 from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.wording import visible
 
 __all__ = ["diagnose"]
 
@@ -52,7 +53,7 @@ def diagnose(
     if as_json:
         print(json.dumps(diagnosis.to_dict(), indent=2, allow_nan=False))
     else:
-        print(diagnosis)
+        print(visible(str(diagnosis)))
         terminal(width=None if sys.stdout.isatty() else 160).print(layer_table(diagnosis))
         if out is not None:
             print(f"page: {out}")

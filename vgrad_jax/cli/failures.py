@@ -9,7 +9,6 @@ A failure that nobody foresaw is a sentence too, which asks for a report.
 
 import functools
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,14 +17,15 @@ from typing import Any
 import typer
 
 from vgrad_jax.errors import InputError
+from vgrad_jax.process import TRACEBACK, broken_package, hear_signals
 
-__all__ = ["TRACEBACK", "guarded", "prepare_process"]
-
-TRACEBACK = "VGRAD_TRACEBACK"
-"""Variable of the environment that makes an unexpected failure show where it happened."""
+__all__ = ["guarded", "prepare_process"]
 
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "std::bad_alloc", "Unable to allocate")
 """Words of the messages by which JAX and NumPy say that memory was not enough."""
+
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+"""Package to the name by which pip installs it, where they differ."""
 
 
 def guarded(function: Callable[..., None]) -> Callable[..., None]:
@@ -58,15 +58,7 @@ def prepare_process() -> None:
         if hasattr(stream, "reconfigure"):  # A character that the terminal lacks is shown as a question mark.
             stream.reconfigure(errors="replace")
     os.environ["MPLBACKEND"] = "agg"  # Figures are only written to files.
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _end_like_an_interruption)
-
-
-def _end_like_an_interruption(number: int, frame: Any) -> None:
-    """End as Ctrl-C does, so that finished work is kept and named."""
-    raise KeyboardInterrupt(f"ended by {signal.Signals(number).name}")
+    hear_signals()
 
 
 def _sentence(error: Exception) -> str:
@@ -76,6 +68,12 @@ def _sentence(error: Exception) -> str:
         return text
     if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
         return "there is not enough memory; ask for a smaller --chunk, fewer --workers or fewer seeds"
+    package = broken_package(error)
+    if package is not None:
+        return (
+            f"the package {package!r} cannot be imported ({type(error).__name__}: {text[:300]}); install it again: "
+            f"pip install --force-reinstall {DISTRIBUTIONS.get(package, package)}"
+        )
     platforms = os.environ.get("JAX_PLATFORMS")
     if platforms and ("backend" in text.lower() or not _has_device()):
         return (

@@ -55,14 +55,16 @@ def prescribe(
     from vgrad_jax.prescription import prescribe as run
     from vgrad_jax.prescription.code import FRAMEWORKS, code_for
     from vgrad_jax.prescription.page import write_prescription
+    from vgrad_jax.process import finishing
 
     if framework is not None and framework not in FRAMEWORKS:
         raise unknown_name("framework", framework, FRAMEWORKS)
     patient = _patient(own, study, data, target, settings, arm, epochs)
-    try:
-        answer = run(patient, seeds=seeds, most=most, enough=enough, seed=study_seed, progress=not as_json)
-    except PrescriptionInterrupted as interruption:
-        answer = interruption.prescription
+    with finishing("finishing the round that is being trained; press Ctrl-C once more to stop now"):
+        try:
+            answer = run(patient, seeds=seeds, most=most, enough=enough, seed=study_seed, progress=not as_json)
+        except PrescriptionInterrupted as interruption:
+            answer = interruption.prescription
     if out is not None:
         write_prescription(answer, patient, out)
     if as_json:

@@ -26,6 +26,7 @@ def run(
     Example: vgrad run --arm tanh_uniform --seed 0
     """
     from vgrad_jax.keys import run_key
+    from vgrad_jax.process import finishing
     from vgrad_jax.report import live
 
     whole_number("--seed", seed, maximum=MAX_SEED)
@@ -33,7 +34,8 @@ def run(
     experiment = arms_of_study(study, [arm], epochs)[arm]
     folder = out or free_folder(Path("runs"), f"{arm}-seed{seed}")
     claim(folder)
-    watched = live.run_live(experiment, run_key(study_seed, seed), terminal(stderr=as_json), f"{arm}, seed {seed}")
+    with finishing("ending after this epoch; press Ctrl-C once more to stop now"):
+        watched = live.run_live(experiment, run_key(study_seed, seed), terminal(stderr=as_json), f"{arm}, seed {seed}")
     figure = live.write_accuracy_curves(watched, folder, f"{arm}, seed {seed}")
     verdict = live.verdict(experiment, watched)
     if as_json:

@@ -1,7 +1,7 @@
 """Parts that several commands share: options, the chosen arms, and folders for results."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,7 @@ from vgrad_jax import presets
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
+from vgrad_jax.wording import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,8 +77,12 @@ def terminal(*, width: int | None = None, stderr: bool = False) -> "Console":
         stderr: True prints on the error stream.
     """
     from rich.console import Console
+    from rich.text import Text
 
     class Terminal(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text), **options)
+
         def on_broken_pipe(self) -> None:
             """Leave a closed pipe to the boundary of the commands, which alone knows the exit codes."""
             raise BrokenPipeError

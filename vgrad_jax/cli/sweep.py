@@ -81,6 +81,7 @@ def sweep(
 
     Example: vgrad sweep my_study.py --seeds 500, where my_study.py names arms = {"mine": vg.Arm(train), ...}
     """
+    from vgrad_jax.process import finishing, keeping
     from vgrad_jax.report import write_report
     from vgrad_jax.results.store import open_results
     from vgrad_jax.statistics.early_stopping import precision_of
@@ -110,25 +111,27 @@ def sweep(
     folder = out or free_folder(Path("runs"), chosen.name)
     if not resume:
         claim(folder)
-    try:
-        results = run_sweep(
-            chosen.arms,
-            chosen.seeds,
-            seed=chosen.study_seed,
-            store=folder / "results.zarr",
-            resume=resume,
-            scheduler=scheduler,
-            precision=precision,
-            chunk=chunk,
-            workers=workers,
-            engine=engine,
-        )
-    except SweepInterrupted as interruption:
-        if bool(interruption.results["completed"].any(dim="seed").all()):
-            write_report(interruption.results, folder, title=chosen.title)
-        command = f"the same command with --out {folder} --resume goes on"
-        raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {command}") from None
-    findings = write_report(results, folder, title=chosen.title)
+    again = f"the same command with --out {folder} --resume goes on"
+    with finishing(), keeping(f"finished runs are kept in {folder / 'results.zarr'}; {again}"):
+        try:
+            results = run_sweep(
+                chosen.arms,
+                chosen.seeds,
+                seed=chosen.study_seed,
+                store=folder / "results.zarr",
+                resume=resume,
+                scheduler=scheduler,
+                precision=precision,
+                chunk=chunk,
+                workers=workers,
+                engine=engine,
+            )
+        except SweepInterrupted as interruption:
+            if bool(interruption.results["completed"].any(dim="seed").all()):
+                write_report(interruption.results, folder, title=chosen.title)
+            raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {again}") from None
+    with keeping(f"all runs are kept; `vgrad report {folder}` makes the page"):
+        findings = write_report(results, folder, title=chosen.title)
     show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
 
 

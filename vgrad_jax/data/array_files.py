@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vgrad_jax.archives import read_arrays
 from vgrad_jax.data.table import Column, Table
 from vgrad_jax.errors import InputError
 
@@ -26,9 +27,9 @@ def table_of_arrays(source: str, x: Any, y: Any = None) -> Table:
     Raises:
         InputError: the shapes do not fit, or a column holds no numbers and no texts.
     """
-    columns = _frame_columns(x) if _is_frame(x) else _array_columns(source, np.asarray(x))
+    columns = _frame_columns(x) if _is_frame(x) else _array_columns(source, _array(source, "x", x))
     if y is not None:
-        values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+        values = _array(source, "y", y.to_numpy() if hasattr(y, "to_numpy") else y)
         values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
         if values.ndim != 1 or len(values) != len(next(iter(columns.values()), ())):
             rows = len(next(iter(columns.values()), ()))
@@ -68,14 +69,8 @@ def read_npz(path: Path) -> Table:
     Raises:
         InputError: the file is damaged, or lacks an array; or the arrays do not fit.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            x, y = arrays["x"], arrays["y"]
-    except Exception as error:  # A damaged archive raises errors of many types.
-        raise InputError(
-            f"{str(path)!r} cannot be read as arrays 'x' (rows, features) and 'y' (rows,): "
-            f"{type(error).__name__}: {error}"
-        ) from None
+    arrays = read_arrays(path, "arrays 'x' (rows, features) and 'y' (rows,)", ("x", "y"))
+    x, y = arrays["x"], arrays["y"]
     if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
         raise InputError(f"{str(path)!r} needs x (rows, features) and y (rows,); got {x.shape} and {y.shape}")
     return table_of_arrays(repr(str(path)), x, y)
@@ -98,6 +93,19 @@ def read_parquet(path: Path) -> Table:
     except Exception as error:  # A damaged file raises errors of many types.
         raise InputError(f"{str(path)!r} cannot be read as Parquet: {type(error).__name__}: {error}") from None
     return table_of_arrays(repr(str(path)), frame)
+
+
+def _array(source: str, name: str, values: Any) -> np.ndarray:
+    """Return values as an array.
+
+    Raises:
+        InputError: the rows have different lengths, or the values make no array.
+    """
+    try:
+        return np.asarray(values)
+    except Exception as error:  # A user's object may raise any error.
+        reason = "rows of different lengths" if "inhomogeneous" in str(error) else f"{type(error).__name__}: {error}"
+        raise InputError(f"{source}: {name} must be an array, one row of numbers or texts each; got {reason}") from None
 
 
 def _is_frame(x: Any) -> bool:

@@ -9,6 +9,7 @@ from vgrad_jax.data.preparing import MISSING_RULES, SCALES
 from vgrad_jax.data.targets import TASKS
 from vgrad_jax.descriptions import MAX_SEED, Description, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.wording import is_writable
 
 __all__ = ["MADE", "SHIPPED_TABLES", "SOURCES", "Data"]
 
@@ -151,6 +152,10 @@ class Data(Description):
         for name in ("path", "test_path"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(getattr(self, name)))
+                if not is_writable(getattr(self, name)):
+                    raise InputError(
+                        f"{name} must be a name in UTF-8 without NUL; got {getattr(self, name)!r}; rename it"
+                    )
         if self.test_path is not None and self.path is None:
             raise InputError(f"test_path goes with path, the file of the training rows; got {self.test_path!r} alone")
         is_csv = self.source == "file" and Path(str(self.path)).suffix.lower() not in (".npz", ".parquet", ".pq")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.data.description import MADE, Data
 from vgrad_jax.data.own import prepared
 from vgrad_jax.data.summary import ALL_ROWS, Dataset, DataSummary
@@ -21,6 +22,7 @@ from vgrad_jax.errors import InputError
 __all__ = ["data_fingerprint", "fingerprint_of", "load_data", "noise_free", "summary_of"]
 
 
+@checked
 def load_data(data: Data) -> Dataset:
     """Return the arrays: float32 features, and int32 classes from 0 or float32 numbers.
 
@@ -35,6 +37,7 @@ def load_data(data: Data) -> Dataset:
     return _load(data, _stamp(data))[0]
 
 
+@checked
 def summary_of(data: Data) -> DataSummary:
     """Return the facts about a data set and its preparation.
 

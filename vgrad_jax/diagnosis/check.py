@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Key, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.verdict import Checked, Diagnosis, diagnose
 from vgrad_jax.errors import InputError
@@ -28,6 +29,7 @@ from vgrad_jax.inspection import (
     locate_nonfinite,
     zero_reasons,
 )
+from vgrad_jax.keys import PRNGKey
 from vgrad_jax.numerics import rms_over_seeds
 
 if TYPE_CHECKING:
@@ -98,12 +100,13 @@ class InitCheck:
         return check_profile(self.look, self.status, self.log10_rms, self.prediction)
 
 
+@checked
 def check_init(
     loss_fn: Any,
     params_or_init_fn: PyTree,
     batch: PyTree,
     *,
-    key: Any = None,
+    key: PRNGKey | None = None,
     num_seeds: int = 1,
     stacked: str | None = None,
     group: str | None = None,

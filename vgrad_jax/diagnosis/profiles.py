@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vgrad_jax.diagnosis.thresholds import FEWEST_LAYERS
-from vgrad_jax.numerics import LEVEL, lower_median
+from vgrad_jax.numerics import LEVEL, lower_median, student_quantile
 
 __all__ = ["drop_of", "largest", "straight_line"]
 
@@ -50,12 +50,10 @@ def straight_line(profile: Float[np.ndarray, " layer"]) -> tuple[float, float, f
     depth = np.flatnonzero(np.isfinite(profile)).astype(float)
     if len(depth) < FEWEST_LAYERS:
         return math.nan, math.nan, math.nan
-    from scipy.special import stdtrit
-
     values = profile[np.isfinite(profile)]
     offset = depth - depth.mean()
     slope = float(offset @ values / (offset @ offset))
     residual = values - values.mean() - slope * offset
     error = math.sqrt(float(residual @ residual) / (len(depth) - 2) / float(offset @ offset))
-    half = float(stdtrit(len(depth) - 2, (1 + LEVEL) / 2)) * error
+    half = student_quantile(len(depth) - 2, (1 + LEVEL) / 2) * error
     return slope, slope - half, slope + half

@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, Rule
 from vgrad_jax.diagnosis.profiles import straight_line
@@ -30,7 +31,7 @@ from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
 from vgrad_jax.inspection import NOT_INSPECTED, Hidden, Inspection
-from vgrad_jax.numerics import LEVEL, json_value, lower_median, wilson
+from vgrad_jax.numerics import LEVEL, json_value, lower_median, student_quantile, wilson
 
 __all__ = ["Checked", "Diagnosis", "HasLook", "LayerStatus", "diagnose", "statuses_of"]
 
@@ -147,6 +148,7 @@ class Checked:
     inspection: Inspection = NOT_INSPECTED
 
 
+@checked
 def diagnose(
     record_or_stats: Record | LayerStats | Look,
     *,
@@ -275,10 +277,8 @@ def _attenuation(seeds: list[Evidence]) -> tuple[float, float, float]:
     slopes = np.sort([slope for slope, _, _ in lines if math.isfinite(slope)])
     if len(slopes) < 2:
         return math.nan, math.nan, math.nan
-    from scipy.special import stdtrit
-
     mean = float(slopes.mean())
-    half = float(stdtrit(len(slopes) - 1, (1 + LEVEL) / 2) * slopes.std(ddof=1) / math.sqrt(len(slopes)))
+    half = student_quantile(len(slopes) - 1, (1 + LEVEL) / 2) * float(slopes.std(ddof=1)) / math.sqrt(len(slopes))
     return mean, mean - half, mean + half
 
 

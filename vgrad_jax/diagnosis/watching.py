@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.statuses import FAULTLESS, HEALTHY, STATUSES
 from vgrad_jax.diagnosis.verdict import HasLook, statuses_of
@@ -74,6 +75,7 @@ class Alarm:
         return f"{self.status} at step {int(self.step)}" if self.sounds else "no alarm"
 
 
+@checked
 def watch(
     opt_state: PyTree,
     *,

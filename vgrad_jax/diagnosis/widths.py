@@ -17,12 +17,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.figures import width_lines
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping
 from vgrad_jax.gradients.look import look_at_seeds, parts_of
 from vgrad_jax.gradients.stats import AnyArray, stats_of
+from vgrad_jax.keys import PRNGKey
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,6 +102,7 @@ class WidthCheck:
         return width_lines(self.paths, self.widths, self.first, self.late, self.steps)
 
 
+@checked
 def check_widths(
     loss_fn: Callable[[PyTree, Any], Any],
     init_of_width: Callable[[int], Callable[[Any], PyTree]],
@@ -109,7 +112,7 @@ def check_widths(
     widths: Sequence[int] = (32, 64, 128, 256),
     steps: int = 4,
     num_seeds: int = 4,
-    key: Any = None,
+    key: PRNGKey | None = None,
     **grouping: Any,
 ) -> WidthCheck:
     """Check whether sizes in a network, and what a few updates do to them, depend on its width.

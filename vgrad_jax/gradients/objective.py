@@ -155,6 +155,11 @@ def split_batch(batch: PyTree) -> tuple[list[Any], BatchRest]:
             f"got {type(batch).__name__} {batch!r}"
         )
     leaves, structure = jax.tree.flatten(batch)
+    for leaf in leaves:
+        if isinstance(leaf, int) and abs(leaf) >= 2**31:
+            raise InputError(
+                "batch holds a whole number of more than 32 bits, which its arrays do not hold; make it a float"
+            )
     is_array = [_is_array(leaf) for leaf in leaves]
     static = tuple(None if fits else _ById(leaf) for leaf, fits in zip(leaves, is_array, strict=True))
     return [leaf for leaf, fits in zip(leaves, is_array, strict=True) if fits], BatchRest(structure, static)

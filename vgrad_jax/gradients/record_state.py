@@ -19,6 +19,7 @@ import numpy as np
 import optax
 from jaxtyping import Float, Int, PyTree, UInt8
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.recording import SIZES, Record
 from vgrad_jax.gradients.running import FirstBreak, LossWindow
@@ -80,6 +81,7 @@ class RecordState:
     dtypes: tuple[str, ...]
 
 
+@checked
 def get_record(opt_state: PyTree, name: str | None = None) -> Record:
     """Return the record that a `record` transformation keeps, wherever it is nested in an optimiser's state.
 

@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers
@@ -32,6 +33,7 @@ from vgrad_jax.gradients.stats import LayerStats, size_scale, stats_of
 __all__ = ["record"]
 
 
+@checked
 def record(
     every: int = 1,
     history: int = 0,

@@ -11,7 +11,10 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vgrad_jax.archives import read_arrays
+from vgrad_jax.boundary import checked
 from vgrad_jax.errors import InputError
+from vgrad_jax.gradients.record_files import checked_arrays, checked_labels
 from vgrad_jax.gradients.stats import AnyArray, LayerStats
 from vgrad_jax.numerics import lower_median
 
@@ -52,6 +55,8 @@ SIZES = ("log10_rms", "log10_max", "zero_fraction", "nonfinite_fraction")
 BY_STEP_AND_LAYER = (*SIZES, "params_log10_rms", "updates_log10_rms")
 LAYER_LABELS = ("paths", "counts", "has_matrix", "dtypes")
 LABELS = ("name", *LAYER_LABELS)
+REQUIRED = ("step", "loss", *SIZES, "mean_log10_rms", "std_log10_rms")
+"""Arrays that every record has."""
 FORMAT = "vgrad_jax record 2"
 FORMATS = (FORMAT, "vgrad_jax record 1")
 """Formats of files that `Record.load` reads; a file of the first lacks the loss between records and the first break."""
@@ -157,6 +162,7 @@ class Record:
             **{field: array[..., kept, :] for field, array in by_layer.items() if array is not None},
         )
 
+    @checked
     def select(self, pattern: str) -> "Record":
         """Keep only the layers whose path a regular expression matches.
 
@@ -206,6 +212,7 @@ class Record:
         dataset = self.to_dataset().drop_vars([*BY_LAYER, *OF_TRAINING], errors="ignore")
         return dataset.to_dataframe().reset_index()
 
+    @checked
     def to_scalars(self, index: int = -1) -> dict[str, float]:
         """Return a record as the flat dictionary that W&B's `log` takes, and TensorBoard's `add_scalar` item by item.
 
@@ -228,6 +235,7 @@ class Record:
         loss = float(self.loss[index])
         return scalars if np.isnan(loss) else {f"{self.name}/loss": loss, **scalars}
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write a NumPy `.npz` of numbers and text, which cannot hold code; `load` reads it.
 
@@ -247,25 +255,21 @@ class Record:
             raise InputError(f"cannot write the record {str(path)!r}: {error.strerror or error}") from None
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> "Record":
         """Read a record that `save` wrote. Nothing in the file is executed.
 
         Raises:
             InputError: there is no such file, or it holds no record.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                labels = json.loads(str(file["labels"]))
-                arrays = {name: file[name] for name in file.files if name != "labels"}
-            if labels.pop("format") not in FORMATS:
-                raise KeyError("format")
-            labels = {label: tuple(value) if isinstance(value, list) else value for label, value in labels.items()}
-            missing = {"params_log10_rms": None, "updates_log10_rms": None}
-            return cls(**{**missing, **arrays, **labels})
-        except FileNotFoundError:
-            raise InputError(f"there is no file {str(path)!r}; expected a record that Record.save wrote") from None
-        except Exception as error:  # NumPy and zipfile raise many kinds of errors for other files.
-            raise InputError(f"{str(path)!r} holds no record that Record.save wrote: {error}") from None
+        arrays = read_arrays(path, "record that Record.save wrote")
+        text = arrays.pop("labels", np.asarray("null"))
+        labels = checked_labels(str(path), str(text) if text.shape == () else "null", FORMATS)
+        axes: dict[str, tuple[str, ...]] = dict.fromkeys(BY_STEP, ("record",)) | dict.fromkeys(OF_TRAINING, ())
+        axes |= dict.fromkeys(BY_STEP_AND_LAYER, ("record", "layer")) | dict.fromkeys(BY_LAYER, ("layer",))
+        checked_arrays(str(path), arrays, len(labels["paths"]), axes, REQUIRED)
+        missing: dict[str, Any] = {"params_log10_rms": None, "updates_log10_rms": None}
+        return cls(**{**missing, **arrays, **labels})
 
     def plot(self) -> "Figure":
         """Draw layers against steps in a log scale, the worst layers on top; seeds by their median."""

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, PyTree, Real
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers
 from vgrad_jax.gradients.sharding import on_every_device
 
@@ -96,6 +97,7 @@ class LayerStats:
     """Dtype of each layer's elements, before they were converted to be measured."""
 
 
+@checked
 def gradient_stats(
     tree: PyTree,
     per_leaf: bool = False,

@@ -146,10 +146,13 @@ def _least(function: Callable[[Any], Any], units: int, numbers: int) -> float | 
 
 
 def _descended(at: Function, start: Vector, calls: int) -> _Point:
-    """Follow the gradient from a start, as of a smooth function."""
-    from scipy import optimize
-
-    if not math.isfinite(at(start)[0]):
+    """Follow the gradient from a start, as of a smooth function; return the start where SciPy cannot be imported."""
+    first = _Point(at(start)[0], start)
+    try:
+        from scipy import optimize
+    except Exception:  # A broken installation raises errors of many types.
+        return first
+    if not math.isfinite(first.value):
         return _Point(math.inf, start)
     result = optimize.minimize(at, start, jac=True, method="L-BFGS-B", options={"maxfun": calls})
     return _Point(float(result.fun), result.x)

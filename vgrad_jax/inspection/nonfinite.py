@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.gradients.layers import path_name
 from vgrad_jax.gradients.objective import BatchRest, Objective, WithKey, objective_of, split_batch
 from vgrad_jax.gradients.sharding import in_mesh_of
@@ -53,6 +54,7 @@ class NonFinite:
         return self.sentence
 
 
+@checked
 def locate_nonfinite(loss_fn: Any, params: PyTree, batch: PyTree, *, loss_key: Any = None) -> NonFinite | None:
     """Find which operation, in which line of your code, is the first that makes the loss or its gradient not finite.
 

@@ -8,6 +8,7 @@ from jaxtyping import Shaped
 from vgrad_jax.inspection.concern import SHARE, ZERO_SHARE, Concern
 from vgrad_jax.inspection.graph import Step
 from vgrad_jax.inspection.probes import Probe
+from vgrad_jax.numerics import sigmoid
 
 __all__ = ["gradient_cut", "logarithms", "sigmoid_shares", "softmax_of_one"]
 
@@ -166,7 +167,7 @@ def sigmoid_shares(probe: Probe) -> list[Concern]:
         if step.name != "div" or head is None or any(value not in probe.tail.pure for value in step.inputs):
             continue
         above, below, shares, logits = probe.samples([*step.inputs, *step.outputs, head], 1.0)
-        if above.shape == logits.shape and np.allclose(above, expit(logits), atol=1e-5) and _sums_to_one(shares):
+        if above.shape == logits.shape and np.allclose(above, sigmoid(logits), atol=1e-5) and _sums_to_one(shares):
             sentence = "Sigmoids are divided by their sum to give shares of classes; a softmax learns faster."
             return [Concern("sigmoid_for_categorical", sentence, float(below.max()), 1.0, None, False)]
     return []

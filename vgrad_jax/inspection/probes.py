@@ -18,6 +18,7 @@ from jaxtyping import Float, Shaped
 from vgrad_jax.inspection.graph import Graph
 from vgrad_jax.inspection.kernels import unit_axes
 from vgrad_jax.inspection.tail import Tail, last_product, weight_of
+from vgrad_jax.numerics import sigmoid
 
 __all__ = ["Probe", "Targets", "binary_targets", "class_targets"]
 
@@ -125,11 +126,11 @@ def binary_targets(probe: Probe) -> Targets | None:
         return None
     shape = probe.graph.shapes[probe.tail.head]
     low, middle, high = (probe.gradient(np.full(shape, logit)) for logit in (-FAR, NEAR, FAR))
-    weights = (high - low) / (expit(FAR) - expit(-FAR))
+    weights = (high - low) / (sigmoid(FAR) - sigmoid(-FAR))
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = expit(NEAR) - middle / weights
+        values = sigmoid(NEAR) - middle / weights
     logits = np.random.default_rng(0).normal(0, 2, shape)
-    expected = np.where(weights == 0, 0, weights * (expit(logits) - np.nan_to_num(values)))
+    expected = np.where(weights == 0, 0, weights * (sigmoid(logits) - np.nan_to_num(values)))
     return Targets(values, weights) if _agrees(probe, logits, expected, weights) else None
 
 
@@ -144,7 +145,8 @@ def class_targets(probe: Probe) -> Targets | None:
     logits[1] = logits[0]
     logits[1, ..., 0] += FAR
     slopes = [np.moveaxis(probe.gradient(np.moveaxis(row, -1, axis)), axis, -1) for row in logits[:2]]
-    chances = softmax(logits, -1)
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    chances = powers / powers.sum(-1, keepdims=True)
     weights = ((slopes[1] - slopes[0]) / (chances[1] - chances[0]))[..., :1]
     with np.errstate(invalid="ignore", divide="ignore"):
         values = chances[0] - slopes[0] / weights

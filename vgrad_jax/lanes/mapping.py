@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.errors import InputError
 from vgrad_jax.jaxprs import ClosedJaxpr, evaluate
@@ -35,6 +36,7 @@ TRACED = (jax.Array, float, complex)
 """Types of leaves that are arguments of the compiled program; NumPy's are, too. Others are part of it."""
 
 
+@checked
 def lanes(
     f: Callable[..., Any],
     in_axes: Any = 0,

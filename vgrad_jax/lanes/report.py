@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, evaluate
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import varying_results
@@ -58,6 +59,7 @@ class LanesReport:
         return "\n".join(line.rstrip() for line in (head, *table))
 
 
+@checked
 def lanes_report(f: Callable[..., Any], *arguments: Any, in_axes: Any = 0, **keywords: Any) -> LanesReport:
     """Report what `lanes(f, in_axes)` would execute natively and what by XLA, and why. Nothing is compiled.
 

@@ -93,6 +93,24 @@ def activation_function(activation: NamedFunction) -> Callable[[jax.Array], jax.
     return partial(function, **dict(zip(parameters, values, strict=False))) if values else function
 
 
+def activated(activation: NamedFunction, x: jax.Array) -> jax.Array:
+    """Apply an activation.
+
+    Raises:
+        InputError: the activation is a function that does not return one number for each unit.
+
+    >>> float(activated("relu", jnp.array(-2.0)))
+    0.0
+    """
+    value = activation_function(activation)(x)
+    if getattr(value, "shape", None) != x.shape:
+        got = f"the shape {value.shape}" if hasattr(value, "shape") else repr(value)
+        raise InputError(
+            f"the activation {activation!r} must return an array of the shape {x.shape}, as it takes; got {got}"
+        )
+    return value
+
+
 def slope_from_value(activation: NamedFunction) -> bool:
     """Return whether an activation's slope is known to be a function of its value; it is unknown for a function.
 

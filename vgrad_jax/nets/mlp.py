@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.keys import PRNGKey, layer_key
-from vgrad_jax.nets.activations import activation_function, canonical_activation
+from vgrad_jax.nets.activations import activated, canonical_activation
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
@@ -127,6 +128,7 @@ Params = tuple[Layer, ...]
 """Layers of a network, input side first."""
 
 
+@checked
 def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) -> Params:
     """Draw a network's parameters.
 
@@ -159,9 +161,16 @@ def init_layer(key: PRNGKey, kernel_init: Initializer, bias_init: Initializer, f
     """Draw one layer's parameters: a kernel `(fan_in, fan_out)` and a bias `(fan_out,)`."""
     dtype = jnp.zeros(()).dtype
     kernel_key, bias_key = jax.random.split(key)
-    return Layer(kernel_init(kernel_key, (fan_in, fan_out), dtype), bias_init(bias_key, (fan_out,), dtype))
+    kernel, bias = kernel_init(kernel_key, (fan_in, fan_out), dtype), bias_init(bias_key, (fan_out,), dtype)
+    for init, array, shape in ((kernel_init, kernel, (fan_in, fan_out)), (bias_init, bias, (fan_out,))):
+        if jnp.shape(array) != shape:
+            raise InputError(
+                f"the initialiser {init!r} must return an array of the shape {shape}; it returned {jnp.shape(array)}"
+            )
+    return Layer(kernel, bias)
 
 
+@checked
 def apply_mlp(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> Float[Array, " out_features"]:
     """Compute the network's logits for ONE example; batches and seeds are the caller's `vmap`.
 
@@ -215,7 +224,7 @@ def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> 
         if mlp.residual is not None and preactivation is not None and preactivation.shape == branch.shape:
             branch = preactivation + mlp.residual * branch
         preactivation = branch
-        hidden = activation_function(activation)(preactivation)
+        hidden = activated(activation, preactivation)
         values.append(hidden)
     return tuple(values)
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.data import load_data
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.diagnosis import Diagnosis
@@ -54,6 +55,7 @@ class PrescriptionInterrupted(KeyboardInterrupt):
         self.prescription = prescription
 
 
+@checked
 def prescribe(
     patient: Experiment | Arm | Callable[..., Any],
     *,

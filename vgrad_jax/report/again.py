@@ -15,6 +15,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.report.study import Study
 from vgrad_jax.results.reading import data_summaries, study_seed
 from vgrad_jax.studies import study_text
+from vgrad_jax.wording import visible
 
 if TYPE_CHECKING:
     import xarray
@@ -45,7 +46,9 @@ def study_again(study: Study, folder: Path, title: str) -> str | None:
     if len(study.arms) < len(study.names) or not can_be_written(study.arms):
         return None
     arms = {name: _with_paths_from(folder, experiment) for name, experiment in study.arms.items()}
-    return study_text(arms, title=title, seeds=study.results.sizes["seed"], study_seed=study_seed(study.results))
+    return study_text(
+        arms, title=visible(title), seeds=study.results.sizes["seed"], study_seed=study_seed(study.results)
+    )
 
 
 def can_be_written(arms: Mapping[str, Experiment]) -> bool:

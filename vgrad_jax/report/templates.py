@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from vgrad_jax.report.figures.style import narrow_page
 from vgrad_jax.report.figures.svg import svg_of, within_page
 from vgrad_jax.report.section import Chart
+from vgrad_jax.wording import visible
 
 __all__ = ["Picture", "picture", "rendered", "text_of", "today"]
 
@@ -42,10 +43,20 @@ def rendered(template: str, **values: Any) -> str:
 
     loader = DictLoader({name: text_of(name) for name in TEMPLATES})
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters["slug"] = slug
     return environment.get_template(template).render(**values)
+
+
+def _shown(value: Any) -> Any:
+    """Return a value of a template as the page shows it; marked text, which is no user's, keeps its kind."""
+    return type(value)(visible(value)) if isinstance(value, str) else value
 
 
 def slug(text: str) -> str:

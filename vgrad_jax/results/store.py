@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.axes import Schema
 from vgrad_jax.results.description import changed_data, difference
@@ -224,6 +225,7 @@ class Store:
         return self._arrays[name]
 
 
+@checked
 def open_results(path: str | Path) -> "xarray.Dataset":
     """Open the results of a sweep; values are read when they are used.
 

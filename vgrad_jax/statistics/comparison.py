@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.statistics.contrasts import Contrasts
 from vgrad_jax.statistics.intervals import ABSENT, Estimate, difference, share
 from vgrad_jax.statistics.paired import mcnemar_p, paired_difference
@@ -71,6 +72,7 @@ class Pair(NamedTuple):
     """The same, adjusted for the number of pairs: Benjamini and Hochberg's false discovery rate."""
 
 
+@checked
 def compare_times(
     a_times: ArrayLike,
     a_observed: ArrayLike,

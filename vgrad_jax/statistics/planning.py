@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import number
 from vgrad_jax.errors import InputError
 from vgrad_jax.numerics import wilson
@@ -20,6 +21,7 @@ class Reached(NamedTuple):
     """Further seeds that would halve it, at the same share."""
 
 
+@checked
 def seeds_needed(
     effect: float, power: float = 0.9, *, baseline: float | None = None, significance: float = 0.05
 ) -> int:

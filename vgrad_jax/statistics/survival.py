@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
+from vgrad_jax.boundary import array_of
 from vgrad_jax.errors import InputError
 from vgrad_jax.numerics import Z, wilson
 from vgrad_jax.statistics.intervals import Estimate
@@ -51,7 +52,7 @@ def check_times(times: ArrayLike, observed: ArrayLike) -> tuple[Float[np.ndarray
     Raises:
         InputError: different lengths, no run, a time that is negative or not finite.
     """
-    times, observed = np.asarray(times, np.float64), np.asarray(observed)
+    times, observed = array_of("times", times, np.float64), array_of("observed", observed)
     if times.ndim != 1 or times.shape != observed.shape or not len(times):
         raise InputError(f"one time and one observed for each run; got shapes {times.shape} and {observed.shape}")
     if observed.dtype != bool:

@@ -4,12 +4,12 @@
 """
 
 import itertools
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.studies.fields import FieldError, Fields, check_path
+from vgrad_jax.texts import parsed_toml
 
 __all__ = ["MOST_ARMS", "crossed", "parsed_setting"]
 
@@ -87,9 +87,10 @@ def _split(text: str) -> list[str]:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        values = parsed_toml(f"value = {text}", "a value")
+    except InputError:
         return text
+    return values["value"] if len(values) == 1 else text  # A line break in the text may begin another key.
 
 
 def _label(path: str, value: Any) -> str:

@@ -7,7 +7,6 @@ reported with its line.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from vgrad_jax.presets import STUDIES
 from vgrad_jax.studies.fields import FieldError, experiment_of, flattened
 from vgrad_jax.studies.grid import crossed
 from vgrad_jax.studies.own_data import adapted
+from vgrad_jax.texts import parsed_toml
 
 __all__ = ["Study", "read_study", "study_from"]
 
@@ -69,9 +69,7 @@ def read_study(path: Path, settings: Mapping[str, list[Any]] | None = None) -> S
         if path.suffix.lower() == ".json":
             plain = {"arms": {path.stem: Experiment.from_json(text).to_dict()}}
             return study_from(_without_none(plain), settings or {}, title=path.stem, folder=path.parent)
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{str(path)!r} is not TOML: {error}") from None
+        values = parsed_toml(text, repr(str(path)))
     except RecursionError:
         raise InputError(f"{str(path)!r} is nested too deeply to be a study") from None
     try:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 from numpy.typing import ArrayLike
 
+from vgrad_jax.boundary import checked_class
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.axes import RESERVED
 
@@ -38,6 +39,7 @@ class Criterion(NamedTuple):
         return COMPARISONS[self.comparison](values, self.threshold)
 
 
+@checked_class
 @dataclass(frozen=True, eq=False)
 class Arm:
     """An arm of a sweep that is a pure function of a key; a bare function in a sweep is an `Arm` of itself.

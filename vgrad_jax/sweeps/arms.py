@@ -24,6 +24,7 @@ from vgrad_jax.sweeps.function_arm import FunctionArm
 from vgrad_jax.sweeps.size import ArmSize
 from vgrad_jax.training.run import History
 from vgrad_jax.training.settings import Settings
+from vgrad_jax.wording import is_writable
 
 __all__ = ["Trainable", "check_arms"]
 
@@ -95,6 +96,10 @@ def check_arms(arms: Any) -> dict[str, Trainable]:
     for name, value in arms.items():
         if not isinstance(name, str) or not name:
             raise InputError(f"an arm's name must be a text; got {name!r}")
+        if not is_writable(name):
+            raise InputError(
+                f"an arm's name must be a text that files can hold; {name!r} has a NUL or half of a surrogate pair"
+            )
         checked[name] = _as_trainable(name, value)
     thresholds = {name: arm.threshold for name, arm in checked.items() if arm.threshold is not None}
     first_name, first = next(iter(thresholds.items()), ("", None))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.data import summary_of
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
@@ -70,6 +71,7 @@ class SweepInterrupted(KeyboardInterrupt):
         self.results = results
 
 
+@checked
 def sweep(
     arms: Mapping[str, Experiment | Arm | Trainable | Callable[[Any], Any]],
     num_seeds: int,

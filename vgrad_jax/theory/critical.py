@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import number
 from vgrad_jax.nets.activations import canonical_activation
 from vgrad_jax.theory.mean_field import AT_ZERO, EXACT, LARGEST, moments
@@ -33,6 +34,7 @@ class Critical(NamedTuple):
     """Special properties of the edge in words; empty if it has none."""
 
 
+@checked
 def critical_weight_variance(activation: Any, bias_variance: float = 0.0) -> float:
     """Compute the weight variance (fan-in times a weight's variance) on the edge of chaos, where chi_1 is 1.
 

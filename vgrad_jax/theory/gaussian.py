@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from vgrad_jax.nets.activations import activation_function
+from vgrad_jax.nets.activations import activated
 
 __all__ = ["Elementwise", "Values", "elementwise", "hermite_coefficients", "nodes"]
 
@@ -63,10 +63,8 @@ def elementwise(activation: Any) -> Elementwise:
 
 @lru_cache(maxsize=64)
 def _elementwise(activation: Any) -> Elementwise:
-    function = activation_function(activation)
-
     def scalar(x: jax.Array) -> jax.Array:
-        return function(x).reshape(())
+        return activated(activation, x)
 
     first = jax.grad(scalar)
     with_first = jax.jit(jax.vmap(lambda x: (scalar(x), first(x))))

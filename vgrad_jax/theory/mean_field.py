@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import number
 from vgrad_jax.nets.activations import canonical_activation
 from vgrad_jax.theory.gaussian import Elementwise, elementwise, nodes
@@ -88,6 +89,7 @@ def moments(activation: Any, variance: Any) -> tuple[np.ndarray, np.ndarray, np.
     return _moments(elementwise(activation), np.asarray(variance, np.float64))
 
 
+@checked
 def mean_field(activation: Any, weight_variance: float, bias_variance: float) -> MeanField:
     """Compute the fixed point of a deep random network and its depth scales.
 

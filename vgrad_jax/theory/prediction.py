@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import MAX_SEED
 from vgrad_jax.errors import InputError
 from vgrad_jax.nets.laws import Law, bias_law, kernel_law
@@ -62,6 +63,7 @@ class Prediction(NamedTuple):
         return None if self.log10_rms is None else self.log10_rms - self.log10_rms[-1]
 
 
+@checked
 def predict(mlp: Any, x: Any, y: Any, *, loss: str | None = None, most_rows: int = MOST_ROWS) -> Prediction:
     """Predict the gradient of the mean loss in each layer, at initialisation, over all draws of the parameters.
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import unknown_name
 from vgrad_jax.nets.mlp import MLP, Layer, Params, apply_mlp
@@ -27,6 +28,7 @@ class Spectrum(NamedTuple):
     """Upper end of the spectrum at infinite width; a finite network's largest value is some percent smaller."""
 
 
+@checked
 def input_jacobian(
     params: Params, x: Float[Array, " in_features"], mlp: MLP, *, to: str = "logits"
 ) -> Float[Array, "outputs in_features"]:

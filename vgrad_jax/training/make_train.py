@@ -17,6 +17,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.data import Data, Dataset, load_data
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
@@ -154,6 +155,7 @@ class MadeTraining:
         return values
 
 
+@checked
 def make_train(
     init: Callable[[Any], PyTree],
     loss_fn: Callable[..., Any],

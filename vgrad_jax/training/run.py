@@ -18,6 +18,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from vgrad_jax.boundary import checked
 from vgrad_jax.data import Dataset, load_data
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
@@ -78,6 +79,7 @@ class Run(NamedTuple):
     """Gradients that were kept so far, on a leading axis; NaN at epochs to come."""
 
 
+@checked
 def train(experiment: Experiment, key: PRNGKey, *, dataset: Dataset | None = None) -> History:
     """Train one network.
 
@@ -104,6 +106,7 @@ def train(experiment: Experiment, key: PRNGKey, *, dataset: Dataset | None = Non
     return train_from(experiment, initial_params(experiment, key, dataset), key, dataset=dataset)
 
 
+@checked
 def train_from(
     experiment: Experiment,
     params: Params,
