@@ -110,8 +110,8 @@ def _own(data: str | None, fields: dict[str, list[Any]]) -> Chosen:
 
 
 def _earlier(folder: Path) -> Chosen:
+    from vgrad_jax.results.opening import open_results
     from vgrad_jax.results.reading import arms_of, study_seed
-    from vgrad_jax.results.store import open_results
 
     results = open_results(folder)
     arms: dict[str, Experiment] = arms_of(results)

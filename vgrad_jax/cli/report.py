@@ -25,7 +25,7 @@ def report(
     Example: vgrad report runs/article
     """
     from vgrad_jax.report import write_report
-    from vgrad_jax.results.store import open_results
+    from vgrad_jax.results.opening import open_results
 
     if (folder / "zarr.json").exists():
         raise InputError(f"{str(folder)!r} is the store itself; give the folder that holds it: {folder.parent}")

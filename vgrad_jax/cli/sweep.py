@@ -82,13 +82,14 @@ def sweep(
     Example: vgrad sweep my_study.py --seeds 500, where my_study.py names arms = {"mine": vg.Arm(train), ...}
     """
     from vgrad_jax.report import write_report
-    from vgrad_jax.results.store import open_results
+    from vgrad_jax.results.opening import open_results
     from vgrad_jax.statistics.early_stopping import precision_of
+    from vgrad_jax.sweeps.room import MOST_SEEDS
     from vgrad_jax.sweeps.running import SweepInterrupted
     from vgrad_jax.sweeps.running import sweep as run_sweep
 
     if seeds is not None:
-        whole_number("--seeds", seeds, minimum=1)
+        whole_number("--seeds", seeds, minimum=1, maximum=MOST_SEEDS)
     if precision is not None:
         number("--precision", precision, above=0.0, below=0.5)
     if study_seed is not None:
