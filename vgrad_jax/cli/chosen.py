@@ -115,7 +115,7 @@ def _earlier(folder: Path) -> Chosen:
 
     results = open_results(folder)
     arms: dict[str, Experiment] = arms_of(results)
-    return Chosen(arms, folder.name, results.sizes["seed"], study_seed(results))
+    return Chosen(arms, folder.stem if folder.is_file() else folder.name, results.sizes["seed"], study_seed(results))
 
 
 def _fields(data: str | None, column: str | None, settings: list[str] | None) -> dict[str, list[Any]]:

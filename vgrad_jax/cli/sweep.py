@@ -104,6 +104,8 @@ def sweep(
     if dry_run:
         _show_plan(chosen, chunk=chunk, workers=workers, engine=engine, precision=precision, as_json=as_json)
         return
+    if earlier is not None and out is None and earlier.is_file():
+        raise InputError(f"{str(earlier)!r} is an archive, in which nothing is trained; name a new folder with --out")
     if earlier is not None and out is None:
         out, resume = (earlier.parent if (earlier / "zarr.json").exists() else earlier), True
         if precision is None:
