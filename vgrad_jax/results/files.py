@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from vgrad_jax.errors import InputError
+
 __all__ = ["Files", "Folder", "UnreadableError"]
 
 
-class UnreadableError(Exception):
-    """Error of a file that cannot be read or decoded; its text names the file."""
+class UnreadableError(InputError):
+    """Error of a file that cannot be read or decoded; its text names the file, and its store where it is known."""
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from vgrad_jax.results.older import OlderBlocks
 from vgrad_jax.results.opened import Opened
 from vgrad_jax.results.zarr_layout import read
 
-__all__ = ["Damage", "check_coordinates", "check_metadata", "find_damage"]
+__all__ = ["Damage", "check_coordinates", "check_metadata", "check_types", "find_damage"]
 
 COUNTED = ("seed", "record", "layer")
 """Coordinates that count from zero."""
@@ -189,17 +189,32 @@ def _words(size: int | None) -> str:
     return "is damaged: its checksum is not the one that was written" if size else "is empty"
 
 
+def check_types(opened: Opened) -> None:
+    """Refuse a store whose types or codecs do not fit its files: a finished block of each variable is decoded.
+
+    Raises:
+        UnreadableError: a file cannot be decoded.
+    """
+    for name in opened.metadata.variables:
+        array = opened.array(name)
+        for arm, block in np.ndindex(opened.metadata.arrays["arm"].shape[0], opened.blocks):
+            if opened.files.size(opened.key("completed", arm, block)) is not None:
+                read(array, (arm, block))
+                break
+
+
 def check_metadata(opened: Opened) -> None:
     """Refuse a store whose attributes, arrays or coordinates are not what was written.
 
     Raises:
-        UnreadableError: a file is missing or has another checksum.
+        UnreadableError: a file is missing, has another checksum, or is nothing that Zarr can use.
     """
-    if opened.checksums is None:
-        return
-    known = opened.checksums.metadata()
+    known = {} if opened.checksums is None else opened.checksums.metadata()
     for key in (ROOT, *map(metadata_key, opened.metadata.arrays), *known):
         content = opened.files.read(key)
         if content is None:
             raise UnreadableError(f"the file {key} is missing")
-        opened.checksums.check(key, content)
+        if opened.checksums is not None:
+            opened.checksums.check(key, content)
+    for name in opened.metadata.arrays:
+        opened.array(name)

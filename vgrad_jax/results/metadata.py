@@ -18,7 +18,7 @@ import numpy as np
 from vgrad_jax.data import DataSummary
 from vgrad_jax.results.checksums import parsed
 from vgrad_jax.results.files import Files, UnreadableError
-from vgrad_jax.results.functions import FUNCTIONS, FunctionLayout
+from vgrad_jax.results.functions import FUNCTIONS
 from vgrad_jax.results.schema import VARIABLES
 
 __all__ = ["DATA", "LISTED", "ROOT", "ArrayMetadata", "Metadata", "metadata_key", "read_metadata"]
@@ -171,7 +171,7 @@ def _attributes(root: Mapping[str, Any]) -> dict[str, Any]:
             _count(value, "a number of layers", minimum=0)
     if DATA in attributes:
         for facts in json.loads(attributes[DATA]).values():
-            DataSummary(**facts)
+            _facts(facts)
     if FUNCTIONS in attributes:
         _functions(json.loads(attributes[FUNCTIONS]), arms)
     _expect(isinstance(attributes.get("title", ""), str), "the title")
@@ -195,12 +195,34 @@ def _texts(values: Any, subject: str) -> None:
 def _functions(functions: Any, arms: set[str]) -> None:
     _expect(isinstance(functions, dict) and functions.keys() <= arms, "the functions' arms")
     for plain in functions.values():
-        layout = FunctionLayout.from_plain(plain)
-        for own in layout.variables.values():
-            _expect(len(own.dims) == len(own.shape), "the shape of a function's variable")
-            _expect(np.dtype(own.dtype).kind in "bifuc", "the type of a function's variable")
-            for size in own.shape:
-                _count(size, "the shape of a function's variable", minimum=0)
+        _expect(isinstance(plain, dict) and isinstance(plain["variables"], dict), "a function's variables")
+        for own in plain["variables"].values():
+            _expect(isinstance(own["dims"], list) and all(map(_is_name, own["dims"])), "a variable's dimensions")
+            _expect(isinstance(own["shape"], list) and len(own["dims"]) == len(own["shape"]), "a variable's shape")
+            for size in own["shape"]:
+                _count(size, "a variable's shape", minimum=0)
+            _texts({name: own[name] for name in ("dtype", "description", "units")}, "a variable's description")
+            _expect(own["dtype"] in TYPES - {"string"}, "a variable's type")
+        for values in plain["coordinates"].values():
+            _expect(values is None or all(map(_is_number, values)), "a dimension's values")
+        _expect(plain["criterion"] is None or isinstance(plain["criterion"], str), "a function's criterion")
+        _expect(plain["record"] is None or isinstance(plain["record"], dict), "a function's record")
+        time = plain["time"]
+        _expect(time is None or (_is_name(time["unit"]) and _is_number(time["budget"])), "a function's time")
+
+
+def _facts(facts: Any) -> None:
+    """Check the facts about an arm's data."""
+    own = DataSummary(**facts)
+    for name in ("train_rows", "test_rows", "dropped_rows", "filled_values"):
+        _count(getattr(own, name), name, minimum=0)
+    for names in (own.features, own.classes or [], *own.levels.values()):
+        _expect(isinstance(names, list) and all(isinstance(name, str) for name in names), "the names of the data")
+    _texts({"target": own.target, "scale": own.scale}, "the words about the data")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _array(files: Files, name: str) -> ArrayMetadata:
@@ -256,12 +278,19 @@ def _check_shapes(metadata: Metadata, files: Files) -> None:
             _expect(own.dims[:2] == ("arm", "seed") and own.file_shape[:2] == (1, block), "the dimensions")
             _expect(math.prod(own.file_shape) * 4 <= MOST_FILE_BYTES, "the shape of a chunk")
             _expect(_fits(own, arrays), "the shape")
-            if name in VARIABLES and not functions:
-                _expect(own.dtype == {"str": "string"}.get(kind := VARIABLES[name].dtype, kind), "the data type")
+            _expect(own.dtype in _types(name, functions), "the data type")
     if "epoch" in arrays:
         with _naming(metadata_key("epoch")):
             _expect(arrays["epoch"].dims in (("record",), ("arm", "record"), ("epoch",)), "the dimensions")
             _expect(arrays["epoch"].dims == ("epoch",) or _fits(arrays["epoch"], arrays), "the shape")
+
+
+def _types(name: str, functions: Mapping[str, Any]) -> set[str]:
+    """Return Zarr's names of the data types that a variable may have."""
+    declared = [plain["variables"][name]["dtype"] for plain in functions.values() if name in plain["variables"]]
+    own = {np.result_type(*declared).name} if declared else set()
+    known = {{"str": "string"}.get(kind := VARIABLES[name].dtype, kind)} if name in VARIABLES else set()
+    return own | known
 
 
 def _fits(own: ArrayMetadata, arrays: Mapping[str, ArrayMetadata]) -> bool:

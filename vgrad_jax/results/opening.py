@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.archive import Archive, is_archive
 from vgrad_jax.results.files import Files, Folder, UnreadableError
-from vgrad_jax.results.integrity import Damage, check_coordinates, check_metadata, find_damage
+from vgrad_jax.results.integrity import Damage, check_coordinates, check_metadata, check_types, find_damage
 from vgrad_jax.results.opened import Opened
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["STORE", "Verification", "open_results", "open_store", "store_in", "verify_results"]
+__all__ = ["STORE", "Verification", "open_results", "named_store", "open_store", "store_in", "verify_results"]
 
 STORE = "results.zarr"
 """Name of the store in the folder of a sweep."""
@@ -44,7 +44,7 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     from vgrad_jax.results.stored import dataset_of
 
     opened = open_store(path)
-    with _sentences(opened.path):
+    with named_store(opened.path):
         damage = find_damage(opened)
     if damage:
         others = f", and {len(damage) - 1} more blocks" if len(damage) > 1 else ""
@@ -52,7 +52,8 @@ def open_results(path: str | Path) -> "xarray.Dataset":
             f"damaged results in {str(opened.path)!r}: {damage[0].reason}{others}; resuming the sweep trains these "
             "runs again"
         )
-    return dataset_of(opened)
+    with named_store(opened.path):
+        return dataset_of(opened)
 
 
 def verify_results(path: str | Path) -> Verification:
@@ -65,8 +66,10 @@ def verify_results(path: str | Path) -> Verification:
         InputError: the path holds no results, or their metadata or coordinates are damaged.
     """
     opened = open_store(path)
-    with _sentences(opened.path):
+    with named_store(opened.path):
         damage = find_damage(opened, thorough=True)
+        if not damage:
+            check_types(opened)
     arms = opened.metadata.arrays["arm"].shape[0]
     return Verification(arms * opened.blocks, damage, opened.checksums is not None)
 
@@ -89,7 +92,7 @@ def open_store(path: str | Path, *, writable: bool = False, resuming: bool = Fal
         InputError: its attributes, arrays or coordinates are missing or damaged.
     """
     path = store_in(path)
-    with _sentences(path):
+    with named_store(path):
         opened = Opened(_files(path), writable=writable)
         check_metadata(opened)
         check_coordinates(opened, resuming=resuming)
@@ -108,7 +111,7 @@ def _files(path: Path) -> Files:
 
 
 @contextmanager
-def _sentences(path: Path) -> Iterator[None]:
+def named_store(path: Path) -> Iterator[None]:
     """Raise every failure to read a store as an `InputError` that names it."""
     try:
         yield

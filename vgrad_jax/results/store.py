@@ -163,6 +163,8 @@ class Store:
             _unmark_damaged(opened)
             store = cls(opened)
             store.grow(num_seeds)
+        except UnreadableError as error:
+            raise InputError(f"damaged results in {str(path)!r}: {error}") from None
         except OSError as error:
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
         return store

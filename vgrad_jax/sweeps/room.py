@@ -50,8 +50,8 @@ def check_room(plan: Plan, store: Path | None, *, resume: bool) -> None:
 def _compare(wanted: int, free: int, where: str, advice: str) -> None:
     if wanted > free:
         raise InputError(
-            f"the results would take about {_size(wanted)}, and {_size(free)} are free {where}; {advice} for fewer "
-            "seeds, epochs or records"
+            f"the results would take about {_size(float(wanted))}, and {_size(float(free))} are free {where}; "
+            f"{advice} for fewer seeds, epochs or records"
         )
 
 
