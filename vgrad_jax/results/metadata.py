@@ -216,7 +216,8 @@ def _facts(facts: Any) -> None:
     own = DataSummary(**facts)
     for name in ("train_rows", "test_rows", "dropped_rows", "filled_values"):
         _count(getattr(own, name), name, minimum=0)
-    for names in (own.features, own.classes or [], *own.levels.values()):
+    lists: list[Any] = [own.features, own.classes or [], *own.levels.values()]
+    for names in lists:
         _expect(isinstance(names, list) and all(isinstance(name, str) for name in names), "the names of the data")
     _texts({"target": own.target, "scale": own.scale}, "the words about the data")
 
