@@ -52,7 +52,7 @@ def test_only_the_rooms_that_may_import_the_heavy_packages_do():
     allowed = {
         "matplotlib": {"figures"},
         "sklearn": {"data"},
-        "zarr": {"store", "zarr_layout"},
+        "zarr": {"zarr_layout", "zarr_stores"},
         "typer": {"cli"},
     }
     for path in ROOT.glob("vgrad_jax/**/*.py"):

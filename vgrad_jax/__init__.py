@@ -49,7 +49,7 @@ from vgrad_jax.optimizers import Optimizer as Optimizer
 from vgrad_jax.prescription.prescribing import PrescriptionInterrupted as PrescriptionInterrupted
 from vgrad_jax.prescription.prescribing import prescribe as prescribe
 from vgrad_jax.prescription.prescription import Prescription as Prescription
-from vgrad_jax.results.store import open_results as open_results
+from vgrad_jax.results.opening import open_results as open_results
 from vgrad_jax.statistics.comparison import TimeComparison as TimeComparison
 from vgrad_jax.statistics.comparison import compare_times as compare_times
 from vgrad_jax.statistics.planning import seeds_needed as seeds_needed

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import re
 import shutil
 import warnings
 
@@ -12,8 +13,9 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
-from vgrad_jax.results import integrity
-from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN
+from vgrad_jax.results import files as files_module
+from vgrad_jax.results.older import EVERY_FILE_WRITTEN
+from vgrad_jax.results.opening import verify_results
 from vgrad_jax.results.schema import VARIABLES
 from vgrad_jax.results.store import Store
 
@@ -51,6 +53,20 @@ def copy(original, tmp_path):
     path = tmp_path / "results.zarr"
     shutil.copytree(original[0], path)
     return path
+
+
+def without_checksums(path):
+    """Make a store one of an earlier version, which had no checksums and no metadata of all arrays in one file."""
+    shutil.rmtree(path / "checksums")
+    root = json.loads((path / "zarr.json").read_text())
+    del root["attributes"]["checksums"], root["consolidated_metadata"]
+    (path / "zarr.json").write_text(json.dumps(root))
+
+
+@pytest.fixture
+def older(copy):
+    without_checksums(copy)
+    return copy
 
 
 def block_files(path, name, arm=0):
@@ -96,18 +112,58 @@ def test_a_lost_file_is_refused_by_name_and_trained_again(arms, original, copy, 
     assert vg.open_results(copy).load().equals(original[1])
 
 
+@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_a_file_that_is_not_what_was_written_is_trained_again(arms, original, copy, name, damage):
+    harm(block_files(copy, name)[1], damage)
+    message = rf"the file {name}/c/0/1.* is damaged: its checksum .* \(arm 'learns', seeds 2 to 3\)"
+    if damage == "truncated" or VARIABLES[name].dims == ("arm", "seed"):
+        with pytest.raises(vg.InputError, match=message):
+            vg.open_results(copy)
+    else:  # A large file is compared when it is read.
+        results = vg.open_results(copy)
+        with pytest.raises(vg.InputError, match=rf"the file {name}/c/0/1.* is damaged: its checksum"):
+            results[name].load()
+    (damage,) = verify_results(copy).damage
+    assert re.search(message, damage.reason)
+    if name in ("train_loss", "completed"):
+        with pytest.warns(UserWarning, match=rf"{message}; trained again"):
+            resumed = train(arms, copy, resume=True)
+        assert resumed.load().equals(original[1])
+        assert verify_results(copy) == (6, [], True)
+
+
 @pytest.mark.parametrize(
     ("name", "damage"), [*((name, "truncated") for name in STORED), ("completed", "garbage"), ("train_loss", "garbage")]
 )
-def test_an_unreadable_file_is_trained_again(arms, original, copy, name, damage):
-    harm(block_files(copy, name)[1], damage)
+def test_an_unreadable_file_of_an_older_store_is_trained_again(arms, original, older, name, damage):
+    harm(block_files(older, name)[1], damage)
     message = rf"the file {name}/c/0/1.* cannot be read \(.*\) \(arm 'learns', seeds 2 to 3\)"
     if VARIABLES[name].dims == ("arm", "seed"):
         with pytest.raises(vg.InputError, match=message):
-            vg.open_results(copy)
-    with pytest.warns(UserWarning, match=rf"{message}; trained again"):
-        resumed = train(arms, copy, resume=True)
-    assert resumed.load().equals(original[1])
+            vg.open_results(older)
+    else:
+        with pytest.raises(vg.InputError, match=rf"a file of {name} cannot be read"):
+            vg.open_results(older)[name].load()
+    if name in ("train_loss", "completed"):
+        with pytest.warns(UserWarning, match=rf"{message}; trained again"):
+            resumed = train(arms, older, resume=True)
+        assert resumed.load().equals(original[1])
+        assert verify_results(older) == (6, [], False)
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_files_that_are_swapped_are_noticed(arms, original, copy, name):
+    """Swap the files of two blocks, each of which can be decoded."""
+    first, second = block_files(copy, name)[:2]
+    content = first.read_bytes()
+    if content == second.read_bytes():
+        pytest.skip("the files are equal")
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    with pytest.raises(vg.InputError, match=rf"the file {name}/c/0/[01].* is damaged"):
+        vg.open_results(copy)[name].load()
+    assert len(verify_results(copy).damage) == 2
 
 
 def test_an_empty_file_of_marks_is_trained_again(arms, original, copy):
@@ -119,17 +175,40 @@ def test_an_empty_file_of_marks_is_trained_again(arms, original, copy):
 
 
 @pytest.mark.parametrize("damage", [None, "truncated"])
-def test_a_block_without_a_file_of_marks_counts_as_not_trained(arms, original, copy, damage):
-    harm(block_files(copy, "completed")[1], "missing")
+def test_a_block_of_an_older_store_without_a_file_of_marks_counts_as_not_trained(arms, original, older, damage):
+    harm(block_files(older, "completed")[1], "missing")
     if damage:
-        harm(block_files(copy, "train_loss")[1], damage)
+        harm(block_files(older, "train_loss")[1], damage)
     expected = original[1]["completed"].values.copy()
     expected[0, 2:4] = False
-    np.testing.assert_array_equal(vg.open_results(copy)["completed"].values, expected)
+    np.testing.assert_array_equal(vg.open_results(older)["completed"].values, expected)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert train(arms, copy, resume=True).load().equals(original[1])
+        assert train(arms, older, resume=True).load().equals(original[1])
     assert len([w for w in caught if "train_loss/c/0/1" in str(w.message)]) == bool(damage)
+
+
+@pytest.mark.parametrize("lost", ["completed/c/0/1", "checksums/0/1.json"])
+def test_marks_or_checksums_that_vanish_are_noticed(arms, original, copy, lost):
+    (copy / lost).unlink()
+    with pytest.raises(vg.InputError, match=rf"the file {lost} is missing \(arm 'learns', seeds 2 to 3\)"):
+        vg.open_results(copy)
+    with pytest.warns(UserWarning, match=rf"{lost} is missing .* trained again"):
+        assert train(arms, copy, resume=True).load().equals(original[1])
+
+
+@pytest.mark.parametrize("name", ["checksums/0/1.json", "checksums/metadata.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b'{"sha256": "0", "content": {}}', b'{"content": 3}'])
+def test_damaged_checksums_are_no_reason_to_trust(copy, name, content):
+    (copy / name).write_bytes(content)
+    with pytest.raises(vg.InputError, match=rf"the file {name} (is damaged|cannot be read)"):
+        vg.open_results(copy)
+
+
+def test_checksums_that_are_all_gone_do_not_make_an_older_store(copy):
+    shutil.rmtree(copy / "checksums")
+    with pytest.raises(vg.InputError, match=r"the file checksums/metadata.json is missing"):
+        vg.open_results(copy)
 
 
 @pytest.mark.parametrize("name", ["arm", "seed", "record", "epoch", "layer"])
@@ -137,12 +216,12 @@ def test_a_block_without_a_file_of_marks_counts_as_not_trained(arms, original, c
 def test_an_unreadable_coordinate_is_refused(arms, copy, name, damage):
     harm(copy / name / "c" / "0", damage)
     for use in (vg.open_results, lambda path: train(arms, path, resume=True)):
-        with pytest.raises(vg.InputError, match=rf"damaged results .* the file {name}/c/0 cannot be read"):
+        with pytest.raises(vg.InputError, match=rf"damaged results .* the file {name}/c/0 is damaged"):
             use(copy)
 
 
 def test_a_file_that_vanishes_during_the_check_is_missing(copy, monkeypatch):
-    walk, file = integrity._walk, block_files(copy, "train_loss")[1]
+    walk, file = files_module._walk, block_files(copy, "train_loss")[1]
 
     def removing(folder):
         for entry in walk(folder):
@@ -150,7 +229,7 @@ def test_a_file_that_vanishes_during_the_check_is_missing(copy, monkeypatch):
                 file.unlink(missing_ok=True)
             yield entry
 
-    monkeypatch.setattr(integrity, "_walk", removing)
+    monkeypatch.setattr(files_module, "_walk", removing)
     with pytest.raises(vg.InputError, match=r"train_loss/c/0/1.* is missing"):
         vg.open_results(copy)
 
@@ -173,26 +252,33 @@ def test_only_the_damaged_block_is_trained_again(arms, copy):
 
 
 @pytest.mark.parametrize("name", ["outcome", "converged", "epochs_to_converge"])
-def test_a_file_of_another_time_is_noticed(arms, original, copy, name):
+def test_a_file_of_another_time_is_noticed(arms, original, older, name):
     """Mix two states of a store, as a copy during a sweep may: a complete file holds values of an empty store."""
-    group = zarr.open_group(str(copy), mode="r+")
+    group = zarr.open_group(str(older), mode="r+")
     group[name].with_config({"write_empty_chunks": True})[0, 2:4] = VARIABLES[name].fill
     with pytest.raises(vg.InputError, match=r"disagree \(arm 'learns', seeds 2 to 3\)"):
-        vg.open_results(copy)
+        vg.open_results(older)
     with pytest.warns(UserWarning, match="trained again"):
-        assert train(arms, copy, resume=True).load().equals(original[1])
+        assert train(arms, older, resume=True).load().equals(original[1])
+
+
+@pytest.mark.parametrize("coordinate", ["seed", "record", "epoch", "arm"])
+def test_a_lost_coordinate_is_refused(copy, coordinate):
+    shutil.rmtree(copy / coordinate / "c")
+    with pytest.raises(vg.InputError, match=f"damaged results .*the file {coordinate}/c/0 is missing"):
+        vg.open_results(copy)
 
 
 @pytest.mark.parametrize(
     ("coordinate", "message"),
     [("seed", "does not count from 0"), ("record", "does not count"), ("epoch", "does not increase"), ("arm", "lost")],
 )
-def test_a_lost_coordinate_is_refused(copy, coordinate, message):
-    shutil.rmtree(copy / coordinate / "c")
+def test_a_lost_coordinate_of_an_older_store_is_refused(older, coordinate, message):
+    shutil.rmtree(older / coordinate / "c")
     with pytest.raises(
         vg.InputError, match=f"damaged results .*'{coordinate}' .*{message}|'{coordinate}' are {message}"
     ):
-        vg.open_results(copy)
+        vg.open_results(older)
 
 
 class Killed(BaseException):
@@ -203,7 +289,7 @@ def test_a_store_whose_growth_was_killed_is_completed_by_resuming(arms, original
     """Stop before each file that growing a store writes."""
     grown = train(arms, None, seeds=10).drop_attrs()
     study = json.loads(original[1].attrs["study"])
-    replace, refusals, moment = pathlib.Path.replace, [], 0
+    replace, refusals, grew, moment = pathlib.Path.replace, [], [], 0
     while True:
         path = tmp_path / f"{moment}.zarr"
         shutil.copytree(original[0], path)
@@ -228,24 +314,29 @@ def test_a_store_whose_growth_was_killed_is_completed_by_resuming(arms, original
             assert "resuming the sweep corrects it" in str(error)  # noqa: PT017
             refusals.append(moment)
         else:
-            assert kept.equals(original[1])
+            grew.append(kept.sizes["seed"] == 10)
+            assert kept.isel(seed=slice(SEEDS)).equals(original[1])
+            assert not kept["completed"][:, SEEDS:].any()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert train(arms, path, seeds=10, resume=True).load().drop_attrs().equals(grown)
         moment += 1
-    # The first write changes nothing, and each later write leaves arrays of different lengths or zeros in `seed`.
-    assert refusals == list(range(1, len(STORED) + 2))
+    # The first renames are those of the checksums and of an array; the last one is that of the checksums again.
+    # Each between them leaves arrays of different lengths, or zeros in `seed`.
+    assert refusals == list(range(2, len(STORED) + 4))
+    assert grew == [False, False, True]
 
 
-def test_a_store_whose_growth_was_killed_never_loses_runs(arms, copy):
-    seeds = zarr.open_group(str(copy), mode="r+")["seed"]
+def test_a_store_whose_growth_was_killed_never_loses_runs(arms, older):
+    seeds = zarr.open_group(str(older), mode="r+")["seed"]
     seeds[:] = 0
     with pytest.raises(vg.InputError, match="was laid out for 6 seeds, more than 2"):
-        train(arms, copy, seeds=2, resume=True)
+        train(arms, older, seeds=2, resume=True)
 
 
 def test_a_store_of_before_may_lack_files_that_hold_nothing(arms, original, copy):
     """Remove files of fill values alone, which earlier versions did not write."""
+    without_checksums(copy)
     group = zarr.open_group(str(copy), mode="r+")
     del group.attrs[EVERY_FILE_WRITTEN]
     for name in ("converged", "epochs_to_converge"):
@@ -268,6 +359,7 @@ def diverged(arms, tmp_path_factory):
     too_fast = dataclasses.replace(learns, optimizer=vg.Optimizer("sgd", learning_rate=1e38))
     arms = {"learns": learns, "diverges": too_fast}
     results = train(arms, path).load()
+    without_checksums(path)
     del zarr.open_group(str(path), mode="r+").attrs[EVERY_FILE_WRITTEN]
     return arms, path, results
 

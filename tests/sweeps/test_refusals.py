@@ -13,6 +13,7 @@ import zarr
 from typer.testing import CliRunner
 
 import vgrad_jax as vg
+from tests.stores import sign
 from vgrad_jax.cli import app
 from vgrad_jax.results import description, environment, zarr_layout
 
@@ -99,6 +100,7 @@ def test_a_store_of_other_versions_or_another_machine_is_refused(tiny, reference
     sweep(tiny, path)
     group = zarr.open_group(str(path), mode="r+")
     group.attrs["versions"] = json.dumps({**json.loads(group.attrs["versions"]), **change})
+    sign(path)
     before = contents(tmp_path)
     with pytest.raises(vg.InputError, match=message):
         sweep(tiny, path, 8)
@@ -126,6 +128,7 @@ def test_other_versions_of_what_changes_no_number_are_fine(tiny, reference, tmp_
     sweep(tiny, path)
     group = zarr.open_group(str(path), mode="r+")
     group.attrs["versions"] = json.dumps({**json.loads(group.attrs["versions"]), "xarray": "1", "vgrad_jax": "9"})
+    sign(path)
     assert sweep(tiny, path, 8).equals(reference.isel(seed=slice(0, 8)))
 
 

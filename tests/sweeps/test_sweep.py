@@ -10,6 +10,7 @@ import pytest
 import zarr
 
 import vgrad_jax as vg
+from tests.stores import sign
 from tests.sweeps.executed import execute
 from vgrad_jax.keys import run_keys
 from vgrad_jax.results import store as store_module
@@ -175,6 +176,7 @@ def test_being_killed_while_growing_is_set_right(arms, tmp_path):
     vg.sweep(arms, 2, chunk=2, store=path, progress=False)
     array = zarr.open_group(str(path), mode="r+")["train_loss"]
     array.resize((2, 9, *array.shape[2:]))
+    sign(path)
     again = vg.sweep(arms, 4, store=path, resume=True, progress=False)
     assert_same(vg.sweep(arms, 4, chunk=2, progress=False), again)
 

@@ -10,6 +10,7 @@ import typer
 from vgrad_jax.cli.bench import bench
 from vgrad_jax.cli.diagnose import diagnose
 from vgrad_jax.cli.failures import guarded, prepare_process
+from vgrad_jax.cli.pack import pack
 from vgrad_jax.cli.prescribe import prescribe
 from vgrad_jax.cli.program_files import reuse_compiled_programs
 from vgrad_jax.cli.report import report
@@ -25,7 +26,7 @@ __all__ = ["app", "main"]
 OWN_PROCESS = object()
 """Mark of a process that runs a single command; settings of a process that only calls `app` stay as they are."""
 
-COMMANDS = (sweep, report, run, bench, diagnose, prescribe, theory, seeds, arms, study, verify)
+COMMANDS = (sweep, report, run, bench, diagnose, prescribe, theory, seeds, arms, study, verify, pack)
 
 EXIT_CODES = (
     "Exit codes: 0 all went well; 1 the verdict of --fail-on was reached, or nothing mends a network; "

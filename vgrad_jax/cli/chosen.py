@@ -115,13 +115,14 @@ def _own(data: str | None, fields: dict[str, list[Any]]) -> Chosen:
 
 def _earlier(folder: Path) -> Chosen:
     from vgrad_jax.report.again import stored_title
+    from vgrad_jax.results.opening import open_results
     from vgrad_jax.results.reading import arms_of, study_seed
-    from vgrad_jax.results.store import open_results
 
     results = open_results(folder)
     arms: dict[str, Experiment] = arms_of(results)
-    title = stored_title(folder) or folder.name
-    return Chosen(arms, folder.name, title, results.sizes["seed"], study_seed(results))
+    name = folder.stem if folder.is_file() else folder.name
+    title = stored_title(folder) or name
+    return Chosen(arms, name, title, results.sizes["seed"], study_seed(results))
 
 
 def _fields(data: str | None, column: str | None, settings: list[str] | None) -> dict[str, list[Any]]:

@@ -17,27 +17,25 @@ __all__ = ["report", "show"]
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that `vgrad sweep` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that `vgrad sweep` wrote, or an archive of `vgrad pack`.")],
     as_json: AsJson = False,
 ) -> None:
     """Make the page, the figures and the table again from stored results.
 
+    The page of an archive is written into the folder of its name without the ending.
+
     Example: vgrad report runs/article
     """
     from vgrad_jax.report import write_report
-    from vgrad_jax.results.store import open_results
+    from vgrad_jax.results.opening import open_results
 
     if (folder / "zarr.json").exists():
         raise InputError(f"{str(folder)!r} is the store itself; give the folder that holds it: {folder.parent}")
     results = open_results(folder)
-    try:
-        made = write_report(results, folder)
-    except (RuntimeError, ValueError) as error:
-        # Zarr's codecs raise these errors for damaged files; a wrong checksum is a ValueError.
-        if isinstance(error, ValueError) and "checksum" not in str(error):
-            raise
-        raise InputError(f"the results in {str(folder)!r} are damaged: {error}") from None
-    show(made, folder, str(folder), as_json=as_json)
+    out = folder.with_suffix("") if folder.is_file() else folder
+    if out == folder and folder.is_file():
+        raise InputError(f"{str(folder)!r} needs an ending such as .zip, for its page goes into a folder without it")
+    show(write_report(results, out), out, str(folder), as_json=as_json)
 
 
 def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:
@@ -58,6 +56,5 @@ def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:
     console.print(terminal_table(report.study.summaries, title, console.width, report.study.unit))
     for line in report.lines:
         console.print(line)
-    console.print(
-        f"\npage: {folder / 'index.html'}   results: {folder / 'results.zarr'}   figures: {folder / 'figures'}"
-    )
+    stored = f"   results: {folder / 'results.zarr'}" if (folder / "results.zarr").exists() else ""
+    console.print(f"\npage: {folder / 'index.html'}{stored}   figures: {folder / 'figures'}")

@@ -83,13 +83,14 @@ def sweep(
     """
     from vgrad_jax.process import finishing, keeping
     from vgrad_jax.report import write_report
-    from vgrad_jax.results.store import open_results
+    from vgrad_jax.results.opening import open_results
     from vgrad_jax.statistics.early_stopping import precision_of
+    from vgrad_jax.sweeps.room import MOST_SEEDS
     from vgrad_jax.sweeps.running import SweepInterrupted
     from vgrad_jax.sweeps.running import sweep as run_sweep
 
     if seeds is not None:
-        whole_number("--seeds", seeds, minimum=1)
+        whole_number("--seeds", seeds, minimum=1, maximum=MOST_SEEDS)
     if precision is not None:
         number("--precision", precision, above=0.0, below=0.5)
     if study_seed is not None:
@@ -104,6 +105,8 @@ def sweep(
     if dry_run:
         _show_plan(chosen, chunk=chunk, workers=workers, engine=engine, precision=precision, as_json=as_json)
         return
+    if earlier is not None and out is None and earlier.is_file():
+        raise InputError(f"{str(earlier)!r} is an archive, in which nothing is trained; name a new folder with --out")
     if earlier is not None and out is None:
         out, resume = (earlier.parent if (earlier / "zarr.json").exists() else earlier), True
         if precision is None:

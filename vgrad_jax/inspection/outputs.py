@@ -160,7 +160,6 @@ def _sums_to_one(array: Shaped[np.ndarray, "..."]) -> bool:
 
 def sigmoid_shares(probe: Probe) -> list[Concern]:
     """Find sigmoids that are divided by their sum, in place of a softmax."""
-    from scipy.special import expit
 
     head = probe.tail.head
     for step in probe.tail.steps:

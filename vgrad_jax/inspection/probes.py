@@ -120,7 +120,6 @@ def _sampled(
 
 def binary_targets(probe: Probe) -> Targets | None:
     """Return targets and weights of a binary crossentropy; None for any other loss."""
-    from scipy.special import expit
 
     if not probe.fits or probe.tail.head is None:
         return None
@@ -136,7 +135,6 @@ def binary_targets(probe: Probe) -> Targets | None:
 
 def class_targets(probe: Probe) -> Targets | None:
     """Return shares of classes and weights of rows of a categorical crossentropy, classes last; None for others."""
-    from scipy.special import softmax
 
     if not probe.fits or probe.tail.head is None or len(probe.units) != 1:
         return None

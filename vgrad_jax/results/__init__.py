@@ -1,6 +1,10 @@
 """Results of a sweep: schema, stores, descriptions of studies, and reading."""
 
 from vgrad_jax.results.environment import versions as versions
+from vgrad_jax.results.opening import Verification as Verification
+from vgrad_jax.results.opening import open_results as open_results
+from vgrad_jax.results.opening import verify_results as verify_results
+from vgrad_jax.results.packing import pack_results as pack_results
 from vgrad_jax.results.reading import arm_names as arm_names
 from vgrad_jax.results.reading import arms_of as arms_of
 from vgrad_jax.results.reading import completed_seeds as completed_seeds
@@ -12,4 +16,3 @@ from vgrad_jax.results.schema import VARIABLES as VARIABLES
 from vgrad_jax.results.schema import Layout as Layout
 from vgrad_jax.results.schema import Variable as Variable
 from vgrad_jax.results.store import Store as Store
-from vgrad_jax.results.store import open_results as open_results

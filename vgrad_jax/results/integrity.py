@@ -1,45 +1,36 @@
 """Checks that a store still holds every run that it marks as completed.
 
     completed[arm, seed] ──► a file for each variable, arm and block
-                                     └──► missing, empty, unreadable or contradicted: `Damage`
+                                     └──► missing, of another size, of another checksum: `Damage`
 
 Zarr reads a missing file as an array of fill values. A lost file would therefore look like runs in which nothing
-happened. A store that writes every file carries the attribute `EVERY_FILE_WRITTEN`. An older store left out files that
-held fill values alone. A file may be missing from an older store only where the outcomes agree with fill values.
+happened. A store without checksums comes from an earlier version; its files are decoded, and compared with each other
+(`older.py`).
 """
 
-import contextlib
-import json
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.results.functions import FUNCTIONS
-from vgrad_jax.results.schema import VARIABLES
-from vgrad_jax.results.zarr_layout import UnreadableError, array_of, read, variable_names
+from vgrad_jax.results.checksums import NO_MARKS, Digest, block_key, matches
+from vgrad_jax.results.files import UnreadableError
+from vgrad_jax.results.metadata import ROOT, metadata_key
+from vgrad_jax.results.older import OlderBlocks
+from vgrad_jax.results.opened import Opened
+from vgrad_jax.results.zarr_layout import read
 
-if TYPE_CHECKING:
-    import zarr
-
-__all__ = ["EVERY_FILE_WRITTEN", "Damage", "check_coordinates", "find_damage", "remove_block"]
-
-EVERY_FILE_WRITTEN = "every_file_written"
-"""Name of the attribute of a store that writes every file, even a file of fill values alone."""
+__all__ = ["Damage", "check_coordinates", "check_metadata", "check_types", "find_damage"]
 
 COUNTED = ("seed", "record", "layer")
 """Coordinates that count from zero."""
 
-_MAY_BE_FILL = ("converged", "epochs_to_converge")
-"""Variables that hold fill values alone in a block where no run converged."""
+SMALL = ("outcome", "converged", "epochs_to_converge")
+"""Variables whose files are small: their checksums are compared whenever a store is opened."""
 
 
 class Damage(NamedTuple):
-    """Block of an arm that the store marks as completed and whose results are lost or contradict each other."""
+    """Block of an arm whose results are lost, or are not what was written."""
 
     arm: int
     """Index of the arm in the store."""
@@ -51,39 +42,42 @@ class Damage(NamedTuple):
     """Description of the damage for people: the file, the arm and the seeds."""
 
 
-def check_coordinates(group: "zarr.Group", path: Path, *, resuming: bool = False) -> None:
+def check_coordinates(opened: Opened, *, resuming: bool = False) -> None:
     """Refuse a store whose coordinates are damaged, or whose growth was interrupted.
 
     Args:
-        group: the store.
-        path: its folder, for the message.
-        resuming: accept a store whose growth was interrupted, because `resize` completes it.
+        opened: the store.
+        resuming: accept a store whose growth was interrupted, because resuming completes it.
 
     Raises:
         InputError: a coordinate does not count, does not increase, or has lost names; or arrays differ in their
             numbers of seeds.
         UnreadableError: a file of a coordinate cannot be read or decoded.
     """
-    for name in (name for name in COUNTED if name in group):
-        values = _coordinate(group, name)
+    where = f"damaged results in {str(opened.path)!r}"
+    present = opened.metadata.coordinates
+    for name in (name for name in COUNTED if name in present):
+        values = _coordinate(opened, name)
         counts = values == np.arange(len(values))
         if name == "seed" and (counts | (values == 0)).all():
-            if resuming or (counts.all() and _numbers_of_seeds(group) == {len(values)}):
+            if resuming or (counts.all() and _numbers_of_seeds(opened) == {len(values)}):
                 continue
             raise InputError(
-                f"damaged results in {str(path)!r}: the coordinate 'seed' does not count from 0 to the last seed, as "
+                f"{where}: the coordinate 'seed' does not count from 0 to the last seed, as "
                 "after a sweep that ended while it added seeds; resuming the sweep corrects it"
             )
         if not counts.all():
-            raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not count from 0")
+            raise InputError(f"{where}: the coordinate {name!r} does not count from 0")
     for name in ("epoch", "parameters_epoch", "gradients_epoch"):
-        if name in group and not all(map(_increases, np.atleast_2d(_coordinate(group, name)))):
-            raise InputError(f"damaged results in {str(path)!r}: the coordinate {name!r} does not increase")
+        if name in present and not all(map(_increases, np.atleast_2d(_coordinate(opened, name)))):
+            raise InputError(f"{where}: the coordinate {name!r} does not increase")
     for name in ("arm", "parameter"):
-        if name in group:
-            labels = _coordinate(group, name).tolist()
+        if name in present:
+            labels = _coordinate(opened, name).tolist()
             if "" in labels or len(set(labels)) < len(labels):
-                raise InputError(f"damaged results in {str(path)!r}: names in the coordinate {name!r} are lost")
+                raise InputError(f"{where}: names in the coordinate {name!r} are lost")
+    if set(_coordinate(opened, "arm").tolist()) != opened.arms:
+        raise InputError(f"{where}: the coordinate 'arm' does not name the arms of the study")
 
 
 def _increases(row: np.ndarray) -> bool:
@@ -92,169 +86,135 @@ def _increases(row: np.ndarray) -> bool:
     return bool((np.diff(row[:own]) > 0).all() and (row[own:] < 0).all())
 
 
-def _numbers_of_seeds(group: "zarr.Group") -> set[int]:
+def _numbers_of_seeds(opened: Opened) -> set[int]:
     """Return the different lengths of the variables' seed axes."""
-    return {array_of(group, name).shape[1] for name in variable_names(group)}
+    return {opened.metadata.arrays[name].shape[1] for name in opened.metadata.variables}
 
 
-def _coordinate(group: "zarr.Group", name: str) -> np.ndarray:
+def _coordinate(opened: Opened, name: str) -> np.ndarray:
     """Return the values of a coordinate; it may have several files where it has many values."""
-    array = array_of(group, name)
-    return np.concatenate([read(array, (file,)) for file in range(-(-array.shape[0] // array.chunks[0]))])
+    array = opened.array(name)
+    files = [read(array, (file,)) for file in range(-(-array.shape[0] // array.chunks[0]))]
+    return np.concatenate(files) if files else np.empty(0, np.int64)
 
 
-def find_damage(group: "zarr.Group", path: Path, *, decode: bool = False) -> list[Damage]:
+def find_damage(opened: Opened, *, thorough: bool = False) -> list[Damage]:
     """Return every damaged block.
 
-    The check reads the sizes of all files, the marks and the outcomes. It reads the other values only with `decode`.
+    The check compares the sizes of all files, and the checksums of those that are small.
 
     Args:
-        group: the store.
-        path: its folder.
-        decode: decode every file, also in blocks without marks.
+        opened: the store.
+        thorough: compare the checksum of every file. In a store without checksums, every file is decoded.
 
     Raises:
         UnreadableError: the coordinate `arm` cannot be read.
     """
-    num_seeds, block = array_of(group, "completed").shape[1], int(str(group.attrs["block"]))
-    # Held here, because a Zarr group reads an array's metadata from disk at each access.
-    arrays = {name: array_of(group, name) for name in variable_names(group)}
-    sizes = {name: _file_sizes(path / name) for name in arrays}
-    names = [str(name) for name in _coordinate(group, "arm")]
-    is_older = not group.attrs.get(EVERY_FILE_WRITTEN)
-    untimed = _arms_without_time(group)
+    blocks = OlderBlocks(opened) if opened.checksums is None else _Blocks(opened)
+    names = [str(name) for name in _coordinate(opened, "arm")]
     damage = []
-    for arm, index in np.ndindex(len(names), -(-num_seeds // block)):
-        files = {name: _File(array, sizes[name], arm, index) for name, array in arrays.items()}
-        if names[arm] in untimed:  # Runs of such an arm converge without a time.
-            files.pop("epochs_to_converge", None)
+    for arm, index in np.ndindex(len(names), opened.blocks):
         try:
-            reason = _problem(files, is_older, decode)
+            reason = blocks.problem(arm, index, names[arm], thorough)
         except UnreadableError as error:
             reason = str(error)
         if reason is not None:
-            start, stop = index * block, min((index + 1) * block, num_seeds)
+            start, stop = index * opened.block, min((index + 1) * opened.block, opened.num_seeds)
             reason = f"{reason} (arm {names[arm]!r}, seeds {start} to {stop - 1})"
             damage.append(Damage(arm, start, stop, reason))
     return damage
 
 
-class _File:
-    """File of a variable that holds a block.
+class _Blocks:
+    """Blocks of a store with checksums."""
 
-    Args:
-        array: the variable.
-        sizes: key of each of the variable's files to its size in bytes.
-        arm: index of the arm.
-        block: index of the block of seeds.
-    """
+    def __init__(self, opened: Opened) -> None:
+        assert opened.checksums is not None
+        self.opened, self.files, self.checksums = opened, opened.files, opened.checksums
+        self.sizes = {name: opened.files.sizes(f"{name}/c") for name in opened.metadata.variables}
 
-    def __init__(self, array: Any, sizes: Mapping[str, int], arm: int, block: int) -> None:
-        key = _key(array, arm, block)
-        self.array, self.index, self.name = array, (arm, block), f"{array.basename}/{key}"
-        self.size = sizes.get(key)
+    def problem(self, arm: int, block: int, name: str, thorough: bool) -> str | None:
+        """Return words that describe the first damage of a block, or None.
 
-    def read(self) -> np.ndarray:
-        """Return the values, seed axis first; fill values where the file is missing.
+        Args:
+            arm: index of the arm.
+            block: index of the block.
+            name: name of the arm.
+            thorough: compare the checksum of every file.
 
         Raises:
-            UnreadableError: the file cannot be read or decoded.
+            UnreadableError: a file cannot be read.
         """
-        return read(self.array, self.index)[0]
+        del name
+        reason = self._problem(arm, block, thorough, anew=False)
+        # Another process may have written the block since its record was read.
+        return None if reason is None else self._problem(arm, block, thorough, anew=True)
+
+    def _problem(self, arm: int, block: int, thorough: bool, *, anew: bool) -> str | None:
+        states = self.checksums.block(arm, block, anew=anew)
+        marks_key = self.opened.key("completed", arm, block)
+        marks = self.files.read(marks_key)
+        if states is None:
+            return None if marks is None else f"the file {block_key(arm, block)} is missing"
+        state = NO_MARKS if marks is None else Digest.of(marks).sha256
+        if state not in states:
+            return f"the file {marks_key} {_words(None if marks is None else len(marks))}"
+        if state == NO_MARKS:
+            return self._leftover(arm, block) if thorough else None
+        for name in self.opened.metadata.variables[:-1]:
+            key = self.opened.key(name, arm, block)
+            size = self.files.size(key) if anew else self.sizes[name].get(key)
+            allowed = states[state].get(name, ())
+            if size not in {digest.size for digest in allowed}:
+                return f"the file {key} {_words(size)}"
+            if thorough or name in SMALL:
+                content = self.files.read(key)
+                if content is None or not matches(Digest.of(content), allowed):
+                    return f"the file {key} {_words(size)}"
+        return None
+
+    def _leftover(self, arm: int, block: int) -> str | None:
+        """Return words for a file of a block that nobody has marked, and that a writer could not read."""
+        for name in self.opened.metadata.variables[:-1]:
+            key = self.opened.key(name, arm, block)
+            content = self.files.read(key)
+            if content is not None and not matches(Digest.of(content), self.checksums.expected(key)):
+                return f"the file {key} {_words(len(content))}"
+        return None
 
 
-def _problem(files: Mapping[str, _File], is_older: bool, decode: bool) -> str | None:
-    """Return words that describe the first damage of a block, or None.
+def _words(size: int | None) -> str:
+    if size is None:
+        return "is missing"
+    return "is damaged: its checksum is not the one that was written" if size else "is empty"
 
-    Args:
-        files: name of each variable to the block's file.
-        is_older: the store may lack files of fill values alone.
-        decode: decode every file.
+
+def check_types(opened: Opened) -> None:
+    """Refuse a store whose types or codecs do not fit its files: a finished block of each variable is decoded.
 
     Raises:
-        UnreadableError: a file cannot be read or decoded.
+        UnreadableError: a file cannot be decoded.
     """
-    if files["completed"].size == 0:
-        return f"the file {files['completed'].name} is empty"
-    completed = files["completed"].read()
-    if completed.any():
-        reason = _file_problem(files, is_older, completed) or _outcome_problem(files, completed)
-        if reason is not None:
-            return reason
-    if decode:
-        # Files of a block without marks must be readable too: a writer of a part of a block reads the rest.
-        for file in files.values():
-            file.read()
-    return None
+    for name in opened.metadata.variables:
+        array = opened.array(name)
+        for arm, block in np.ndindex(opened.metadata.arrays["arm"].shape[0], opened.blocks):
+            if opened.files.size(opened.key("completed", arm, block)) is not None:
+                read(array, (arm, block))
+                break
 
 
-def _file_problem(files: Mapping[str, _File], is_older: bool, completed: Bool[np.ndarray, " seed"]) -> str | None:
-    """Return words that name the first missing or empty file of a block, or None."""
-    for name, file in files.items():
-        if file.size == 0:
-            return f"the file {file.name} is empty"
-        if file.size is None and not (is_older and _may_be_left_out(name, files["outcome"].read(), completed)):
-            return f"the file {file.name} is missing"
-    return None
+def check_metadata(opened: Opened) -> None:
+    """Refuse a store whose attributes, arrays or coordinates are not what was written.
 
-
-def remove_block(group: "zarr.Group", path: Path, damage: Damage) -> None:
-    """Remove every file of a damaged block, so that its runs count as not trained.
-
-    The file of the marks is removed first. An unreadable file must be removed, because a writer of a part of a block
-    reads the rest of the file.
+    Raises:
+        UnreadableError: a file is missing, has another checksum, or is nothing that Zarr can use.
     """
-    block = damage.start // int(str(group.attrs["block"]))
-    for name in reversed(variable_names(group)):
-        (path / name / _key(array_of(group, name), damage.arm, block)).unlink(missing_ok=True)
-
-
-def _key(array: Any, arm: int, block: int) -> str:
-    """Return the path of a block's file within the folder of its variable; each block is a single file."""
-    return str(array.metadata.encode_chunk_key((arm, block) + (0,) * (array.ndim - 2)))
-
-
-def _may_be_left_out(name: str, outcome: np.ndarray, completed: Bool[np.ndarray, " seed"]) -> bool:
-    """Return whether the outcomes of a block, `(seed,)`, agree with a file of fill values alone."""
-    if name in _MAY_BE_FILL and not (outcome == "converged").any():
-        return True
-    # A run that diverges in its first iteration has NaN, the fill value, in every record.
-    known = VARIABLES.get(name)
-    is_nan_filled = known is not None and known.dtype == "float32" and np.isnan(known.fill)
-    return bool(is_nan_filled and (outcome[completed] == "diverged").all())
-
-
-def _outcome_problem(files: Mapping[str, _File], completed: Bool[np.ndarray, " seed"]) -> str | None:
-    """Return words where the variables about the end of a run disagree, or None."""
-    outcome, converged = files["outcome"].read(), files["converged"].read()
-    agree = (outcome != "") & (converged == (outcome == "converged"))
-    if "epochs_to_converge" in files:
-        agree &= converged == np.isfinite(files["epochs_to_converge"].read())
-    return None if agree[completed].all() else "outcomes, marks and times disagree"
-
-
-def _arms_without_time(group: "zarr.Group") -> set[str]:
-    """Return the names of functions whose convergence has no time, or that define none."""
-    functions = json.loads(str(group.attrs.get(FUNCTIONS, "{}")))
-    return {name for name, function in functions.items() if function["time"] is None}
-
-
-def _file_sizes(folder: Path) -> dict[str, int]:
-    """Map the key of every chunk of an array to the size of its file in bytes."""
-    sizes = {}
-    for entry in _walk(folder / "c"):
-        with contextlib.suppress(FileNotFoundError):  # Another process may remove a damaged block at the same time.
-            sizes[str(Path(entry.path).relative_to(folder).as_posix())] = entry.stat().st_size
-    return sizes
-
-
-def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield every file below a folder that its writer has completed."""
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _walk(Path(entry.path))
-            elif not entry.name.endswith(".partial"):
-                yield entry
+    known = {} if opened.checksums is None else opened.checksums.metadata()
+    for key in (ROOT, *map(metadata_key, opened.metadata.arrays), *known):
+        content = opened.files.read(key)
+        if content is None:
+            raise UnreadableError(f"the file {key} is missing")
+        if opened.checksums is not None:
+            opened.checksums.check(key, content)
+    for name in opened.metadata.arrays:
+        opened.array(name)

@@ -14,13 +14,13 @@ from vgrad_jax.gradients.recording import Record
 from vgrad_jax.results.axes import NO_EPOCH
 from vgrad_jax.results.description import NOT_WRITTEN_DOWN
 from vgrad_jax.results.functions import FUNCTIONS, FunctionLayout, record_from, unit_of
+from vgrad_jax.results.metadata import DATA
 from vgrad_jax.results.schema import VARIABLES
 
 if TYPE_CHECKING:
     import xarray
 
 __all__ = [
-    "DATA",
     "Axis",
     "arm_names",
     "arms_of",
@@ -37,10 +37,6 @@ __all__ = [
     "record_of",
     "study_seed",
 ]
-
-
-DATA = "data"
-"""Name of the attribute of results that holds the facts about each arm's data, as JSON."""
 
 
 class Axis(NamedTuple):

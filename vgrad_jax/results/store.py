@@ -1,10 +1,14 @@
 """Results on disk (Zarr), written block by block during the training.
 
     .NAME.RANDOM.incomplete ── rename ──► NAME      layout of all arrays, without runs
-    block ──► FILE.partial  ── rename ──► FILE      a file for each variable, arm and block; `completed` is written last
 
-A layout and a file appear under their names only when they are complete. A process that is killed at any moment
-therefore leaves a store that can be resumed. Runs without a mark in `completed` are trained again.
+    block ─► files of all variables ─► checksums ─► names ─► marks in `completed` ─► checksums
+             contents on the disk      old + new    on the disk                      new alone
+
+A layout and a file appear under their names only when they are complete. What is left of an arrow is on the disk before
+what is right of it begins (`durable.py`). A process that is killed, or a machine that loses its power, therefore leaves
+a store that can be resumed. Runs without a mark in `completed` are trained again. `checksums.py` says why checksums are
+written twice.
 """
 
 import json
@@ -19,55 +23,62 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgrad_jax.boundary import checked
 from vgrad_jax.errors import InputError
+from vgrad_jax.results import checksums as sums
 from vgrad_jax.results.axes import Schema
+from vgrad_jax.results.checksums import Digest
 from vgrad_jax.results.description import changed_data, difference
+from vgrad_jax.results.durable import PARTIAL, remove_file, sync_name, sync_tree, write_file, write_files
 from vgrad_jax.results.environment import check_versions
+from vgrad_jax.results.files import UnreadableError
 from vgrad_jax.results.functions import FUNCTIONS
-from vgrad_jax.results.integrity import EVERY_FILE_WRITTEN, Damage, check_coordinates, find_damage, remove_block
-from vgrad_jax.results.schema import VARIABLES, own_part
-from vgrad_jax.results.zarr_layout import LISTED, UnreadableError, array_of, lay_out, resize, variable_names
+from vgrad_jax.results.growth import grown
+from vgrad_jax.results.integrity import find_damage
+from vgrad_jax.results.metadata import LISTED, ROOT
+from vgrad_jax.results.older import EVERY_FILE_WRITTEN
+from vgrad_jax.results.opened import Opened
+from vgrad_jax.results.opening import open_store
+from vgrad_jax.results.schema import own_part
+from vgrad_jax.results.zarr_layout import lay_out
 
 if TYPE_CHECKING:
     import xarray
-    import zarr
 
-__all__ = ["Store", "open_results", "verify_results"]
+    from vgrad_jax.results.zarr_stores import StagingStore
+
+__all__ = ["Store"]
 
 MARKER = ".vgrad-incomplete"
 """Name of a file in a layout that is not complete; it marks the folder as made by this module."""
 
-_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")
-"""End of the name of a file that Zarr has not renamed yet, or whose writer was killed."""
-
 
 class Store:
-    """Zarr group that blocks of runs are written into; an implementation of `Target`.
+    """Folder that blocks of runs are written into; an implementation of `Target`.
 
     Every array is laid out in advance and has a file of its own for each block. Writing a block therefore touches no
     other block. The array `completed` is written last, so that every marked run is complete.
+
+    Args:
+        opened: the store, open for writing.
     """
 
-    def __init__(self, group: "zarr.Group") -> None:
-        self.group = group
-        self._arrays: dict[str, Any] = {}
-        self._names = variable_names(group)
+    def __init__(self, opened: Opened) -> None:
+        self.opened, self.path = opened, opened.path
 
     @property
     def chunk(self) -> int:
         """Number of seeds that are trained together."""
-        return int(str(self.group.attrs["chunk"]))
+        return int(self.opened.metadata.attributes["chunk"])
 
     @property
     def block(self) -> int:
         """Number of seeds in a file."""
-        return int(str(self.group.attrs["block"]))
+        return self.opened.block
 
     @property
     def engines(self) -> dict[str, str]:
         """Arm name to the name of its engine; seeds that are added later use the same engine."""
-        engines: dict[str, str] = json.loads(str(self.group.attrs["engines"]))
+        engines: dict[str, str] = json.loads(self.opened.metadata.attributes["engines"])
         return {arm: "lanes_or_plain" if engine == "auto" else engine for arm, engine in engines.items()}
 
     @classmethod
@@ -89,8 +100,6 @@ class Store:
         Raises:
             InputError: the folder is in use or cannot be written.
         """
-        import zarr
-
         path = Path(path)
         _refuse_used(path)
         fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}.incomplete")
@@ -100,16 +109,19 @@ class Store:
             fresh.mkdir(parents=True)
             (fresh / MARKER).touch()
             listed = {LISTED: json.dumps(list(schema.variables))} if FUNCTIONS in attributes else {}
-            lay_out(fresh, schema, {**attributes, **listed, "block": block, EVERY_FILE_WRITTEN: True})
+            of_files = {"block": block, EVERY_FILE_WRITTEN: True, sums.FOLDER: "sha256"}
+            lay_out(fresh, schema, {**attributes, **listed, **of_files})
+            _write_first_checksums(fresh)
+            sync_tree(fresh)
             if path.exists():
                 path.rmdir()
             fresh.rename(path)
-            (path / MARKER).unlink()
-            group = zarr.open_group(str(path), mode="r+")
+            sync_name(path)
+            remove_file(path / MARKER)
         except OSError as error:
             shutil.rmtree(fresh, ignore_errors=True)
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
-        return cls(group)
+        return cls(open_store(path, writable=True))
 
     @classmethod
     def resume(cls, path: str | Path, study: Mapping[str, Any], num_seeds: int) -> "Store":
@@ -124,34 +136,38 @@ class Store:
             InputError: the folder is read-only, or holds no store, or a store of another study, of more seeds or of
                 other versions.
         """
-        group = _open_group(path, mode="r+", resuming=True)
-        held_study = json.loads(str(group.attrs["study"]))
+        path = Path(path)
+        opened = open_store(path, writable=True, resuming=True)
+        held_study = json.loads(opened.metadata.attributes["study"])
         changed = changed_data(held_study, study)
         if changed:
             raise InputError(f"{changed} since {str(path)!r} was made; restore them, or choose another folder")
         other = difference(held_study, study)
         if other:
             raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
-        check_versions(json.loads(str(group.attrs["versions"])), f"{str(path)!r} was made elsewhere")
-        held = array_of(group, "seed").shape[0]
+        check_versions(json.loads(opened.metadata.attributes["versions"]), f"{str(path)!r} was made elsewhere")
+        held = opened.metadata.arrays["seed"].shape[0]
         if held > num_seeds:
             raise InputError(
                 f"{str(path)!r} was laid out for {held} seeds, more than {num_seeds}; ask for {held} or more, "
                 "or choose another folder"
             )
         try:
-            for folder in (Path(path), *(Path(path) / name for name in variable_names(group))):
+            for folder in (path, *(path / name for name in opened.metadata.variables)):
                 if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                     raise PermissionError(f"{folder} is read-only")
-            for left_behind in Path(path).rglob("*.partial"):  # Left by a writer that was killed.
-                if _PARTIAL.search(left_behind.name):
+            for left_behind in path.rglob("*.partial"):  # Left by a writer that was killed.
+                if re.search(PARTIAL, left_behind.name):
                     left_behind.unlink(missing_ok=True)
-            (Path(path) / MARKER).unlink(missing_ok=True)
-            _unmark_damaged(group, Path(path))
-            resize(group, num_seeds)
+            remove_file(path / MARKER)
+            _unmark_damaged(opened)
+            store = cls(opened)
+            store.grow(num_seeds)
+        except UnreadableError as error:
+            raise InputError(f"damaged results in {str(path)!r}: {error}") from None
         except OSError as error:
             raise InputError(f"cannot write results to {str(path)!r}: {error.strerror or error}") from None
-        return cls(group)
+        return store
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
@@ -160,17 +176,15 @@ class Store:
         Raises:
             InputError: the folder holds no store, or a damaged store.
         """
-        return cls(_open_group(path, mode="r+"))
+        return cls(open_store(path, writable=True))
 
     def token(self) -> str:
         """Return the token of the sweep that writers work for at this moment; empty where they must stop."""
-        import zarr
-
-        return str(zarr.open_group(self.group.store, mode="r").attrs.get("token", ""))
+        return str(self._root()["attributes"].get("token", ""))
 
     def set_token(self, token: str) -> None:
         """Write the token of the sweep that writers work for; writers with another token stop."""
-        self.group.attrs["token"] = token
+        self._set_attribute("token", token)
 
     def completed(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return marks of the completed runs, `(arm, seed)`, for the seeds `start` to `stop`."""
@@ -178,145 +192,142 @@ class Store:
 
     def set_precision(self, precision: float | None) -> None:
         """Write the precision at which arms stop into the store; None where arms do not stop early."""
-        if self.group.attrs.get("precision") != precision:
-            self.group.attrs["precision"] = precision
+        if self.opened.metadata.attributes.get("precision") != precision:
+            self._set_attribute("precision", precision)
 
     def converged(self, arm: int, stop: int) -> np.ndarray:
         """Return marks of the converged runs of an arm, `(seed,)`, for the seeds 0 to `stop`."""
         return np.asarray(self._array("converged")[arm, :stop])
 
     def write(self, arm: int, start: int, stop: int, variables: Mapping[str, np.ndarray]) -> None:
-        """Write the runs `start` to `stop` of an arm, and mark them as completed.
+        """Write the runs `start` to `stop` of an arm, and mark them as completed; all is on the disk afterwards.
 
         Args:
             arm: index of the arm.
             start: first run.
-            stop: run after the last run.
+            stop: run after the last run; in the block of the first one.
             variables: variable name to values, seed axis first.
 
         Raises:
             InputError: the runs cannot be written, for example because the disk is full. They stay without marks, and
                 earlier runs stay as they are.
         """
+        block = start // self.block
+        staging: StagingStore = self.opened.store  # type: ignore[assignment]  # It is open for writing.
         try:
-            for name in self._names[:-1]:
+            for name in self.opened.metadata.variables[:-1]:
+                array = self._array(name)
                 if name in variables:
                     values = variables[name]
-                    self._array(name)[(arm, slice(start, stop), *own_part(values)[1:])] = values
+                    array[(arm, slice(start, stop), *own_part(values)[1:])] = values
                 else:  # Every file is written, so that a missing file is a lost file.
-                    array = self._array(name)
                     array[arm, start:stop] = array.metadata.fill_value
             self._array("completed")[arm, start:stop] = True
+            self._commit(arm, block, staging.take(rf"[^/]+/c/{arm}/{block}(/0)*"))
         except OSError as error:
             raise InputError(
-                f"cannot write results to '{self.group.store}': {error.strerror or error}; what was written before is "
+                f"cannot write results to '{self.path}': {error.strerror or error}; what was written before is "
                 "kept, and resuming goes on with it"
             ) from error
+        except UnreadableError as error:
+            raise InputError(
+                f"damaged results in '{self.path}': {error}; what was written before is kept, and resuming trains the "
+                "damaged runs again"
+            ) from error
+
+    def grow(self, num_seeds: int) -> None:
+        """Give every array `num_seeds` seeds.
+
+        The coordinate `seed` is enlarged last, and its new values are zero until they are written. If the process is
+        killed in between, the next resumption corrects the arrays and the coordinate.
+        """
+        changed = grown(self.opened, num_seeds)
+        if changed:
+            self._commit_metadata(changed)
 
     def dataset(self) -> "xarray.Dataset":
         """Return the results so far; values are read when they are used."""
-        return _dataset(self.group)
+        from vgrad_jax.results.stored import dataset_of
+
+        return dataset_of(Opened(self.opened.files))
 
     def _array(self, name: str) -> Any:
-        # Kept here, because a Zarr group reads an array's metadata from disk at each access.
-        if name not in self._arrays:
-            # Zarr would leave out files of fill values alone; with every file written, a missing file is a lost file.
-            self._arrays[name] = array_of(self.group, name).with_config({"write_empty_chunks": True})
-        return self._arrays[name]
+        return self.opened.array(name)
+
+    def _commit(self, arm: int, block: int, staged: Mapping[str, bytes]) -> None:
+        """Move the files of a block into their places, in the order that the module describes."""
+        marks_key = self.opened.key("completed", arm, block)
+        files = {key: content for key, content in staged.items() if key != marks_key}
+        paths = {self.path / key: content for key, content in files.items()}
+        if self.opened.checksums is None:
+            write_files(paths)
+            write_file(self.path / marks_key, staged[marks_key])
+            return
+        record = self.path / sums.block_key(arm, block)
+        held = self.opened.files.read(marks_key)
+        before = sums.NO_MARKS if held is None else Digest.of(held).sha256
+        known = (self.opened.checksums.block(arm, block, anew=True) or {}).get(before, {})
+        new = {key.partition("/")[0]: (Digest.of(content),) for key, content in files.items()}
+        either = {name: tuple(dict.fromkeys((*known.get(name, ()), *own))) for name, own in new.items()}
+        after = Digest.of(staged[marks_key]).sha256
+        write_files(paths, between={record: sums.encoded({after: new, before: either})})
+        write_file(self.path / marks_key, staged[marks_key])
+        write_file(record, sums.encoded({after: new}))
+        self.opened.checksums.forget_block(arm, block)
+
+    def _commit_metadata(self, changed: Mapping[str, bytes]) -> None:
+        """Replace files that belong to no block, in this order; each may be the old or the new one meanwhile."""
+        paths = {self.path / key: content for key, content in changed.items()}
+        if self.opened.checksums is None:
+            write_files(paths)
+        else:
+            known = dict(self.opened.checksums.metadata(anew=True))
+            new = {key: (Digest.of(content),) for key, content in changed.items()}
+            either = {key: tuple(dict.fromkeys((*known.get(key, ()), *own))) for key, own in new.items()}
+            write_files(paths, between={self.path / sums.METADATA: sums.encoded({**known, **either})})
+            certain = {key: own if len(own) == 1 else (self._digest(key),) for key, own in {**known, **new}.items()}
+            write_file(self.path / sums.METADATA, sums.encoded(certain))
+        self.opened = Opened(self.opened.files, writable=True)
+
+    def _digest(self, key: str) -> Digest:
+        content = self.opened.files.read(key)
+        if content is None:
+            raise UnreadableError(f"the file {key} is missing")
+        return Digest.of(content)
+
+    def _root(self) -> dict[str, Any]:
+        """Return the content of the store's `zarr.json` as it is on the disk at this moment."""
+        root: dict[str, Any] = sums.parsed(self.opened.files.read(ROOT) or b"", ROOT)
+        return root
+
+    def _set_attribute(self, name: str, value: Any) -> None:
+        root = self._root()
+        root["attributes"][name] = value
+        self._commit_metadata({ROOT: json.dumps(root, indent=2).encode()})
 
 
-@checked
-def open_results(path: str | Path) -> "xarray.Dataset":
-    """Open the results of a sweep; values are read when they are used.
+def _write_first_checksums(folder: Path) -> None:
+    """Write the checksums of a layout, which has no runs yet."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files.pop(MARKER)
+    known = {key: (Digest.of(path.read_bytes()),) for key, path in files.items()}
+    write_file(folder / sums.METADATA, sums.encoded(known))
 
-    Args:
-        path: the store (`results.zarr`) or the folder that `vgrad sweep` wrote it into.
 
-    Raises:
-        InputError: the folder holds no results, or damaged results.
+def _unmark_damaged(opened: Opened) -> None:
+    """Remove every damaged block with a warning, so that its runs are trained again.
+
+    The file of the marks is removed first. An unreadable file must be removed, because a writer of a part of a block
+    reads the rest of the file.
     """
-    inside = Path(path) / "results.zarr"
-    store = inside if inside.exists() else Path(path)
-    group = _open_group(store, mode="r")
-    damage = find_damage(group, store)
-    if damage:
-        others = f", and {len(damage) - 1} more blocks" if len(damage) > 1 else ""
-        raise InputError(
-            f"damaged results in {str(store)!r}: {damage[0].reason}{others}; resuming the sweep trains these runs again"
-        )
-    return _dataset(group)
-
-
-def verify_results(path: str | Path) -> tuple[int, list[Damage]]:
-    """Read every block of a sweep's results.
-
-    Args:
-        path: the store (`results.zarr`) or the folder that `vgrad sweep` wrote it into.
-
-    Returns:
-        The number of blocks of all arms, and the damaged ones.
-
-    Raises:
-        InputError: the folder holds no results, or their coordinates are damaged.
-    """
-    inside = Path(path) / "results.zarr"
-    store = inside if inside.exists() else Path(path)
-    group = _open_group(store, mode="r")
-    arms, seeds = array_of(group, "completed").shape
-    return arms * -(-seeds // int(str(group.attrs["block"]))), find_damage(group, store, decode=True)
-
-
-def _dataset(group: "zarr.Group") -> "xarray.Dataset":
-    import xarray
-
-    dataset = xarray.open_zarr(group.store, chunks=None, consolidated=False)
-    dataset = dataset.set_coords([name for name in ("epoch",) if name in dataset])
-    for name in (EVERY_FILE_WRITTEN, LISTED):  # They describe the files, not the results.
-        dataset.attrs.pop(name, None)
-    return dataset[variable_names(group)]
-
-
-def _open_group(path: str | Path, mode: Any, *, resuming: bool = False) -> "zarr.Group":
-    """Open a folder as a store, and refuse it where its attributes, arrays or coordinates are damaged.
-
-    `resuming` accepts a store whose growth was interrupted.
-    """
-    import zarr
-
-    try:
-        group = zarr.open_group(str(path), mode=mode)
-        for name in ("study", "versions", "engines"):
-            json.loads(str(group.attrs[name]))
-        for name in ("chunk", "block"):
-            int(str(group.attrs[name]))
-        for name in _required(group):
-            group[name]
-        check_coordinates(group, Path(path), resuming=resuming)
-    except InputError:
-        raise
-    except UnreadableError as error:
-        raise InputError(f"damaged results in {str(path)!r}: {error}") from None
-    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
-        raise InputError(f"no results of a sweep in {str(path)!r}, or damaged ones: {error}") from None
-    return group
-
-
-def _required(group: "zarr.Group") -> list[str]:
-    """Return the names of the arrays without which a folder holds no results."""
-    if LISTED in group.attrs:
-        names = variable_names(group)
-        dims = {dim for name in names for dim in array_of(group, name).metadata.dimension_names}
-        return [*sorted(dims), *names]
-    optional = ("parameters", "gradients")
-    return ["arm", "seed", "epoch", "layer", *(name for name in VARIABLES if name not in optional)]
-
-
-def _unmark_damaged(group: "zarr.Group", path: Path) -> None:
-    """Remove every damaged block with a warning, so that its runs are trained again."""
-    damage = find_damage(group, path, decode=True)
-    for block in damage:
-        warnings.warn(f"damaged results in {str(path)!r}: {block.reason}; trained again", stacklevel=4)
-        remove_block(group, path, block)
+    for damage in find_damage(opened, thorough=True):
+        warnings.warn(f"damaged results in {str(opened.path)!r}: {damage.reason}; trained again", stacklevel=5)
+        block = damage.start // opened.block
+        keys = [opened.key(name, damage.arm, block) for name in reversed(opened.metadata.variables)]
+        for key in (*keys, sums.block_key(damage.arm, block)):
+            remove_file(opened.path / key)
+    if opened.checksums is not None:
+        opened.checksums.forget()
 
 
 def _remove_abandoned(path: Path) -> None:

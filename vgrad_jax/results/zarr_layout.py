@@ -1,11 +1,10 @@
-"""Layout of a store's arrays: their chunks, their files, and their growth with the number of seeds.
+"""Layout of a store's arrays: their chunks and their files.
 
 variable (arm, seed, record, ...) ──► a file for each arm and block of seeds ──► pieces of a few records
 """
 
 import json
 import math
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,37 +12,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgrad_jax.results.axes import Schema
-from vgrad_jax.results.schema import VARIABLES, attributes_of
+from vgrad_jax.results.files import UnreadableError
+from vgrad_jax.results.metadata import ROOT, metadata_key
+from vgrad_jax.results.schema import attributes_of
 
 if TYPE_CHECKING:
-    import zarr
+    from vgrad_jax.results.zarr_stores import CheckedStore
 
-__all__ = ["LISTED", "UnreadableError", "array_of", "lay_out", "read", "resize", "variable_names"]
+__all__ = ["array_of", "consolidated", "lay_out", "read"]
 
 READ_BYTES = 2**20
 """Size of a piece of a block's file (records that are read together), in bytes before compression."""
-
-LISTED = "variables"
-"""Name of the attribute of a store that lists its variables."""
 
 COORDINATE_CHUNK = 2**16
 """Number of a coordinate's values in a file."""
 
 
-_DECODING_ERRORS = (OSError, RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError, zlib.error)
-"""Errors that Zarr's codecs raise for a damaged file; the codecs have no common error."""
-
-
-class UnreadableError(Exception):
-    """Error of a file that cannot be read or decoded; its text names the file."""
-
-
-def array_of(group: "zarr.Group", name: str) -> Any:
+def array_of(store: "CheckedStore", name: str) -> Any:
     """Return an array of a store.
 
     The return type is `Any`, because Zarr's types do not say whether a member is an array or a group.
+
+    Raises:
+        UnreadableError: the array's metadata cannot be used.
     """
-    return group[name]
+    import zarr
+
+    try:
+        array: Any = zarr.open_array(store, path=name, mode="r" if store.read_only else "r+", zarr_format=3)
+        # Zarr would leave out files of fill values alone; with every file written, a missing file is a lost file.
+        return array.with_config({"write_empty_chunks": True})
+    except UnreadableError:
+        raise
+    except Exception as error:  # Zarr and its codecs raise errors of any type for values of a wrong type.
+        raise UnreadableError(
+            f"the file {metadata_key(name)} is damaged ({str(error) or type(error).__name__})"
+        ) from None
 
 
 def read(array: Any, file: tuple[int, ...]) -> np.ndarray:
@@ -61,7 +65,9 @@ def read(array: Any, file: tuple[int, ...]) -> np.ndarray:
     index = tuple(slice(i * size, (i + 1) * size) for i, size in zip(file, sizes, strict=True))
     try:
         return np.asarray(array[index])
-    except _DECODING_ERRORS as error:
+    except UnreadableError:
+        raise
+    except Exception as error:  # Zarr's codecs have no common error.
         key = array.metadata.encode_chunk_key(file)
         raise UnreadableError(
             f"the file {array.basename}/{key} cannot be read ({str(error) or type(error).__name__})"
@@ -71,7 +77,10 @@ def read(array: Any, file: tuple[int, ...]) -> np.ndarray:
 def lay_out(path: Path, schema: Schema, attributes: Mapping[str, Any]) -> None:
     """Write an empty group with all arrays and coordinates into an existing folder."""
     import zarr
+    from zarr.codecs import ZstdCodec
 
+    # Readers that know nothing of the store's checksums then notice changed bytes too.
+    compressors = (ZstdCodec(level=0, checksum=True),)
     group = zarr.create_group(str(path), attributes=dict(attributes))
     block = int(attributes["block"])
     for name, (dims, values) in schema.coordinates.items():
@@ -81,6 +90,7 @@ def lay_out(path: Path, schema: Schema, attributes: Mapping[str, Any]) -> None:
             # A fixed length, because the number of seeds may grow.
             chunks=(COORDINATE_CHUNK,) if values.ndim == 1 else values.shape,
             dtype="str" if values.dtype.kind == "U" else values.dtype,
+            compressors=compressors,
             dimension_names=(dims,) if isinstance(dims, str) else dims,
             config={"write_empty_chunks": True},
         )
@@ -94,20 +104,15 @@ def lay_out(path: Path, schema: Schema, attributes: Mapping[str, Any]) -> None:
             chunks=chunks,
             shards=shards,
             dtype=variable.dtype,
+            compressors=compressors,
             fill_value=variable.fill,
             dimension_names=variable.dims,
             attributes=attributes_of(variable),
         )
-
-
-def variable_names(group: "zarr.Group") -> list[str]:
-    """Return the names of a store's variables, the marks of completed runs last.
-
-    A store of a sweep with functions lists its variables. Any other has known variables alone.
-    """
-    if LISTED in group.attrs:
-        return [str(name) for name in json.loads(str(group.attrs[LISTED]))]
-    return [name for name in VARIABLES if name in group]
+    names = (*schema.coordinates, *schema.variables)
+    arrays = {name: json.loads((path / metadata_key(name)).read_bytes()) for name in names}
+    root = json.loads((path / ROOT).read_bytes())
+    (path / ROOT).write_text(json.dumps(consolidated(root, arrays), indent=2))
 
 
 def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -127,17 +132,12 @@ def _pieces(shape: tuple[int, ...], block: int) -> tuple[tuple[int, ...], tuple[
     return (1, block, together, *rest), (1, block, -(-records // together) * together, *rest)
 
 
-def resize(group: "zarr.Group", num_seeds: int) -> None:
-    """Give every array `num_seeds` seeds.
+def consolidated(root: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a store's `zarr.json` with the metadata of all arrays, as `xarray.open_zarr` reads it.
 
-    The coordinate `seed` is enlarged last, and its new values are zero until they are written. If the process is
-    killed in between, the next resumption corrects the arrays and the coordinate.
+    Args:
+        root: content without, or with older, metadata of arrays.
+        arrays: name of each array to the content of its `zarr.json`.
     """
-    for name in variable_names(group):
-        if array_of(group, name).shape[1] != num_seeds:
-            array = array_of(group, name)
-            array.resize((array.shape[0], num_seeds, *array.shape[2:]))
-    seeds = array_of(group, "seed")
-    if not np.array_equal(seeds[:], np.arange(num_seeds)):
-        seeds.resize((num_seeds,))
-        seeds[:] = np.arange(num_seeds)
+    inline = {"kind": "inline", "must_understand": False, "metadata": dict(sorted(arrays.items()))}
+    return {**root, "consolidated_metadata": inline}

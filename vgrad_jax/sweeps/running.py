@@ -27,7 +27,7 @@ from vgrad_jax.results.environment import versions
 from vgrad_jax.results.functions import FUNCTIONS
 from vgrad_jax.results.lock import only_writer
 from vgrad_jax.results.memory import Memory
-from vgrad_jax.results.reading import DATA
+from vgrad_jax.results.metadata import DATA
 from vgrad_jax.results.schema import Layout
 from vgrad_jax.results.store import Store
 from vgrad_jax.results.target import Target
@@ -41,6 +41,7 @@ from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.policy import local_platform
 from vgrad_jax.sweeps.progress import progress_bar
+from vgrad_jax.sweeps.room import MOST_SEEDS, check_room
 
 if TYPE_CHECKING:
     import xarray
@@ -130,14 +131,13 @@ def sweep(
     (2, ('arm', 'seed', 'record', 'layer'))
     """
     arms = check_arms(arms)
-    num_seeds = whole_number("num_seeds", num_seeds, minimum=1)
+    num_seeds = whole_number("num_seeds", num_seeds, minimum=1, maximum=MOST_SEEDS)
     seed = whole_number("seed", seed, maximum=MAX_SEED)
     _check_options(chunk, workers, engine, store, scheduler, precision)
     if precision is not None:
         _check_convergence(arms)
     study = _describe_study(arms, seed, stored=store is not None)
     layouts = named_alike({name: arm.layout for name, arm in arms.items()})
-    schema = schema_of(layouts, num_seeds)
     with ExitStack() as stack:
         client = stack.enter_context(connected(scheduler)) if scheduler is not None else None
         plan = make_plan(
@@ -150,6 +150,8 @@ def sweep(
             on_cluster=client is not None,
             precision=precision,
         )
+        check_room(plan, None if store is None else Path(store), resume=resume)
+        schema = schema_of(layouts, num_seeds)
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
         attributes = _attributes(arms, study, plan, layouts)
@@ -234,7 +236,7 @@ def _attributes(
         "engines": json.dumps(plan.engines),
         "layers": json.dumps({name: layout.num_layers for name, layout in layouts.items()}),
         "chunk": plan.chunk,
-        "precision": plan.precision,
+        **({} if plan.precision is None else {"precision": plan.precision}),
         **({DATA: json.dumps(facts)} if facts else {}),
         **({FUNCTIONS: json.dumps({name: f.to_plain() for name, f in functions.items()})} if functions else {}),
     }
