@@ -131,6 +131,14 @@ def test_a_training_in_lanes_is_that_of_vmap(name):
     assert_equal(execute("lanes", experiment, KEYS), execute("plain", experiment, KEYS), rtol=2e-4, atol=2e-4)
 
 
+def test_a_training_in_nests_is_that_of_vmap_whatever_the_call(tiny):
+    """Seeds that fill a register and seeds that do not, with records of a few rows at a time."""
+    keys = run_keys(0, np.arange(19))
+    together, alone = execute("nests", tiny, keys), execute("nests", tiny, keys[:5])
+    assert_equal(together, execute("plain", tiny, keys), rtol=2e-4, atol=2e-4)
+    assert_equal(jax.tree.map(lambda leaf: leaf[:5], together), alone, rtol=0)
+
+
 @pytest.mark.parametrize(
     "name", ["sgd", *(pytest.param(name, marks=pytest.mark.slow) for name in TRAININGS if name != "sgd")]
 )

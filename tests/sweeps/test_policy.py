@@ -12,7 +12,7 @@ from vgrad_jax.sweeps.plan import make_plan
 from vgrad_jax.sweeps.policy import LANES, Platform, choose_engine, execution_of
 from vgrad_jax.sweeps.size import ArmSize
 
-CPU = Platform("cpu", devices=1, cores=2, machine=None)
+CPU = Platform("cpu", devices=1, cores=2, machine=THREADS._replace(platform="cpu"))
 GPU = Platform("gpu", devices=1, cores=2, machine=THREADS)
 NARROW = ArmSize(results=40_000, plain=200_000, lanes=15_000, parameters=141, width=5, epochs=500)
 
@@ -41,11 +41,20 @@ def test_lanes_are_for_many_epochs_of_a_narrow_network_in_float32():
     assert choose_engine(NARROW, many, CPU) == "lanes_or_plain"
     assert choose_engine(NARROW, many // 2, CPU) == "plain"
     assert choose_engine(NARROW._replace(width=policy.WIDEST_IN_LANES), many, CPU) == "lanes_or_plain"
-    assert choose_engine(NARROW._replace(width=policy.WIDEST_IN_LANES + 1), many, CPU) == "plain"
+    assert choose_engine(NARROW._replace(width=policy.WIDEST_IN_LANES + 1), 1000, CPU) == "nests"
     assert choose_engine(NARROW._replace(parameters=2 * NARROW.parameters), many, CPU) == "plain"
     assert choose_engine(NARROW, many, CPU, chunk=LANES // 4) == "plain"
     assert choose_engine(NARROW, many, CPU, chunk=3 * LANES) == "lanes_or_plain"
     assert choose_engine(NARROW, many, CPU._replace(is_single_precision=False)) == "plain"
+
+
+def test_nests_are_for_wider_networks_and_a_register_of_seeds():
+    wide, fewest = NARROW._replace(width=64), policy.FEWEST_IN_NESTS
+    assert choose_engine(wide, fewest, CPU) == "nests"
+    assert choose_engine(wide, fewest - 1, CPU) == choose_engine(wide, 1000, CPU, chunk=fewest // 2) == "plain"
+    assert choose_engine(wide._replace(width=policy.WIDEST_IN_NESTS + 1), 1000, CPU) == "plain"
+    for other in ({"backend": "gpu"}, {"is_single_precision": False}, {"machine": None}):
+        assert choose_engine(wide, 1000, CPU._replace(**other)) == "plain"
 
 
 def test_a_gpus_lanes_are_for_many_seeds_of_a_small_network():

@@ -65,7 +65,7 @@ def sweep(
     ] = None,
     chunk: Annotated[int | None, typer.Option(help="Seeds trained together; by default by memory.")] = None,
     workers: Annotated[int | None, typer.Option(help="Chunks trained at the same time; by default the cores.")] = None,
-    engine: Annotated[str, typer.Option(help="plain, lanes, or auto, which chooses for each arm.")] = "auto",
+    engine: Annotated[str, typer.Option(help="plain, lanes, nests, or auto, which chooses for each arm.")] = "auto",
     precision: Annotated[
         float | None, typer.Option(help="Stop an arm once its share converged is known to +- this, such as 0.05.")
     ] = None,

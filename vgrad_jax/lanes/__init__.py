@@ -6,6 +6,7 @@ from vgrad_jax.lanes.interpreter import why_not_native as why_not_native
 from vgrad_jax.lanes.machine import Machine as Machine
 from vgrad_jax.lanes.machine import local_machine as local_machine
 from vgrad_jax.lanes.mapping import lanes as lanes
+from vgrad_jax.lanes.mapping import natively as natively
 from vgrad_jax.lanes.mapping import quietly as quietly
 from vgrad_jax.lanes.program import compile_program as compile_program
 from vgrad_jax.lanes.report import LanesReport as LanesReport
@@ -19,6 +20,7 @@ __all__ = [
     "lanes",
     "lanes_report",
     "local_machine",
+    "natively",
     "quietly",
     "over_lanes",
     "why_not_native",

@@ -27,7 +27,7 @@ from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.machine import required_machine
 from vgrad_jax.lanes.nests import Chooser, Evaluator, Value
 
-__all__ = ["chooser_for", "lanes", "one_example", "quietly"]
+__all__ = ["chooser_for", "lanes", "natively", "one_example", "quietly"]
 
 PROGRAMS: ProgramCache[Callable[..., Any]] = ProgramCache(most=64)
 """Jitted functions of `lanes`, by function, axes and static leaves; each keeps a program for each shape."""
@@ -173,7 +173,7 @@ def chooser_for(examples: int) -> Chooser:
     if machine.platform != "cpu":
         raise NotInLanesError(f"lanes has no native code for {machine.platform}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Chooser(examples, machine.width, cores or 1)
+    return Chooser(examples, machine.width, cores or 1, always=_is_always_native.get())
 
 
 def _warn(chooser: Chooser) -> None:
@@ -204,6 +204,24 @@ def quietly() -> Iterator[None]:
         yield
     finally:
         _is_quiet.reset(token)
+
+
+_is_always_native: ContextVar[bool] = ContextVar("_is_always_native", default=False)
+"""True where a caller knows that native code pays."""
+
+
+@contextmanager
+def natively() -> Iterator[None]:
+    """Compile to native code all that has any, whatever the cost model predicts, and give no warning of the rest.
+
+    The numbers then do not depend on the processor's number of cores.
+    """
+    token = _is_always_native.set(True)
+    try:
+        with quietly():
+            yield
+    finally:
+        _is_always_native.reset(token)
 
 
 _said: set[str] = set()

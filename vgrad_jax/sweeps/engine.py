@@ -15,7 +15,7 @@ from jaxtyping import Key, PyTree
 
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.keys import run_keys
-from vgrad_jax.lanes import NotInLanesError, compile_program, over_lanes, quietly
+from vgrad_jax.lanes import NotInLanesError, compile_program, natively, over_lanes, quietly
 from vgrad_jax.lanes import lanes as map_over_lanes
 from vgrad_jax.results.environment import JAX_SETTINGS
 from vgrad_jax.results.functions import FunctionRun
@@ -25,7 +25,7 @@ from vgrad_jax.sweeps.policy import Execution
 from vgrad_jax.training.run import History
 from vgrad_jax.training.settings import Settings
 
-__all__ = ["ENGINES", "PROGRAMS", "Engine", "lanes", "lanes_or_plain", "plain", "refusal", "train_seeds"]
+__all__ = ["ENGINES", "PROGRAMS", "Engine", "lanes", "lanes_or_plain", "nests", "plain", "refusal", "train_seeds"]
 
 Keys = Key[jax.Array, " seed"]
 Runs = History | FunctionRun
@@ -71,7 +71,8 @@ def lanes(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
             compiled or registered in this process.
     """
     if not arm.size.is_described:
-        return _mapped(arm, keys, execution)
+        with quietly():
+            return _mapped(arm, keys, execution, None)
     size = execution.lanes
     settings = {name: np.full(size, value) for name, value in arm.settings().items()}
 
@@ -87,19 +88,30 @@ def lanes(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(keys)], *histories)
 
 
-def _mapped(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
-    """Train a function of the user's with `vgrad_jax.lanes`, which leaves to XLA what has no native code."""
+def nests(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
+    """Train with `vgrad_jax.lanes(train)`: loops of native code, whose length does not grow with the network's width.
+
+    Args:
+        arm: the arm.
+        keys: a key for each seed, `(seed,)`.
+        execution: gives the number of seeds of a program, and of rows that its records evaluate together.
+    """
+    with natively():
+        return _mapped(arm, keys, execution, execution.rows_at_once)
+
+
+def _mapped(arm: Trainable, keys: Keys, execution: Execution, rows_at_once: int | None) -> Runs:
+    """Train with `vgrad_jax.lanes`, which leaves to XLA what has no native code."""
 
     def build() -> Callable[..., Runs]:
-        train_one = arm.trainer(rows_at_once=None)
+        train_one = arm.trainer(rows_at_once)
         return jax.jit(map_over_lanes(train_one, in_axes=(0, 0, None)))
 
-    program = PROGRAMS.get(("mapped over lanes", type(arm), arm.program_key), build)
+    program = PROGRAMS.get(("mapped over lanes", type(arm), arm.program_key, rows_at_once), build)
     assert not isinstance(program, str)
     # Repetitions of the last seed fill up a last, smaller call, so that all calls have the same shape and program.
     filled = keys[np.minimum(np.arange(execution.chunk), len(keys) - 1)] if len(keys) < execution.chunk else keys
-    with quietly():
-        runs = program(arm.inputs(filled), filled, arm.settings())
+    runs = program(arm.inputs(filled), filled, arm.settings())
     return runs if filled is keys else jax.tree.map(lambda values: values[: len(keys)], runs)
 
 
@@ -118,7 +130,7 @@ def lanes_or_plain(arm: Trainable, keys: Keys, execution: Execution) -> Runs:
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts)
 
 
-ENGINES: dict[str, Engine] = {"plain": plain, "lanes": lanes, "lanes_or_plain": lanes_or_plain}
+ENGINES: dict[str, Engine] = {"plain": plain, "lanes": lanes, "lanes_or_plain": lanes_or_plain, "nests": nests}
 
 
 def refusal(arm: Trainable, execution: Execution) -> str | None:

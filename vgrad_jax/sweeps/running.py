@@ -51,7 +51,7 @@ __all__ = ["SweepInterrupted", "sweep"]
 
 Progress = Callable[[int, int], None]
 
-CHOICES = ("auto", "plain", "lanes")
+CHOICES = ("auto", "plain", "lanes", "nests")
 """Engines that a user may ask for."""
 
 OF_PARAMETERS = ("parameter", "parameters_epoch", "gradients_epoch")
@@ -101,8 +101,8 @@ def sweep(
         resume: go on with an interrupted store of the same study, or add seeds to a finished store.
         chunk: seeds trained together; None chooses by memory, engine and workers.
         workers: chunks trained at the same time; None is the number of cores on a CPU, and 1 on an accelerator.
-        engine: "plain"; "lanes", which is faster for many seeds of narrow networks on a CPU; or "auto", which chooses
-            for each arm. A resumed store keeps its engines.
+        engine: "plain"; "lanes" and "nests", which are faster for many seeds of narrow and of wider networks on a CPU;
+            or "auto", which chooses for each arm. A resumed store keeps its engines.
         scheduler: address of a Dask scheduler, whose workers then train and write into `store`. It needs the extra
             `cluster` and a file system that all machines share.
         precision: half the width of an interval, such as 0.05. An arm stops as soon as its share of converged runs is

@@ -54,7 +54,7 @@ class Speed(NamedTuple):
 
 
 def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda name: None) -> list[Speed]:
-    """Time an experiment's training: a single seed, many seeds with `plain`, and many seeds with `lanes`.
+    """Time an experiment's training: a single seed, many seeds with `plain`, and many seeds with native code.
 
     The measured trainings record every epoch and run on a single device.
 
@@ -63,7 +63,7 @@ def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda
         report: called with the name of each way of training before its measurement.
 
     Returns:
-        The speed of each way, as a rule the slowest first. `lanes` is left out where a large sweep would not choose it.
+        The speed of each way, as a rule the slowest first. Native code is left out where large sweeps do without.
     """
     short = replace(experiment, training=replace(experiment.training, epochs=EPOCHS), recording=Recording(every=1))
     dataset = load_data(short.data)
@@ -71,7 +71,8 @@ def measure_speed(experiment: Experiment, report: Callable[[str], None] = lambda
     many = f"{plan.chunk} seeds x {plan.workers} at a time"
     ways = [("one seed", "plain", 1, 1), (f"plain, {many}", "plain", plan.chunk, plan.workers)]
     if plan.engines["arm"] != "plain":
-        ways.append((f"lanes, {many}", "lanes", plan.chunk, plan.workers))
+        native = plan.engines["arm"].removesuffix("_or_plain")
+        ways.append((f"{native}, {many}", native, plan.chunk, plan.workers))
     steps = -(-len(dataset.train_x) // short.training.batch_size) * experiment.training.epochs
     speeds = []
     for name, engine, together, workers in ways:

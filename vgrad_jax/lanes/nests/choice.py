@@ -32,10 +32,11 @@ class Chooser:
         examples: how many.
         width: lanes of a group.
         cores: threads that compute.
+        always: whether all that has native code is native, whatever it costs.
     """
 
-    def __init__(self, examples: int, width: int, cores: int) -> None:
-        self.examples, self.width, self.cores = examples, width, cores
+    def __init__(self, examples: int, width: int, cores: int, *, always: bool = False) -> None:
+        self.examples, self.width, self.cores, self.always = examples, width, cores, always
         self.failures: list[str] = []
         """Errors of the compiler, which are defects of it."""
         self.costly: dict[str, Cost] = {}
@@ -97,7 +98,7 @@ class Chooser:
     ) -> dict[int, Choice]:
         """Leave native equations to XLA where a call of their own costs more than it saves."""
         native = [equation for equation in jaxpr.eqns if choices[id(equation)].native]
-        if not native:
+        if self.always or not native:
             return choices
         saved = sum(choices[id(e)].cost.xla - choices[id(e)].cost.native for e in native)
         made = {variable for equation in native for variable in equation.outvars}

@@ -163,12 +163,17 @@ class _Levels:
 
     def level_of_inputs(self, operation: Operation) -> int:
         """Return the level of an operation."""
-        return max((self._after(node) for node in operation.inputs), default=0)
-
-    def _after(self, node: Node) -> int:
-        if node.number in self.of:
-            return self.of[node.number] + 1
-        return max((self._after(operand) for operand in node.inputs), default=0)
+        level, seen, waiting = 0, set[int](), list(operation.inputs)
+        while waiting:
+            node = waiting.pop()
+            if node.number in seen:
+                continue
+            seen.add(node.number)
+            if node.number in self.of:
+                level = max(level, self.of[node.number] + 1)
+            else:
+                waiting.extend(node.inputs)
+        return level
 
 
 def _ordered(
