@@ -29,7 +29,8 @@ def test_the_docstring_examples_are_found():
     assert len(examples) >= 20
 
 
-def test_readmes_python_runs(capsys):
+def test_readmes_python_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) >= 3
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
