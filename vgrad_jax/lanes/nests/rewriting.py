@@ -160,14 +160,13 @@ def _of_keys(equation: JaxprEqn, values: list[Any], flags: Sequence[bool]) -> Se
 
 def _scan(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     scan = scan_of(equation)
-    stop = scan.num_consts + scan.num_carry
-    consts = values[: scan.num_consts]
+    consts, carry, sequences = scan.split(values)
 
     def body(carry: list[Any], rows: list[Any]) -> tuple[list[Any], list[Any]]:
         results = _evaluated(scan.body, *consts, *carry, *rows)
         return results[: scan.num_carry], results[scan.num_carry :]
 
-    last, stacked = lax.scan(body, values[scan.num_consts : stop], values[stop:], scan.length, scan.reverse)
+    last, stacked = lax.scan(body, list(carry), list(sequences), scan.length, scan.reverse)
     return [*last, *stacked]
 
 
