@@ -14,8 +14,8 @@ import vgrad_jax as vg
 from vgrad_jax.gradients.figures import worst_first
 
 PARAMS = {
-    "Dense_0": {"kernel": jnp.full((2, 3), 2.0, jnp.float32), "bias": jnp.zeros(3)},
-    "Dense_1": {"kernel": jnp.ones((3, 1))},
+    "Dense_0": {"kernel": jnp.full((2, 3), 2.0, jnp.float32), "bias": jnp.zeros(3, jnp.float32)},
+    "Dense_1": {"kernel": jnp.ones((3, 1), jnp.float32)},
 }
 
 
