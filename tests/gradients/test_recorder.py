@@ -1,5 +1,6 @@
 """The recorder in every place of an optax chain, and what its record can be turned into."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import optax
 import orbax.checkpoint
 import pytest
-from flax import nnx
+from flax import nnx, serialization
 
 import vgrad_jax as vg
 from vgrad_jax.gradients.figures import worst_first
@@ -291,6 +292,26 @@ def test_dataset_and_frame(seeds, single):
     frame = single.to_frame()
     assert len(frame) == 4 * 2
     assert frame[(frame.layer == "Dense_0") & (frame.step == 2)].log10_rms.item() == pytest.approx(-3)
+
+
+def test_a_dataset_has_every_array_of_its_record(seeds):
+    dataset, labels = seeds.to_dataset(), ("paths", "counts", "has_matrix", "dtypes", "name")
+    for field in dataclasses.fields(seeds):
+        array = getattr(seeds, field.name)
+        if field.name not in labels and array is not None:
+            np.testing.assert_array_equal(dataset[field.name], array, err_msg=field.name)
+
+
+def test_states_of_several_seeds_are_read_from_a_checkpoints_dictionaries():
+    recorder = vg.record(history=2)
+
+    def trained(scale):
+        gradient = jax.tree.map(lambda leaf: scale * leaf, PARAMS)
+        return recorder.update(gradient, recorder.init(PARAMS), PARAMS)[1]
+
+    states = jax.jit(jax.vmap(trained))(jnp.arange(1.0, 4.0))
+    restored = serialization.msgpack_restore(serialization.to_bytes(states))
+    jax.tree.map(np.testing.assert_array_equal, vg.get_record(restored), vg.get_record(states))
 
 
 def test_scalars_for_dashboards(seeds, single):
