@@ -355,13 +355,18 @@ def test_select_and_stats(single):
     assert single.stats().count.tolist() == [9, 3]
 
 
-def test_the_picture_has_the_worst_layer_on_top(single, tmp_path):
+def test_the_picture_has_the_worst_layer_on_top(seeds, single, tmp_path):
     order = worst_first(np.array([[-3.0, -2.0, -9.0, -2.5, -3.5], [-3.0, -np.inf, -9.0, np.nan, -3.5]]))
     assert order.tolist() == [3, 1, 2, 0, 4]
     figure = single.plot()
     (axes,) = [axes for axes in figure.axes if axes.get_title()]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["Dense_0  [0]", "Dense_1  [1]"]
     figure.savefig(tmp_path / "record.png")
+    # Seeds have the same steps, and their median is drawn.
+    several = seeds.plot()
+    assert several.axes[0].get_xlim() == axes.get_xlim()
+    cells = several.axes[0].collections[0].get_array()
+    np.testing.assert_allclose(np.sort(np.ravel(cells)), np.sort(np.median(seeds.log10_rms, axis=0), axis=None))
     # Nothing recorded yet, and one record alone, have a picture too.
     vg.get_record(vg.record(history=3).init(PARAMS)).plot().savefig(tmp_path / "empty.png")
 
