@@ -55,6 +55,25 @@ def test_every_and_history_in_a_scan():
     np.testing.assert_allclose(record.std_log10_rms, [everything.std(ddof=1), 0], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"per_leaf": True},
+        {"include": "Dense_1"},
+        {"exclude": "Dense_1"},
+        {"group": r"(Dense)_\d"},
+        {"order": ("Dense_1", "Dense_0")},
+        {"stacked": "Dense_0/kernel"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_layers_are_those_of_the_statistics_with_the_same_options(options):
+    stats, state = vg.gradient_stats(PARAMS, **options), vg.record(**options).init(PARAMS)
+    assert vg.get_record(state).paths == stats.paths
+    assert state.paths == stats.paths
+    assert state.counts == tuple(stats.count.tolist())
+
+
 def test_without_history_the_latest_is_kept():
     _, state, _ = scanned(optax.chain(vg.record(), optax.sgd(0.1)), 4)
     assert vg.get_record(state).step.tolist() == [3]

@@ -33,6 +33,12 @@ def test_the_first_break_and_what_came_before_it():
     broken = np.zeros((7, 2), bool)
     broken[3, 1] = broken[6] = True
     state = FirstBreak.empty(2)
+    assert (int(state.step), state.layers.tolist(), bool(state.in_loss), int(state.steps)) == (
+        -1,
+        [False] * 2,
+        False,
+        0,
+    )
     for step, (loss, layers) in enumerate(zip(losses, broken, strict=True)):
         state = add_step(state, np.int32(step), layers, loss, has_loss=True)
     assert (int(state.step), state.layers.tolist(), bool(state.in_loss), int(state.steps)) == (
