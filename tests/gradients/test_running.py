@@ -10,7 +10,7 @@ from vgrad_jax.gradients.running import MEMORY, FirstBreak, LossWindow, largest_
 
 add_step = jax.jit(FirstBreak.add, static_argnames="has_loss")
 with_update = jax.jit(FirstBreak.with_update)
-LOSSES = np.float32([3.0, 1.0, np.nan, 4.0, np.inf, 1.5])
+LOSSES = np.float32([np.nan, 3.0, 1.0, np.nan, 4.0, np.inf, 1.5])
 
 
 def test_moments_of_a_window_are_those_of_its_finite_losses():
@@ -22,7 +22,7 @@ def test_moments_of_a_window_are_those_of_its_finite_losses():
         finite = LOSSES[:count][np.isfinite(LOSSES[:count])]
         mean, deviation = window.moments()
         assert int(window.number) == len(finite)
-        np.testing.assert_allclose(mean, finite.mean(), rtol=1e-6)
+        np.testing.assert_allclose(mean, finite.mean() if len(finite) else np.nan, rtol=1e-6)
         expected = finite.std(ddof=1) if len(finite) > 1 else np.nan
         np.testing.assert_allclose(deviation, expected, rtol=1e-5)
 
