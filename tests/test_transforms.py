@@ -1,7 +1,7 @@
 """What jit, vmap, chunks and records must not change."""
 
 import dataclasses
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,11 @@ def assert_close(a, b, **tolerance):
         np.testing.assert_allclose(left, right, **(tolerance or {"rtol": 1e-4, "atol": 1e-5}))
 
 
+@cache
+def program(experiment):
+    return jax.jit(partial(vg.train, experiment))
+
+
 def test_jit_equals_eager(small):
     """Train an epoch with a last batch of its own size: without jit a step takes a second or more."""
     key = jax.random.key(0)
@@ -29,7 +34,7 @@ def test_jit_equals_eager(small):
 
 def test_vmap_over_seeds_equals_a_loop(small):
     keys = jax.vmap(partial(vg.run_key, 0))(jnp.arange(5))
-    one = jax.jit(partial(vg.train, small))
+    one = program(small)
     together = jax.jit(jax.vmap(partial(vg.train, small)))(keys)
     alone = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one(key) for key in keys])
     assert_close(together, alone)
@@ -37,12 +42,12 @@ def test_vmap_over_seeds_equals_a_loop(small):
 
 
 def test_old_and_new_keys_give_the_same_run(small):
-    assert_close(vg.train(small, jax.random.PRNGKey(4)), vg.train(small, jax.random.key(4)), rtol=0)
+    assert_close(program(small)(jax.random.PRNGKey(4)), program(small)(jax.random.key(4)), rtol=0)
 
 
 def test_what_is_recorded_does_not_change_the_training(small):
     key = jax.random.key(3)
-    every = jax.jit(partial(vg.train, small))(key)
+    every = program(small)(key)
     for step in (2, 4, 9):  # It divides the six epochs, or not, or is longer.
         recording = vg.Recording(every=step, parameters_at=(6,), gradients_at=(0, 6))
         rare = jax.jit(partial(vg.train, dataclasses.replace(small, recording=recording)))(key)

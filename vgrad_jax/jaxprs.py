@@ -79,6 +79,11 @@ class Scan(NamedTuple):
     unroll: int
     """Number of iterations that XLA writes out one after the other."""
 
+    def split(self, atoms: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """Split the equation's atoms, or what belongs to them, into constants, carry and sequences."""
+        stop = self.num_consts + self.num_carry
+        return atoms[: self.num_consts], atoms[self.num_consts : stop], atoms[stop:]
+
 
 def scan_of(equation: JaxprEqn) -> Scan:
     """Return the parts of a scan equation.

@@ -1,5 +1,6 @@
 """The recorder in every place of an optax chain, and what its record can be turned into."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -8,14 +9,14 @@ import numpy as np
 import optax
 import orbax.checkpoint
 import pytest
-from flax import nnx
+from flax import nnx, serialization
 
 import vgrad_jax as vg
 from vgrad_jax.gradients.figures import worst_first
 
 PARAMS = {
-    "Dense_0": {"kernel": jnp.full((2, 3), 2.0, jnp.float32), "bias": jnp.zeros(3)},
-    "Dense_1": {"kernel": jnp.ones((3, 1))},
+    "Dense_0": {"kernel": jnp.full((2, 3), 2.0, jnp.float32), "bias": jnp.zeros(3, jnp.float32)},
+    "Dense_1": {"kernel": jnp.ones((3, 1), jnp.float32)},
 }
 
 
@@ -52,6 +53,25 @@ def test_every_and_history_in_a_scan():
     everything = -np.arange(0, 20, 3)
     np.testing.assert_allclose(record.mean_log10_rms, [everything.mean(), 0], atol=1e-5)
     np.testing.assert_allclose(record.std_log10_rms, [everything.std(ddof=1), 0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"per_leaf": True},
+        {"include": "Dense_1"},
+        {"exclude": "Dense_1"},
+        {"group": r"(Dense)_\d"},
+        {"order": ("Dense_1", "Dense_0")},
+        {"stacked": "Dense_0/kernel"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_layers_are_those_of_the_statistics_with_the_same_options(options):
+    stats, state = vg.gradient_stats(PARAMS, **options), vg.record(**options).init(PARAMS)
+    assert vg.get_record(state).paths == stats.paths
+    assert state.paths == stats.paths
+    assert state.counts == tuple(stats.count.tolist())
 
 
 def test_without_history_the_latest_is_kept():
@@ -293,6 +313,26 @@ def test_dataset_and_frame(seeds, single):
     assert frame[(frame.layer == "Dense_0") & (frame.step == 2)].log10_rms.item() == pytest.approx(-3)
 
 
+def test_a_dataset_has_every_array_of_its_record(seeds):
+    dataset, labels = seeds.to_dataset(), ("paths", "counts", "has_matrix", "dtypes", "name")
+    for field in dataclasses.fields(seeds):
+        array = getattr(seeds, field.name)
+        if field.name not in labels and array is not None:
+            np.testing.assert_array_equal(dataset[field.name], array, err_msg=field.name)
+
+
+def test_states_of_several_seeds_are_read_from_a_checkpoints_dictionaries():
+    recorder = vg.record(history=2)
+
+    def trained(scale):
+        gradient = jax.tree.map(lambda leaf: scale * leaf, PARAMS)
+        return recorder.update(gradient, recorder.init(PARAMS), PARAMS)[1]
+
+    states = jax.jit(jax.vmap(trained))(jnp.arange(1.0, 4.0))
+    restored = serialization.msgpack_restore(serialization.to_bytes(states))
+    jax.tree.map(np.testing.assert_array_equal, vg.get_record(restored), vg.get_record(states))
+
+
 def test_scalars_for_dashboards(seeds, single):
     scalars = single.to_scalars()
     assert scalars["gradients/Dense_0/log10_rms"] == pytest.approx(-4)
@@ -334,13 +374,18 @@ def test_select_and_stats(single):
     assert single.stats().count.tolist() == [9, 3]
 
 
-def test_the_picture_has_the_worst_layer_on_top(single, tmp_path):
+def test_the_picture_has_the_worst_layer_on_top(seeds, single, tmp_path):
     order = worst_first(np.array([[-3.0, -2.0, -9.0, -2.5, -3.5], [-3.0, -np.inf, -9.0, np.nan, -3.5]]))
     assert order.tolist() == [3, 1, 2, 0, 4]
     figure = single.plot()
     (axes,) = [axes for axes in figure.axes if axes.get_title()]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["Dense_0  [0]", "Dense_1  [1]"]
     figure.savefig(tmp_path / "record.png")
+    # Seeds have the same steps, and their median is drawn.
+    several = seeds.plot()
+    assert several.axes[0].get_xlim() == axes.get_xlim()
+    cells = several.axes[0].collections[0].get_array()
+    np.testing.assert_allclose(np.sort(np.ravel(cells)), np.sort(np.median(seeds.log10_rms, axis=0), axis=None))
     # Nothing recorded yet, and one record alone, have a picture too.
     vg.get_record(vg.record(history=3).init(PARAMS)).plot().savefig(tmp_path / "empty.png")
 

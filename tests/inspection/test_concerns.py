@@ -24,7 +24,7 @@ def test_a_faulty_loss_raises_its_concern(case):
     assert {concern.code for concern in concerns if not concern.certain} >= case.advice
 
 
-@pytest.mark.parametrize("case", [case for case in FAULTY if case.certain][:8], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [case for case in FAULTY if case.certain][:4], ids=lambda case: case.name)
 def test_an_example_mapped_and_compiled_gives_the_same(case):
     def loss(params, batch):
         return jax.jit(jax.checkpoint(case.loss))(params, batch)

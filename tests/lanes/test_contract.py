@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from tests.lanes import test_primitives
 from tests.lanes.kernels import assert_same, by_vmap, natively, one_of
 from vgrad_jax.jaxprs import equations_inside, trace
 from vgrad_jax.lanes.nests.coverage import registered
@@ -345,6 +346,11 @@ def operands(rows):
 def uses(table):
     return lambda o: {name: use(SimpleNamespace(**o)) for name, (use, _) in table.items()}
 
+
+# An operation of `over_lanes` needs an example in its own test alone.
+for _name, _use in test_primitives.EXAMPLES["elementwise"].items():
+    if callable(_use):
+        ELEMENTWISE.setdefault(_name, (_use, 32))
 
 ROWS = {"few": 5, "many": 37}
 TABLES = {"elementwise": ELEMENTWISE, "arrays": ARRAYS, "products": PRODUCTS}

@@ -8,6 +8,7 @@ import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.prescription.code import code_for
+from vgrad_jax.prescription.spelling import LIBRARIES, activation_in
 
 FULL = vg.Experiment(
     mlp=vg.MLP(hidden=(4, 4, 3), activation="gelu", kernel_init="he_normal", norm="layer", residual=0.5),
@@ -97,3 +98,9 @@ def test_a_function_has_no_name_elsewhere():
         code_for(experiment, "torch")
     with pytest.raises(vg.InputError, match="unknown framework 'flax'"):
         code_for(experiment, "flax")
+
+
+def test_an_activation_of_our_own_has_no_name_elsewhere():
+    for library in LIBRARIES:
+        with pytest.raises(vg.InputError, match=rf"the activation 'bent' has no name in {library}; write it"):
+            activation_in(library, "bent")

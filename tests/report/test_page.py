@@ -38,19 +38,18 @@ def no_figures(monkeypatch):
 def test_the_page_stands_alone(folder, results):
     page = (folder / "index.html").read_text()
     assert len(page) < 5_000_000
-    assert set(re.findall(r"""(?:src|href)=["']((?!data:|#)[^"']*)""", page)) == {
-        f"tables/{name}"
-        for name in (
-            "arms.csv",
-            "pairs.csv",
-            "effects.csv",
-            "geometry.csv",
-            "predictors.csv",
-            "summary.json",
-            "arms.tex",
-        )
+    written = {path.name for path in (folder / "tables").iterdir()}
+    assert written >= {
+        "arms.csv",
+        "pairs.csv",
+        "effects.csv",
+        "geometry.csv",
+        "predictors.csv",
+        "arms.tex",
+        "summary.json",
     }
-    assert {path.name for path in (folder / "tables").iterdir()} >= {"arms.csv", "arms.tex", "summary.json"}
+    linked = re.findall(r"""(?:src|href)=["']((?!data:|#)[^"']*)""", page)
+    assert set(linked) == {f"tables/{name}" for name in written}
     report = Report(results)
     numbers = report.numbers()
     for text in (*report.lines, *numbers["predictor_sentences"], *numbers["article_sentences"]):
@@ -58,10 +57,11 @@ def test_the_page_stands_alone(folder, results):
     command = re.search(r"<pre>(vgrad sweep[^<]*)</pre>", page).group(1)
     assert f"--seeds {SEEDS} --epochs {EPOCHS}" in command
     assert all(f"--arm {arm}" in command for arm in CELLS)
-    assert page.count("<figure") == page.count('class="wide" role="img" aria-label=') == 11
+    figures = len(list((folder / "figures").iterdir()))
+    assert page.count("<figure") == page.count('class="wide" role="img" aria-label=') == figures >= 11
     captions = list(map(html.unescape, re.findall("<figcaption>(.*?)</figcaption>", page)))
     alts = list(map(html.unescape, re.findall('class="wide" role="img" aria-label="(.*?)"', page)))
-    assert len({*alts, *captions}) == 22
+    assert len({*alts, *captions}) == 2 * figures
     assert all(re.match(r"[\w, ]+: ", alt) for alt in alts)
 
 
@@ -193,8 +193,9 @@ def test_without_javascript_everything_but_the_chart_is_there(browser, folder, r
     page, _ = opened(browser, folder, java_script_enabled=False)
     assert not page.locator("#explorer").is_visible()
     assert page.locator(".answer").inner_text() == Report(results).answer
-    assert page.locator("figure svg.wide:visible").count() == page.locator("figure svg.wide").count() == 11
-    assert page.locator("table").count() == 3
+    figures = len(list((folder / "figures").iterdir()))
+    assert page.locator("figure svg.wide:visible").count() == page.locator("figure svg.wide").count() == figures
+    assert page.locator("table").count() >= 3
 
 
 def test_tables_sort_by_a_click_and_links_lead_to_headings(browser, folder):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vgrad_jax.cli.chosen import choose
-from vgrad_jax.cli.shared import AsJson, Epochs, terminal
+from vgrad_jax.cli.shared import AsJson, Epochs, OwnData, Settings, StudySeed, Target, terminal
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 
@@ -21,22 +21,15 @@ def prescribe(
         typer.Argument(metavar="[STUDY]", help="A TOML file that describes the network.", show_default=False),
     ] = None,
     study: Annotated[str | None, typer.Option(help="Ready-made study; name its network with --arm.")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Your own table (CSV, Parquet, NPZ), or a source such as wine.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Name or index of the target's column in --data; by default the last one.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A field and its value: mlp.activation=sigmoid; may be given several times."),
-    ] = None,
+    data: OwnData = None,
+    target: Target = None,
+    settings: Settings = None,
     arm: Annotated[str | None, typer.Option(help="Name of the network, where the study has several.")] = None,
     seeds: Annotated[int, typer.Option(help="Most runs of each change.")] = 32,
     epochs: Epochs = None,
     most: Annotated[int, typer.Option(help="Most single changes that are tried.")] = 12,
     enough: Annotated[float, typer.Option(help="Share of the runs that must converge.")] = 0.75,
-    study_seed: Annotated[int, typer.Option(help="Seed of the whole study.")] = 0,
+    study_seed: StudySeed = 0,
     framework: Annotated[
         str | None, typer.Option(help="Print the mended network for jax, nnx, equinox, keras or torch.")
     ] = None,

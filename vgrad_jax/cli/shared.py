@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "Epochs",
+    "OwnData",
+    "Settings",
     "StudyName",
     "StudySeed",
+    "Target",
     "arms_of_study",
     "claim",
     "free_folder",
@@ -36,6 +39,20 @@ Epochs = Annotated[
     ),
 ]
 StudySeed = Annotated[int, typer.Option(help="Seed of the whole study; run k depends on it and on k alone.")]
+OwnData = Annotated[
+    str | None, typer.Option("--data", help="Your own table (CSV, Parquet, NPZ), or a source such as wine.")
+]
+Target = Annotated[
+    str | None, typer.Option(help="Name or index of the target's column in --data; by default the last one.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A field and its value, such as mlp.activation=sigmoid, or tanh,relu for an arm each; may be given "
+        "several times.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")]
 
 

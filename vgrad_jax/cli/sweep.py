@@ -8,7 +8,7 @@ import typer
 
 from vgrad_jax.cli.chosen import OWN_SEEDS, Chosen, choose
 from vgrad_jax.cli.report import show
-from vgrad_jax.cli.shared import AsJson, Epochs, claim, free_folder, terminal
+from vgrad_jax.cli.shared import AsJson, Epochs, OwnData, Settings, Target, claim, free_folder, terminal
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.presets import STUDIES
@@ -34,16 +34,9 @@ def sweep(
     study: Annotated[
         str | None, typer.Option(help=f"Ready-made study: {', '.join(STUDIES)}.  [default: article]")
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Your own table (CSV, Parquet, NPZ), or a source such as wine.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Name or index of the target's column in --data; by default the last one.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A field and its values: mlp.activation=tanh,relu; may be given several times."),
-    ] = None,
+    data: OwnData = None,
+    target: Target = None,
+    settings: Settings = None,
     earlier: Annotated[
         Path | None, typer.Option("--from", help="Go on with the sweep in this folder, or repeat it in --out.")
     ] = None,

@@ -246,8 +246,7 @@ class _Interpreter:
     def _scan(self, equation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
         """Evaluate a scan by XLA's loop, with its body in lanes."""
         scan = scan_of(equation)
-        stop = scan.num_consts + scan.num_carry
-        consts, carry, sequences = values[: scan.num_consts], values[scan.num_consts : stop], values[stop:]
+        consts, carry, sequences = scan.split(values)
         varying = varying_results(equation, [value.varying for value in values])
         of_carry = varying[: scan.num_carry]
 

@@ -6,7 +6,10 @@ JAX, flax nnx and equinox share JAX's spellings. A name that a library lacks is 
 import math
 from typing import NamedTuple
 
+import jax
+
 from vgrad_jax.errors import InputError
+from vgrad_jax.nets.activations import ACTIVATIONS
 from vgrad_jax.optimizers import Optimizer
 
 __all__ = ["LIBRARIES", "activation_in", "initializer_in", "loss_in", "optimizer_in"]
@@ -45,6 +48,7 @@ WITH_SCALE = {
 }
 """Initialisers that take a scale, by name: mode and distribution."""
 
+_JAX_ACTIVATIONS = {"tanh": "jnp.tanh", "identity": "lambda z: z"}
 _KERAS_ACTIVATIONS = {
     "celu": "keras.activations.celu",
     "elu": "keras.activations.elu",
@@ -93,7 +97,6 @@ _WITH_NUMBER = {
         "leaky_relu": "lambda z: F.leaky_relu(z, negative_slope={0})",
     },
 }
-_JAX_NUMBERS = {"celu": "alpha", "elu": "alpha", "leaky_relu": "negative_slope", "squareplus": "b"}
 
 
 def activation_in(library: str, activation: object) -> str:
@@ -106,12 +109,13 @@ def activation_in(library: str, activation: object) -> str:
     ('jnp.tanh', 'lambda z: F.leaky_relu(z, negative_slope=0.2)')
     """
     kind, numbers = _split("activation", activation)
-    if library == "jax":
-        if numbers:
-            return f"lambda z: jax.nn.{kind}(z, {_JAX_NUMBERS[kind]}={numbers[0]:g})"
-        return {"tanh": "jnp.tanh", "identity": "lambda z: z"}.get(kind, f"jax.nn.{kind}")
-    plain = _KERAS_ACTIVATIONS if library == "keras" else _TORCH_ACTIVATIONS
-    table = _WITH_NUMBER[library] if numbers else plain
+    if library == "jax" and kind in _JAX_ACTIVATIONS:
+        return _JAX_ACTIVATIONS[kind]
+    if library == "jax" and hasattr(jax.nn, kind):
+        given = [f"{name}={number:g}" for name, number in zip(ACTIVATIONS[kind].parameters, numbers, strict=False)]
+        return f"lambda z: jax.nn.{kind}(z, {', '.join(given)})" if given else f"jax.nn.{kind}"
+    plain = {"keras": _KERAS_ACTIVATIONS, "torch": _TORCH_ACTIVATIONS}
+    table = (_WITH_NUMBER if numbers else plain).get(library, {})
     if kind not in table:
         raise InputError(f"the activation {activation!r} has no name in {library}; write it there by hand")
     return table[kind].format(*(f"{number:g}" for number in numbers)) if numbers else table[kind]

@@ -190,17 +190,16 @@ def _of_keys(equation: JaxprEqn, values: list[Any], flags: Sequence[bool]) -> Se
 
 def _scan(equation: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     scan = scan_of(equation)
-    stop = scan.num_consts + scan.num_carry
-    inner = scan.body.jaxpr
-    carry, rows = _Elements(inner.invars[scan.num_consts : stop]), _Elements(inner.invars[stop:])
+    consts, start, sequences = scan.split(values)
+    _, of_carry, of_rows = scan.split(scan.body.jaxpr.invars)
+    carry, rows = _Elements(of_carry), _Elements(of_rows)
     stacked = _Elements(equation.outvars[scan.num_carry :])
 
     def body(state: list[Any], row: list[Any]) -> tuple[list[Any], list[Any]]:
-        results = _evaluated(scan.body, *values[: scan.num_consts], *carry.all(state), *rows.all(row))
+        results = _evaluated(scan.body, *consts, *carry.all(state), *rows.all(row))
         return carry.some(results[: scan.num_carry]), stacked.some(results[scan.num_carry :])
 
-    start, sequences = carry.some(values[scan.num_consts : stop]), rows.some(values[stop:])
-    last, kept = lax.scan(body, start, sequences, scan.length, scan.reverse)
+    last, kept = lax.scan(body, carry.some(start), rows.some(sequences), scan.length, scan.reverse)
     return [*carry.all(last), *stacked.all(kept)]
 
 

@@ -33,10 +33,9 @@ def varying_results(equation: JaxprEqn, varying: Sequence[bool]) -> list[bool]:
 def _of_scan(equation: JaxprEqn, varying: Sequence[bool]) -> list[bool]:
     """Return the least fixed point: a carry that enters uniform may leave the body varying."""
     scan = scan_of(equation)
-    stop = scan.num_consts + scan.num_carry
-    carry = list(varying[scan.num_consts : stop])
+    consts, carry, sequences = scan.split(list(varying))
     while True:
-        results = varying_of(scan.body, [*varying[: scan.num_consts], *carry, *varying[stop:]])
+        results = varying_of(scan.body, [*consts, *carry, *sequences])
         wider = [before or after for before, after in zip(carry, results, strict=False)]
         if wider == carry:
             return [*carry, *results[scan.num_carry :]]
