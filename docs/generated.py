@@ -58,7 +58,7 @@ TOPICS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
                 "run_key",
                 "SweepInterrupted",
             ),
-            "vgrad_jax.report": ("write_report", "Report"),
+            "vgrad_jax.report": ("write_report", "Report", "SUMMARY_SCHEMA"),
         },
     ),
     "own_model": (
