@@ -212,7 +212,10 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         sentence = f"From step {stop} on updates are zero or next to it, although there is a gradient."
         return [finding(e, "updates_stopped", sentence, value=float(stop), threshold=float(e.updates_done or 0))]
     if e.chance is not None and e.remaining > FAR_ABOVE and fell(e):
-        sentence = f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant prediction."
+        sentence = (
+            f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant "
+            "prediction."
+        )
         return [finding(e, "far_from_chance", sentence, value=e.remaining, threshold=FAR_ABOVE)]
     early = largest(e.updates[: max(1, len(e.updates) // 4)])
     if not steps_are_small(e) or early > SMALL_UPDATE:
