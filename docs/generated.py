@@ -10,7 +10,6 @@ from pathlib import Path
 
 import typer
 
-import vgrad_jax
 from vgrad_jax.cli import app
 from vgrad_jax.diagnosis import RULES, STATUSES, TABLE
 from vgrad_jax.diagnosis.status import CAUSES, NOTES
@@ -286,8 +285,3 @@ def copy_pages(folder: Path) -> None:
 def missing() -> set[str]:
     """Return the public names of the package that the reference lacks."""
     return set(public_names("vgrad_jax")) - {name for _, module, name in entries() if module == "vgrad_jax"}
-
-
-if __name__ == "__main__":
-    print(*missing())
-    print(vgrad_jax.__version__)
