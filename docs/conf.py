@@ -69,6 +69,13 @@ def without_field_numbers(app: Any, what: str, name: str, item: Any, options: An
         lines.clear()
 
 
+def with_readable_defaults(
+    app: Any, what: str, name: str, item: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write "..." where a dataclass makes a default value: Sphinx cannot read "<factory>"."""
+    return (signature.replace("<factory>", "...") if signature else signature), returned
+
+
 def with_links_of_the_site(app: Any, page: str, source: list[str]) -> None:
     """Change links to files outside of this folder into links to their pages."""
     if not page.startswith("repository/"):
@@ -81,5 +88,6 @@ def setup(app: Any) -> None:
     """Write the generated pages before any page is read, and look at the links of each."""
     generated.write(HERE / "generated")
     generated.copy_pages(HERE / "repository")
+    app.connect("autodoc-process-signature", with_readable_defaults)
     app.connect("source-read", with_links_of_the_site)
     app.connect("autodoc-process-docstring", without_field_numbers)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import typer
 
-import vgrad_jax
 from vgrad_jax.cli import app
 from vgrad_jax.diagnosis import RULES, STATUSES, TABLE
 from vgrad_jax.diagnosis.status import CAUSES, NOTES
@@ -58,7 +57,7 @@ TOPICS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
                 "run_key",
                 "SweepInterrupted",
             ),
-            "vgrad_jax.report": ("write_report", "Report"),
+            "vgrad_jax.report": ("write_report", "Report", "SUMMARY_SCHEMA"),
         },
     ),
     "own_model": (
@@ -286,8 +285,3 @@ def copy_pages(folder: Path) -> None:
 def missing() -> set[str]:
     """Return the public names of the package that the reference lacks."""
     return set(public_names("vgrad_jax")) - {name for _, module, name in entries() if module == "vgrad_jax"}
-
-
-if __name__ == "__main__":
-    print(*missing())
-    print(vgrad_jax.__version__)

@@ -12,5 +12,5 @@ for width, colour in ((3, "#D55E00"), (5, "#E69F00"), (8, "#0072B2"), (16, "#009
         depths, [probability_dead((width,) * int(depth)) for depth in depths], color=colour, label=f"{width} units"
     )
 axes.set(xlabel="hidden layers", ylabel="share of networks", title="ReLU networks that are dead for a given input")
-axes.legend(title="width", frameon=False)
+axes.legend(title="width", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 figure.tight_layout()

@@ -295,7 +295,13 @@ FINDINGS = {
     "loss_insensitive": (evidence([-6.0, -7, -6, -6, -6, -6], loss=np.ones(RECORDS)), "layer_1", -5.0, -3.0, "10^-5.0"),
     "updates_small": (evidence(updates=[-6, -5, -4.5, -5, np.inf, np.nan]), None, -4.5, -3.3, "10^-4.5 of"),
     "breaks_later": (evidence(nonfinite_fraction=broken_from(9)), None, 90.0, 0.0, "At step 90"),
-    "no_better_than_constant": (evidence(loss=course(first=2.0), chance=1.0), None, 1.0, 0.9, "100% of the 1 "),
+    "no_better_than_constant": (
+        evidence(loss=course(first=2.0), chance=1.0),
+        None,
+        1.0,
+        0.9,
+        "100% of 1, the loss of the best constant",
+    ),
     "far_from_chance": (
         evidence(loss=np.linspace(20.0, 10.0, RECORDS), chance=1.0, updates=-2.5),
         None,

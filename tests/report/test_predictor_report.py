@@ -35,7 +35,7 @@ def test_the_sentences_follow_the_data(shift, words):
 
 def test_without_a_predictor_the_sentences_say_so():
     first, _, pooled = predictor_sentences(rank(*made_up(0.0)))
-    assert "none of 2 measurements at initialisation is seen to predict which runs fail" in first
+    assert "none of 2 measurements at initialisation predicts which runs fail" in first
     assert pooled.startswith(ALL_ARMS)
     measured, failed = made_up(3.0)
     failed["first"] = np.arange(60) < 4

@@ -18,6 +18,7 @@ from vgrad_jax.gradients import gradient_stats
 from vgrad_jax.report import SECTIONS, Block, Report, Section, live, theory, write_report
 from vgrad_jax.report.explorer import explorer_data
 from vgrad_jax.report.exports import table_files
+from vgrad_jax.report.schema import FORMAT
 from vgrad_jax.report.sections import ANSWERS, NAMES
 from vgrad_jax.statistics import Estimate
 from vgrad_jax.theory.comparison import Comparison, MeanFieldOf
@@ -63,6 +64,7 @@ def test_a_section_reaches_every_form_and_is_computed_once(results):
     assert not computed
     assert report.lines == ["", "A sentence of 4.", "An item.", "A remark."]
     assert report.numbers() == {
+        "format": FORMAT,
         "answer": "",
         "sentences": ["A sentence of 4."],
         "remarks": ["A remark."],
@@ -119,7 +121,7 @@ def test_items_after_the_remarks_are_the_last_lines(results):
 
 def test_a_question_that_does_not_arise_has_no_form(results):
     section = Section("none", lambda study: None, sentences=lambda value: ["never"], numbers=lambda value: {"a": 1})
-    assert Report(results, (section,)).numbers() == {"answer": "", "sentences": [], "remarks": []}
+    assert Report(results, (section,)).numbers() == {"format": FORMAT, "answer": "", "sentences": [], "remarks": []}
 
 
 def test_sentences_do_not_wait_for_figures(results, monkeypatch):

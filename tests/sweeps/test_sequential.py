@@ -250,7 +250,8 @@ def test_blocks_are_small_and_do_not_depend_on_workers_or_seeds(tiny):
     assert block(None) == 1024
     assert block(0.05) == make_plan(arms, 10).chunk
     assert block(0.01) == block(0.01, seeds=500) == block(0.01, workers=16) < 1024
-    assert "an arm stops when its share converged is known to +-0.05" in str(make_plan(arms, 100, precision=0.05))
+    described = str(make_plan(arms, 100, precision=0.05))
+    assert "an arm stops when its share of converged runs is known to within 5 points" in described
 
 
 def test_impossible_precisions_and_clusters_are_refused(tiny, tmp_path):

@@ -56,11 +56,11 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers share --out; extra: cluster.")
     ] = None,
-    chunk: Annotated[int | None, typer.Option(help="Seeds trained together; by default by memory.")] = None,
+    chunk: Annotated[int | None, typer.Option(help="Seeds trained together; chosen by memory by default.")] = None,
     workers: Annotated[int | None, typer.Option(help="Chunks trained at the same time; by default the cores.")] = None,
     engine: Annotated[str, typer.Option(help="plain, lanes, nests, or auto, which chooses for each arm.")] = "auto",
     precision: Annotated[
-        float | None, typer.Option(help="Stop an arm once its share converged is known to +- this, such as 0.05.")
+        float | None, typer.Option(help="Stop an arm once its share of converged runs is known to within this: 0.05.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -157,7 +157,9 @@ def _note(e: Evidence, layer: int, why: ZeroReason) -> Finding:
 
 def _zero(e: Evidence, gone: Bool[np.ndarray, " layer"], layer: int, why: ZeroReason | None) -> Finding:
     """Report the layer without a gradient that is nearest to the output, with the reason where it is known."""
-    sentence = f"The gradient of {gone.sum()} of {len(gone)} layers is exactly zero, of this one nearest to the output."
+    sentence = (
+        f"The gradient is exactly zero in {gone.sum()} of {len(gone)} layers; this one is the nearest to the output."
+    )
     if why is not None and why.reason in CODES:
         code = CODES[why.reason]
         return finding(
@@ -219,13 +221,15 @@ def vanishing(e: Evidence) -> list[Finding]:
     if never_reached(e):
         sizes = np.sort(e.first_profile)
         value = float(sizes[-1] - sizes[-2])
-        sentence = f"All layers but one have a gradient at least 10^{value:.1f} times smaller than it, and never moved."
+        sentence = f"Only one layer moved: the gradient of every other one is at least 10^{value:.1f} times smaller."
         return [finding(e, "gradient_shrinks", sentence, layer=layer, value=value, threshold=NEVER_REACHED)]
     if e.drop >= DROP:
         sentence = f"The gradient is 10^{e.drop:.1f} times smaller on the input side than on the output side."
         code = "logistic_shrinks" if logistic else "gradient_shrinks"
         return [finding(e, code, sentence, layer=layer, value=e.drop, threshold=DROP)]
     value = float(e.sensitivity[0][weakest]) if e.sensitivity is not None else math.nan
-    sentence = f"Changing this layer by as much as it is large changes the loss by 10^{value:.1f} of itself at most."
+    sentence = (
+        f"Changing this layer's weights by their own size changes the loss by at most 10^{value:.1f} of its value."
+    )
     code = "logistic_shrinks" if logistic else "loss_insensitive"
     return [finding(e, code, sentence, layer=layer, value=value, threshold=INSENSITIVE)]

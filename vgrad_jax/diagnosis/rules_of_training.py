@@ -178,11 +178,13 @@ def solved(e: Evidence) -> list[Finding]:
             return []
         value, threshold = float(e.shrinkage.min()), SHRUNK
         sentence = (
-            f"Every layer's gradient shrank by at least 10^{value:.1f}, all about alike; the loss was not recorded."
+            f"Every layer's gradient shrank alike, by a factor of 10^{value:.1f} or more; the loss was not recorded."
         )
     elif is_solved(e) and e.remaining is not None and not (overgrown(e) and stalled(e)):
         value, threshold = e.remaining, LEARNED
-        sentence = f"The loss is {e.remaining:.2g} of what it was at first, and the gradient is small because of it."
+        sentence = (
+            f"The loss has fallen to {e.remaining:.2g} of its first value, and the gradient is small for that reason."
+        )
     else:
         return []
     return [finding(e, "nothing_left_to_learn", sentence, value=value, threshold=threshold)]
@@ -211,7 +213,8 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         return [finding(e, "updates_stopped", sentence, value=float(stop), threshold=float(e.updates_done or 0))]
     if e.chance is not None and e.remaining > FAR_ABOVE and fell(e):
         sentence = (
-            f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant."
+            f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant "
+            "prediction."
         )
         return [finding(e, "far_from_chance", sentence, value=e.remaining, threshold=FAR_ABOVE)]
     early = largest(e.updates[: max(1, len(e.updates) // 4)])
@@ -267,10 +270,7 @@ def _at_chance(e: Evidence) -> list[Finding]:
     share = (e.course.late - floor) / (e.chance - floor) if e.chance > floor else math.nan
     if not e.no_better < share < ABOVE:
         return []
-    sentence = (
-        f"The loss ends at {share:.0%} of the {e.chance:.3g} that the best constant prediction has; or "
-        "there is nothing to learn."
-    )
+    sentence = f"The loss ends at {share:.0%} of {e.chance:.3g}, the loss of the best constant prediction."
     return [finding(e, "no_better_than_constant", sentence, value=share, threshold=e.no_better)]
 
 
@@ -278,10 +278,7 @@ def _just_at_chance(e: Evidence) -> list[Finding]:
     """Report a loss that may be negative, and that ends just where the best constant prediction is."""
     if e.course is None or e.chance is None or not e.course.ends_at_chance:
         return []
-    sentence = (
-        f"The loss ends at {e.course.late:.3g}, and the best constant prediction has {e.chance:.3g}; or there is "
-        "nothing to learn."
-    )
+    sentence = f"The loss ends at {e.course.late:.3g}; that of the best constant prediction is {e.chance:.3g}."
     return [finding(e, "no_better_than_constant", sentence, value=e.course.late, threshold=e.chance)]
 
 

@@ -96,7 +96,7 @@ TABLE: dict[str, Status] = {
         },
     ),
     "underflow": Status(
-        "The gradient is about the smallest number of a short dtype.",
+        "The gradient is near the smallest number that its dtype can hold.",
         Spread.ALL,
         {
             "gradient_underflows": Remedy(

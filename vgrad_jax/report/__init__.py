@@ -2,6 +2,7 @@
 
 from vgrad_jax.report.page import write_report as write_report
 from vgrad_jax.report.report import Report as Report
+from vgrad_jax.report.schema import SUMMARY_SCHEMA as SUMMARY_SCHEMA
 from vgrad_jax.report.section import Block as Block
 from vgrad_jax.report.section import Chart as Chart
 from vgrad_jax.report.section import Column as Column

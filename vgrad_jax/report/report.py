@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vgrad_jax.numerics import json_value
 from vgrad_jax.report.merging import merged
+from vgrad_jax.report.schema import FORMAT
 from vgrad_jax.report.section import Block, Chart, Section
 from vgrad_jax.report.sections import ANSWERS, SECTIONS
 from vgrad_jax.report.study import Study
@@ -91,7 +92,7 @@ class Report:
 
     def numbers(self) -> dict[str, Any]:
         """Return the same for scripts, as values that JSON can hold (see `vgrad_jax.numerics.json_value`)."""
-        own = {"answer": self.answer, "sentences": self.sentences, "remarks": self.remarks}
+        own = {"format": FORMAT, "answer": self.answer, "sentences": self.sentences, "remarks": self.remarks}
         numbers = merged("entry", chain([own], self._forms(lambda section: section.numbers)))
         return {name: json_value(_present(value)) for name, value in numbers.items()}
 

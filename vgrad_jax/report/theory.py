@@ -120,7 +120,8 @@ def _mean_field(of: MeanFieldOf) -> str:
     note = f"; {numbers.note}" if numbers.note else ""
     return (
         f"weight variance times fan-in {of.weight_variance:.4g}, bias variance {of.bias_variance:.4g}: "
-        f"{numbers.phase}, squared gradients change by {numbers.chi_1:.4g} a layer towards the input, {depth}{note}"
+        f"{numbers.phase}, squared gradients change by a factor of {numbers.chi_1:.4g} a layer towards the input, "
+        f"{depth}{note}"
     )
 
 
@@ -140,8 +141,8 @@ def _jacobian(spectrum: JacobianSpectrum) -> str:
     measured, predicted = spectrum.squares, spectrum.density
     return (
         f"from the first to the last hidden layer the mean squared singular value is {measured.mean():.3g}, predicted "
-        f"{predicted.mean:.3g}; the largest, in half of the networks, {np.median(measured.max(axis=1)):.3g}, predicted "
-        f"{predicted.largest:.3g} in infinitely wide ones"
+        f"{predicted.mean:.3g}; the largest one has a median of {np.median(measured.max(axis=1)):.3g}, predicted "
+        f"{predicted.largest:.3g} in infinitely wide networks"
     )
 
 

@@ -206,8 +206,8 @@ def _not_learned(converged: int, n: int) -> Finding:
         layer=None,
         value=converged / n,
         threshold=0.5,
-        sentence=f"{failed} not converge within the budget. The ratios between layers do not say why.",
-        advice="Look at the loss and the accuracy over the epochs; a longer budget or another learning rate may tell.",
+        sentence=f"{failed} not converge before the training ended. The ratios between layers do not say why.",
+        advice="Look at the loss and the accuracy over the epochs; try more epochs or another learning rate.",
     )
 
 

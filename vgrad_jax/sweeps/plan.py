@@ -7,6 +7,7 @@ import psutil
 
 from vgrad_jax.sweeps.arms import Trainable
 from vgrad_jax.sweeps.policy import Execution, Platform, decide, execution_of, local_platform
+from vgrad_jax.wording import counted
 
 __all__ = ["Block", "Plan", "make_plan"]
 
@@ -118,13 +119,15 @@ class Plan(NamedTuple):
             location = "at a time"
             memory = f"{_megabytes(self.peak_bytes)}, {_megabytes(self.training_bytes)} of it for training"
         stopping = (
-            f", all of it at the most: an arm stops when its share converged is known to +-{self.precision:g}"
+            f", at the most: an arm stops when its share of converged runs is known to within {100 * self.precision:g} "
+            "points"
             if self.precision is not None
             else ""
         )
         return (
-            f"{len(self.arms)} arms x {self.num_seeds} seeds = {len(self.arms) * self.num_seeds} trainings, "
-            f"{self.chunk} seeds a chunk, {self.workers} chunks {location}; estimated peak memory {memory}; results "
+            f"{counted(len(self.arms), 'arm')} x {counted(self.num_seeds, 'seed')} = "
+            f"{counted(len(self.arms) * self.num_seeds, 'training')}; {counted(self.chunk, 'seed')} trained together, "
+            f"{counted(self.workers, 'such chunk')} {location}; estimated peak memory {memory}; results "
             f"{_megabytes(self.result_bytes)} {'in memory' if self.in_memory else 'before compression'}{stopping}"
         )
 

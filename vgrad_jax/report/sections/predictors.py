@@ -49,8 +49,8 @@ def _sentence(scope: str, ranked: list[Predictor]) -> str:
     real = [predictor for predictor in told if predictor.real]
     if not real:
         return (
-            f"{opening}: none of {measurements} is seen to predict which runs fail; the "
-            f"largest area under the ROC curve is that of the {label_of(told[0].measurement)}, {_area(told[0])}."
+            f"{opening}: none of {measurements} predicts which runs fail, as far as these seeds can tell; the best, "
+            f"the {label_of(told[0].measurement)}, has an area under the ROC curve of {_area(told[0])}."
         )
     best = real[0]
     verb = "predicts" if len(real) == 1 else "predict"
