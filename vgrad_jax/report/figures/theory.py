@@ -52,7 +52,9 @@ def phase_diagram(
     figure = new_figure(6.4, 4.2)
     axes = figure.subplots()
     shown = np.clip(np.log10(np.maximum(chi, 1e-9)), -0.5, 0.5)
-    image = axes.pcolormesh(weights, biases, shown, cmap="RdBu_r", vmin=-0.5, vmax=0.5, shading="gouraud")
+    image = axes.pcolormesh(
+        weights, biases, shown, cmap="RdBu_r", vmin=-0.5, vmax=0.5, shading="gouraud", rasterized=True
+    )
     figure.colorbar(image, ax=axes, label="log10 chi_1, per layer (cut at +-0.5)", extend="both")
     if chi.min() < 1 - 1e-6 and chi.max() > 1 + 1e-6:
         axes.contour(weights, biases, chi, [1.0 + 1e-9], colors="black", linewidths=1.5)
