@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.report.figures.style import is_narrow
-from vgrad_jax.report.figures.theory import phase_diagram
+from vgrad_jax.report.figures.theory import INK, phase_diagram
 from vgrad_jax.statistics.phases import Phase
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ def measured_phases(phases: Sequence[Phase]) -> "Figure":
     axes = figure.axes[0]
     axes.set_ylim(-0.08 * highest, highest)
     measured = [2 * own.measured.value for own in phases]
-    style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5, "edgecolors": "black", "zorder": 3}
+    style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5, "edgecolors": INK, "zorder": 3}
     axes.scatter(weights, biases, c=measured, s=70, label="measured", **style)
     for own in phases:
         note = f"{own.measured.value:+.2f}"
-        below = (0, -13) if own.bias_variance else (0, 9)
-        axes.annotate(
-            note, (own.weight_variance, own.bias_variance), below, textcoords="offset points", ha="center", size=6
-        )
-    axes.legend(loc="upper left", fontsize=6 if is_narrow() else 8)
+        position = own.weight_variance, own.bias_variance
+        axes.annotate(note, position, (0, 8), textcoords="offset points", ha="center", size=6, color=INK)
+    drawn = axes.get_legend()
+    if drawn is not None:
+        drawn.remove()  # It would hide dots.
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", fontsize=8, frameon=False, ncols=1 if is_narrow() else 2)
     return figure
