@@ -1,10 +1,11 @@
 """Does `vgrad_jax.prescribe` find a cure more often than chance does, with equally many trainings?
 
-    python benchmarks/bench_prescribe.py --minutes 6 --out prescriptions.json
+    python -m benchmarks.bench_prescribe --minutes 6 --out prescriptions.json
 
-Forty sick networks are made on four data sets. Remedies of the cabinet are trained on each of them once, over 48
-seeds. The first 24 seeds are what a method may look at, a number at a time, and the others judge its choice. All
-methods therefore choose from the same outcomes, and none is trained again:
+Forty sick networks are made on four data sets; `--real` takes networks that people asked about in their place. Remedies
+of the cabinet are trained on each of them once, over 48 seeds. The first 24 seeds are what a method may look at, a
+number at a time, and the others judge its choice. All methods therefore choose from the same outcomes, and none is
+trained again:
 
 - prescribe: the diagnosis, then the race. Its trainings are counted, those of the untouched network included.
 - order: the remedies that the diagnosis puts first, 8 seeds each. The 16 runs that it reads are part of the budget.
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 import vgrad_jax as vg
+from benchmarks.real_networks import real_networks
 from vgrad_jax.prescription import CABINET
 from vgrad_jax.prescription.candidates import Candidate, single_changes
 from vgrad_jax.prescription.prescribing import JUDGED, UNTOUCHED, Case, Visit, verdict_of
@@ -258,13 +260,14 @@ def main() -> None:
     parser.add_argument(
         "--table", type=Path, default=Path("prescriptions.pickle"), help="outcomes; a later call goes on"
     )
+    parser.add_argument("--real", action="store_true", help="networks that people asked about")
     parser.add_argument("--out", type=Path, help="JSON with every row")
     arguments = parser.parse_args()
     start = time.monotonic()
     patients = kept(arguments.table)
     known = {patient.name for patient in patients}
     with PROGRAMS.room_for(64):
-        for name, experiment in sick_networks():
+        for name, experiment in real_networks() if arguments.real else sick_networks():
             if name in known:
                 continue
             if time.monotonic() - start > 60 * arguments.minutes:

@@ -1,7 +1,5 @@
 """Code to copy: every snippet is run, and its network computes what `apply_mlp` computes with the same parameters."""
 
-import importlib.util
-
 import jax
 import numpy as np
 import pytest
@@ -70,8 +68,8 @@ def logits_and_layers(names, framework, x):
 )
 @pytest.mark.filterwarnings("default")
 def test_a_snippet_computes_the_network(framework, experiment):
-    if framework == "torch" and importlib.util.find_spec("torch") is None:
-        pytest.skip("PyTorch is not installed")
+    if framework == "torch":
+        pytest.importorskip("torch")
     data = vg.load_data(experiment.data)
     names = run(experiment, framework)
     logits, layers = logits_and_layers(names, framework, data.train_x)
@@ -90,6 +88,18 @@ def test_a_snippets_step_lowers_its_loss():
     for _ in range(20):
         params, state, last = names["step"](params, state, data.train_x, data.train_y)
     assert last < first
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("experiment", [FULL, PLAIN], ids=["full", "plain"])
+def test_a_step_of_pytorch_lowers_its_loss(experiment):
+    torch = pytest.importorskip("torch")
+    data = vg.load_data(experiment.data)
+    torch.manual_seed(0)
+    names = run(experiment, "torch")
+    x, y = torch.tensor(np.asarray(data.train_x)), torch.tensor(np.asarray(data.train_y), dtype=torch.int64)
+    losses = [names["step"](x, y).item() for _ in range(30)]
+    assert losses[-1] < losses[0]
 
 
 def test_a_function_has_no_name_elsewhere():

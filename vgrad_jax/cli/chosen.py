@@ -17,6 +17,7 @@ from vgrad_jax.cli.study_file import read_study as read_python_study
 from vgrad_jax.data.description import SOURCES
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.presets import STUDIES
 from vgrad_jax.studies import DEFAULT_GRID, DEFAULTS, parsed_setting, read_study, study_from
 
 __all__ = ["OWN_SEEDS", "Chosen", "choose"]
@@ -57,7 +58,7 @@ def choose(
     """Return the study that a command asks for.
 
     Args:
-        target: a file in TOML, JSON or Python, or "module:name".
+        target: a file in TOML, JSON or Python, "module:name", or the name of a ready-made study.
         study: name of a ready-made study.
         data: file with own data, or name of a source of data.
         column: name or index of the target's column in `data`.
@@ -69,6 +70,8 @@ def choose(
     Raises:
         InputError: options contradict each other, or the study cannot be read.
     """
+    if target in STUDIES and not Path(target).exists():
+        target, study = None, target if study is None else study
     given = {"a study's file": target, "--study": study, "--from": earlier}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:

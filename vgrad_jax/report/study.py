@@ -7,7 +7,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import article
 from vgrad_jax.report.figures.factor_styles import Styles, arm_styles
 from vgrad_jax.report.figures.style import GREY, activation_colours, own_colours
-from vgrad_jax.report.predictions import predictions
+from vgrad_jax.report.predictions import predictions, seed_laws
 from vgrad_jax.results.functions import FunctionLayout
 from vgrad_jax.results.reading import arm_names, experiments_of, function_of, num_layers
 from vgrad_jax.statistics.comparison import Pair, compare_arms
@@ -21,6 +21,7 @@ from vgrad_jax.statistics.run_outcomes import Outcomes, alike, outcomes
 from vgrad_jax.statistics.summary import ArmSummary, summarise
 from vgrad_jax.statistics.survival import restricted_mean
 from vgrad_jax.theory.prediction import Prediction
+from vgrad_jax.theory.seed_law import SeedLaw
 from vgrad_jax.wording import counted
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ class Study:
     def predictions(self) -> dict[str, Prediction]:
         """Arm name to theory's prediction of the gradients at initialisation."""
         return predictions(self.results)
+
+    @cached_property
+    def seed_laws(self) -> dict[str, SeedLaw]:
+        """Arm name to its initial networks beside the exact law over seeds, of arms that have one."""
+        return seed_laws(self.results)
 
     @cached_property
     def by_factor(self) -> bool:

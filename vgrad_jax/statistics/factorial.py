@@ -43,9 +43,10 @@ CAUSES = {
 
 FACTORS = {
     "hidden": "hidden layers",
+    "width": "width of the hidden layers",
     "kernel_init": "initialisation",
     "output_init": "initialisation",
-    "bias_init": "initialisation",
+    "bias_init": "initialisation of the biases",
     "residual": "residual branches",
     "source": "data",
     "path": "data",
@@ -168,7 +169,8 @@ def factors_of_arms(results: "xarray.Dataset") -> dict[str, dict[str, Any]]:
     ends, experiments = outcomes(results), experiments_of(results)
     named = {arm: factors for arm in ends if (factors := factors_of(results, arm))}
     order = {name: index for index, name in enumerate(dict.fromkeys(n for factors in named.values() for n in factors))}
-    arms = {arm: _fields(experiment) for arm, experiment in experiments.items()}
+    alike = all(len(set(experiment.mlp.hidden)) == 1 for experiment in experiments.values())
+    arms = {arm: _fields(experiment, split=alike) for arm, experiment in experiments.items()}
     arms |= {
         arm: {f"{order[name]:03} {name}": value for name, value in factors.items()} for arm, factors in named.items()
     }
@@ -187,7 +189,8 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
 
 
-def _fields(experiment: Experiment) -> dict[str, Any]:
+def _fields(experiment: Experiment, *, split: bool) -> dict[str, Any]:
+    """Return the fields of an experiment; with `split`, hidden layers are their number and their width."""
     mlp = experiment.mlp
     parts = {
         "mlp": mlp,
@@ -198,7 +201,11 @@ def _fields(experiment: Experiment) -> dict[str, Any]:
     values = [(name, value) for part in parts.values() for name, value in vars(part).items()]
     # An output layer without an initialiser of its own has the others'.
     values = [(name, mlp.kernel_init if name == "output_init" and value is None else value) for name, value in values]
-    return {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
+    fields = {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
+    (hidden,) = (name for name in fields if name.endswith(" hidden"))
+    if split:
+        fields[hidden], fields[f"{hidden[:3]} width"] = len(mlp.hidden), mlp.hidden[0]
+    return fields
 
 
 def factor_name(fields: frozenset[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, new_figure, panels_of
+from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, new_figure, one_legend, panels_of
 from vgrad_jax.statistics.bands import AccuracyBand
 from vgrad_jax.wording import literal
 
@@ -20,7 +20,7 @@ def accuracy_bands(bands: Mapping[str, AccuracyBand]) -> "Figure":
     figure, panels = panels_of(list(bands), "training accuracy", "epoch")
     for band, axes in zip(bands.values(), panels, strict=True):
         _draw_band(axes, band)
-    panels[0].legend(loc="upper left", fontsize=7, frameon=False)
+    one_legend(figure, panels)
     return figure
 
 

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree
 
-from vgrad_jax.report.figures.style import BLUE, GREEN, GREY, ORANGE
+from vgrad_jax.report.figures.style import BLUE, GREEN, GREY, NARROW, ORANGE, is_narrow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,12 +57,20 @@ class Drawing(NamedTuple):
 def svg_of(figure: "Figure", name: str) -> bytes:
     """Return a figure as an SVG that stands alone, the same bytes whenever it is drawn.
 
+    On a narrow page the figure is made as narrow.
+
     Args:
         figure: the figure.
         name: of the figure; names within figures of different names differ.
     """
     from matplotlib import rc_context
+    from matplotlib.collections import QuadMesh
 
+    for mesh in figure.findobj(QuadMesh):
+        mesh.set_rasterized(True)  # As paths, each of its thousands of cells would be one.
+    width, height = figure.get_size_inches()
+    if is_narrow() and width > NARROW:
+        figure.set_size_inches(NARROW, height)
     buffer = io.BytesIO()
     with warnings.catch_warnings(), rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         # A name may hold signs that Matplotlib's font lacks, such as an emoji; a browser has them.

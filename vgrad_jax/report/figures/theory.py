@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["phase_diagram", "profile_beside_prediction", "seed_histogram", "seed_histograms"]
+__all__ = ["INK", "phase_diagram", "profile_beside_prediction", "seed_histogram", "seed_histograms"]
 
 SQUARED_GRADIENT = "ln of the squared gradient norm of the first kernel, one logit, one input"
 
+INK = "#111111"
+"""Colour of lines over a heat map, which is as light on a dark page."""
 STEPS = 400
 """Layers after which the variance counts as settled: enough for a picture."""
 
@@ -55,8 +57,8 @@ def phase_diagram(
     image = axes.pcolormesh(weights, biases, shown, cmap="RdBu_r", vmin=-0.5, vmax=0.5, shading="gouraud")
     figure.colorbar(image, ax=axes, label="log10 chi_1, per layer (cut at +-0.5)", extend="both")
     if chi.min() < 1 - 1e-6 and chi.max() > 1 + 1e-6:
-        axes.contour(weights, biases, chi, [1.0 + 1e-9], colors="black", linewidths=1.5)
-        axes.plot([], [], color="black", label="edge of chaos, chi_1 = 1")
+        axes.contour(weights, biases, chi, [1.0 + 1e-9], colors=INK, linewidths=1.5)
+        axes.plot([], [], color=GREY, label="edge of chaos, chi_1 = 1")
     lines = axes.contour(weights, biases, chi, [0.5, 0.8, 0.9, 1.1, 1.2], colors=GREY, linewidths=0.7, linestyles=":")
     axes.clabel(lines, fontsize=7)
     if network is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, panels_of
+from vgrad_jax.report.figures.style import BAND, BLUE, ORANGE, one_legend, panels_of
 from vgrad_jax.statistics.bands import WeightBand
 
 if TYPE_CHECKING:
@@ -24,5 +24,5 @@ def first_layer_paths(bands: Mapping[str, WeightBand]) -> "Figure":
         axes.plot(band.epochs, band.single, ":", color=ORANGE, linewidth=1.2, label="the first seed alone")
         note = f"n = {band.n}" + (f", {band.lost} of them not finite at the end" if band.lost else "")
         axes.text(0.97, 0.05, note, transform=axes.transAxes, ha="right", fontsize=7)
-    panels[0].legend(loc="upper left", fontsize=6, frameon=False)
+    one_legend(figure, panels)
     return figure

@@ -16,6 +16,8 @@ NAMES = (
     "ranking",
     "arms",
     "own_results",
+    "phases",
+    "dying",
     "seed_law",
     "survival",
     "crossed",

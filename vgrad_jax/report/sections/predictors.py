@@ -12,6 +12,9 @@ from vgrad_jax.wording import counted
 
 __all__ = ["SECTION", "predictor_sentences"]
 
+MOST_NAMED = 6
+"""Most arms that a sentence names."""
+
 
 def _compute(study: Study) -> list[Predictor] | None:
     return predictors(study.results) if study.arms else None
@@ -32,9 +35,10 @@ def predictor_sentences(predictors: Sequence[Predictor]) -> list[str]:
     if len(alike) < 2:
         return [_sentence(scope, ranked) for scope, ranked in scopes.items()]
     arms = [_sentence(arm, ranked) for arm, ranked in scopes.items() if arm not in (*alike, ALL_ARMS)]
+    more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
     together = (
         f"What predicts failure cannot be told in {len(alike)} arms, because fewer than {FEWEST} of their runs "
-        f"converged or fewer than {FEWEST} failed: {', '.join(alike)}."
+        f"converged or fewer than {FEWEST} failed: {', '.join(alike[:MOST_NAMED])}{more}."
     )
     return [*arms, together, *(_sentence(scope, ranked) for scope, ranked in scopes.items() if scope == ALL_ARMS)]
 

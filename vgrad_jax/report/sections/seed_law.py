@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from vgrad_jax.report.figures.theory import seed_histograms
-from vgrad_jax.report.predictions import seed_laws
 from vgrad_jax.report.section import Chart, Section
 from vgrad_jax.report.study import Study
 from vgrad_jax.theory.seed_law import SeedLaw
@@ -13,7 +12,7 @@ __all__ = ["SECTION"]
 
 
 def _compute(study: Study) -> dict[str, SeedLaw] | None:
-    return seed_laws(study.results) or None
+    return study.seed_laws or None
 
 
 def _charts(laws: dict[str, SeedLaw]) -> Iterator[Chart]:
