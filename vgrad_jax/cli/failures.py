@@ -17,12 +17,9 @@ from typing import Any
 import typer
 
 from vgrad_jax.errors import InputError
-from vgrad_jax.process import TRACEBACK, broken_package, hear_signals
+from vgrad_jax.process import TRACEBACK, broken_package, hear_signals, is_of_memory
 
 __all__ = ["guarded", "prepare_process"]
-
-OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "std::bad_alloc", "Unable to allocate")
-"""Words of the messages by which JAX and NumPy say that memory was not enough."""
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 """Package to the name by which pip installs it, where they differ."""
@@ -54,6 +51,9 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
 
 def prepare_process() -> None:
     """Make a process of a command fit for any terminal and any environment."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # The caller has closed it.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # A character that the terminal lacks is shown as a question mark.
             stream.reconfigure(errors="replace")
@@ -64,10 +64,13 @@ def prepare_process() -> None:
 def _sentence(error: Exception) -> str:
     """Return a failure in a sentence that says what to do."""
     text = " ".join(str(error).split())
-    if isinstance(error, InputError | OSError):
+    if isinstance(error, InputError):
         return text
-    if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+    if is_of_memory(error):
         return "there is not enough memory; ask for a smaller --chunk, fewer --workers or fewer seeds"
+    if isinstance(error, OSError) and error.strerror:
+        subject = "cannot write the output" if error.filename is None else repr(str(error.filename))
+        return f"{subject}: {error.strerror}"
     package = broken_package(error)
     if package is not None:
         return (

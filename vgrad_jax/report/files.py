@@ -78,7 +78,7 @@ def write_page(path: Path, content: bytes) -> None:
     if path.is_symlink():
         raise InputError(f"{str(path)!r} is a symbolic link, which a page does not follow; choose another file")
     try:
-        if path.exists() and OWN_PAGE not in path.read_bytes():
+        if path.exists() and not (path.is_file() and OWN_PAGE in path.read_bytes()):
             raise InputError(f"{str(path)!r} is not a page of vgrad_jax; move it away or choose another file")
         _write(path.parent, path.name, content)
     except OSError as error:
