@@ -81,7 +81,7 @@ def test_run_shows_one_training_and_is_the_sweeps_seed(study):
 
 
 def test_run_ends_with_what_the_article_prints(tmp_path):
-    done = vgrad("run", "--arm", "tanh_uniform", "--epochs", 100, "--out", "one", cwd=tmp_path)
+    done = vgrad("run", "--arm", "tanh_uniform", "--epochs", 100, "--out", "one", "--weights", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for text in ("first layer's weights after epoch 50", "after epoch 100", "mean absolute change", "one/accuracy.png"):
         assert text in done.stdout
@@ -192,7 +192,7 @@ def interrupting(watched, total, title):
     return table(watched, total, title)
 
 live.live_table = interrupting
-sys.argv = ["vgrad", "run", "--arm", "tanh_he", "--epochs", "4000", "--out", "one"]
+sys.argv = ["vgrad", "run", "--arm", "tanh_he", "--epochs", "4000", "--out", "one", "--weights"]
 cli.main()
 """
 

@@ -9,7 +9,7 @@ import typer
 
 from vgrad_jax.cli.bench import bench
 from vgrad_jax.cli.diagnose import diagnose
-from vgrad_jax.cli.failures import guarded, prepare_process
+from vgrad_jax.cli.failures import Commands, guarded, prepare_process
 from vgrad_jax.cli.prescribe import prescribe
 from vgrad_jax.cli.program_files import reuse_compiled_programs
 from vgrad_jax.cli.report import report
@@ -33,6 +33,7 @@ EXIT_CODES = (
 )
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -77,7 +78,7 @@ def main() -> None:
     """
     prepare_process()
     warnings.showwarning = _print_warning
-    app(obj=OWN_PROCESS)
+    app(obj=OWN_PROCESS, prog_name="vgrad")
 
 
 def _print_warning(message: Warning | str, *details: Any, **more: Any) -> None:

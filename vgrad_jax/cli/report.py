@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, terminal
+from vgrad_jax.cli.shared import AsJson, Open, Quiet, open_page, terminal
 from vgrad_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ __all__ = ["report", "show"]
 
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `vgrad sweep` wrote.")],
+    quiet: Quiet = False,
+    open_it: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the page, the figures and the table again from stored results.
@@ -37,7 +39,10 @@ def report(
         if isinstance(error, ValueError) and "checksum" not in str(error):
             raise
         raise InputError(f"the results in {str(folder)!r} are damaged: {error}") from None
-    show(made, folder, str(folder), as_json=as_json)
+    if as_json or not quiet:
+        show(made, folder, str(folder), as_json=as_json)
+    if open_it:
+        open_page(folder / "index.html")
 
 
 def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:

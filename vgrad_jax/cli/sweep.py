@@ -8,7 +8,7 @@ import typer
 
 from vgrad_jax.cli.chosen import OWN_SEEDS, Chosen, choose
 from vgrad_jax.cli.report import show
-from vgrad_jax.cli.shared import AsJson, Epochs, claim, free_folder, terminal
+from vgrad_jax.cli.shared import AsJson, Epochs, Open, Quiet, claim, free_folder, open_page, terminal
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.presets import STUDIES
@@ -69,6 +69,8 @@ def sweep(
     precision: Annotated[
         float | None, typer.Option(help="Stop an arm once its share converged is known to +- this, such as 0.05.")
     ] = None,
+    quiet: Quiet = False,
+    open_it: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Train every arm of a study over many seeds; write a page, figures and the labelled results.
@@ -125,6 +127,7 @@ def sweep(
                 chunk=chunk,
                 workers=workers,
                 engine=engine,
+                progress=not quiet,
             )
         except SweepInterrupted as interruption:
             if bool(interruption.results["completed"].any(dim="seed").all()):
@@ -132,7 +135,10 @@ def sweep(
             raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {again}") from None
     with keeping(f"all runs are kept; `vgrad report {folder}` makes the page"):
         findings = write_report(results, folder)
-    show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
+    if as_json or not quiet:
+        show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
+    if open_it:
+        open_page(folder / "index.html")
 
 
 def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
