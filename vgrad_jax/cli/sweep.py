@@ -144,6 +144,7 @@ def sweep(
 def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
     """Print the arms, the plan and the estimated time of a sweep."""
     from vgrad_jax.experiment import Experiment
+    from vgrad_jax.report.again import data_sentences_of
     from vgrad_jax.sweeps.arms import check_arms
     from vgrad_jax.sweeps.estimate import estimated_seconds
     from vgrad_jax.sweeps.plan import make_plan
@@ -171,6 +172,8 @@ def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
     console = terminal()
     for name in chosen.arms:
         console.print(f"{name}: {_sentence(experiments[name]) if name in experiments else 'a function of a key'}")
+    for sentence in data_sentences_of(experiments):
+        console.print(sentence)
     console.print(str(plan))
     if seconds is not None:
         console.print(f"time: about {_duration(seconds)}, to a factor of two; estimated from a short training")

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def read_csv(path: Path, header: bool | None) -> Table:
     """
     try:
         rows = _rows(_text(path))
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error, zlib.error) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} cannot be read as a table: {_encoding_advice(path, error)}") from None
+    except (OSError, EOFError, csv.Error, zlib.error) as error:
         raise InputError(f"{str(path)!r} cannot be read as a table: {error}") from None
     if not rows:
         raise InputError(f"{str(path)!r} cannot be read as a table: it has no rows")
@@ -69,6 +72,16 @@ def _text(path: Path) -> str:
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         return str(file.read())
+
+
+def _encoding_advice(path: Path, error: UnicodeDecodeError) -> str:
+    """Return what is wrong with a file's encoding, and the command that mends it."""
+    is_wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in error.object[:2]
+    likely = "UTF-16" if is_wide else "LATIN1"
+    return (
+        f"it is not in UTF-8 (byte {error.object[error.start]:#04x} at {error.start}), but perhaps in {likely}. Save "
+        f"it as UTF-8, for example with: iconv -f {likely} -t UTF-8 {path.name} > utf8.csv"
+    )
 
 
 def _rows(text: str) -> list[_Row]:
@@ -112,13 +125,19 @@ def _is_header(path: Path, rows: Sequence[_Row], header: bool | None) -> bool:
         # A column's name does not come again below it. A category does, in a table of some length.
         is_header = not any(are_numbers) and (above_numbers or not again)
         is_unclear = (any(are_numbers) and not again and not above_numbers) or (again > 0 and above_numbers)
-        is_unclear = is_unclear or (not any(are_numbers) and not above_numbers and 0 < again < len(texts))
+        if not any(are_numbers) and not above_numbers:
+            is_unclear = 0 < again < len(texts) or (not again and not _all_come_again(rows))
     if is_unclear:
         raise InputError(
             f"{str(path)!r}, row {number} may hold the names of the columns or values of the table: {cells[:5]}; "
             "say which with header=True or header=False"
         )
     return is_header
+
+
+def _all_come_again(rows: Sequence[_Row]) -> bool:
+    """Return whether every cell below the first row comes again in its column: a row that does not is no category's."""
+    return all(min(Counter(column).values()) > 1 for column in zip(*(cells for _, cells in rows[1:]), strict=True))
 
 
 def _looks_like_names(rows: Sequence[_Row]) -> bool:
