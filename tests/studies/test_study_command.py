@@ -111,7 +111,7 @@ def test_a_sweep_of_a_relative_path_is_repeated_from_another_folder(folder, tmp_
     expected = vg.load_data(vg.Data(path="../table.csv")).train_x
     np.testing.assert_array_equal(vg.load_data(arms["relu"].data).train_x, expected)
     (tmp_path / "copy" / "table.csv").unlink()
-    with pytest.raises(vg.InputError, match="no file 'table.csv', as the sweep in .* names it"):
+    with pytest.raises(vg.InputError, match=r"no file 'table.csv', as the sweep in .* names it"):
         choose(None, None, earlier=Path("../out"))
 
 
