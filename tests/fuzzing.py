@@ -609,6 +609,7 @@ def main():
                 said = outcome(kind, Random(f"{options.seed} {kind} {number}"))
                 counts[said if said in ("used", "refused") else "faults"] += 1
                 if said not in ("used", "refused"):
+                    print(f"input {number}: {said}", flush=True)
                     faults[re.sub(r"\d+", "0", said[:90])].append((number, said))
             print(kind, dict(counts), flush=True)
     for examples in faults.values():

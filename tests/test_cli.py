@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from tests.once import made_once
+from vgrad_jax import report
 from vgrad_jax.cli import app
 from vgrad_jax.cli.program_files import trim
 from vgrad_jax.sweeps import speed
@@ -68,6 +69,27 @@ def test_report_makes_the_page_again(study):
     assert done.returncode == 0, done.stderr
     assert "tanh_uniform" in done.stdout
     assert (folder / "pair" / "index.html").exists()
+
+
+def test_resuming_what_is_finished_makes_no_page_again(study, tmp_path, monkeypatch):
+    folder, done = study
+    shutil.copytree(folder / "pair", tmp_path / "pair")
+    (tmp_path / "pair" / "index.html").touch()
+    made = []
+    monkeypatch.setattr(report, "write_report", lambda results, folder: made.append(folder) or ask_for_no_more())
+    monkeypatch.chdir(tmp_path)
+    line = ["sweep", "--arm", "tanh_uniform", "--arm", "relu_he", "--seeds", "3", "--epochs", "2", "--out", "pair"]
+    again = CliRunner().invoke(app, [*line, "--resume"])
+    assert (again.exit_code, made) == (0, []), again.output
+    assert again.stdout.startswith("nothing to train: all runs are there; page: pair/index.html")
+    assert json.loads(CliRunner().invoke(app, [*line, "--resume", "--json"]).stdout) == json.loads(done.stdout)
+    (tmp_path / "pair" / "index.html").write_text("another page")
+    assert CliRunner().invoke(app, [*line, "--resume"]).exit_code == 7
+    assert len(made) == 1
+
+
+def ask_for_no_more():
+    raise SystemExit(7)
 
 
 def test_run_shows_one_training_and_is_the_sweeps_seed(study):

@@ -60,7 +60,7 @@ class _State:
 def begin_command() -> None:
     """Prepare this process if it runs `vgrad`, so that no failure and no signal shows a traceback."""
     is_module = sys.argv[:1] == ["-m"] and "vgrad_jax" in sys.orig_argv
-    if not is_module and Path(sys.argv[0] if sys.argv else "").stem != "vgrad":
+    if not is_module and Path(sys.argv[0] if sys.argv else "").name not in ("vgrad", "vgrad.exe"):
         return
     sys.excepthook = _end_with_a_sentence
     hear_signals()

@@ -85,6 +85,7 @@ def sweep(
     """
     from vgrad_jax.process import finishing, keeping
     from vgrad_jax.report import write_report
+    from vgrad_jax.report.files import is_current
     from vgrad_jax.results.store import open_results
     from vgrad_jax.statistics.early_stopping import precision_of
     from vgrad_jax.sweeps.running import SweepInterrupted
@@ -113,6 +114,7 @@ def sweep(
     folder = out or free_folder(Path("runs"), chosen.name)
     if not resume:
         claim(folder)
+    finished = _finished(folder) if resume else None
     again = f"the same command with --out {folder} --resume goes on"
     with finishing(), keeping(f"finished runs are kept in {folder / 'results.zarr'}; {again}"):
         try:
@@ -133,12 +135,39 @@ def sweep(
             if bool(interruption.results["completed"].any(dim="seed").all()):
                 write_report(interruption.results, folder)
             raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {again}") from None
+    if finished is not None and dict(results.sizes) == finished and is_current(folder, folder / "results.zarr"):
+        _show_finished(folder, as_json=as_json, quiet=quiet)
+        if open_it:
+            open_page(folder / "index.html")
+        return
     with keeping(f"all runs are kept; `vgrad report {folder}` makes the page"):
         findings = write_report(results, folder)
     if as_json or not quiet:
         show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
     if open_it:
         open_page(folder / "index.html")
+
+
+def _finished(folder: Path) -> dict[Any, int] | None:
+    """Return the sizes of a sweep in a folder of which no run is missing; None for any other folder."""
+    from vgrad_jax.results.store import open_results
+
+    try:
+        results = open_results(folder)
+    except InputError:  # The sweep itself says what is wrong.
+        return None
+    return dict(results.sizes) if bool(results["completed"].all()) else None
+
+
+def _show_finished(folder: Path, *, as_json: bool, quiet: bool) -> None:
+    """Say that nothing was to be trained, or print the numbers that were written before."""
+    if as_json:
+        numbers = json.loads((folder / "tables" / "summary.json").read_text(encoding="utf-8"))
+        print(json.dumps({**numbers, "folder": str(folder)}, indent=2, allow_nan=False))
+    elif not quiet:
+        print(
+            f"nothing to train: all runs are there; page: {folder / 'index.html'}   results: {folder / 'results.zarr'}"
+        )
 
 
 def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
