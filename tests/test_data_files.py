@@ -130,6 +130,16 @@ def test_a_column_whose_name_is_a_number_is_a_target_by_name(write):
         load(path, target="7", **fields)
 
 
+@pytest.mark.parametrize("cell", ['"1"2', '"1" 2', '"1""'])
+def test_a_cell_that_goes_on_behind_its_quote_is_no_number(write, cell):
+    with pytest.raises(vg.InputError, match=r"cannot be read as a table|is not a number"):
+        load(write(f"width,height,class\n{ROWS}{cell},2,1\n"))
+    with pytest.raises(vg.InputError, match="row 2 has 2 cells; row 1 has 3"):
+        load(write('"1","2","0"\n"1","2"\n'))
+    for quoted in ('"5.5","2","1"\n', '"5.5";"2";"1"\n', '"5.5"\t"2"\t"1"\n'):
+        assert num_rows(load(write(quoted * 6 + quoted.replace('"1"', '"0"') * 6))) == 12
+
+
 def test_a_header_of_numbers_is_told_by_the_user(write):
     path = write("0,1,2\n" + ROWS + "3,4,2\n5,6,2\n")
     assert num_rows(load(path, header=True)) == 11

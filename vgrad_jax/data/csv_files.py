@@ -85,16 +85,29 @@ def _encoding_advice(path: Path, error: UnicodeDecodeError) -> str:
 
 
 def _rows(text: str) -> list[_Row]:
-    """Return the rows, split at the delimiter that gives every row as many cells; empty lines are left out."""
-    split = [_split(text, delimiter) for delimiter in DELIMITERS]
+    """Return the rows, split at the delimiter that gives every row as many cells; empty lines are left out.
+
+    Raises:
+        csv.Error: a quoted cell goes on behind its closing quote. Python's reader would join `"1"2` to 12 by itself.
+    """
+    split: list[list[_Row]] = []
+    fault: csv.Error | None = None
+    for delimiter in DELIMITERS:
+        try:
+            split.append(_split(text, delimiter))
+            fault = None
+        except csv.Error as error:  # A closing quote in the middle of a cell, for this delimiter.
+            fault = error
     even = [rows for rows in split if rows and len(rows[0][1]) > 1 and len({len(cells) for _, cells in rows}) == 1]
+    if not even and fault is not None:  # Of the last delimiter, the comma.
+        raise fault
     return even[0] if even else split[-1]
 
 
 def _split(text: str, delimiter: str) -> list[_Row]:
     return [
         (number, cells)
-        for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1)
+        for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), 1)
         if (cells := [cell.strip() for cell in line]) not in ([], [""])
     ]
 
