@@ -597,6 +597,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--kind", choices=KINDS, action="append")
     options = parser.parse_args()
     kinds = options.kind or list(KINDS)
@@ -604,10 +605,11 @@ def main():
     with prepared():
         for kind in kinds:
             counts = collections.Counter()
-            for number in range(options.inputs // len(kinds)):
+            for number in range(options.first, options.first + options.inputs // len(kinds)):
                 said = outcome(kind, Random(f"{options.seed} {kind} {number}"))
                 counts[said if said in ("used", "refused") else "faults"] += 1
                 if said not in ("used", "refused"):
+                    print(f"input {number}: {said}", flush=True)
                     faults[re.sub(r"\d+", "0", said[:90])].append((number, said))
             print(kind, dict(counts), flush=True)
     for examples in faults.values():

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 
@@ -149,3 +150,22 @@ def test_labels_that_are_no_records_are_refused(saved, tmp_path, labels, message
         vg.Record.load(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", **changed_labels(saved))
     assert vg.Record.load(tmp_path / "a.npz").paths == MADE.paths
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (
+            lambda: vg.load_data(vg.Data("moons", samples=10**9)),
+            "1000000000 samples of moons would need about 139.7",
+        ),
+        (lambda: vg.init_mlp(jax.random.key(0), vg.MLP(hidden=(10**6, 10**6)), 2), "less than 2.31 elements"),
+        (
+            lambda: vg.init_mlp(jax.random.key(0), vg.MLP(hidden=(40_000,) * 99), 2),
+            "a network of 1.57e.11 weights",
+        ),
+    ],
+)
+def test_absurd_sizes_are_refused(ask, words):
+    with pytest.raises(vg.InputError, match=words):
+        ask()

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import vgrad_jax as vg
 from tests import quickly
 from tests.once import made_once
+from vgrad_jax import report
 from vgrad_jax.cli import app
 from vgrad_jax.cli.program_files import trim
 from vgrad_jax.sweeps import speed
@@ -81,6 +82,27 @@ def test_report_makes_the_page_again(study):
     assert (folder / "pair" / "index.html").exists()
 
 
+def test_resuming_what_is_finished_makes_no_page_again(study, tmp_path, monkeypatch):
+    folder, done = study
+    shutil.copytree(folder / "pair", tmp_path / "pair")
+    (tmp_path / "pair" / "index.html").touch()
+    made = []
+    monkeypatch.setattr(report, "write_report", lambda results, folder: made.append(folder) or ask_for_no_more())
+    monkeypatch.chdir(tmp_path)
+    line = ["sweep", "--arm", "tanh_uniform", "--arm", "relu_he", "--seeds", "3", "--epochs", "2", "--out", "pair"]
+    again = CliRunner().invoke(app, [*line, "--resume"])
+    assert (again.exit_code, made) == (0, []), again.output
+    assert again.stdout.startswith("nothing to train: all runs are there; page: pair/index.html")
+    assert json.loads(CliRunner().invoke(app, [*line, "--resume", "--json"]).stdout) == json.loads(done.stdout)
+    (tmp_path / "pair" / "index.html").write_text("another page")
+    assert CliRunner().invoke(app, [*line, "--resume"]).exit_code == 7
+    assert len(made) == 1
+
+
+def ask_for_no_more():
+    raise SystemExit(7)
+
+
 def test_run_shows_one_training_and_is_the_sweeps_seed(study):
     folder, _ = study
     done = vgrad("run", "--arm", "tanh_he", "--seed", 2, "--epochs", 2, "--json", cwd=folder)
@@ -92,7 +114,7 @@ def test_run_shows_one_training_and_is_the_sweeps_seed(study):
 
 
 def test_run_ends_with_what_the_article_prints(tmp_path):
-    done = vgrad("run", "--arm", "tanh_uniform", "--epochs", 100, "--out", "one", cwd=tmp_path)
+    done = vgrad("run", "--arm", "tanh_uniform", "--epochs", 100, "--out", "one", "--weights", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for text in ("first layer's weights after epoch 50", "after epoch 100", "mean absolute change", "one/accuracy.png"):
         assert text in done.stdout
@@ -203,7 +225,7 @@ def interrupting(watched, total, title):
     return table(watched, total, title)
 
 live.live_table = interrupting
-sys.argv = ["vgrad", "run", "--arm", "tanh_he", "--epochs", "4000", "--out", "one"]
+sys.argv = ["vgrad", "run", "--arm", "tanh_he", "--epochs", "4000", "--out", "one", "--weights"]
 cli.main()
 """
 

@@ -96,9 +96,48 @@ def test_a_cell_that_cannot_be_used_is_named(write, text, message):
         load(write(text))
 
 
-def test_other_encodings_are_refused(write):
-    with pytest.raises(vg.InputError, match="cannot be read as a table"):
-        load(write("höhe,b,class\n" + ROWS, encoding="utf-16"))
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("latin1", "LATIN1"), ("cp1252", "LATIN1")]
+)
+def test_other_encodings_are_refused_with_the_way_to_utf_8(write, encoding, name):
+    with pytest.raises(vg.InputError, match=f"perhaps in {name}. Save it as UTF-8, .*: iconv -f {name} -t UTF-8"):
+        load(write("höhe,ß,class\n" + ROWS, encoding=encoding))
+
+
+@pytest.mark.parametrize("word", ["none", "None", "null", "-"])
+def test_a_word_that_may_be_a_category_or_a_gap_is_asked_for(write, word):
+    text = "size,kind\n" + f"1.5,{word}\n2.5,some\n3.5,some\n4.5,{word}\n"
+    for options in ({}, {"missing": "drop"}):
+        with pytest.raises(vg.InputError, match=f"row 2, column B is '{word}', which may be a missing value or a cate"):
+            load(write(text), **options)
+    assert num_rows(load(write(text.replace(word, "no")))) == 4
+    numbers = "size,kind\n" + f"{word},1\n" + "2.5,0\n3.5,1\n4.5,0\n5.5,1\n"
+    assert num_rows(load(write(numbers), missing="drop")) == 4  # Among numbers it is a gap.
+
+
+@pytest.mark.parametrize("rows", ["violet,z\n" + "red,a\nblue,b\n" * 4 + "green,c\n", "a,p\nb,q\nc,r\nd,s\n"])
+def test_a_first_row_of_rare_words_is_no_header_unless_the_user_says_so(write, rows):
+    with pytest.raises(vg.InputError, match="row 1 may hold the names of the columns or values"):
+        load(write(rows))
+
+
+def test_a_column_whose_name_is_a_number_is_a_target_by_name(write):
+    path = write("2019,2020,kind\n" + "1.5,0,a\n2.5,1,b\n3.5,0,a\n4.5,1,b\n", "years.csv")
+    fields = {"header": True, "scale": "none"}
+    assert vg.data.summary_of(vg.Data(path=path, target="2020", **fields)).target == "2020"
+    assert vg.data.summary_of(vg.Data(path=path, target="2", **fields)).target == "kind"  # No name, so an index.
+    with pytest.raises(vg.InputError, match="target is column 7, but"):
+        load(path, target="7", **fields)
+
+
+@pytest.mark.parametrize("cell", ['"1"2', '"1" 2', '"1""'])
+def test_a_cell_that_goes_on_behind_its_quote_is_no_number(write, cell):
+    with pytest.raises(vg.InputError, match=r"cannot be read as a table|is not a number"):
+        load(write(f"width,height,class\n{ROWS}{cell},2,1\n"))
+    with pytest.raises(vg.InputError, match="row 2 has 2 cells; row 1 has 3"):
+        load(write('"1","2","0"\n"1","2"\n'))
+    for quoted in ('"5.5","2","1"\n', '"5.5";"2";"1"\n', '"5.5"\t"2"\t"1"\n'):
+        assert num_rows(load(write(quoted * 6 + quoted.replace('"1"', '"0"') * 6))) == 12
 
 
 def test_a_header_of_numbers_is_told_by_the_user(write):

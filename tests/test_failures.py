@@ -1,8 +1,10 @@
 """No failure of a command is a traceback: a sentence, and the exit code that is documented."""
 
+import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -12,6 +14,7 @@ import vgrad_jax as vg
 from vgrad_jax.cli import app
 from vgrad_jax.cli.failures import guarded
 from vgrad_jax.process import TRACEBACK
+from vgrad_jax.report.files import write_page
 
 
 def failing(error):
@@ -25,7 +28,9 @@ def failing(error):
     ("error", "code", "words"),
     [
         (vg.InputError("a sentence"), 2, "vgrad: a sentence\n"),
-        (OSError(28, "No space left on device", "x"), 2, "No space left on device"),
+        (OSError(28, "No space left on device", "x"), 2, "vgrad: 'x': No space left on device\n"),
+        (OSError(28, "No space left on device"), 2, "vgrad: cannot write the output: No space left on device\n"),
+        (ImportError("lib.so: failed to map segment from shared object"), 2, "not enough memory"),
         (KeyboardInterrupt(), 130, "vgrad: interrupted\n"),
         (KeyboardInterrupt("3 runs are kept"), 130, "vgrad: 3 runs are kept\n"),
         (MemoryError(), 2, "not enough memory; ask for a smaller --chunk"),
@@ -70,6 +75,26 @@ def test_a_terminal_without_the_characters_and_a_platform_without_a_device():
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("vgrad: JAX finds no device for JAX_PLATFORMS=cuda")
     assert "Traceback" not in done.stderr
+
+
+def test_closed_streams_and_a_device_as_a_page(tmp_path):
+    command = [sys.executable, "-m", "vgrad_jax", "arms"]
+    done = subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with pytest.raises(vg.InputError, match="is not a page of vgrad_jax"):
+        write_page(Path("/dev/full"), b"")  # Reading it would never end.
+
+
+def test_a_package_that_cannot_be_imported_is_named(tmp_path, monkeypatch, capfd):
+    (tmp_path / "half_a_package.py").write_text("raise RuntimeError('half of it')")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def command():
+        importlib.import_module("half_a_package")
+
+    with pytest.raises(typer.Exit):
+        guarded(command)()
+    assert "the package 'half_a_package' cannot be imported (RuntimeError: half of it)" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["sweep", "-h"]])

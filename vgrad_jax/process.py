@@ -18,13 +18,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
-__all__ = ["TRACEBACK", "begin_command", "broken_package", "finishing", "hear_signals", "keeping"]
+__all__ = ["TRACEBACK", "begin_command", "broken_package", "finishing", "hear_signals", "is_of_memory", "keeping"]
 
 TRACEBACK = "VGRAD_TRACEBACK"
 """Variable of the environment that makes an unexpected failure show where it happened."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Names of the signals that end a command."""
+
+OUT_OF_MEMORY = (
+    "RESOURCE_EXHAUSTED",
+    "Out of memory",
+    "std::bad_alloc",
+    "Unable to allocate",
+    "Cannot allocate memory",
+    "failed to map segment",
+)
+"""Words of the messages by which JAX, NumPy and the system say that memory was not enough."""
 
 FINISHING = "finishing what is being trained; press Ctrl-C once more to stop now"
 
@@ -50,7 +60,7 @@ class _State:
 def begin_command() -> None:
     """Prepare this process if it runs `vgrad`, so that no failure and no signal shows a traceback."""
     is_module = sys.argv[:1] == ["-m"] and "vgrad_jax" in sys.orig_argv
-    if not is_module and Path(sys.argv[0] if sys.argv else "").stem != "vgrad":
+    if not is_module and Path(sys.argv[0] if sys.argv else "").name not in ("vgrad", "vgrad.exe"):
         return
     sys.excepthook = _end_with_a_sentence
     hear_signals()
@@ -107,6 +117,11 @@ def broken_package(error: BaseException) -> str | None:
     return name.partition(".")[0] if name else None
 
 
+def is_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory was not enough."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
+
+
 def _answer(reader: int) -> None:
     """Answer the signals that arrive, in a thread of its own."""
     while numbers := os.read(reader, 1):
@@ -142,7 +157,7 @@ def _end_with_a_sentence(kind: type[BaseException], error: BaseException, trace:
         _leave(130)
     package = broken_package(error.with_traceback(trace))
     text = " ".join(str(error).split())[:300]
-    if isinstance(error, MemoryError):
+    if is_of_memory(error):
         _say("there is not enough memory to start")
     elif package is not None:
         _say(f"the package {package!r} cannot be imported ({kind.__name__}: {text}); install it again")

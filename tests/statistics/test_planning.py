@@ -121,3 +121,17 @@ def test_the_formula_by_hand_where_the_shares_are_symmetric(effect, power, signi
     variance = 1 / 4 - effect**2 / 4
     needed = (tail * np.sqrt(2 / 4) + quantile * np.sqrt(2 * variance)) ** 2 / effect**2
     assert vg.seeds_needed(effect, power, significance=significance) == max(np.ceil(needed), 2)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: vg.seeds_needed(1e-300),
+        lambda: vg.seeds_needed(1e-6),
+        lambda: seeds_needed_to_be_better(0.5 + 1e-12),
+        lambda: seeds_needed_to_know(1e-300),
+    ],
+)
+def test_more_seeds_than_there_are_is_refused(ask):
+    with pytest.raises(vg.InputError, match="seeds an arm, and a study has 4294967295 at the most"):
+        ask()

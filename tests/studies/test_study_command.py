@@ -1,6 +1,8 @@
 """A table and a question on the command line."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from vgrad_jax.cli import app
+from vgrad_jax.cli.chosen import choose
 from vgrad_jax.studies import read_study
+from vgrad_jax.sweeps import estimate
 
 pytestmark = pytest.mark.usefixtures("quick_reports")
 
@@ -90,6 +94,27 @@ def test_a_dry_run_trains_nothing_and_says_what_it_would(folder, monkeypatch):
     assert told["seconds"] > 0
     assert told["peak_bytes"] > told["result_bytes"] > 0
     assert not (folder / "runs").exists()
+
+
+def test_a_dry_run_shows_which_class_is_which_number(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(estimate, "estimated_seconds", lambda experiments, plan: 1.0)
+    done = vgrad("sweep", "--data", "table.csv", "--target", "kind", "--seeds", 9, "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "3 classes: 'p' is class 0, 'q' is class 1, 'r' is class 2." in " ".join(done.stdout.split())
+
+
+def test_a_sweep_of_a_relative_path_is_repeated_from_another_folder(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "copy" / "other")
+    arms = choose(None, None, earlier=Path("../out")).arms
+    assert list(arms) == ["tanh", "relu"]
+    expected = vg.load_data(vg.Data(path="../table.csv")).train_x
+    np.testing.assert_array_equal(vg.load_data(arms["relu"].data).train_x, expected)
+    (tmp_path / "copy" / "table.csv").unlink()
+    with pytest.raises(vg.InputError, match=r"no file 'table.csv', as the sweep in .* names it"):
+        choose(None, None, earlier=Path("../out"))
 
 
 @pytest.mark.parametrize(

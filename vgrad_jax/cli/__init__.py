@@ -9,7 +9,7 @@ import typer
 
 from vgrad_jax.cli.bench import bench
 from vgrad_jax.cli.diagnose import diagnose
-from vgrad_jax.cli.failures import guarded, prepare_process
+from vgrad_jax.cli.failures import Commands, guarded, prepare_process
 from vgrad_jax.cli.pack import pack
 from vgrad_jax.cli.prescribe import prescribe
 from vgrad_jax.cli.program_files import reuse_compiled_programs
@@ -34,6 +34,7 @@ EXIT_CODES = (
 )
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -78,7 +79,7 @@ def main() -> None:
     """
     prepare_process()
     warnings.showwarning = _print_warning
-    app(obj=OWN_PROCESS)
+    app(obj=OWN_PROCESS, prog_name="vgrad")
 
 
 def _print_warning(message: Warning | str, *details: Any, **more: Any) -> None:

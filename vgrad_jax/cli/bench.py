@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, StudyName, arms_of_study, claim, free_folder, terminal
+from vgrad_jax.cli.shared import AsJson, Quiet, StudyName, arms_of_study, claim, free_folder, terminal
 
 __all__ = ["bench"]
 
@@ -15,6 +15,7 @@ def bench(
     study: StudyName = "article",
     arm: Annotated[str, typer.Option(help="The arm to time.")] = "tanh_he",
     out: Annotated[Path | None, typer.Option(help="New folder for the results; by default one in runs/.")] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast a sweep is on this machine. It takes about a minute, compiling included, and draws a picture.
@@ -28,12 +29,12 @@ def bench(
     experiment = arms_of_study(study, [arm], epochs=None)[arm]
     folder = out or free_folder(Path("runs"), f"bench-{arm}")
     claim(folder)
-    console = terminal(stderr=True)
+    console = terminal(stderr=True, quiet=quiet)
     speeds = measure_speed(experiment, lambda name: console.print(f"timing {name} ..."))
     title = f"{arm}, {experiment.training.epochs} epochs, every epoch recorded"
     written = report.write_speed(speeds, folder, title)
     if as_json:
         print(json.dumps({**written, "folder": str(folder)}, indent=2))
-    else:
+    elif not quiet:
         terminal().print(report.speed_table(speeds, title))
         print(f"figure: {folder / 'speed.png'}   numbers: {folder / 'speed.json'}")

@@ -7,8 +7,8 @@ study.py, module ───┼─► Chosen: arms, name, title, seeds, seed
 --from ─────────────┘
 """
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from vgrad_jax.data.description import SOURCES
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.presets import STUDIES
+from vgrad_jax.report.again import STUDY_FILE
 from vgrad_jax.studies import DEFAULT_GRID, DEFAULTS, parsed_setting, read_study, study_from
 
 __all__ = ["OWN_SEEDS", "Chosen", "choose"]
@@ -123,9 +124,29 @@ def _earlier(folder: Path) -> Chosen:
 
     results = open_results(folder)
     arms: dict[str, Experiment] = arms_of(results)
+    for name, experiment in arms.items():
+        path = experiment.data.path
+        if path is not None and not Path(path).is_file():
+            arms[name] = _with_data_from(folder, name, experiment)
     name = folder.stem if folder.is_file() else folder.name
     title = stored_title(folder) or name
     return Chosen(arms, name, title, results.sizes["seed"], study_seed(results))
+
+
+def _with_data_from(folder: Path, name: str, experiment: Experiment) -> Experiment:
+    """Return an arm with its data files where the study's file, beside the results, says they are.
+
+    Raises:
+        InputError: the files are not there either.
+    """
+    beside = (folder.parent if (folder / "zarr.json").exists() else folder) / STUDY_FILE
+    arms = read_study(beside).arms if beside.is_file() else {}
+    if name not in arms or not Path(str(arms[name].data.path)).is_file():
+        raise InputError(
+            f"there is no file {experiment.data.path!r}, as the sweep in {str(folder)!r} names it; begin the command "
+            "in the folder where that sweep began, or copy the file to this place"
+        )
+    return replace(experiment, data=arms[name].data)
 
 
 def _fields(data: str | None, column: str | None, settings: list[str] | None) -> dict[str, list[Any]]:
@@ -135,7 +156,7 @@ def _fields(data: str | None, column: str | None, settings: list[str] | None) ->
         is_source = data in SOURCES and not Path(data).exists()
         fields["data.source" if is_source else "data.path"] = [data]
     if column is not None:
-        fields["data.target"] = [int(column) if re.fullmatch(r"-?\d{1,9}", column, re.ASCII) else column]
+        fields["data.target"] = [column]
     for text in settings or ():
         path, values = parsed_setting(text)
         if path in fields:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, terminal
+from vgrad_jax.cli.shared import AsJson, Open, Quiet, open_page, terminal
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.wording import visible
 
@@ -23,6 +23,8 @@ def diagnose(
         float | None, typer.Option(help="Loss of the best constant prediction, such as 0.693 for two equal classes.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict as a page, with its evidence drawn.")] = None,
+    quiet: Quiet = False,
+    open_it: Open = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of --json instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,6 +46,8 @@ def diagnose(
         return
     if file is None:
         raise InputError("no record was named; give a file that Record.save wrote, such as record.npz")
+    if open_it and out is None:
+        raise InputError("--open needs a page: name its file with --out, such as --out verdict.html")
     record = Record.load(file)
     diagnosis = judge(record, baseline=baseline)
     if out is not None:
@@ -52,10 +56,12 @@ def diagnose(
         write_verdict(record, diagnosis, out, baseline=baseline)
     if as_json:
         print(json.dumps(diagnosis.to_dict(), indent=2, allow_nan=False))
-    else:
+    elif not quiet:
         print(visible(str(diagnosis)))
         terminal(width=None if sys.stdout.isatty() else 160).print(layer_table(diagnosis))
         if out is not None:
             print(f"page: {out}")
+    if open_it and out is not None:
+        open_page(out)
     if diagnosis.status in (fail_on or ()):
         raise typer.Exit(1)

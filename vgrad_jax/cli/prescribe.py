@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vgrad_jax.cli.chosen import choose
-from vgrad_jax.cli.shared import AsJson, Epochs, OwnData, Settings, StudySeed, Target, terminal
+from vgrad_jax.cli.shared import AsJson, Epochs, Open, OwnData, Quiet, Settings, StudySeed, Target, open_page, terminal
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
 
@@ -34,6 +34,8 @@ def prescribe(
         str | None, typer.Option(help="Print the mended network for jax, nnx, equinox, keras or torch.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for a page with everything that was tried.")] = None,
+    quiet: Quiet = False,
+    open_it: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what mends a network that does not learn: the smallest change that works, and the best one.
@@ -52,17 +54,21 @@ def prescribe(
 
     if framework is not None and framework not in FRAMEWORKS:
         raise unknown_name("framework", framework, FRAMEWORKS)
+    if open_it and out is None:
+        raise InputError("--open needs a page: name its folder with --out")
     patient = _patient(own, study, data, target, settings, arm, epochs)
     with finishing("finishing the round that is being trained; press Ctrl-C once more to stop now"):
         try:
-            answer = run(patient, seeds=seeds, most=most, enough=enough, seed=study_seed, progress=not as_json)
+            answer = run(
+                patient, seeds=seeds, most=most, enough=enough, seed=study_seed, progress=not (quiet or as_json)
+            )
         except PrescriptionInterrupted as interruption:
             answer = interruption.prescription
     if out is not None:
         write_prescription(answer, patient, out)
     if as_json:
         print(json.dumps(answer.to_dict(), indent=2, allow_nan=False))
-    else:
+    elif not quiet:
         console = terminal(width=None if sys.stdout.isatty() else 160)
         for sentence in answer.sentences():
             console.print(sentence)
@@ -73,6 +79,8 @@ def prescribe(
             print(code_for(mended, framework))
         if out is not None:
             console.print(f"page: {out / 'index.html'}")
+    if open_it and out is not None:
+        open_page(out / "index.html")
     if answer.interrupted:
         raise KeyboardInterrupt("interrupted; the changes that were tried so far are above")
     if not answer.helps:

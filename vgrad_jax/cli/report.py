@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, terminal
+from vgrad_jax.cli.shared import AsJson, Open, Quiet, open_page, terminal
 from vgrad_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ __all__ = ["report", "show"]
 
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `vgrad sweep` wrote, or an archive of `vgrad pack`.")],
+    quiet: Quiet = False,
+    open_it: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the page, the figures and the table again from stored results.
@@ -35,7 +37,11 @@ def report(
     out = folder.with_suffix("") if folder.is_file() else folder
     if out == folder and folder.is_file():
         raise InputError(f"{str(folder)!r} needs an ending such as .zip, for its page goes into a folder without it")
-    show(write_report(results, out), out, str(folder), as_json=as_json)
+    made = write_report(results, out)
+    if as_json or not quiet:
+        show(made, out, str(folder), as_json=as_json)
+    if open_it:
+        open_page(out / "index.html")
 
 
 def show(report: "Report", folder: Path, title: str, *, as_json: bool) -> None:

@@ -6,8 +6,21 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, Epochs, StudyName, StudySeed, arms_of_study, claim, free_folder, terminal
+from vgrad_jax.cli.shared import (
+    AsJson,
+    Epochs,
+    Open,
+    Quiet,
+    StudyName,
+    StudySeed,
+    arms_of_study,
+    claim,
+    free_folder,
+    open_page,
+    terminal,
+)
 from vgrad_jax.descriptions import MAX_SEED, whole_number
+from vgrad_jax.wording import visible
 
 __all__ = ["run"]
 
@@ -19,6 +32,11 @@ def run(
     epochs: Epochs = None,
     study_seed: StudySeed = 0,
     out: Annotated[Path | None, typer.Option(help="New folder for the figure; by default one in runs/.")] = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Print the first layer's weights at the epochs kept.")
+    ] = False,
+    quiet: Quiet = False,
+    open_it: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Train one network, live: accuracy, loss, the gradient of each layer as it changes, and a verdict on the run.
@@ -35,15 +53,21 @@ def run(
     folder = out or free_folder(Path("runs"), f"{arm}-seed{seed}")
     claim(folder)
     with finishing("ending after this epoch; press Ctrl-C once more to stop now"):
-        watched = live.run_live(experiment, run_key(study_seed, seed), terminal(stderr=as_json), f"{arm}, seed {seed}")
+        watched = live.run_live(
+            experiment, run_key(study_seed, seed), terminal(stderr=as_json, quiet=quiet), f"{arm}, seed {seed}"
+        )
     figure = live.write_accuracy_curves(watched, folder, f"{arm}, seed {seed}")
     verdict = live.verdict(experiment, watched)
     if as_json:
         numbers = {"arm": arm, "seed": seed, **live.as_dict(watched), "verdict": verdict.to_dict()}
         print(json.dumps({**numbers, "figure": str(figure)}, indent=2))
-    else:
+    elif not quiet:
         print(live.ending(experiment, watched))
-        print(f"verdict: {verdict}")
+        if weights:
+            print(live.weights(experiment, watched))
+        print(f"verdict: {visible(str(verdict))}")
         print(f"accuracy curves: {figure}")
+    if open_it:
+        open_page(figure)
     if watched.interrupted:
         raise KeyboardInterrupt(f"interrupted after epoch {watched.epoch[-1]}; what was seen is in {folder}")

@@ -1,5 +1,6 @@
 """Parts that several commands share: options, the chosen arms, and folders for results."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "Epochs",
+    "Open",
     "OwnData",
+    "Quiet",
     "Settings",
     "StudyName",
     "StudySeed",
@@ -25,6 +28,7 @@ __all__ = [
     "arms_of_study",
     "claim",
     "free_folder",
+    "open_page",
     "study_of",
     "terminal",
 ]
@@ -53,6 +57,8 @@ Settings = Annotated[
         "several times.",
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone, and with --json the numbers.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")]
 
 
@@ -86,12 +92,25 @@ def arms_of_study(study: str, chosen: list[str] | None, epochs: int | None) -> d
     return {name: arms[name] for name in dict.fromkeys(chosen or arms)}
 
 
-def terminal(*, width: int | None = None, stderr: bool = False) -> "Console":
+def open_page(page: Path) -> None:
+    """Open a page in the browser; where there is none, a sentence says so.
+
+    Args:
+        page: the file.
+    """
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        print(f"vgrad: warning: no browser opens {page}", file=sys.stderr)
+
+
+def terminal(*, width: int | None = None, stderr: bool = False, quiet: bool = False) -> "Console":
     """Return a console that prints texts unchanged: a name such as "relu[he]" or ":he:" is no markup.
 
     Args:
         width: number of columns; None is the terminal's.
         stderr: True prints on the error stream.
+        quiet: True prints nothing.
     """
     from rich.console import Console
     from rich.text import Text
@@ -104,7 +123,7 @@ def terminal(*, width: int | None = None, stderr: bool = False) -> "Console":
             """Leave a closed pipe to the boundary of the commands, which alone knows the exit codes."""
             raise BrokenPipeError
 
-    return Terminal(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
+    return Terminal(width=width, stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False)
 
 
 def free_folder(parent: Path, name: str) -> Path:

@@ -1,15 +1,15 @@
 """`vgrad study` and `vgrad arms`: examples and lists of studies."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vgrad_jax.cli.chosen import choose
 from vgrad_jax.cli.shared import AsJson, terminal
 from vgrad_jax.errors import InputError
 from vgrad_jax.presets import STUDIES
-from vgrad_jax.studies import EXAMPLE, read_study
+from vgrad_jax.studies import EXAMPLE
 
 __all__ = ["arms", "study"]
 
@@ -25,7 +25,9 @@ def study(action: Annotated[str, typer.Argument(help="init: print a commented ex
 
 
 def arms(
-    file: Annotated[Path | None, typer.Argument(help="A study in TOML; by default the ready-made studies.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(help="A study in TOML or Python, or module:name; by default the ready-made studies.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the arms of the ready-made studies, or of a study's file.
@@ -35,7 +37,7 @@ def arms(
     if file is None:
         studies = {name: list(preset.make(epochs=preset.epochs)) for name, preset in STUDIES.items()}
     else:
-        studies = {str(file): list(read_study(file).arms)}
+        studies = {file: list(choose(file, None).arms)}
     if as_json:
         print(json.dumps(studies, indent=2))
         return

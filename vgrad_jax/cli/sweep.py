@@ -8,7 +8,19 @@ import typer
 
 from vgrad_jax.cli.chosen import OWN_SEEDS, Chosen, choose
 from vgrad_jax.cli.report import show
-from vgrad_jax.cli.shared import AsJson, Epochs, OwnData, Settings, Target, claim, free_folder, terminal
+from vgrad_jax.cli.shared import (
+    AsJson,
+    Epochs,
+    Open,
+    OwnData,
+    Quiet,
+    Settings,
+    Target,
+    claim,
+    free_folder,
+    open_page,
+    terminal,
+)
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.presets import STUDIES
@@ -62,6 +74,8 @@ def sweep(
     precision: Annotated[
         float | None, typer.Option(help="Stop an arm once its share of converged runs is known to within this: 0.05.")
     ] = None,
+    quiet: Quiet = False,
+    open_it: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Train every arm of a study over many seeds; write a page, figures and the labelled results.
@@ -76,6 +90,7 @@ def sweep(
     """
     from vgrad_jax.process import finishing, keeping
     from vgrad_jax.report import write_report
+    from vgrad_jax.report.files import is_current
     from vgrad_jax.results.opening import open_results
     from vgrad_jax.statistics.early_stopping import precision_of
     from vgrad_jax.sweeps.room import MOST_SEEDS
@@ -107,6 +122,7 @@ def sweep(
     folder = out or free_folder(Path("runs"), chosen.name)
     if not resume:
         claim(folder)
+    finished = _finished(folder) if resume else None
     again = f"the same command with --out {folder} --resume goes on"
     with finishing(), keeping(f"finished runs are kept in {folder / 'results.zarr'}; {again}"):
         try:
@@ -121,19 +137,51 @@ def sweep(
                 chunk=chunk,
                 workers=workers,
                 engine=engine,
+                progress=not quiet,
             )
         except SweepInterrupted as interruption:
             if bool(interruption.results["completed"].any(dim="seed").all()):
                 write_report(interruption.results, folder, title=chosen.title)
             raise KeyboardInterrupt(f"{interruption}, in {folder / 'results.zarr'}; {again}") from None
+    if finished is not None and dict(results.sizes) == finished and is_current(folder, folder / "results.zarr"):
+        _show_finished(folder, as_json=as_json, quiet=quiet)
+        if open_it:
+            open_page(folder / "index.html")
+        return
     with keeping(f"all runs are kept; `vgrad report {folder}` makes the page"):
         findings = write_report(results, folder, title=chosen.title)
-    show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
+    if as_json or not quiet:
+        show(findings, folder, f"{chosen.name}: {chosen.seeds} seeds", as_json=as_json)
+    if open_it:
+        open_page(folder / "index.html")
+
+
+def _finished(folder: Path) -> dict[Any, int] | None:
+    """Return the sizes of a sweep in a folder of which no run is missing; None for any other folder."""
+    from vgrad_jax.results.opening import open_results
+
+    try:
+        results = open_results(folder)
+    except InputError:  # The sweep itself says what is wrong.
+        return None
+    return dict(results.sizes) if bool(results["completed"].all()) else None
+
+
+def _show_finished(folder: Path, *, as_json: bool, quiet: bool) -> None:
+    """Say that nothing was to be trained, or print the numbers that were written before."""
+    if as_json:
+        numbers = json.loads((folder / "tables" / "summary.json").read_text(encoding="utf-8"))
+        print(json.dumps({**numbers, "folder": str(folder)}, indent=2, allow_nan=False))
+    elif not quiet:
+        print(
+            f"nothing to train: all runs are there; page: {folder / 'index.html'}   results: {folder / 'results.zarr'}"
+        )
 
 
 def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
     """Print the arms, the plan and the estimated time of a sweep."""
     from vgrad_jax.experiment import Experiment
+    from vgrad_jax.report.again import data_sentences_of
     from vgrad_jax.sweeps.arms import check_arms
     from vgrad_jax.sweeps.estimate import estimated_seconds
     from vgrad_jax.sweeps.plan import make_plan
@@ -161,6 +209,8 @@ def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
     console = terminal()
     for name in chosen.arms:
         console.print(f"{name}: {_sentence(experiments[name]) if name in experiments else 'a function of a key'}")
+    for sentence in data_sentences_of(experiments):
+        console.print(sentence)
     console.print(str(plan))
     if seconds is not None:
         console.print(f"time: about {_duration(seconds)}, to a factor of two; estimated from a short training")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vgrad_jax.cli.shared import AsJson, StudyName, StudySeed, arms_of_study, claim, free_folder, terminal
+from vgrad_jax.cli.shared import AsJson, Quiet, StudyName, StudySeed, arms_of_study, claim, free_folder, terminal
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
@@ -26,6 +26,7 @@ def theory(
     seeds: Annotated[int, typer.Option(help="Networks drawn; none is trained.")] = 128,
     study_seed: StudySeed = 0,
     out: Annotated[Path | None, typer.Option(help="New folder for the figures; by default one in runs/.")] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Predict the gradient at initialisation, beside a measurement. Where theory does not apply, a sentence says so.
@@ -52,7 +53,7 @@ def theory(
     if as_json:
         print(json.dumps({"name": name, **report.as_dict(comparison), "folder": str(folder)}, indent=2))
         return
-    console = terminal()
+    console = terminal(quiet=quiet)
     console.print(report.profile_table(comparison, f"{name}, {seeds} seeds"))
     for line in report.sentences(comparison):
         console.print(line)

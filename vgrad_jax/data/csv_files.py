@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def read_csv(path: Path, header: bool | None) -> Table:
     """
     try:
         rows = _rows(_text(path))
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error, zlib.error) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} cannot be read as a table: {_encoding_advice(path, error)}") from None
+    except (OSError, EOFError, csv.Error, zlib.error) as error:
         raise InputError(f"{str(path)!r} cannot be read as a table: {error}") from None
     if not rows:
         raise InputError(f"{str(path)!r} cannot be read as a table: it has no rows")
@@ -71,17 +74,40 @@ def _text(path: Path) -> str:
         return str(file.read())
 
 
+def _encoding_advice(path: Path, error: UnicodeDecodeError) -> str:
+    """Return what is wrong with a file's encoding, and the command that mends it."""
+    is_wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in error.object[:2]
+    likely = "UTF-16" if is_wide else "LATIN1"
+    return (
+        f"it is not in UTF-8 (byte {error.object[error.start]:#04x} at {error.start}), but perhaps in {likely}. Save "
+        f"it as UTF-8, for example with: iconv -f {likely} -t UTF-8 {path.name} > utf8.csv"
+    )
+
+
 def _rows(text: str) -> list[_Row]:
-    """Return the rows, split at the delimiter that gives every row as many cells; empty lines are left out."""
-    split = [_split(text, delimiter) for delimiter in DELIMITERS]
+    """Return the rows, split at the delimiter that gives every row as many cells; empty lines are left out.
+
+    Raises:
+        csv.Error: a quoted cell goes on behind its closing quote. Python's reader would join `"1"2` to 12 by itself.
+    """
+    split: list[list[_Row]] = []
+    fault: csv.Error | None = None
+    for delimiter in DELIMITERS:
+        try:
+            split.append(_split(text, delimiter))
+            fault = None
+        except csv.Error as error:  # A closing quote in the middle of a cell, for this delimiter.
+            fault = error
     even = [rows for rows in split if rows and len(rows[0][1]) > 1 and len({len(cells) for _, cells in rows}) == 1]
+    if not even and fault is not None:  # Of the last delimiter, the comma.
+        raise fault
     return even[0] if even else split[-1]
 
 
 def _split(text: str, delimiter: str) -> list[_Row]:
     return [
         (number, cells)
-        for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1)
+        for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), 1)
         if (cells := [cell.strip() for cell in line]) not in ([], [""])
     ]
 
@@ -112,13 +138,19 @@ def _is_header(path: Path, rows: Sequence[_Row], header: bool | None) -> bool:
         # A column's name does not come again below it. A category does, in a table of some length.
         is_header = not any(are_numbers) and (above_numbers or not again)
         is_unclear = (any(are_numbers) and not again and not above_numbers) or (again > 0 and above_numbers)
-        is_unclear = is_unclear or (not any(are_numbers) and not above_numbers and 0 < again < len(texts))
+        if not any(are_numbers) and not above_numbers:
+            is_unclear = 0 < again < len(texts) or (not again and not _all_come_again(rows))
     if is_unclear:
         raise InputError(
             f"{str(path)!r}, row {number} may hold the names of the columns or values of the table: {cells[:5]}; "
             "say which with header=True or header=False"
         )
     return is_header
+
+
+def _all_come_again(rows: Sequence[_Row]) -> bool:
+    """Return whether every cell below the first row comes again in its column: a row that does not is no category's."""
+    return all(min(Counter(column).values()) > 1 for column in zip(*(cells for _, cells in rows[1:]), strict=True))
 
 
 def _looks_like_names(rows: Sequence[_Row]) -> bool:

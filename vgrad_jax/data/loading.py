@@ -18,6 +18,10 @@ from vgrad_jax.data.description import MADE, Data
 from vgrad_jax.data.own import prepared
 from vgrad_jax.data.summary import ALL_ROWS, Dataset, DataSummary
 from vgrad_jax.errors import InputError
+from vgrad_jax.memory import require_memory
+
+BYTES_A_SAMPLE = 150
+"""Bytes that a sample of made data takes while it is drawn and scaled: about 18 float64 numbers."""
 
 __all__ = ["data_fingerprint", "fingerprint_of", "load_data", "noise_free", "summary_of"]
 
@@ -134,6 +138,9 @@ def _drawn(data: Data) -> tuple[np.ndarray, np.ndarray]:
     if data.source == "digits":
         digits: tuple[np.ndarray, np.ndarray] = datasets.load_digits(return_X_y=True)
         return digits
+    require_memory(
+        f"{data.samples} samples of {data.source}", BYTES_A_SAMPLE * (data.samples or 0), "take fewer samples"
+    )
     make = datasets.make_circles if data.source == "circles" else datasets.make_moons
     points: tuple[np.ndarray, np.ndarray] = make(
         n_samples=data.samples, noise=data.noise, random_state=data.random_state

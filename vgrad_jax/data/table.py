@@ -21,6 +21,9 @@ __all__ = ["LARGEST", "MISSING", "Column", "Table", "Words", "letters", "number_
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "?", "-"})
 """Cells, in lower case, that mean a missing value."""
 
+DOUBTFUL = frozenset({"null", "none", "nil", "-"})
+"""Cells, in lower case, that mean a missing value among numbers; among words they may be a category too."""
+
 _INFINITE = frozenset({"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 """Cells, in lower case, that mean a value that is not finite."""
 
@@ -74,7 +77,8 @@ class Table:
 
         Args:
             field: name of the option that names the column, for the message.
-            column: a name, or an index from 0; negative indices count from the end.
+            column: a name, or an index from 0; negative indices count from the end. A text that is no name may be an
+                index.
 
         Raises:
             InputError: no column has this name or index, or several columns have the name.
@@ -83,6 +87,8 @@ class Table:
             named = [index for index, name in enumerate(self.names) if name == column]
             if len(named) > 1:
                 raise InputError(f"{self.source}: {len(named)} columns are named {column!r}; give {field} as an index")
+            if not named and re.fullmatch(r"-?\d{1,6}", column, re.ASCII):
+                return self.index(field, int(column))
             if not named:
                 raise unknown_name(f"column for {field} in {self.source}", column, self.names)
             return named[0]
@@ -128,6 +134,7 @@ def typed(table: Table, index: int, *, as_words: bool = False) -> Float[np.ndarr
     if isinstance(cells, np.ndarray) and not as_words:
         return _checked(table, index, cells)
     if as_words:
+        _refuse_doubtful(table, index)
         return Words(tuple(_word(cell) for cell in cells))
     values = [_value(cell) for cell in cells]
     are_numbers = [isinstance(value, float) for value in values]
@@ -139,6 +146,7 @@ def typed(table: Table, index: int, *, as_words: bool = False) -> Float[np.ndarr
             "write decimal points"
         )
     if not any(are_numbers):
+        _refuse_doubtful(table, index)
         return Words(tuple(value if isinstance(value, str) else None for value in values))
     for row, value in enumerate(values):
         if isinstance(value, str):
@@ -149,6 +157,23 @@ def typed(table: Table, index: int, *, as_words: bool = False) -> Float[np.ndarr
                 "if its numbers are codes of categories"
             )
     return _checked(table, index, np.array([math.nan if value is None else value for value in values], float))
+
+
+def _refuse_doubtful(table: Table, index: int) -> None:
+    """Refuse a word that may be a missing value or a category.
+
+    Raises:
+        InputError: there is such a word among others.
+    """
+    cells = table.columns[index].cells
+    if not any(isinstance(cell, str) and cell.lower() not in MISSING for cell in cells):
+        return
+    for row, cell in enumerate(cells):
+        if isinstance(cell, str) and cell.lower() in DOUBTFUL:
+            raise InputError(
+                f"{table.address(row, index)} is {cell!r}, which may be a missing value or a category of its own. "
+                "Leave the cell empty if the value is missing; write another word, such as 'no', if it is a category"
+            )
 
 
 def letters(column: int) -> str:

@@ -12,11 +12,12 @@ from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.keys import PRNGKey, layer_key
+from vgrad_jax.memory import require_memory
 from vgrad_jax.nets.activations import activated, canonical_activation
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
-__all__ = ["MLP", "Layer", "Params", "apply_mlp", "hidden_values", "init_layer", "init_mlp"]
+__all__ = ["MLP", "Layer", "Params", "apply_mlp", "hidden_values", "init_layer", "init_mlp", "require_room"]
 
 NORMS = ("layer", "batch")
 """Names of the norms."""
@@ -149,12 +150,30 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     """
     whole_number("in_features", in_features, minimum=1)
     whole_number("out_features", out_features, minimum=1)
+    require_room(mlp.widths(in_features, out_features))
     layers = []
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(mlp.widths(in_features, out_features))):
         kernel_init = initializer_function(mlp.kernel_initializer(index, fan_in))
         bias_init = initializer_function(resolved_bias_initializer(mlp.bias_init, fan_in))
         layers.append(init_layer(layer_key(key, index), kernel_init, bias_init, fan_in, fan_out))
     return tuple(layers)
+
+
+def require_room(widths: tuple[int, ...], networks: int = 1) -> None:
+    """Refuse networks whose parameters do not fit into memory, before they are drawn.
+
+    Args:
+        widths: sizes from the input to the output.
+        networks: number of networks that are held together.
+
+    Raises:
+        InputError: there is not enough memory, or a layer has more weights than an array's index can count.
+    """
+    weights = [(fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(widths)]
+    if max(weights) >= 2**31:
+        raise InputError(f"a layer would have {max(weights):.3g} weights, and an array has less than 2^31 elements")
+    many = f"{networks} networks" if networks > 1 else "a network"
+    require_memory(f"{many} of {sum(weights):.3g} weights", 4 * sum(weights) * networks, "take narrower layers")
 
 
 def init_layer(key: PRNGKey, kernel_init: Initializer, bias_init: Initializer, fan_in: int, fan_out: int) -> Layer:

@@ -29,6 +29,7 @@ from vgrad_jax.sweeps.arm import Arm
 from vgrad_jax.sweeps.engine import PROGRAMS, Runs
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.function_arm import FunctionArm
+from vgrad_jax.sweeps.progress import seldom
 
 __all__ = ["JUDGED", "UNTOUCHED", "Case", "PrescriptionInterrupted", "Visit", "prescribe", "verdict_of"]
 
@@ -341,6 +342,10 @@ def _reporting(progress: bool | Progress) -> Iterator[Callable[[int], None]]:
         from rich.console import Console
 
         console = Console(stderr=True)
+        if not console.is_terminal:
+            line = seldom(lambda text: console.print(text, highlight=False))
+            yield lambda new: count(new, lambda total, text: line(f"prescribing: {total} {text}", False))
+            return
         with console.status("prescribing: compiling") as status:
             yield lambda new: count(new, lambda total, text: status.update(f"prescribing: {total} {text}"))
     else:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vgrad_jax.data import DataSummary, summary_of
+from vgrad_jax.data.description import MADE
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.report.study import Study
@@ -20,7 +22,7 @@ from vgrad_jax.wording import visible
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["STUDY_FILE", "can_be_written", "data_sentences", "stored_title", "study_again"]
+__all__ = ["STUDY_FILE", "can_be_written", "data_sentences", "data_sentences_of", "stored_title", "study_again"]
 
 STUDY_FILE = "study.toml"
 """Name of the file beside the page."""
@@ -63,8 +65,19 @@ def can_be_written(arms: Mapping[str, Experiment]) -> bool:
 
 def data_sentences(results: "xarray.Dataset") -> list[str]:
     """Return the facts about the data of own studies, each once, with the arms that they hold for where they differ."""
+    return _sentences(data_summaries(results))
+
+
+def data_sentences_of(experiments: Mapping[str, Experiment]) -> list[str]:
+    """Return the facts about the data of experiments that are not trained yet, as `data_sentences` does."""
+    return _sentences(
+        {name: summary_of(own.data) for name, own in experiments.items() if own.data.source not in (*MADE, "digits")}
+    )
+
+
+def _sentences(summaries: Mapping[str, DataSummary]) -> list[str]:
     arms: dict[tuple[str, ...], list[str]] = {}
-    for arm, summary in data_summaries(results).items():
+    for arm, summary in summaries.items():
         arms.setdefault(tuple(summary.sentences()), []).append(arm)
     return [
         f"{', '.join(names)}: {sentence}." if len(arms) > 1 else f"{sentence[0].upper()}{sentence[1:]}."

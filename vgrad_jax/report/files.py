@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vgrad_jax.errors import InputError
 
-__all__ = ["MANIFEST", "write_files", "write_page"]
+__all__ = ["MANIFEST", "is_current", "write_files", "write_page"]
 
 MANIFEST = ".vgrad-report.json"
 """Name of the file that holds the name and the SHA-256 digest of every file of the report."""
@@ -66,6 +66,20 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     return [folder / name for name in files]
 
 
+def is_current(folder: Path, store: Path) -> bool:
+    """Return whether a folder has the whole report on a store: all files as written, and later than every result.
+
+    Args:
+        folder: of the report.
+        store: of the results.
+    """
+    files = _read_manifest(folder)
+    if not files or PAGE not in files or not all(_is_own(folder, name, files) for name in files):
+        return False
+    written = (folder / PAGE).stat().st_mtime_ns
+    return all(path.stat().st_mtime_ns <= written for path in (store / "completed").rglob("*"))
+
+
 def write_page(path: Path, content: bytes) -> None:
     """Write a page that stands alone, in place of an earlier one.
 
@@ -79,7 +93,7 @@ def write_page(path: Path, content: bytes) -> None:
     if path.is_symlink():
         raise InputError(f"{str(path)!r} is a symbolic link, which a page does not follow; choose another file")
     try:
-        if path.exists() and OWN_PAGE not in path.read_bytes():
+        if path.exists() and not (path.is_file() and OWN_PAGE in path.read_bytes()):
             raise InputError(f"{str(path)!r} is not a page of vgrad_jax; move it away or choose another file")
         _write(path.parent, path.name, content)
     except OSError as error:

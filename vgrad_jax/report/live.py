@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["LiveRun", "as_dict", "ending", "run_live", "verdict", "write_accuracy_curves"]
+__all__ = ["LiveRun", "as_dict", "ending", "run_live", "verdict", "weights", "write_accuracy_curves"]
 
 COURSE = 36
 """Most characters of a course."""
@@ -120,7 +120,7 @@ def _course(values: list[float]) -> str:
 
 
 def ending(experiment: Experiment, watched: LiveRun) -> str:
-    """Write how the run ended, and the first layer's weights at the epochs kept, as the article prints them."""
+    """Write how the run ended."""
     assert watched.run is not None
     lines = []
     if watched.outcome == "converged":
@@ -132,6 +132,13 @@ def ending(experiment: Experiment, watched: LiveRun) -> str:
         lines.append(f"did not converge within {counted(watched.epoch[-1], 'epoch')}")
     final = watched.records[-1]
     lines.append(f"train accuracy {float(final.train_accuracy):.3f}, test accuracy {float(final.test_accuracy):.3f}")
+    return "\n".join(lines)
+
+
+def weights(experiment: Experiment, watched: LiveRun) -> str:
+    """Write the first layer's weights at the epochs kept, as the article prints them."""
+    assert watched.run is not None
+    lines = []
     kept = [epoch for epoch in experiment.recording.parameters_at if epoch <= watched.epoch[-1]]
     kernels = np.asarray(watched.run.parameters[0].kernel)[: len(kept)]
     for epoch, kernel in zip(kept, kernels, strict=True):

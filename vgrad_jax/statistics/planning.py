@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from vgrad_jax.boundary import checked
-from vgrad_jax.descriptions import number
+from vgrad_jax.descriptions import MAX_SEED, number
 from vgrad_jax.errors import InputError
 from vgrad_jax.numerics import wilson
 from vgrad_jax.statistics.intervals import Estimate
@@ -57,7 +57,8 @@ def seeds_needed(
     for a, b in pairs:
         mean = (a + b) / 2
         spread = z_significance * math.sqrt(2 * mean * (1 - mean)) + z_power * math.sqrt(a * (1 - a) + b * (1 - b))
-        needed.append((spread / effect) ** 2)
+        ratio = spread / effect
+        needed.append(ratio * ratio)  # A power of floats raises an error where a product is infinite.
     return _whole(max(needed))
 
 
@@ -80,7 +81,7 @@ def seeds_needed_to_be_better(probability: float = 0.75, power: float = 0.95, *,
     """
     probability = number("probability", probability, above=0.5, below=1.0)
     z_significance, z_power = _normal_quantiles(significance, power, significance)
-    return _whole((z_significance + z_power) ** 2 / (6 * (probability - 0.5) ** 2))
+    return _whole((z_significance + z_power) ** 2 / 6 / (probability - 0.5) ** 2)
 
 
 def seeds_needed_to_know(half_width: float, *, share: float = 0.5) -> int:
@@ -104,7 +105,7 @@ def seeds_needed_to_know(half_width: float, *, share: float = 0.5) -> int:
         raise InputError(f"share must be 1 at the most; got {share:g}")
     most = 1
     while _wilson_half_width(share, most) > half_width:
-        most *= 2
+        most = _whole(2.0 * most)
     least = most // 2  # Too few seeds, or no seed.
     while most - least > 1:
         middle = (least + most) // 2
@@ -144,4 +145,15 @@ def _wilson_half_width(share: float, n: int) -> float:
 
 
 def _whole(needed: float) -> int:
+    """Return a number of seeds, rounded up.
+
+    Raises:
+        InputError: there are not as many seeds.
+    """
+    if needed > MAX_SEED:
+        many = f"{needed:.3g}" if math.isfinite(needed) else "countless"
+        raise InputError(
+            f"the question needs {many} seeds an arm, and a study has {MAX_SEED} at the most; ask for a larger "
+            "difference or a wider interval"
+        )
     return max(math.ceil(needed), 2)

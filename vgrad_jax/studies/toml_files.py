@@ -61,6 +61,8 @@ def read_study(path: Path, settings: Mapping[str, list[Any]] | None = None) -> S
     Raises:
         InputError: the file cannot be read, or a value in it cannot be used; the message names the line.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{str(path)!r} cannot be read as a study: it is no file")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

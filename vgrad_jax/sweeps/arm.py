@@ -144,7 +144,9 @@ def _checked_dims(dims: Any) -> dict[str, tuple[str, ...]]:
         raise InputError(f"dims must map names of variables to names of dimensions; got {dims!r}")
     checked = {}
     for variable, names in dims.items():
-        if isinstance(names, str) or not all(isinstance(name, str) and name.isidentifier() for name in names):
+        if not isinstance(names, tuple | list) or not all(
+            isinstance(name, str) and name.isidentifier() for name in names
+        ):
             raise InputError(
                 f"the dimensions of {variable!r} must be a tuple of names, such as ('epoch',); got {names!r}"
             )

@@ -1,11 +1,41 @@
-"""Progress bar of a sweep, on the terminal's error stream."""
+"""Progress on the error stream: a bar on a terminal, and a line every half minute elsewhere."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vgrad_jax.sweeps.plan import Plan
 
-__all__ = ["progress_bar"]
+__all__ = ["SECONDS_BETWEEN_LINES", "progress_bar", "seldom"]
+
+SECONDS_BETWEEN_LINES = 30.0
+"""Time between two lines of progress where there is no terminal, in seconds."""
+
+
+def seldom(show: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Callable[[str, bool], None]:
+    """Return a function that shows a line if `SECONDS_BETWEEN_LINES` have passed since the last, or if it must.
+
+    Args:
+        show: shows a line.
+        clock: time in seconds.
+
+    >>> times = iter([0.0, 10.0, 31.0, 32.0])
+    >>> line = seldom(print, lambda: next(times))
+    >>> line("a", False), line("b", False), line("c", True)
+    b
+    c
+    (None, None, None)
+    """
+    last = clock()
+
+    def line(text: str, must: bool) -> None:
+        nonlocal last
+        now = clock()
+        if must or now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            show(text)
+
+    return line
 
 
 @contextmanager
@@ -38,6 +68,10 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     console.print(str(plan), highlight=False)
+    if not console.is_terminal:
+        line = seldom(lambda text: console.print(text, highlight=False))
+        yield lambda done, total: line(f"training: {done}/{total} seeds", done == total)
+        return
     columns = (
         TextColumn("training"),
         BarColumn(),

@@ -21,6 +21,7 @@ from vgrad_jax.data import summary_of
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.memory import require_memory
 from vgrad_jax.results.axes import Schema, named_alike, schema_of
 from vgrad_jax.results.description import describe, undescribed
 from vgrad_jax.results.environment import versions
@@ -150,6 +151,9 @@ def sweep(
             on_cluster=client is not None,
             precision=precision,
         )
+        if client is None and local_platform().is_cpu:
+            needed = plan.peak_bytes - plan.resident_bytes
+            require_memory("this sweep", needed, "take a smaller chunk, fewer workers, fewer seeds or narrower layers")
         check_room(plan, None if store is None else Path(store), resume=resume)
         schema = schema_of(layouts, num_seeds)
         if store is not None:

@@ -20,7 +20,7 @@ from vgrad_jax.experiment import Experiment
 from vgrad_jax.keys import PRNGKey, layer_key, network_key
 from vgrad_jax.nets.initializers import initializer_from, initializer_parts
 from vgrad_jax.nets.layers import resolved_bias_initializer
-from vgrad_jax.nets.mlp import Layer, Params, init_layer
+from vgrad_jax.nets.mlp import Layer, Params, init_layer, require_room
 from vgrad_jax.training.run import num_logits
 
 __all__ = ["initial_networks"]
@@ -45,6 +45,7 @@ def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) 
     """
     mlp = experiment.mlp
     widths = mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
+    require_room(widths, len(keys))
     layers = []
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         kernel, kernel_numbers = initializer_parts(mlp.kernel_initializer(index, fan_in))
