@@ -26,6 +26,8 @@ import jax
 import pytest
 from hypothesis import settings
 
+from vgrad_jax.results import durable
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
@@ -40,6 +42,14 @@ def few_objects_to_collect():
     """Leave what a module's tests have compiled out of later collections, each of which would look at all of it."""
     yield
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk():
+    """Leave out `fsync`, which only a power cut needs; the tests of power cuts put it back."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(durable, "_sync", lambda *arguments: None)
+        yield
 
 
 @pytest.fixture

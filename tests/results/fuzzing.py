@@ -116,6 +116,19 @@ def odd_kind(path, rng):
         file.symlink_to(("/etc/passwd", file.name)[kind - 1])
 
 
+def linked_folder(path, rng):
+    """Put a link to a folder outside where a folder was."""
+    folders = sorted(own for own in path.rglob("*") if own.is_dir())
+    folder = rng.choice(folders)
+    outside = path.parent / "outside"
+    if rng.random() < 0.5:
+        shutil.rmtree(folder)
+    else:  # The same files are there.
+        folder.rename(path.parent / "case-moved")
+        outside = path.parent / "case-moved"
+    folder.symlink_to(outside, target_is_directory=True)
+
+
 def json_value(path, rng):
     """Replace, remove or add a value of a file of JSON."""
     file = files_of(path, rng, ".json")
@@ -144,7 +157,7 @@ def edit(document, rng, depth=0):
         document[key] = rng.choice(VALUES)
 
 
-MUTATIONS = (flip, truncate, extend, replace, delete, delete_folder, swap, odd_kind, json_value)
+MUTATIONS = (flip, truncate, extend, replace, delete, delete_folder, swap, odd_kind, linked_folder, json_value)
 
 
 class Originals:
@@ -152,7 +165,8 @@ class Originals:
 
     def __init__(self, root):
         self.root = Path(root)
-        self.outside = self.root / "outside.txt"
+        self.outside = self.root / "outside" / "c.txt"
+        self.outside.parent.mkdir()
         self.outside.write_text("a year of work")
         self.stores = {kind: self.root / f"{kind}.zarr" for kind in ("new", "older", "grown")}
         for path in self.stores.values():
@@ -257,7 +271,8 @@ def answers(originals, path, shows_changes, resumes):
                 return "another number after resuming"
         except vg.InputError:
             pass
-    if originals.outside.read_text() != "a year of work":
+    outside = list(originals.outside.parent.rglob("*"))
+    if outside != [originals.outside] or originals.outside.read_text() != "a year of work":
         return "a file outside was changed"
     return None
 
@@ -274,6 +289,9 @@ def fuzz(cases, root):
             fault = "a file outside was made or removed"
         if fault is not None:
             faults.append((case, harm, fault))
+            print(f"case {case} ({harm}): {fault!a}", flush=True)
+        if sum(harms.values()) % 500 == 0:
+            print(f"{sum(harms.values())} damaged stores: {len(faults)} faults", flush=True)
     return faults, harms
 
 
@@ -282,8 +300,6 @@ def main():
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with tempfile.TemporaryDirectory() as root:
         faults, harms = fuzz(range(first, first + number), root)
-    for case, harm, fault in faults:
-        print(f"case {case} ({harm}): {fault!a}")
     print(f"{number} damaged stores of {len(harms)} kinds: {len(faults)} faults")
     return bool(faults)
 
