@@ -60,6 +60,16 @@ def quick_reports():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk():
+    """Leave out `fsync`, which only a power cut needs; the tests of power cuts put it back."""
+    from vgrad_jax.results import durable
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(durable, "_sync", lambda *arguments: None)
+        yield
+
+
 @pytest.fixture
 def small():
     """An experiment that trains in a moment, with a last batch of its own size: 20 = 8 + 8 + 4."""

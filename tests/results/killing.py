@@ -100,6 +100,8 @@ def kill(times, seed=0, seconds=0.3):
             status = os.waitpid(process, 0)[1]
             if os.WIFSIGNALED(status):
                 kills += 1
+                if kills % 100 == 0:
+                    print(f"{kills} kills", flush=True)
                 different += not compared(path, complete=False)
                 continue
             failures += os.WEXITSTATUS(status) != 0

@@ -15,6 +15,15 @@ SEEDS = 6
 MORE = 10
 
 
+FORCED = durable._sync
+"""The package's own function, before the session's fixture left it out."""
+
+
+@pytest.fixture(autouse=True)
+def forced_onto_the_disk(monkeypatch):
+    monkeypatch.setattr(durable, "_sync", FORCED)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Return the results of two stores that nothing disturbed: their number of seeds to the results."""

@@ -8,6 +8,7 @@ therefore never has B without A.
 """
 
 import contextlib
+import errno
 import os
 import sys
 import uuid
@@ -97,8 +98,8 @@ def _make_folders(folder: Path) -> list[Path]:
     return [new.parent for new in missing]
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, flags: int = os.O_RDWR) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:
@@ -108,4 +109,8 @@ def _sync(path: Path) -> None:
 def _sync_folders(folders: Iterable[Path]) -> None:
     if sys.platform != "win32":  # Windows opens no folders; its renames are in a journal.
         for folder in folders:
-            _sync(folder)
+            try:
+                _sync(folder, os.O_RDONLY)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # Some network file systems have no such call.
+                    raise

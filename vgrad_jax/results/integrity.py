@@ -56,6 +56,8 @@ def check_coordinates(opened: Opened, *, resuming: bool = False) -> None:
     """
     where = f"damaged results in {str(opened.path)!r}"
     present = opened.metadata.coordinates
+    for name in present:
+        _coordinate(opened, name)
     for name in (name for name in COUNTED if name in present):
         values = _coordinate(opened, name)
         counts = values == np.arange(len(values))

@@ -156,9 +156,7 @@ class Store:
             for folder in (path, *(path / name for name in opened.metadata.variables)):
                 if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                     raise PermissionError(f"{folder} is read-only")
-            for left_behind in path.rglob("*.partial"):  # Left by a writer that was killed.
-                if re.search(PARTIAL, left_behind.name):
-                    left_behind.unlink(missing_ok=True)
+            _remove_partial(path)
             remove_file(path / MARKER)
             _unmark_damaged(opened)
             store = cls(opened)
@@ -312,6 +310,15 @@ def _write_first_checksums(folder: Path) -> None:
     files.pop(MARKER)
     known = {key: (Digest.of(path.read_bytes()),) for key, path in files.items()}
     write_file(folder / sums.METADATA, sums.encoded(known))
+
+
+def _remove_partial(path: Path) -> None:
+    """Remove files that a killed writer left, and refuse a store from which a link leads elsewhere."""
+    for own in path.rglob("*"):
+        if own.is_symlink() and own.is_dir():
+            raise InputError(f"{str(own)!r} is a link to another folder, which a sweep does not write into; remove it")
+        if re.search(PARTIAL, own.name) and own.is_file():
+            own.unlink(missing_ok=True)
 
 
 def _unmark_damaged(opened: Opened) -> None:
