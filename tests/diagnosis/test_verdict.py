@@ -129,6 +129,22 @@ def test_a_check_of_many_seeds_or_of_another_model():
         vg.diagnose(KNOWN["vanishing"], check=vg.check_init(loss, init(["layer_0"]), x))
 
 
+@pytest.mark.parametrize(
+    ("loss", "kept", "status"), [(STUCK, 1, "unclear"), (STUCK, 2, "unclear"), (FALLING, 20, "healthy")]
+)
+def test_the_end_of_a_training_alone_is_not_called_healthy(loss, kept, status):
+    """A recorder without a history keeps the latest record; its gradients can look well at any loss."""
+    made = record(FLAT, loss=loss)
+    by_step = [
+        field.name for field in dataclasses.fields(made) if np.shape(getattr(made, field.name))[:1] == (RECORDS,)
+    ]
+    verdict = vg.diagnose(
+        dataclasses.replace(made, **{name: getattr(made, name)[RECORDS - kept :] for name in by_step})
+    )
+    assert verdict.status == status
+    assert any("record(every" in finding.advice for finding in verdict.findings) == (status == "unclear")
+
+
 def test_nothing_recorded_yet():
     made = KNOWN["healthy"]
     by_step = [

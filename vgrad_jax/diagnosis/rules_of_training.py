@@ -13,6 +13,7 @@ from vgrad_jax.diagnosis.symptoms import (
     fell,
     has_learned,
     has_surely_learned,
+    is_of_the_end_alone,
     is_solved,
     killed_by_steps,
     lost,
@@ -45,6 +46,7 @@ from vgrad_jax.diagnosis.thresholds import (
     WORSE,
 )
 from vgrad_jax.numerics import lower_median
+from vgrad_jax.wording import counted
 
 __all__ = [
     "chance_level",
@@ -293,6 +295,9 @@ def notes(e: Evidence) -> list[Finding]:
         number = "" if not e.broken_steps else f" in {e.broken_steps} steps"
         sentence = f"Numbers were not finite{number}, first at step {e.break_step}, and the training recovered."
         facts.append(finding(e, "numbers_recovered", sentence, value=float(e.break_step), threshold=0.0))
+    if is_of_the_end_alone(e):
+        sentence = f"The training's course is not in what was kept, {counted(e.records, 'record')} of its end."
+        facts.append(finding(e, "few_records", sentence, value=float(e.records), threshold=float(FEWEST_RECORDS)))
     course = e.course
     if course is not None and course.from_start and has_learned(e) and course.peak > SPIKE:
         sentence = f"The loss leapt to {course.peak:.3g} times its start and came back."

@@ -56,6 +56,7 @@ CAUSES = (
 """Words for causes of a failed training."""
 
 NOTES: dict[str, str] = {
+    "few_records": "Keep more records: `vgrad_jax.record(every=10, history=512)` keeps 512 of every tenth update.",
     "steps_refused": "Look at the batches of these steps; the training itself went on.",
     "numbers_recovered": "Look at the batch of that step; the training recovered.",
     "spike_recovered": "Look at the batches of these steps; the training recovered.",

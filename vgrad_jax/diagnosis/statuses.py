@@ -259,7 +259,7 @@ TABLE: dict[str, Status] = {
         },
     ),
     UNCLEAR: Status(
-        "The gradient shows no fault, and the loss does not fall: the reason is not in what was recorded.",
+        "The gradient shows no fault, but what was recorded does not show that the loss falls, or why it does not.",
         Spread.ALL,
         {},
         is_fault=False,

@@ -83,6 +83,11 @@ def has_learned(e: Evidence) -> bool:
     return not fell_to_a_plateau(e) and not learned_by_one_layer(e)
 
 
+def is_of_the_end_alone(e: Evidence) -> bool:
+    """Return whether only the last few steps of a training were recorded, as by a recorder without a history."""
+    return not e.from_start and e.records < FEWEST_RECORDS
+
+
 def has_surely_learned(e: Evidence) -> bool:
     """Return whether the loss is below what chance could have; far below its start, where chance is not known."""
     return has_learned(e) and (e.chance is not None or e.remaining is None or e.remaining < HALF_WAY)

@@ -25,7 +25,7 @@ from vgrad_jax.diagnosis.rules import RULES
 from vgrad_jax.diagnosis.schema import FORMAT
 from vgrad_jax.diagnosis.sources import evidence_of
 from vgrad_jax.diagnosis.statuses import HEALTHY, TABLE, UNCLEAR, Spread, most_frequent_first, rank, spread_of
-from vgrad_jax.diagnosis.symptoms import has_learned
+from vgrad_jax.diagnosis.symptoms import has_learned, is_of_the_end_alone
 from vgrad_jax.diagnosis.thresholds import INSENSITIVE
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
@@ -258,7 +258,7 @@ def _status(findings: list[Finding], evidence: Evidence) -> str:
     statuses = {finding.status for finding in findings if not finding.is_note}
     if statuses:
         return min(statuses, key=lambda status: (rank(status), status))
-    if evidence.remaining is None or evidence.late_fall is None:
+    if (evidence.remaining is None or evidence.late_fall is None) and not is_of_the_end_alone(evidence):
         return HEALTHY  # A look at one moment, or no loss: the profile is all there is.
     return HEALTHY if has_learned(evidence) else UNCLEAR
 
