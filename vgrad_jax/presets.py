@@ -174,8 +174,9 @@ def cures(*, epochs: int = 60) -> dict[str, Experiment]:
     """
     sick = Experiment(
         mlp=MLP(hidden=(16,) * 20, activation="sigmoid", kernel_init="glorot_normal"),
+        data=Data("moons", samples=400, noise=0.1),
         optimizer=Optimizer("sgd", learning_rate=0.05, momentum=0.9),
-        training=Training(epochs=epochs, batch_size=50, threshold=0.8),
+        training=Training(epochs=epochs, batch_size=10, threshold=0.9),
         recording=Recording(every=5),
     )
     networks: dict[str, dict[str, Any]] = {
