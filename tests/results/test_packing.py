@@ -165,7 +165,7 @@ def test_the_commands_take_archives(folder, tmp_path):
     archive = tmp_path / "run.zip"
     code, shown = run("pack", folder, "--out", archive)
     assert code == 0
-    assert "every file compared" in shown
+    assert "with a checksum of every file" in shown
     assert run("verify", archive) == (0, f"{archive}: all 4 blocks hold what was written\n")
     code, shown = run("sweep", "--from", archive)
     assert code == 2

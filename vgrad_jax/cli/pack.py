@@ -26,4 +26,4 @@ def pack(
         raise InputError(f"{str(folder)!r} is a file; give a folder that `vgrad sweep` wrote")
     absolute = folder.resolve()
     archive = pack_results(folder, out or absolute.with_name(f"{absolute.name}.zip"))
-    print(f"{archive}: {archive.stat().st_size / 2**20:.1f} MiB, every file compared with its checksum")
+    print(f"{archive}: {archive.stat().st_size / 2**20:.1f} MiB, with a checksum of every file")

@@ -239,6 +239,8 @@ def _array(files: Files, name: str) -> ArrayMetadata:
         dims = tuple(document["dimension_names"])
         _expect(len(dims) == len(shape) == len(file_shape) and all(map(_is_name, dims)), "the dimensions")
         _expect(document["data_type"] in TYPES, "the data type")
+        fill = document["fill_value"]
+        _expect(isinstance(fill, str | bool | list) or abs(fill) < LARGEST, "the fill value")
         _expect(document["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}, "the keys")
         _check_codecs(document["codecs"])
         _expect(not document.get("storage_transformers"), "the transformers")
