@@ -71,6 +71,8 @@ WRONG = [
     (lambda: vg.lanes(3), "lanes: f must be a function; got 3 (int)"),
     (lambda: vg.seeds_needed("0.1"), "seeds_needed: effect must be a number; got '0.1' (str)"),
     (lambda: vg.run_key(1.5, 0), "run_key: seed must be a whole number; got 1.5 (float)"),
+    (lambda: vg.run_key(0, jnp.arange(2)), "run_key: run must be a whole number or an array; got"),
+    (lambda: vg.mean_field(int, 1.0, 0.0), "must take an array of the shape (); it raised"),
     (lambda: vg.open_results(3), "open_results: path must be a text or a Path; got 3 (int)"),
     (lambda: vg.get_record({}, name=3), "get_record: name must be a text or None; got 3 (int)"),
     (lambda: vg.gradient_stats(jnp.ones(2), batch_axes="1"), "batch_axes must be a whole number; got '1' (str)"),

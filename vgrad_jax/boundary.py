@@ -173,7 +173,8 @@ def _fits_class(value: Any, kind: type) -> bool:
             return False
         if _is_key(kind):
             return isinstance(value, kind) or (value.shape == (2,) and str(value.dtype) == "uint32")
-        return any(jnp.issubdtype(value.dtype, numeric) for numeric in (np.number, np.bool_))
+        is_scalar_or_any = kind.dim_str != "" or value.shape == ()
+        return is_scalar_or_any and any(jnp.issubdtype(value.dtype, numeric) for numeric in (np.number, np.bool_))
     if kind in (int, float):
         if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic):
             kinds = (np.integer,) if kind is int else (np.integer, np.floating)

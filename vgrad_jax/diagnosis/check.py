@@ -30,6 +30,7 @@ from vgrad_jax.inspection import (
     zero_reasons,
 )
 from vgrad_jax.keys import PRNGKey
+from vgrad_jax.memory import require_memory
 from vgrad_jax.numerics import rms_over_seeds
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ __all__ = ["InitCheck", "check_init"]
 
 ELEMENTS_AT_ONCE = 2**24
 """Number of parameters of the seeds that are computed together."""
+
+BYTES_A_SEED = 100
+"""Fewest bytes that a seed takes: its key and a few sizes."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ def check_init(
     'vanishing'
     """
     whole_number("num_seeds", num_seeds, minimum=1)
+    require_memory(f"a check of {num_seeds} seeds", BYTES_A_SEED * num_seeds, "take fewer seeds")
     require_callable(loss_fn)
     grouping = Grouping(stacked=stacked, group=group, include=include, exclude=exclude)
     given = _has_params(params_or_init_fn, num_seeds)

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num, PyTree, Real
 
 from vgrad_jax.boundary import checked
+from vgrad_jax.descriptions import whole_number
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers
 from vgrad_jax.gradients.sharding import on_every_device
 
@@ -97,6 +98,10 @@ class LayerStats:
     """Dtype of each layer's elements, before they were converted to be measured."""
 
 
+MOST_AXES = 32
+"""Largest number of leading axes that are kept."""
+
+
 @checked
 def gradient_stats(
     tree: PyTree,
@@ -136,6 +141,7 @@ def gradient_stats(
     (('Dense_2', 'Dense_10'), [-30.0, -inf], [0.0, 1.0])
     """
     grouping = Grouping(per_leaf=per_leaf, stacked=stacked, group=group, include=include, exclude=exclude, order=order)
+    whole_number("batch_axes", batch_axes, maximum=MOST_AXES)
     return stats_of(tree, map_layers(tree, grouping, batch_axes), batch_axes)
 
 

@@ -97,12 +97,18 @@ def activated(activation: NamedFunction, x: jax.Array) -> jax.Array:
     """Apply an activation.
 
     Raises:
-        InputError: the activation is a function that does not return one number for each unit.
+        InputError: the activation is a function that fails, or does not return one number for each unit.
 
     >>> float(activated("relu", jnp.array(-2.0)))
     0.0
     """
-    value = activation_function(activation)(x)
+    function = activation_function(activation)
+    try:
+        value = function(x)
+    except Exception as error:  # A user's function may raise any error, which stays the cause.
+        raise InputError(
+            f"the activation {activation!r} must take an array of the shape {x.shape}; it raised {type(error).__name__}"
+        ) from error
     if getattr(value, "shape", None) != x.shape:
         got = f"the shape {value.shape}" if hasattr(value, "shape") else repr(value)
         raise InputError(
