@@ -20,6 +20,9 @@ from vgrad_jax.results.store import Store
 SEEDS = 6
 STORED = [name for name in VARIABLES if name not in ("parameters", "gradients")]
 
+FEW = ("outcome", "converged", "train_loss", "gradient_log10_rms")
+"""Variables whose files every run of the tests damages: each kind of value and each number of axes."""
+
 
 @pytest.fixture(scope="module")
 def arms():
@@ -79,7 +82,11 @@ def harm(file, damage):
 @pytest.mark.parametrize(
     ("name", "arm", "damage"),
     [
-        *((name, "learns", "missing") for name in STORED if name != "completed"),
+        *(
+            pytest.param(name, "learns", "missing", marks=[] if name in FEW else [pytest.mark.slow])
+            for name in STORED
+            if name != "completed"
+        ),
         # Files of fill values alone, and a file without a byte.
         *((name, "stays", "missing") for name in ("converged", "epochs_to_converge", "update_ratio_log10")),
         *((name, "learns", "empty") for name in ("outcome", "train_loss")),
@@ -97,7 +104,15 @@ def test_a_lost_file_is_refused_by_name_and_trained_again(arms, original, copy, 
 
 
 @pytest.mark.parametrize(
-    ("name", "damage"), [*((name, "truncated") for name in STORED), ("completed", "garbage"), ("train_loss", "garbage")]
+    ("name", "damage"),
+    [
+        *(
+            pytest.param(name, "truncated", marks=[] if name in ("completed", *FEW) else [pytest.mark.slow])
+            for name in STORED
+        ),
+        ("completed", "garbage"),
+        ("train_loss", "garbage"),
+    ],
 )
 def test_an_unreadable_file_is_trained_again(arms, original, copy, name, damage):
     harm(block_files(copy, name)[1], damage)
