@@ -22,6 +22,9 @@ from vgrad_jax.results.store import Store
 SEEDS = 6
 STORED = [name for name in VARIABLES if name not in ("parameters", "gradients")]
 
+FEW = ("outcome", "converged", "train_loss", "gradient_log10_rms")
+"""Variables whose files every run of the tests damages: each kind of value and each number of axes."""
+
 
 @pytest.fixture(scope="module")
 def arms():
@@ -95,7 +98,11 @@ def harm(file, damage):
 @pytest.mark.parametrize(
     ("name", "arm", "damage"),
     [
-        *((name, "learns", "missing") for name in STORED if name != "completed"),
+        *(
+            pytest.param(name, "learns", "missing", marks=[] if name in FEW else [pytest.mark.slow])
+            for name in STORED
+            if name != "completed"
+        ),
         # Files of fill values alone, and a file without a byte.
         *((name, "stays", "missing") for name in ("converged", "epochs_to_converge", "update_ratio_log10")),
         *((name, "learns", "empty") for name in ("outcome", "train_loss")),
@@ -134,7 +141,15 @@ def test_a_file_that_is_not_what_was_written_is_trained_again(arms, original, co
 
 
 @pytest.mark.parametrize(
-    ("name", "damage"), [*((name, "truncated") for name in STORED), ("completed", "garbage"), ("train_loss", "garbage")]
+    ("name", "damage"),
+    [
+        *(
+            pytest.param(name, "truncated", marks=[] if name in ("completed", *FEW) else [pytest.mark.slow])
+            for name in STORED
+        ),
+        ("completed", "garbage"),
+        ("train_loss", "garbage"),
+    ],
 )
 def test_an_unreadable_file_of_an_older_store_is_trained_again(arms, original, older, name, damage):
     harm(block_files(older, name)[1], damage)

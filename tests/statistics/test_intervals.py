@@ -159,7 +159,9 @@ def test_an_interquartile_mean_covers(monkeypatch):
     assert COVERED[0] <= np.mean([covers(estimate, truth) for estimate in found]) <= COVERED[1]
 
 
-@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "quantile", [0.1, *(pytest.param(quantile, marks=pytest.mark.slow) for quantile in (0.5, 0.9))]
+)
 def test_a_quantile_covers(quantile):
     draws = np.sort(np.random.default_rng(5).gamma(3, 1, (STUDIES, RUNS)), axis=1)
     truth = stats.gamma(3).ppf(quantile)
