@@ -102,10 +102,9 @@ def sweep(
         resume: go on with an interrupted store of the same study, or add seeds to a finished store.
         chunk: seeds trained together; None chooses by memory, engine and workers.
         workers: chunks trained at the same time; None is the number of cores on a CPU, and 1 on an accelerator.
-        engine: "plain"; "lanes" and "nests", which are faster for many seeds of narrow and of wider networks on a CPU;
-            or "auto", which chooses for each arm. A resumed store keeps its engines.
-        scheduler: address of a Dask scheduler, whose workers then train and write into `store`. It needs the extra
-            `cluster` and a file system that all machines share.
+        engine: "plain"; "lanes" or "nests", faster for many seeds of narrow or wider networks on a CPU; "auto" chooses
+            for each arm. A resumed store keeps its engines.
+        scheduler: address of a Dask scheduler, whose workers write into `store`, on shared disks. Extra: `cluster`.
         precision: half the width of an interval, such as 0.05. An arm stops as soon as its share of converged runs is
             known to plus or minus this. The interval is a confidence sequence's: it holds although the data decide
             when to stop. Looks come after fixed numbers of seeds, so that the same call always trains the same seeds.
