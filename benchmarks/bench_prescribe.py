@@ -31,7 +31,8 @@ import vgrad_jax as vg
 from benchmarks.real_networks import real_networks
 from vgrad_jax.prescription import CABINET
 from vgrad_jax.prescription.candidates import Candidate, single_changes
-from vgrad_jax.prescription.prescribing import JUDGED, UNTOUCHED, Case, Visit, verdict_of
+from vgrad_jax.prescription.judging import JUDGED, verdict_of
+from vgrad_jax.prescription.prescribing import UNTOUCHED, Case, Visit
 from vgrad_jax.prescription.trials import Trials, Work, with_few_records
 from vgrad_jax.statistics.intervals import mean
 from vgrad_jax.sweeps.engine import PROGRAMS

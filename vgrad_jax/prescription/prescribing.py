@@ -9,21 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from vgrad_jax.boundary import checked
-from vgrad_jax.data import load_data
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.diagnosis import Diagnosis
 from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.prescription.candidates import Candidate, LeftOut, pairs, single_changes
+from vgrad_jax.prescription.judging import function_verdict, verdict_of
 from vgrad_jax.prescription.knobs import knob_changes, knob_pairs, untouched_arm
 from vgrad_jax.prescription.prescription import Prescription, Tried, share_of, tried
 from vgrad_jax.prescription.racing import Race, log_evidence, run_race
-from vgrad_jax.prescription.trials import Trials, Work, stacked, with_few_records
-from vgrad_jax.results.functions import FunctionRun
+from vgrad_jax.prescription.trials import Trials, Work, with_few_records
 from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.sweeps.arm import Arm
 from vgrad_jax.sweeps.engine import PROGRAMS, Runs
@@ -31,12 +29,9 @@ from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.function_arm import FunctionArm
 from vgrad_jax.sweeps.progress import seldom
 
-__all__ = ["JUDGED", "UNTOUCHED", "Case", "PrescriptionInterrupted", "Visit", "prescribe", "verdict_of"]
+__all__ = ["UNTOUCHED", "Case", "PrescriptionInterrupted", "Visit", "prescribe"]
 
 Progress = Callable[[int, str], None]
-
-JUDGED = 16
-"""Largest number of failed runs of the untouched network that the verdict rests on."""
 
 STEP = 8
 """Seeds of a round."""
@@ -156,7 +151,7 @@ def _function_case(patient: Any, knobs: Mapping[str, Sequence[Any]] | None, conv
 
     def judge(rounds: Sequence[Runs], work: Work, seed: int) -> Diagnosis | None:
         del seed
-        return _function_verdict(control.arm, rounds, work)
+        return function_verdict(control.arm, rounds, work)
 
     control = Candidate(UNTOUCHED, "", 0, FunctionArm(UNTOUCHED, values.changed(arm, {})))
     return Case(
@@ -289,41 +284,6 @@ class Visit:
 
 def _or_zero(score: float) -> float:
     return 0.0 if np.isnan(score) else score
-
-
-def verdict_of(experiment: Experiment, rounds: Sequence[Runs], work: Work, seed: int) -> Diagnosis:
-    """Judge the first runs of an experiment that did not converge: they are what is to be mended."""
-    from vgrad_jax.keys import run_keys
-    from vgrad_jax.report.verdict import Courses, runs_verdict
-    from vgrad_jax.training.initial import initial_networks
-
-    runs = stacked(rounds)
-    failed = np.flatnonzero(~work.converged)[:JUDGED]
-    dataset = load_data(experiment.data)
-    courses = Courses(
-        epoch=np.asarray(runs.epoch[0]),
-        log10_rms=np.asarray(runs.records.gradient_log10_rms, np.float64)[failed],
-        loss=np.asarray(runs.records.train_loss, np.float64)[failed],
-    )
-    params = jax.device_get(initial_networks(experiment, dataset, run_keys(seed, failed.astype(np.int32))))
-    return runs_verdict(experiment, dataset, params, courses, converged=work.converged[failed])
-
-
-def _function_verdict(arm: Any, rounds: Sequence[Runs], work: Work) -> Diagnosis | None:
-    """Judge the records of a function's runs that did not converge; None where it returns none."""
-    from vgrad_jax.diagnosis import diagnose
-    from vgrad_jax.report.verdict import with_outcomes
-    from vgrad_jax.results.functions import record_from
-
-    labels = arm.layout.function.record
-    runs = stacked(rounds)
-    if labels is None or not isinstance(runs, FunctionRun):
-        return None
-    failed = np.flatnonzero(~work.converged)[:JUDGED]
-    record = record_from(labels, {name: np.asarray(values)[failed] for name, values in runs.values.items()})
-    if not record.step.shape[-1]:
-        return None
-    return with_outcomes(diagnose(record), 0, len(failed))
 
 
 @contextmanager

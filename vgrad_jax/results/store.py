@@ -308,8 +308,7 @@ def _write_first_checksums(folder: Path) -> None:
     """Write the checksums of a layout, which has no runs yet."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     files.pop(MARKER)
-    known = {key: (Digest.of(path.read_bytes()),) for key, path in files.items()}
-    write_file(folder / sums.METADATA, sums.encoded(known))
+    write_file(folder / sums.METADATA, sums.encoded({key: (Digest.of(p.read_bytes()),) for key, p in files.items()}))
 
 
 def _remove_partial(path: Path) -> None:
