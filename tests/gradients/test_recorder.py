@@ -1,6 +1,7 @@
 """The recorder in every place of an optax chain, and what its record can be turned into."""
 
 import dataclasses
+import json
 from functools import partial
 
 import jax
@@ -351,6 +352,25 @@ def test_save_and_load(seeds, tmp_path):
         jax.tree.map(np.testing.assert_array_equal, again, record)
     with pytest.raises(vg.InputError, match="no file"):
         vg.Record.load(tmp_path / "nothing.npz")
+
+
+def test_a_lost_array_is_not_taken_for_one_that_was_never_there(seeds, tmp_path):
+    """The list of an archive's files is not checked by the archive; files of the format before have no list of ours."""
+    path = tmp_path / "record.npz"
+    seeds.save(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file if name != "params_log10_rms"}
+    np.savez(path, **arrays)
+    with pytest.raises(vg.InputError, match="params_log10_rms"):
+        vg.Record.load(path)
+    labels = json.loads(str(arrays["labels"]))
+    del labels["arrays"]
+    older = {**arrays, "labels": np.asarray(json.dumps({**labels, "format": "vgrad_jax record 2"}))}
+    np.savez(path, **older)
+    assert vg.Record.load(path).params_log10_rms is None
+    np.savez(path, **{**arrays, "labels": np.asarray(json.dumps(labels))})
+    with pytest.raises(vg.InputError, match="its list of arrays is None"):
+        vg.Record.load(path)
 
 
 def test_a_file_that_could_run_code_is_refused(tmp_path):

@@ -24,7 +24,10 @@ def checked_labels(path: str, text: str, formats: tuple[str, ...]) -> dict[str, 
     Args:
         path: the file, for messages.
         text: the labels as JSON.
-        formats: formats that can be read.
+        formats: formats that can be read, the newest first.
+
+    Returns:
+        The labels, and under `arrays` the names of the arrays that were written; None where the format has no list.
 
     Raises:
         InputError: the text is not that of labels.
@@ -37,8 +40,11 @@ def checked_labels(path: str, text: str, formats: tuple[str, ...]) -> dict[str, 
     if given not in formats:
         raise _refusal(path, f"its format is {given!r}, not {formats[0]!r}")
     element = {"paths": str, "counts": int, "has_matrix": bool, "dtypes": str}
+    written = labels.pop("arrays", None)
     if set(labels) != {"name", *element} or not isinstance(labels["name"], str):
         raise _refusal(path, f"its labels are {sorted(map(str, labels))}")
+    if given == formats[0] and not (isinstance(written, list) and all(isinstance(name, str) for name in written)):
+        raise _refusal(path, f"its list of arrays is {written!r:.80}")
     for label, kind in element.items():
         values = labels[label]
         if not isinstance(values, list) or any(type(value) is not kind for value in values):
@@ -50,7 +56,7 @@ def checked_labels(path: str, text: str, formats: tuple[str, ...]) -> dict[str, 
             raise _refusal(path, f"its name or its {label} have a NUL or half of a surrogate pair")
     if not labels["paths"] or any(count < 0 for count in labels["counts"]):
         raise _refusal(path, f"it has {len(labels['paths'])} layers of {labels['counts']} elements")
-    return labels
+    return labels | {"arrays": written}
 
 
 def checked_arrays(
@@ -59,6 +65,7 @@ def checked_arrays(
     layers: int,
     axes: Mapping[str, tuple[str, ...]],
     required: tuple[str, ...],
+    written: list[str] | None,
 ) -> None:
     """Refuse arrays that are not those of one record.
 
@@ -68,6 +75,7 @@ def checked_arrays(
         layers: number of layers.
         axes: name to the axes behind those of a batch: "record" and "layer".
         required: names that every record has.
+        written: names of all arrays that were written; None where they are not known.
 
     Raises:
         InputError: an array is unknown or missing, or has another dtype, shape or range than a record's.
@@ -76,6 +84,8 @@ def checked_arrays(
         if name not in arrays or name not in axes:
             fault = "it lacks" if name not in arrays else "no record has"
             raise _refusal(path, f"{fault} the array {name!r}")
+    if written is not None and set(written) != set(arrays):
+        raise _refusal(path, f"it was written with the arrays {sorted(written)}, and holds {sorted(arrays)}")
     step = arrays["step"]
     batch, records = step.shape[:-1], step.shape[-1] if step.ndim else 0
     for name, array in arrays.items():

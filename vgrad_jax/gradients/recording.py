@@ -57,9 +57,9 @@ LAYER_LABELS = ("paths", "counts", "has_matrix", "dtypes")
 LABELS = ("name", *LAYER_LABELS)
 REQUIRED = ("step", "loss", *SIZES, "mean_log10_rms", "std_log10_rms")
 """Arrays that every record has."""
-FORMAT = "vgrad_jax record 2"
-FORMATS = (FORMAT, "vgrad_jax record 1")
-"""Formats of files that `Record.load` reads; a file of the first lacks the loss between records and the first break."""
+FORMAT = "vgrad_jax record 3"
+FORMATS = (FORMAT, "vgrad_jax record 2", "vgrad_jax record 1")
+"""Formats that `Record.load` reads; the first lacks the loss between records and the first break, the second the list of arrays."""
 
 
 @partial(
@@ -247,7 +247,9 @@ class Record:
             for field in fields(self)
             if field.name not in LABELS and (value := getattr(self, field.name)) is not None
         }
-        labels = json.dumps({"format": FORMAT, **{label: getattr(self, label) for label in LABELS}})
+        # A damaged list of the archive's files can leave an array out; the labels say which there were.
+        own = {"format": FORMAT, "arrays": list(arrays), **{label: getattr(self, label) for label in LABELS}}
+        labels = json.dumps(own)
         try:
             with Path(path).open("wb") as file:
                 np.savez_compressed(file, labels=np.asarray(labels), **arrays)
@@ -267,7 +269,7 @@ class Record:
         labels = checked_labels(str(path), str(text) if text.shape == () else "null", FORMATS)
         axes: dict[str, tuple[str, ...]] = dict.fromkeys(BY_STEP, ("record",)) | dict.fromkeys(OF_TRAINING, ())
         axes |= dict.fromkeys(BY_STEP_AND_LAYER, ("record", "layer")) | dict.fromkeys(BY_LAYER, ("layer",))
-        checked_arrays(str(path), arrays, len(labels["paths"]), axes, REQUIRED)
+        checked_arrays(str(path), arrays, len(labels["paths"]), axes, REQUIRED, labels.pop("arrays"))
         missing: dict[str, Any] = {"params_log10_rms": None, "updates_log10_rms": None}
         return cls(**{**missing, **arrays, **labels})
 
