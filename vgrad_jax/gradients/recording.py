@@ -59,7 +59,10 @@ REQUIRED = ("step", "loss", *SIZES, "mean_log10_rms", "std_log10_rms")
 """Arrays that every record has."""
 FORMAT = "vgrad_jax record 3"
 FORMATS = (FORMAT, "vgrad_jax record 2", "vgrad_jax record 1")
-"""Formats that `Record.load` reads; the first lacks the loss between records and the first break, the second the list of arrays."""
+"""Formats that `Record.load` reads, the newest first.
+
+The first format has no loss between records and no first break, and the first two have no list of the arrays.
+"""
 
 
 @partial(
