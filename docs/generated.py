@@ -118,7 +118,7 @@ def public_names(module_name: str) -> list[str]:
     """Return the names that a module gives to users, without its submodules."""
     module = importlib.import_module(module_name)
     names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
-    return [name for name in names if not inspect.ismodule(getattr(module, name))]
+    return [name for name in names if name != "__version__" and not inspect.ismodule(getattr(module, name))]
 
 
 def entries() -> Iterator[tuple[str, str, str]]:

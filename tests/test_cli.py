@@ -87,9 +87,11 @@ def test_resuming_what_is_finished_makes_no_page_again(study, tmp_path, monkeypa
     shutil.copytree(folder / "pair", tmp_path / "pair")
     (tmp_path / "pair" / "index.html").touch()
     made = []
-    monkeypatch.setattr(report, "write_report", lambda results, folder: made.append(folder) or ask_for_no_more())
+    monkeypatch.setattr(
+        report, "write_report", lambda results, folder, **title: made.append(folder) or ask_for_no_more()
+    )
     monkeypatch.chdir(tmp_path)
-    line = ["sweep", "--arm", "tanh_uniform", "--arm", "relu_he", "--seeds", "3", "--epochs", "2", "--out", "pair"]
+    line = ["sweep", "--arm", "tanh_uniform", "--arm", "tanh_he", "--seeds", "3", "--epochs", "2", "--out", "pair"]
     again = CliRunner().invoke(app, [*line, "--resume"])
     assert (again.exit_code, made) == (0, []), again.output
     assert again.stdout.startswith("nothing to train: all runs are there; page: pair/index.html")
@@ -255,7 +257,7 @@ def interrupting(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
 
 store.Store.write = interrupting
-report.write_report = lambda results, folder: (folder / "page").touch()
+report.write_report = lambda results, folder, **title: (folder / "page").touch()
 cli.main()
 """
 

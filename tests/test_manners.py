@@ -22,7 +22,7 @@ COMMANDS = typer.main.get_command(app).commands
 
 OPTIONS = {command: {name: own for own in made.params for name in own.opts} for command, made in COMMANDS.items()}
 
-NUMBERS = set(COMMANDS) - {"study"}
+NUMBERS = set(COMMANDS) - {"pack", "study"}
 """Commands that print numbers."""
 
 TRAIN = {"sweep", "run", "bench", "prescribe"}

@@ -327,7 +327,7 @@ FINDINGS = {
     "update_ascends": (evidence(update_cosine=np.full(RECORDS, 0.8)), None, 0.8, 0.3, "uphill"),
     "steps_too_large": (evidence(updates=-0.5, loss=leap(3.0)), None, 3.0, 1.5, "leapt to 3 times"),
     "spike_recovered": (evidence(loss=leap(3.0, late=0.5)), None, 3.0, 1.5, "leapt to 3 times"),
-    "few_records": (evidence(step=np.arange(RECORDS) + 500, kept=1), None, 1.0, 3.0, "1 record of its end"),
+    "few_records": (evidence(records=1, step=np.array([500])), None, 1.0, 5.0, "1 record of its end"),
     "steps_refused": (evidence(refused_steps=2, first_broken_step=7), None, 2.0, 0.0, "the first at step 7"),
     "numbers_recovered": (evidence(nonfinite_fraction=with_number(7, 3, 0.1)), None, 70.0, 0.0, "first at step 70"),
     "units_collinear": (

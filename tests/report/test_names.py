@@ -117,6 +117,7 @@ def test_hidden_signs_are_escaped_wherever_people_read_them(capsys):
     page = rendered(
         "verdict.html",
         title="",
+        facts=[],
         question="",
         status=" ".join(HIDDEN),
         share="",

@@ -14,6 +14,7 @@ import zarr
 
 import vgrad_jax as vg
 from tests.lanes import emulated
+from tests.stores import sign
 from tests.sweeps.executed import execute
 from vgrad_jax.compiling import clear_programs
 from vgrad_jax.keys import run_keys
@@ -406,4 +407,5 @@ def test_a_store_of_before_names_its_engine_in_other_words(tiny, tmp_path):
     vg.sweep(arms, 2, store=path, progress=False)
     group = zarr.open_group(str(path), mode="r+")
     group.attrs["engines"] = json.dumps({"a": "auto"})
+    sign(path)
     assert Store.open(path).engines == {"a": "lanes_or_plain"}

@@ -90,6 +90,7 @@ def prescribe(
         InputError: an argument is impossible, or nothing in the cabinet applies.
         PrescriptionInterrupted: Ctrl-C; it holds what was found.
 
+    >>> import jax
     >>> def train(key, rate=0.1):
     ...     return {"score": rate + 0.01 * jax.random.uniform(key)}
     >>> prescribe(train, knobs={"rate": [0.2, 1.0]}, converged="score >= 1", seeds=16, progress=False).smallest.name

@@ -150,10 +150,10 @@ def sweep(
             on_cluster=client is not None,
             precision=precision,
         )
+        check_room(plan, None if store is None else Path(store), resume=resume)
         if client is None and local_platform().is_cpu:
             needed = plan.peak_bytes - plan.resident_bytes
             require_memory("this sweep", needed, "take a smaller chunk, fewer workers, fewer seeds or narrower layers")
-        check_room(plan, None if store is None else Path(store), resume=resume)
         schema = schema_of(layouts, num_seeds)
         if store is not None:
             stack.enter_context(only_writer(Path(store)))
