@@ -130,6 +130,8 @@ def test_devices(benchmark, case, size, tmp_path):
 
 def test_cluster(benchmark, case, size, tmp_path):
     pytest.importorskip("distributed")
+    if size == "smallest":
+        pytest.skip("starts a scheduler and workers, as the tests of clusters do")
     engine = case.engines[-1]
     seconds = benchmark.pedantic(
         lambda: {count: seconds_in_a_process(ON_A_CLUSTER, case, count, engine, tmp_path) for count in processes(size)}

@@ -36,7 +36,7 @@ def test_the_docstring_examples_are_found():
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-QUICK = ("README", "own_model", "own_function", "theory_signals")
+QUICK = ("README", "own_model")
 """Pages whose Python every run of the tests executes; the others are slow tests."""
 
 
@@ -98,28 +98,22 @@ COMPILES = "01_the_article"
 """The notebook that compiles longer than it computes: nine programs, most of them for a single run."""
 
 
-SHORTER = {
-    "03_activation_or_initialisation": {"epochs=150": "epochs=60", "arms, 64": "arms, 16", "    24,": "    8,"},
-}
-"""Notebook to replacements with which every run of the tests runs it; as it is, it is a slow test."""
+QUICK_NOTEBOOK = "06_what_predicts_failure"
+"""The notebook that every run of the tests executes; the others are slow tests."""
 
-PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NOTEBOOKS = [
-    *(pytest.param(path, {}, marks=pytest.mark.slow, id=path.stem) for path in PATHS),
-    *(pytest.param(path, SHORTER[path.stem], id=f"{path.stem}-shorter") for path in PATHS if path.stem in SHORTER),
+    pytest.param(path, marks=[] if path.stem == QUICK_NOTEBOOK else [pytest.mark.slow], id=path.stem)
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
 ]
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize(("path", "shorter"), NOTEBOOKS)
-def test_notebooks_run_to_their_answer(path, shorter, monkeypatch):
-    if path.stem != COMPILES and not shorter:
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_notebooks_run_to_their_answer(path, monkeypatch):
+    if path.stem != COMPILES:
         for variable in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"):
             monkeypatch.delenv(variable)
     notebook = nbformat.read(path, as_version=4)
-    for long, short in shorter.items():
-        (cell,) = (cell for cell in notebook.cells if long in cell.source)
-        cell.source = cell.source.replace(long, short)
     NotebookClient(notebook, timeout=240, kernel_name="python3").execute()
     (answer,) = notebook.cells[-1].outputs
     assert "seeds" in answer.text or "runs" in answer.text
