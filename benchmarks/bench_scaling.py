@@ -122,6 +122,8 @@ def test_workers(benchmark, case, engine):
 def test_devices(benchmark, case, size, tmp_path):
     if jax.default_backend() != "cpu":
         pytest.skip("virtual devices are cores of a processor")
+    if size == "smallest":
+        pytest.skip("starts processes, as the tests of devices do")
     seconds = benchmark.pedantic(
         lambda: {count: seconds_in_a_process(IN_A_PROCESS, case, count, "plain", tmp_path) for count in processes(size)}
     )

@@ -110,6 +110,7 @@ def test_a_workflow_runs_what_there_is(path):
             assert (ROOT / script).is_file(), script
 
 
+@pytest.mark.slow  # `.ci/package` installs the wheel and the source distribution, each into an empty environment.
 def test_it_runs_from_another_folder(wheel, tmp_path):
     installed = tmp_path / "installed"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(installed), str(wheel)]

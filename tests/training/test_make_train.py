@@ -205,7 +205,7 @@ def haiku_arm():
     )
 
 
-SWEPT = [equinox_arm, *(pytest.param(make, marks=pytest.mark.slow) for make in (nnx_arm, linen_arm, haiku_arm))]
+SWEPT = [pytest.param(make, marks=pytest.mark.slow) for make in (equinox_arm, nnx_arm, linen_arm, haiku_arm)]
 
 
 @pytest.mark.parametrize("make", SWEPT)
