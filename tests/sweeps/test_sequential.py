@@ -260,3 +260,8 @@ def test_impossible_precisions_and_clusters_are_refused(tiny, tmp_path):
             vg.sweep({"a": tiny}, 4, precision=precision, progress=False)
     with pytest.raises(vg.InputError, match="a cluster gets all at once"):
         vg.sweep({"a": tiny}, 4, precision=0.1, scheduler="tcp://nowhere:1", store=tmp_path / "r", progress=False)
+
+
+def test_a_number_beyond_floats_is_refused():
+    with pytest.raises(vg.InputError, match="too large"):
+        confidence_sequence(10**400, 10**401)

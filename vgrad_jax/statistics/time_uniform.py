@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vgrad_jax.errors import InputError
 from vgrad_jax.numerics import LEVEL
 
 __all__ = ["ShareBounds", "confidence_sequence", "look_points", "most_seeds_needed", "share_bounds", "stopping_point"]
@@ -57,13 +58,19 @@ def confidence_sequence(
     Returns:
         Lower and upper bounds, `(...)` each. The intersection over the looks of a study holds as well.
 
+    Raises:
+        InputError: a number is too large for a float.
+
     >>> low, high = confidence_sequence(np.array([0, 50, 500]), np.array([100, 100, 1000]))
     >>> low.round(3).tolist(), high.round(3).tolist()
     ([0.0, 0.345, 0.444], [0.073, 0.655, 0.556])
     """
     from scipy.special import betaln, xlog1py, xlogy
 
-    successes, n = np.broadcast_arrays(np.asarray(successes, float), np.asarray(n, float))
+    try:
+        successes, n = np.broadcast_arrays(np.asarray(successes, float), np.asarray(n, float))
+    except OverflowError:
+        raise InputError("numbers of runs must fit into a float; at least one is too large") from None
     # The binomial coefficient times n + 1 is one over a beta function.
     least = np.log(MISSES) + betaln(successes + 1, n - successes + 1)
 
