@@ -11,7 +11,10 @@ from jax import lax
 
 import vgrad_jax as vg
 from vgrad_jax.lanes import NotInLanesError
+from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests import Chooser
+from vgrad_jax.lanes.nests.graph import Operation
+from vgrad_jax.lanes.nests.plan import _Levels
 
 
 def walk(x, key, scale=1.0):
@@ -278,3 +281,14 @@ def test_arrays_without_elements_are_left_out(monkeypatch):
     x, nothing = jax.random.normal(jax.random.key(0), (20, 3)), jnp.zeros((20, 0, 2))
     same(vg.lanes(function)(x, nothing), jax.jit(jax.vmap(function))(x, nothing))
     assert "of nothing" not in str(vg.lanes_report(function, x, nothing))
+
+
+def test_a_value_that_is_reached_by_many_paths_is_looked_at_once():
+    """In a Feistel network each value needs the two before: there are 10^12 paths through 60 rounds."""
+    (equation,) = jax.make_jaxpr(jnp.negative)(1.0).eqns
+    nodes = [Node("leaf", (), (4,), "float", True, {}), Node("leaf", (), (4,), "float", True, {})]
+    for _ in range(60):
+        nodes.append(Node("add", (nodes[-1], nodes[-2]), (4,), "float", True, {}))
+    levels = _Levels({nodes[2].number}, {}, {})
+    levels.of[nodes[2].number] = 3
+    assert levels.level_of_inputs(Operation(equation, (nodes[-1],), ())) == 4

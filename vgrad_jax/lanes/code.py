@@ -264,7 +264,7 @@ class Code:
         """Write code that runs where a condition holds.
 
         Args:
-            condition: a register, the same for all lanes.
+            condition: a register of one bit, each thread's own; where vectors hold the lanes, the same for all of them.
             body: writes the code and returns registers.
             start: type and value of each register where the condition does not hold.
 
