@@ -41,7 +41,7 @@ class ShareBounds(NamedTuple):
 
 
 def confidence_sequence(
-    successes: Int[np.ndarray, "*look"], n: Int[np.ndarray, "*look"]
+    successes: int | Int[np.ndarray, "*look"], n: int | Int[np.ndarray, "*look"]
 ) -> tuple[Float[np.ndarray, "*look"], Float[np.ndarray, "*look"]]:
     """Compute time-uniform 95 % bounds of a share, valid under any stopping rule.
 
