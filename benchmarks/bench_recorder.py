@@ -73,11 +73,13 @@ def transformer(width=128, blocks=4, heads=4, tokens=64, rows=8):
 
 
 NETWORKS = {"10 layers of 256": perceptron, "transformer, 4 blocks of 128": transformer}
-SMALLEST = {"10 layers of 256": {"width": 16, "depth": 2}, "transformer, 4 blocks of 128": {"width": 16, "blocks": 1}}
+SMALLEST = {"10 layers of 256": {"width": 16, "depth": 2}}
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_recorder(benchmark, network, size):
+    if size == "smallest" and network not in SMALLEST:
+        pytest.skip("compiles for long")
     small = SMALLEST[network] if size == "smallest" else {}
     loss, params, x = NETWORKS[network](**small)
     steps = STEPS[size]

@@ -22,6 +22,7 @@ def program(experiment):
     return jax.jit(partial(vg.train, experiment))
 
 
+@pytest.mark.slow
 def test_jit_equals_eager(small):
     """Train an epoch with a last batch of its own size: without jit a step takes a second or more."""
     key = jax.random.key(0)

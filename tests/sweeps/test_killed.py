@@ -75,6 +75,7 @@ vg.sweep({"a": arm, "bare": halving}, 150, chunk=1, workers=1, store=sys.argv[1]
 """
 
 
+@pytest.mark.slow
 def test_functions_killed_and_resumed_equal_uninterrupted(environment, tmp_path):
     """Kill the process between two blocks, and resume here with a `def` in place of the lambda."""
     path = tmp_path / "r.zarr"
