@@ -74,7 +74,7 @@ def _seeds(level: int) -> list[Case]:
     ]
     for width in (16, 32, 64) if level == 1 else (16, 32, 64, 128):
         fewer = epochs // 5 if width > 32 else epochs // 2
-        engines = ("plain", "lanes") if width <= WIDEST_IN_LANES else ("plain",)  # The choice of a sweep.
+        engines = ("plain", "lanes" if width <= WIDEST_IN_LANES else "nests")  # The choice of a sweep.
         grid.append(Case(f"width {width}", seeds=64, width=width, epochs=fewer, rounds=rounds, engines=engines))
     for depth in (20,) if level == 1 else (20, 50):
         grid.append(Case(f"depth {depth}", seeds=64, depth=depth, epochs=epochs // 2, rounds=rounds))

@@ -39,16 +39,17 @@ def test_the_size_of_an_experiment():
 def test_lanes_are_for_many_epochs_of_a_narrow_network_in_float32():
     many = policy.EPOCHS_A_PARAMETER * NARROW.parameters // NARROW.epochs + 1
     assert choose_engine(NARROW, many, CPU) == "lanes_or_plain"
-    assert choose_engine(NARROW, many // 2, CPU) == "plain"
+    assert choose_engine(NARROW, many // 2, CPU) == "nests"
     assert choose_engine(NARROW._replace(width=policy.WIDEST_IN_LANES), many, CPU) == "lanes_or_plain"
     assert choose_engine(NARROW._replace(width=policy.WIDEST_IN_LANES + 1), 1000, CPU) == "nests"
-    assert choose_engine(NARROW._replace(parameters=2 * NARROW.parameters), many, CPU) == "plain"
+    assert choose_engine(NARROW._replace(parameters=2 * NARROW.parameters), many, CPU) == "nests"
     assert choose_engine(NARROW, many, CPU, chunk=LANES // 4) == "plain"
+    assert choose_engine(NARROW, many, CPU, chunk=LANES - 1) == "nests"
     assert choose_engine(NARROW, many, CPU, chunk=3 * LANES) == "lanes_or_plain"
     assert choose_engine(NARROW, many, CPU._replace(is_single_precision=False)) == "plain"
 
 
-def test_nests_are_for_wider_networks_and_a_register_of_seeds():
+def test_nests_are_for_networks_up_to_a_width_and_a_register_of_seeds():
     wide, fewest = NARROW._replace(width=64), policy.FEWEST_IN_NESTS
     assert choose_engine(wide, fewest, CPU) == "nests"
     assert choose_engine(wide, fewest - 1, CPU) == choose_engine(wide, 1000, CPU, chunk=fewest // 2) == "plain"
@@ -96,8 +97,8 @@ def test_a_processors_chunk_is_twice_as_large_only_where_the_sweep_then_ends_soo
                 ends = {lanes: longest(lanes, seeds, workers, arms) for lanes in (LANES, 2 * LANES)}
                 gain = ends[2 * LANES] * policy.TIME_WITH_TWICE_AS_MANY < ends[LANES]
                 # `plain` trains few seeds; its chunk depends on the platform and the memory alone.
-                is_lanes = seeds * NARROW.epochs >= policy.EPOCHS_A_PARAMETER * NARROW.parameters
-                assert together == (2 * LANES if gain and is_lanes else LANES)
+                is_native = seeds >= policy.FEWEST_IN_NESTS
+                assert together == (2 * LANES if gain and is_native else LANES)
 
 
 def test_the_chunk_of_plain_depends_on_memory_alone():

@@ -6,12 +6,14 @@ A register holds an element of all lanes of a vector register (varying), or an e
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["CHUNK", "Code", "Kind", "Memory", "Register", "Scratch", "kind_of"]
+__all__ = ["APART", "CHUNK", "Code", "Kind", "Memory", "Register", "Scratch", "kind_of"]
 
 Kind = str
 """Type of an element: "float" (32 bits), "int" and "uint" (32 bits), "bool"."""
@@ -20,9 +22,13 @@ TYPES: dict[Kind, str] = {"float": "float", "int": "i32", "uint": "i32", "bool":
 CHUNK = 4
 """Elements that a GPU's thread loads at once."""
 
+APART = "n."
+"""Prefix of the names within a function that is written apart."""
+
 KINDS = {np.dtype(name): kind for name, kind in zip(("f4", "i4", "u4", "?"), TYPES, strict=True)}
 
 
+@cache
 def kind_of(dtype: object) -> Kind | None:
     """Return the kind of a dtype; None where it has no native code."""
     try:
@@ -68,11 +74,22 @@ class Code:
         self.block = "entry"
         """Name of the basic block that the next line belongs to."""
         self._count = 0
+        self._prefix = "v"
 
     def name(self) -> str:
         """Return a new name of a register."""
         self._count += 1
-        return f"%v{self._count}"
+        return f"%{self._prefix}{self._count}"
+
+    @contextmanager
+    def apart(self) -> Iterator[list[str]]:
+        """Write the body of another function, whose lines are yielded; its names are those of no other function."""
+        own = self.lines, self.block, self._count, self._prefix
+        self.lines, self.block, self._count, self._prefix = [], "entry", 0, APART
+        try:
+            yield self.lines
+        finally:
+            self.lines, self.block, self._count, self._prefix = own
 
     def here(self) -> tuple[int, str]:
         """Return the end of the code, for `back_to`."""

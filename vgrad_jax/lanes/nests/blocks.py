@@ -7,7 +7,7 @@ from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.graph import Block, Operation
 from vgrad_jax.lanes.nests.in_place import overwritable
 from vgrad_jax.lanes.nests.plan import Step, cost_of_node, make_plan
-from vgrad_jax.lanes.nests.writer import Writer, indices
+from vgrad_jax.lanes.nests.writer import LONG, Writer, indices
 
 __all__ = ["Blocks", "Whole", "WriteOperation"]
 
@@ -43,7 +43,7 @@ class Blocks:
             The numbers of nodes that were stored in the arrays of their leaves.
         """
         given = set(self.writer.memory)
-        steps = make_plan(block.results, block.made_by, self.whole, given)
+        steps = make_plan(block.results, block.made_by, self.whole, given, self.writer.unrolled)
         in_place = overwritable(steps, block.results, following, given) if following else set()
         arrays = dict(arrays or {})
         arrays.update((node, self.writer.memory[(following or {})[node]]) for node in in_place)
@@ -62,8 +62,9 @@ class Blocks:
         }
         first = step.nodes[0]
         if first.operation in self.whole:
-            self.whole[first.operation](writer, first, memory[first.number])
-        elif first.operation == "concatenate" and first.size > 16:
+            with writer.function(max(first.size, *(operand.size for operand in first.inputs))):
+                self.whole[first.operation](writer, first, memory[first.number])
+        elif first.operation == "concatenate" and first.size > writer.unrolled:
             self._concatenate(first, memory[first.number])
         else:
 
@@ -73,7 +74,9 @@ class Blocks:
                 for node, register in zip(step.nodes, registers, strict=True):
                     writer.store(memory[node.number], node.shape, index, register)
 
-            writer.nest(first.shape, compute, cost=sum(map(cost_of_node, step.nodes)))
+            cost = sum(map(cost_of_node, step.nodes))
+            with writer.function(first.size * cost / LONG):
+                writer.nest(first.shape, compute, cost=cost)
         writer.memory.update(memory)
 
     def _concatenate(self, node: Node, memory: Memory) -> None:

@@ -2,7 +2,10 @@
 
 from vgrad_jax.lanes.code import TYPES, Code, Kind, Memory
 
-__all__ = ["Frame"]
+__all__ = ["ARRAY", "Frame"]
+
+ARRAY = "%array"
+"""Prefix of the names of arrays."""
 
 MOST_OF_AN_ARRAY = 16_384
 """Bytes up to which an array is on the stack."""
@@ -24,11 +27,14 @@ class Frame:
         self.code, self.pointer = code, pointer
         self.entry: list[str] = []
         """Lines at the function's begin."""
+        self.begins: dict[str, str] = {}
+        """Name of an array in scratch to the instruction that computes its pointer."""
         self.constants: list[str] = []
         """The module's constant arrays."""
         self.scratch = 0
         """Bytes of scratch memory."""
         self._stack = 0
+        self._arrays = 0
         self._free: dict[tuple[Kind, int, int], list[Memory]] = {}
 
     def array(self, kind: Kind, elements: int, varying: bool) -> Memory:
@@ -38,13 +44,15 @@ class Frame:
         if released:
             return released.pop()
         size = -(-elements * max(lanes, 1) * (1 if kind == "bool" else 4) // LINE) * LINE
-        name = self.code.name()
+        self._arrays += 1
+        name = f"{ARRAY}{self._arrays}"
         if size <= MOST_OF_AN_ARRAY and self._stack + size <= MOST_OF_THE_STACK:
             self._stack += size
             type_ = "i8" if kind == "bool" else TYPES[kind]
             self.entry.append(f"  {name} = alloca [{elements * max(lanes, 1)} x {type_}], align {LINE}")
         else:
-            self.entry.append(f"  {name} = getelementptr i8, ptr {self.pointer}, i64 {self.scratch}")
+            self.begins[name] = f"getelementptr i8, ptr {self.pointer}, i64 {self.scratch}"
+            self.entry.append(f"  {name} = {self.begins[name]}")
             self.scratch += size
         return Memory(name, kind, lanes)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from vgrad_jax.jaxprs import ClosedJaxpr
+from vgrad_jax.jaxprs import ClosedJaxpr, equations_inside
 from vgrad_jax.lanes.code import Code, Memory
 from vgrad_jax.lanes.ffi import register
 from vgrad_jax.lanes.graph import Node, kind_of_array
@@ -21,13 +21,16 @@ from vgrad_jax.lanes.nests.graph import block_of
 from vgrad_jax.lanes.nests.records import OPERATIONS, RULES, WHOLE
 from vgrad_jax.lanes.nests.threads import module_text
 from vgrad_jax.lanes.nests.transposition import fetched, give
-from vgrad_jax.lanes.nests.writer import Writer
+from vgrad_jax.lanes.nests.writer import UNROLLED, Writer
 from vgrad_jax.lanes.toolchain import compile_code
 
 __all__ = ["Kernel", "make_kernel"]
 
 LONG = 600_000
 """Characters of a module from which on LLVM's first level of optimisation takes seconds."""
+
+MANY = 1000
+"""Equations of a program from which on no array is written out: LLVM would hold most of its registers on the stack."""
 
 
 class Kernel(NamedTuple):
@@ -55,7 +58,8 @@ def make_kernel(closed: ClosedJaxpr, varying: Sequence[bool], examples: int, wid
     """
     code = Code(width)
     frame = Frame(code)
-    writer = Writer(code, frame, RULES)
+    equations = sum(1 + len(list(equations_inside(equation))) for equation in closed.jaxpr.eqns)
+    writer = Writer(code, frame, RULES, UNROLLED if equations < MANY else 1)
     avals: list[Any] = [variable.aval for variable in closed.jaxpr.invars]
     arguments = []
     for number, (aval, flag) in enumerate(zip(avals, varying, strict=True)):
@@ -72,5 +76,5 @@ def make_kernel(closed: ClosedJaxpr, varying: Sequence[bool], examples: int, wid
         results.append(jax.ShapeDtypeStruct((examples, *result.shape) if node.varying else result.shape, result.dtype))
         give(writer, f"%out{number}", node)
     names = [*(f"%in{n}" for n in range(len(arguments))), *(f"%out{n}" for n in range(len(results)))]
-    text = module_text(code, frame, names, len(arguments), examples)
+    text = module_text(code, frame, writer.functions, names, len(arguments), examples)
     return Kernel(register(text, "cpu", partial(compile_code, quickly=len(text) > LONG)), tuple(results))

@@ -8,7 +8,7 @@ from vgrad_jax.lanes.code import Memory, Register
 from vgrad_jax.lanes.graph import Node, kind_of_array
 from vgrad_jax.lanes.nests.blocks import Blocks
 from vgrad_jax.lanes.nests.graph import Operation, block_of
-from vgrad_jax.lanes.nests.writer import UNROLLED, Writer, indices
+from vgrad_jax.lanes.nests.writer import Writer, indices
 
 __all__ = ["write_scan", "write_while"]
 
@@ -36,9 +36,9 @@ class _Carry:
         """Positions of what no iteration changes."""
         self.in_place: set[int] = set()
         """Positions of what an iteration overwrites."""
-        frame = blocks.writer.frame
+        frame, unrolled = blocks.writer.frame, blocks.writer.unrolled
         self.memory = [frame.array(node.kind, node.size, node.varying) for node in outputs]
-        self.large = [n for n, node in enumerate(outputs) if node.size > UNROLLED and n not in self.same]
+        self.large = [n for n, node in enumerate(outputs) if node.size > unrolled and n not in self.same]
         others = [frame.array(outputs[n].kind, outputs[n].size, outputs[n].varying) for n in self.large]
         self.start = [self.memory[n].pointer for n in self.large] + [memory.pointer for memory in others]
         """Pointers to the first and to the second copies."""

@@ -30,7 +30,11 @@ class Step(NamedTuple):
 
 
 def make_plan(
-    sinks: Sequence[Node], made_by: Mapping[int, Operation], arrays: Mapping[str, object], given: set[int]
+    sinks: Sequence[Node],
+    made_by: Mapping[int, Operation],
+    arrays: Mapping[str, object],
+    given: set[int],
+    unrolled: int = UNROLLED,
 ) -> list[Step]:
     """Return the steps that store all that some nodes need.
 
@@ -39,9 +43,10 @@ def make_plan(
         made_by: number of an operation's output to the operation.
         arrays: primitives that are computed as whole arrays.
         given: numbers of nodes that need no code: in memory, or computed before.
+        unrolled: elements up to which a nest of loops is written out.
     """
     nodes = _ancestors(sinks, made_by, given)
-    stored = _stored(nodes, sinks, made_by, arrays, given)
+    stored = _stored(nodes, sinks, made_by, arrays, given, unrolled)
     return _ordered(nodes, stored, made_by, arrays)
 
 
@@ -67,6 +72,7 @@ def _stored(
     made_by: Mapping[int, Operation],
     arrays: Mapping[str, object],
     given: set[int],
+    unrolled: int,
 ) -> set[int]:
     """Return the numbers of the nodes that are stored."""
     uses: dict[int, float] = {}
@@ -92,7 +98,7 @@ def _stored(
             node.operation in arrays
             or node.number in must
             or (computed and node.number in wanted)
-            or (node.operation == "concatenate" and node.size > UNROLLED)
+            or (node.operation == "concatenate" and node.size > unrolled)
             or (computed and not node.shape)
             or (computed and cost[node.number] * (uses.get(node.number, 0.0) - 1) > CHEAP)
         ):
@@ -195,8 +201,46 @@ def _ordered(
         level = levels.of[node.number] = levels.level(node)
         key = node.shape if levels.together(node) else node.number
         groups.setdefault((level, key), []).append(node)
-    steps += [(level, group[0].number, Step(tuple(group))) for (level, _), group in groups.items()]
+    for (level, _), group in groups.items():
+        steps += [(level, nest[0].number, Step(tuple(nest))) for nest in _nests(group, stored)]
     return [step for *_, step in sorted(steps, key=lambda item: item[:2])]
+
+
+def _nests(group: Sequence[Node], stored: set[int]) -> list[list[Node]]:
+    """Divide nodes that one nest could compute into nests that read no array of each other's: equal ones share code."""
+    nest_of: dict[int, int] = {}
+    parent: dict[int, int] = {}
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for node in group:
+        parent[node.number] = node.number
+        for number in (node.number, *_arrays_read(node, stored)):
+            other = root(nest_of.setdefault(number, node.number))
+            parent[other] = root(node.number)
+    nests: dict[int, list[Node]] = {}
+    for node in group:
+        nests.setdefault(root(node.number), []).append(node)
+    return list(nests.values())
+
+
+def _arrays_read(node: Node, stored: set[int]) -> list[int]:
+    """Return the numbers of the arrays that a node's code reads; those of one element are read by many."""
+    read, seen, waiting = list[int](), set[int](), list(node.inputs)
+    while waiting:
+        operand = waiting.pop()
+        if operand.number in seen:
+            continue
+        seen.add(operand.number)
+        if operand.number not in stored and not is_given(operand):
+            waiting.extend(operand.inputs)
+        elif operand.size > 1 or not node.shape:
+            read.append(operand.number)
+    return read
 
 
 def cost_of_node(node: Node) -> float:

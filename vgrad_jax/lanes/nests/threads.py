@@ -12,6 +12,7 @@ from vgrad_jax.lanes.code import Code
 from vgrad_jax.lanes.cpu import STACK
 from vgrad_jax.lanes.ffi import OFFSETS, field, handler
 from vgrad_jax.lanes.nests.frame import Frame
+from vgrad_jax.lanes.nests.functions import Functions
 
 __all__ = ["module_text"]
 
@@ -31,12 +32,15 @@ RELEASE = (
 """Lines that give up a reference to the state; the last owner frees it."""
 
 
-def module_text(code: Code, frame: Frame, names: Sequence[str], inputs: int, examples: int) -> str:
+def module_text(
+    code: Code, frame: Frame, functions: Functions, names: Sequence[str], inputs: int, examples: int
+) -> str:
     """Return the module of a function of one group.
 
     Args:
         code: the function's lines.
         frame: its arrays.
+        functions: those that it calls.
         names: of its pointers, arguments first.
         inputs: number of the arguments.
         examples: how many there are.
@@ -56,6 +60,7 @@ def module_text(code: Code, frame: Frame, names: Sequence[str], inputs: int, exa
     lines = [
         *declared,
         *frame.constants,
+        *functions.text(),
         f"define internal void @group({pointers}{', ' if names else ''}ptr noalias %scratch, i64 %start) #0 {{",
         "entry:",
         *rows,
@@ -66,6 +71,7 @@ def module_text(code: Code, frame: Frame, names: Sequence[str], inputs: int, exa
         *_worker(names, frame.scratch, groups, code.width),
         handler(_call(names, groups), names[:inputs], names[inputs:], "#0"),
         f'attributes #0 = {{ nounwind {STACK} "prefer-vector-width"="512" }}',
+        f'attributes #1 = {{ noinline nounwind {STACK} "prefer-vector-width"="512" }}',
     ]
     return "\n".join(lines)
 

@@ -34,7 +34,7 @@ def fetched(writer: Writer, pointer: str, node: Node) -> Memory:
         target = code.offset(memory.pointer, code.integer("mul", _number(writer, node, index), memory.lanes), node.kind)
         code.lines.append(f"  store {type_} {loaded}, ptr {target}, align {align}")
 
-    with writer.scope():
+    with writer.function(node.size):
         rest = _blocks(writer, node, lambda rows, start: _fetch_block(writer, node, pointer, memory, rows, start))
         _one_by_one(writer, node, rest, move)
     return memory
@@ -156,7 +156,7 @@ def give(writer: Writer, pointer: str, node: Node) -> None:
             f"  call void {name}({type_} {value}, {pointers} align {align} {text}, {mask} splat (i1 true))"
         )
 
-    with writer.scope():
+    with writer.function(node.size):
         memory, rest = writer.memory.get(node.number), 0
         if node.varying and memory is not None and memory.lanes:
             rest = _blocks(writer, node, lambda rows, start: _give_block(writer, node, pointer, memory, rows, start))

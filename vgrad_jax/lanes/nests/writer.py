@@ -15,6 +15,7 @@ from vgrad_jax.lanes.code import Code, Memory, Register
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.frame import Frame
+from vgrad_jax.lanes.nests.functions import Functions
 from vgrad_jax.lanes.primitives import PRIMITIVES, Elements
 
 __all__ = ["Body", "Index", "Position", "Rule", "Writer", "indices"]
@@ -45,15 +46,20 @@ class Writer(Elements):
         code: the function's lines.
         frame: the function's arrays.
         rules: primitives whose elements this compiler writes in its own way.
+        unrolled: elements up to which a nest of loops is written out.
     """
 
-    def __init__(self, code: Code, frame: Frame, rules: Mapping[str, Rule]) -> None:
-        self.code, self.frame, self.rules = code, frame, rules
+    def __init__(self, code: Code, frame: Frame, rules: Mapping[str, Rule], unrolled: int = UNROLLED) -> None:
+        self.code, self.frame, self.rules, self.unrolled = code, frame, rules, unrolled
         self.memory: dict[int, Memory] = {}
         """Arrays of nodes, by the nodes' numbers."""
         self._scopes: list[dict[Any, Register]] = [{}]
+        self.functions = Functions(code, frame)
+        self._is_apart = False
         self._constants: dict[str, tuple[str, int]] = {}
         """A number's name to that of another and a constant, whose sum it is."""
+        self._own: set[str] = set()
+        """Names in `_constants` of the function that is written apart."""
 
     @property
     def iteration(self) -> str:
@@ -75,6 +81,29 @@ class Writer(Elements):
             yield
         finally:
             self._scopes.pop()
+
+    @contextmanager
+    def function(self, size: int | float) -> Iterator[None]:
+        """Write code that leaves nothing but stored elements; long code is a function of its own.
+
+        Args:
+            size: elements of the largest array.
+        """
+        if self._is_apart or size <= self.unrolled:
+            with self.scope():
+                yield
+            return
+        self._is_apart = True
+        try:
+            with self.scope(), self.code.apart() as lines:
+                yield
+        finally:
+            self._is_apart = False
+            # The next function has the same names for other numbers.
+            for name in self._own:
+                del self._constants[name]
+            self._own.clear()
+        self.functions.call(lines)
 
     def value(self, node: Node, index: Any) -> Register:
         """Return an element of a node."""
@@ -149,6 +178,8 @@ class Writer(Elements):
             return total or str(constant)
         result = self._once(("sum", total, constant), lambda: self.code.integer("add", total, constant))
         self._constants[result] = total, constant
+        if self._is_apart:
+            self._own.add(result)
         return result
 
     def _plus(self, a: str, b: str) -> str:
@@ -261,20 +292,21 @@ class Writer(Elements):
             f"  call void {name}({type_} {text}, {pointers} align {align} {addresses}, {mask} splat (i1 true))"
         )
 
-    def nest(self, shape: Sequence[int], body: Body, *, unrolled: int = UNROLLED, cost: float = 1.0) -> None:
+    def nest(self, shape: Sequence[int], body: Body, *, unrolled: int | None = None, cost: float = 1.0) -> None:
         """Write a nest of loops over all indices of an array; few of them are written out.
 
         Args:
             shape: the array's.
             body: writes the code of an index.
-            unrolled: indices that are written out, at the most.
+            unrolled: indices that are written out, at the most; by default the writer's number.
             cost: instructions of an index, about.
         """
-        if math.prod(shape) <= unrolled:
+        if math.prod(shape) <= (self.unrolled if unrolled is None else unrolled):
             for index in indices(shape):
                 body(index)
             return
-        self._nest(tuple(shape), (), body, STEPS if cost < LONG else 1)
+        with self.function(math.prod(shape)):
+            self._nest(tuple(shape), (), body, STEPS if cost < LONG else 1)
 
     def _nest(self, shape: tuple[int, ...], prefix: tuple[str, ...], body: Body, steps: int) -> None:
         first, *rest = shape
