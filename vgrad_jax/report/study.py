@@ -9,7 +9,7 @@ from vgrad_jax.report.figures.factor_styles import Styles, arm_styles
 from vgrad_jax.report.figures.style import GREY, activation_colours, own_colours
 from vgrad_jax.report.predictions import predictions, seed_laws
 from vgrad_jax.results.functions import FunctionLayout
-from vgrad_jax.results.reading import arm_names, experiments_of, function_of, num_layers
+from vgrad_jax.results.reading import arm_names, experiments_of, function_of, num_layers, read_once
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.depth import Family, families
 from vgrad_jax.statistics.factorial import factors_of_arms
@@ -39,7 +39,7 @@ class Study:
     """A sweep's results, and the statistics of its arms."""
 
     def __init__(self, results: "xarray.Dataset") -> None:
-        self.results = results
+        self.results = read_once(results)
 
     @cached_property
     def arms(self) -> dict[str, Experiment]:
