@@ -23,6 +23,7 @@ __all__ = [
     "with_more_epochs",
     "with_optimizer",
     "with_rate",
+    "with_schedule",
     "with_small_batches",
     "with_standard_features",
     "without_single_unit",
@@ -97,6 +98,17 @@ def with_optimizer(name: str, rate: float) -> Callable[[Experiment], Experiment]
         if experiment.optimizer.name == name:
             raise InputError(f"the optimiser is {name} already; the learning rate is a remedy of its own")
         values = {"name": name, "learning_rate": rate, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+        return changed(experiment, {f"optimizer.{field}": value for field, value in values.items()})
+
+    return change
+
+
+def with_schedule(**values: Any) -> Callable[[Experiment], Experiment]:
+    """Return the change that gives a constant learning rate a schedule or a warm-up."""
+
+    def change(experiment: Experiment) -> Experiment:
+        if experiment.optimizer.is_scheduled:
+            raise InputError("the learning rate has a schedule already")
         return changed(experiment, {f"optimizer.{field}": value for field, value in values.items()})
 
     return change

@@ -18,6 +18,8 @@ class Parts(NamedTuple):
     training: str
     """Comment on epochs and batches."""
     clip_norm: float | None
+    schedule: str
+    """PyTorch's statement that makes the schedule of the learning rate; empty where it stays."""
 
 
 def _normalise(norm: str | None, mean: str, rsqrt: str, axis_word: str = "axis", keep: str = "keepdims") -> str:
@@ -246,7 +248,10 @@ def _torch(parts: Parts) -> str:
     clip = (
         "" if parts.clip_norm is None else (f"    nn.utils.clip_grad_norm_(model.parameters(), {parts.clip_norm!r})\n")
     )
-    return f"""import torch
+    schedule = f"\n{parts.schedule}" if parts.schedule else ""
+    after = "    schedule.step()\n" if schedule else ""
+    needed = "import math\n\n" if "math." in schedule else ""
+    return f"""{needed}import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -266,7 +271,7 @@ class Network(nn.Module):
 
 {parts.training}
 model = Network()
-optimizer = {parts.optimizer}
+optimizer = {parts.optimizer}{schedule}
 
 
 def step(x, y):
@@ -275,7 +280,7 @@ def step(x, y):
     loss = {parts.loss}
     loss.backward()
 {clip}    optimizer.step()
-    return loss
+{after}    return loss
 """
 
 

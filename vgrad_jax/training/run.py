@@ -190,7 +190,8 @@ def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
     """Return the state of a run before its first epoch."""
     recording = experiment.recording
     return Run(
-        state=training_step.init(params, make_optimizer(experiment.optimizer)),
+        # The state of an optimiser is the same for any number of steps.
+        state=training_step.init(params, make_optimizer(experiment.optimizer, steps=1)),
         updates=_filled(params, ()),
         convergence=convergence.init(),
         order_key=order_key(key),
@@ -212,7 +213,7 @@ def advance(
     take_step = partial(
         training_step.step,
         loss_function=partial(batch_loss, mlp=experiment.mlp, loss=LOSSES[experiment.training.loss]),
-        optimizer=make_optimizer(experiment.optimizer, settings),
+        optimizer=make_optimizer(experiment.optimizer, settings, steps=experiment.training.epochs * -(-rows // size)),
     )
     scanned, remainder = divmod(rows, size)
     split = rows - remainder
