@@ -43,6 +43,7 @@ CAUSES = {
 
 FACTORS = {
     "hidden": "hidden layers",
+    "depth": "number of hidden layers",
     "width": "width of the hidden layers",
     "kernel_init": "initialisation",
     "output_init": "initialisation",
@@ -204,7 +205,8 @@ def _fields(experiment: Experiment, *, split: bool) -> dict[str, Any]:
     fields = {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
     (hidden,) = (name for name in fields if name.endswith(" hidden"))
     if split:
-        fields[hidden], fields[f"{hidden[:3]} width"] = len(mlp.hidden), mlp.hidden[0]
+        del fields[hidden]
+        fields |= {f"{hidden[:3]} depth": len(mlp.hidden), f"{hidden[:3]} width": mlp.hidden[0]}
     return fields
 
 
