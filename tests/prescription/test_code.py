@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.nets.data_dependent import fitted_to_data
 from vgrad_jax.prescription.changes import changed
 from vgrad_jax.prescription.code import code_for
 from vgrad_jax.prescription.spelling import LIBRARIES, activation_in
@@ -88,6 +89,38 @@ def test_a_snippet_computes_the_network(framework, experiment):
     np.testing.assert_allclose(np.asarray(logits), expected, atol=2e-5)
     shapes = [layer.kernel.shape for layer in vg.init_mlp(jax.random.key(0), experiment.mlp, 2, logits.shape[1])]
     assert [layer.kernel.shape for layer in params] == shapes
+
+
+FITTED = vg.Experiment(
+    mlp=vg.MLP(
+        hidden=(4, 4, 3),
+        kernel_init="orthogonal",
+        bias_init="normal(0.1)",
+        output_init="zeros",
+        residual=0.5,
+        data_init="lsuv",
+    ),
+    data=vg.Data("moons", samples=16),
+    training=vg.Training(epochs=2, batch_size=8),
+)
+
+
+@pytest.mark.parametrize("framework", ["jax", "nnx", "equinox", "keras", "torch"])
+@pytest.mark.filterwarnings("default")
+def test_a_snippet_fits_its_kernels_to_data(framework):
+    x = np.asarray(vg.load_data(FITTED.data).train_x)
+    given = pytest.importorskip("torch").tensor(x) if framework == "torch" else x
+    names = run(FITTED, framework)
+    drawn = [tuple(map(np.array, layer)) for layer in logits_and_layers(names, framework, x)[1]]
+    assert "fit_to_data" in code_for(FITTED, framework).partition("# 2 epochs")[2] or framework == "keras"
+    fitted = names["fit_to_data"](*([names["params"]] if framework == "jax" else [names["model"]]), given)
+    if framework == "equinox":
+        names["model"] = fitted
+    layers = logits_and_layers(names, framework, x)[1]
+    expected = fitted_to_data(tuple(vg.Layer(*map(jax.numpy.asarray, layer)) for layer in drawn), x, FITTED.mlp)
+    for (kernel, bias), own in zip(layers, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(kernel), own.kernel, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(np.asarray(bias), own.bias)
 
 
 @pytest.mark.filterwarnings("default")

@@ -75,6 +75,17 @@ CABINET: tuple[Remedy, ...] = (
     _initialiser("critical", "Schoenholz et al. 2016, arXiv:1611.01232"),
     _initialiser("glorot_normal", "Glorot and Bengio 2010, AISTATS"),
     Remedy(
+        "data_init=lsuv",
+        "initialisation",
+        "draw orthogonal kernels, scale each to a variance of 1 on the training rows, and start the biases at zero",
+        with_fields(mlp__kernel_init="orthogonal", mlp__bias_init="zeros", mlp__data_init="lsuv"),
+        _FLOW,
+        ("initialisation", "input_scaling"),
+        "It scales a layer as a whole: units that are multiples of each other stay so.",
+        2,
+        "Mishkin and Matas 2015 (LSUV), arXiv:1511.06422",
+    ),
+    Remedy(
         "output_init=normal(0.01)",
         "output",
         "start the output layer near zero",
@@ -153,6 +164,17 @@ CABINET: tuple[Remedy, ...] = (
         "Hayou et al. 2021, arXiv:2010.12859",
     ),
     Remedy(
+        "residual=1+zeros",
+        "residual",
+        "add residual branches that start at zero",
+        with_branches(scaled=False, branch_init="zeros"),
+        ("vanishing", "exploding", "collinear"),
+        ("initialisation", "hidden_activation"),
+        "At the start all branches are the identity, so that the first layer alone must pass the signal on.",
+        4,
+        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321; Bachlechner et al. 2020 (ReZero), arXiv:2003.04887",
+    ),
+    Remedy(
         "residual=1",
         "residual",
         "add residual branches",
@@ -179,9 +201,9 @@ CABINET: tuple[Remedy, ...] = (
 """Remedies, in the order in which those of equal rank are tried."""
 
 NOT_IN_CABINET: dict[str, str] = {
-    "LSUV": "its weights depend on the data; an initialiser of an Experiment sees the shape alone",
     "RAI": "its weights and biases are drawn together; an Experiment draws them apart",
-    "ReZero": "its branch factor is learned; the factor of an Experiment is fixed, and at zero nothing would learn",
+    "ReZero": "its branch factor is learned, and that of an Experiment is fixed; residual=1+zeros starts from the same "
+    "function, with kernels of zero in place of a factor of zero",
     "loss scaling": "an Experiment computes in one precision",
     "dropout": "an Experiment has none; alpha-dropout of SELU included",
     "prelu and sine": "they are not among the named activations",

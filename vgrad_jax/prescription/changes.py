@@ -139,8 +139,13 @@ def with_batch_norm(experiment: Experiment) -> Experiment:
     return changed(experiment, {"mlp.norm": "batch"})
 
 
-def with_branches(scaled: bool) -> Callable[[Experiment], Experiment]:
-    """Return the change that adds residual branches, with the factor 1 / sqrt(number of branches) where `scaled`."""
+def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[Experiment], Experiment]:
+    """Return the change that adds residual branches, with the factor 1 / sqrt(number of branches) where `scaled`.
+
+    Args:
+        scaled: whether the factor falls with the number of branches.
+        branch_init: initialiser of the branches' kernels; None is that of the other layers.
+    """
 
     def change(experiment: Experiment) -> Experiment:
         hidden = experiment.mlp.hidden
@@ -149,7 +154,8 @@ def with_branches(scaled: bool) -> Callable[[Experiment], Experiment]:
             raise InputError("a residual branch needs two hidden layers of equal width behind each other")
         if experiment.mlp.residual is not None and not scaled:
             raise InputError("the network has residual branches already")
-        return changed(experiment, {"mlp.residual": float(f"{branches**-0.5:.4g}") if scaled else 1.0})
+        factor = float(f"{branches**-0.5:.4g}") if scaled else 1.0
+        return changed(experiment, {"mlp.residual": factor, "mlp.branch_init": branch_init})
 
     return change
 

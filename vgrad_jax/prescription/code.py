@@ -12,7 +12,8 @@ from vgrad_jax.errors import unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.layers import resolved_bias_initializer
 from vgrad_jax.prescription.rates import torch_schedule
-from vgrad_jax.prescription.snippets import WRITERS, Parts
+from vgrad_jax.prescription.snippet_parts import Parts
+from vgrad_jax.prescription.snippets import WRITERS
 from vgrad_jax.prescription.spelling import activation_in, initializer_in, loss_in, optimizer_in
 from vgrad_jax.training.run import num_logits
 
@@ -66,6 +67,7 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
     )
     return Parts(
         constants,
+        mlp.data_init,
         mlp.norm,
         mlp.residual,
         optimizer_in(library, experiment.optimizer, steps),

@@ -132,7 +132,9 @@ def geometry_of(experiment: Experiment, dataset: Dataset, params: Params) -> Geo
     >>> bool((geometry.correlation > 0.99).all()), geometry.effective_rank[:, -1].round(1).tolist()
     (True, [1.0, 1.0, 1.0])
     """
-    mlp = replace(experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None)  # Programs are shared.
+    mlp = replace(
+        experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None, branch_init=None
+    )  # Programs are shared.
     rows = min(MOST_ROWS, len(dataset.train_x), MOST_VALUES // max(1, sum(mlp.hidden)))
     if max(mlp.hidden, default=0) < 2 or rows < min(FEWEST_ROWS, len(dataset.train_x)):
         return None
