@@ -1,6 +1,9 @@
 """Does `vgrad_jax.prescribe` find a cure more often than chance does, with equally many trainings?
 
     python -m benchmarks.bench_prescribe --minutes 6 --out prescriptions.json
+    python -m benchmarks.bench_prescribe --real --minutes 40
+
+A table of outcomes that is there already goes on, so that minutes may be few.
 
 Forty sick networks are made on four data sets; `--real` takes networks that people asked about in their place. Remedies
 of the cabinet are trained on each of them once, over 48 seeds. The first 24 seeds are what a method may look at, a

@@ -13,7 +13,7 @@ ROOMS = (
     ("boundary", "memory", "texts"),
     ("archives",),
     ("descriptions", "losses"),
-    ("keys",),
+    ("keys", "schedules"),
     ("data", "nets", "optimizers"),
     ("experiment",),
     ("presets", "gradients", "lanes"),

@@ -23,6 +23,7 @@ from vgrad_jax.texts import parsed_json
 
 __all__ = [
     "MAX_SEED",
+    "UNWRITTEN",
     "Description",
     "NamedFunction",
     "canonical_call",
@@ -41,6 +42,13 @@ PUBLIC_MODULES = ("jax.nn", "jax.numpy", "jax.lax", "jax.scipy.special", "jax.nn
 
 MAX_SEED = 2**32 - 1
 """Largest seed and largest number of a run: a PRNG key is made from 32 bits."""
+
+
+UNWRITTEN: dict[str, bool] = {"unwritten": True}
+"""Metadata of a field that `to_dict` leaves out at its default.
+
+Descriptions of earlier versions lack the field. They are written as before, so that their identities stay.
+"""
 
 
 def whole_number(name: str, value: Any, *, minimum: int = 0, maximum: int = 10**9) -> int:
@@ -159,13 +167,16 @@ class Description:
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values that JSON can hold.
+        """Return the fields as plain values that JSON can hold, without those that are `UNWRITTEN`.
 
         Raises:
             InputError: a field holds a function that cannot be imported by its name.
         """
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {field.name: _to_plain(field.name, getattr(self, field.name)) for field in fields}
+        return {
+            field.name: _to_plain(field.name, getattr(self, field.name))
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+            if field.metadata != UNWRITTEN or getattr(self, field.name) != field.default
+        }
 
     def to_json(self) -> str:
         """Return the description as JSON text; `from_json` returns an equal description."""

@@ -10,6 +10,7 @@ interpolation can take. Quantiles here are therefore elements of the sample by d
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,7 @@ def sigmoid(values: ArrayLike | float) -> Any:
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(values, np.float64)))
 
 
+@lru_cache(maxsize=256)
 def student_quantile(freedom: int, probability: float) -> float:
     """Return a quantile of Student's t, by bisection of its distribution function.
 

@@ -1,13 +1,14 @@
 """Optimisers by name: their descriptions, and the optax transformations that they describe."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optax
 
-from vgrad_jax.descriptions import Description, number
+from vgrad_jax.descriptions import UNWRITTEN, Description, number
 from vgrad_jax.errors import InputError, unknown_name
+from vgrad_jax.schedules import CONSTANT, canonical_schedule, schedule_of
 
 __all__ = ["NUMBERS", "Optimizer", "make_optimizer"]
 
@@ -23,6 +24,9 @@ class Optimizer(Description):
         nesterov: True for Nesterov's momentum.
         weight_decay: decoupled weight decay, for "adamw".
         clip_norm: None, or the largest global norm of a gradient, which is clipped before all else.
+        schedule: a name from `SCHEDULES`, such as "cosine", or "exponential(0.01)", which ends at a hundredth of the
+            learning rate.
+        warmup: share of the steps in which the learning rate rises from zero, in [0, 1).
 
     Raises:
         InputError: an unknown name, a number out of range, or a number that the optimiser does not take.
@@ -34,6 +38,8 @@ class Optimizer(Description):
     nesterov: bool = False
     weight_decay: float = 0.0
     clip_norm: float | None = None
+    schedule: str = field(default=CONSTANT, metadata=UNWRITTEN)
+    warmup: float = field(default=0.0, metadata=UNWRITTEN)
 
     def __post_init__(self) -> None:
         if self.name not in _BUILDERS:
@@ -45,25 +51,48 @@ class Optimizer(Description):
             raise InputError(f"nesterov must be True or False; got {self.nesterov!r}")
         if self.clip_norm is not None:
             object.__setattr__(self, "clip_norm", number("clip_norm", self.clip_norm, above=0.0))
+        object.__setattr__(self, "schedule", canonical_schedule(self.schedule))
+        object.__setattr__(self, "warmup", number("warmup", self.warmup, at_least=0.0, below=1.0))
         if (self.momentum or self.nesterov) and self.name not in ("sgd", "rmsprop"):
             raise InputError(f"momentum and nesterov are for sgd and rmsprop; {self.name} has a momentum of its own")
         if self.weight_decay and self.name != "adamw":
             raise InputError(f"weight_decay is for adamw; got the optimizer {self.name!r}")
+
+    @property
+    def is_scheduled(self) -> bool:
+        """True where the learning rate changes from step to step."""
+        return self.schedule != CONSTANT or self.warmup > 0
+
+    def warmup_steps(self, steps: int) -> int:
+        """Return the number of steps in which the learning rate rises."""
+        return round(self.warmup * steps)
 
 
 NUMBERS = ("learning_rate", "momentum", "weight_decay", "clip_norm")
 """Fields of an `Optimizer` that are numbers."""
 
 
-def make_optimizer(optimizer: Optimizer, numbers: Mapping[str, Any] | None = None) -> optax.GradientTransformation:
+def make_optimizer(
+    optimizer: Optimizer, numbers: Mapping[str, Any] | None = None, *, steps: int | None = None
+) -> optax.GradientTransformation:
     """Return the optax transformation that an `Optimizer` describes.
 
     Args:
         optimizer: the description.
         numbers: values for the `NUMBERS` that are neither zero nor None in the description; they may be traced.
+        steps: number of steps of the training, for a schedule.
+
+    Raises:
+        InputError: a schedule without the number of steps.
     """
-    used = {name: getattr(optimizer, name) or None for name in NUMBERS}
+    used: dict[str, Any] = {name: getattr(optimizer, name) or None for name in NUMBERS}
     used.update((name, value) for name, value in (numbers or {}).items() if used.get(name) is not None)
+    if optimizer.is_scheduled:
+        if steps is None:
+            raise InputError(f"the schedule {optimizer.schedule!r} needs the number of steps: give steps=")
+        used["learning_rate"] = schedule_of(
+            optimizer.schedule, used["learning_rate"], steps, optimizer.warmup_steps(steps)
+        )
     transformation = _BUILDERS[optimizer.name](optimizer, used)
     if optimizer.clip_norm is None:
         return transformation

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.nets.data_dependent import fitted_to_data
+from vgrad_jax.prescription.changes import changed
 from vgrad_jax.prescription.code import code_for
 from vgrad_jax.prescription.spelling import LIBRARIES, activation_in
+from vgrad_jax.schedules import schedule_of
 
 FULL = vg.Experiment(
     mlp=vg.MLP(hidden=(4, 4, 3), activation="gelu", kernel_init="he_normal", norm="layer", residual=0.5),
@@ -24,6 +27,14 @@ PLAIN = vg.Experiment(
     ),
     data=vg.Data("moons", samples=16),
     training=vg.Training(epochs=2, batch_size=8),
+)
+
+
+SCHEDULED = vg.Experiment(
+    mlp=vg.MLP(hidden=(3,), kernel_init="lecun_normal", output_init="zeros"),
+    data=vg.Data("moons", samples=16),
+    optimizer=vg.Optimizer("sgd", learning_rate=0.5, schedule="cosine(0.1)", warmup=0.25),
+    training=vg.Training(epochs=4, batch_size=4),
 )
 
 
@@ -80,6 +91,38 @@ def test_a_snippet_computes_the_network(framework, experiment):
     assert [layer.kernel.shape for layer in params] == shapes
 
 
+FITTED = vg.Experiment(
+    mlp=vg.MLP(
+        hidden=(4, 4, 3),
+        kernel_init="orthogonal",
+        bias_init="normal(0.1)",
+        output_init="zeros",
+        residual=0.5,
+        data_init="lsuv",
+    ),
+    data=vg.Data("moons", samples=16),
+    training=vg.Training(epochs=2, batch_size=8),
+)
+
+
+@pytest.mark.parametrize("framework", ["jax", "nnx", "equinox", "keras", "torch"])
+@pytest.mark.filterwarnings("default")
+def test_a_snippet_fits_its_kernels_to_data(framework):
+    x = np.asarray(vg.load_data(FITTED.data).train_x)
+    given = pytest.importorskip("torch").tensor(x) if framework == "torch" else x
+    names = run(FITTED, framework)
+    drawn = [tuple(map(np.array, layer)) for layer in logits_and_layers(names, framework, x)[1]]
+    assert "fit_to_data" in code_for(FITTED, framework).partition("# 2 epochs")[2] or framework == "keras"
+    fitted = names["fit_to_data"](*([names["params"]] if framework == "jax" else [names["model"]]), given)
+    if framework == "equinox":
+        names["model"] = fitted
+    layers = logits_and_layers(names, framework, x)[1]
+    expected = fitted_to_data(tuple(vg.Layer(*map(jax.numpy.asarray, layer)) for layer in drawn), x, FITTED.mlp)
+    for (kernel, bias), own in zip(layers, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(kernel), own.kernel, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(np.asarray(bias), own.bias)
+
+
 @pytest.mark.filterwarnings("default")
 def test_a_snippets_step_lowers_its_loss():
     data = vg.load_data(FULL.data)
@@ -100,6 +143,63 @@ def test_a_step_of_pytorch_lowers_its_loss(experiment):
     x, y = torch.tensor(np.asarray(data.train_x)), torch.tensor(np.asarray(data.train_y), dtype=torch.int64)
     losses = [names["step"](x, y).item() for _ in range(30)]
     assert losses[-1] < losses[0]
+
+
+def of_jax(names):
+    state, rates = names["optimizer"].init(jax.numpy.zeros(())), []
+    for _ in range(9):
+        update, state = names["optimizer"].update(jax.numpy.ones(()), state)
+        rates.append(-float(update))
+    return rates
+
+
+def of_keras(names):
+    rate = names["model"].optimizer._learning_rate
+    return [float(rate(step)) for step in range(9)]
+
+
+def of_torch(names):
+    rates = []
+    for _ in range(9):
+        rates.append(names["optimizer"].param_groups[0]["lr"])
+        names["optimizer"].step()
+        names["schedule"].step()
+    return rates
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("schedule", "warmup"),
+    [("cosine(0.1)", 0.25), ("cosine", 0.0), ("constant", 0.5), ("exponential(0.01)", 0.0), ("exponential(0.01)", 0.5)],
+)
+@pytest.mark.parametrize("framework", ["jax", "keras", "torch"])
+def test_a_snippets_learning_rates_are_those_of_the_schedule(framework, schedule, warmup):
+    if framework == "torch":
+        pytest.importorskip("torch")
+    experiment = changed(SCHEDULED, {"optimizer.schedule": schedule, "optimizer.warmup": warmup})
+    if framework == "keras" and schedule.startswith("exp") and warmup:
+        with pytest.raises(vg.InputError, match="keras has no exponential schedule with a warm-up"):
+            code_for(experiment, framework)
+        return
+    rates = {"jax": of_jax, "keras": of_keras, "torch": of_torch}[framework](run(experiment, framework))
+    expected = schedule_of(schedule, 0.5, 8, round(8 * warmup))  # Eight rows in batches of four, four epochs.
+    np.testing.assert_allclose(rates, [float(expected(step)) for step in range(9)], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("framework", ["nnx", "equinox"])
+def test_a_snippet_with_a_schedule_runs(framework):
+    data, names = vg.load_data(SCHEDULED.data), run(SCHEDULED, framework)
+    before = names["model"](data.train_x)
+    np.testing.assert_array_equal(before, 0.0)  # The output layer starts at zero.
+    for _ in range(3):
+        if framework == "nnx":
+            names["step"](names["model"], names["optimizer"], data.train_x, data.train_y)
+        else:
+            names["model"], names["state"], _ = names["step"](
+                names["model"], names["state"], data.train_x, data.train_y
+            )
+    assert np.abs(names["model"](data.train_x)).max() > 0
 
 
 def test_a_function_has_no_name_elsewhere():

@@ -125,7 +125,7 @@ def test_the_report_says_how_deep_and_what_theory_says(made):
 def test_depth_is_one_factor_of_several(made):
     report = Report(made)
     (first, second) = report.value("factors").grid.factors
-    assert {first.factor, second.factor} == {"hidden layers", "initialisation"}
+    assert {first.factor, second.factor} == {"number of hidden layers", "initialisation"}
     assert any("What matters most is the" in sentence for sentence in report.sentences)
     assert {row.arm for row in report.value("ranking").arms} == set(report.study.names)
     assert {block.heading for block in report.blocks} >= {"What each change does", "Which arm is best"}

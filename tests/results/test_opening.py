@@ -11,6 +11,8 @@ import xarray
 import vgrad_jax as vg
 from tests.stores import sign, sweep
 from vgrad_jax.results import verify_results
+from vgrad_jax.results.reading import read_once
+from vgrad_jax.results.stored import StoredArray
 
 SEEDS = 6
 
@@ -54,6 +56,34 @@ def test_xarray_alone_notices_changed_bytes(path):
     file.write_bytes(content)
     with pytest.raises(RuntimeError, match=r"[Zz]std"):
         xarray.open_zarr(path, chunks=None).load()
+
+
+def test_a_report_reads_each_variable_once(path, expected, monkeypatch):
+    read, values_of = [], StoredArray._values
+
+    def counted(array, key):
+        read.append(array.array.basename)
+        return values_of(array, key)
+
+    monkeypatch.setattr(StoredArray, "_values", counted)
+    results = vg.open_results(path)
+    held = read_once(results)
+    assert held.isel(arm=0).load().equals(expected.isel(arm=0))
+    assert held.isel(arm=-1).load().equals(expected.isel(arm=-1))
+    assert sorted(read) == sorted(set(read))
+    read.clear()
+    assert results.isel(arm=0).load().equals(expected.isel(arm=0))
+    assert read  # The user's own results are not in memory.
+
+
+def test_a_damaged_variable_is_refused_where_it_is_used(path):
+    results = vg.open_results(path)
+    (file,) = (path / "size" / "c" / "0" / "0").iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    held = read_once(results)
+    assert held["converged"].values.shape
+    with pytest.raises(vg.InputError, match="damaged results"):
+        held["size"].load()
 
 
 def test_values_that_are_not_read_yet_can_be_sent_and_chosen(path, expected):

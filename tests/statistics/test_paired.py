@@ -10,7 +10,7 @@ from scipy import optimize, stats
 import vgrad_jax as vg
 from tests.made import made_results
 from vgrad_jax.numerics import Z
-from vgrad_jax.statistics.comparison import compare_arms
+from vgrad_jax.statistics.comparison import _compare, compare_arms
 from vgrad_jax.statistics.contrasts import Contrasts
 from vgrad_jax.statistics.paired import mcnemar_p, paired_difference
 from vgrad_jax.statistics.run_outcomes import Outcomes
@@ -82,6 +82,19 @@ def test_pairs_of_arms_use_their_common_seeds():
     assert pair.sooner_p == pytest.approx(stats.binomtest(int(np.sum(signs > 0)), int(np.sum(signs != 0))).pvalue)
     assert pair.sooner_p_adjusted == pair.sooner_p
     assert pair.mcnemar_p == 1
+
+
+def test_pairs_of_unequal_groups_have_the_tests_of_two_arms_alone():
+    rng, arms = np.random.default_rng(1), {}
+    for arm, count in (("a", 12), ("b", 9), ("c", 12), ("never", 9)):
+        times = np.minimum(rng.integers(1, 60, count), 50.0) if arm != "never" else np.full(count, 50.0)
+        arms[arm] = Outcomes(np.arange(count), times, times < 50, np.zeros(count, bool), 50.0)
+    for pair in _compare(arms):
+        a, b = (np.where(arms[arm].converged, arms[arm].times, np.inf) for arm in (pair.a, pair.b))
+        p_value = stats.mannwhitneyu(a, b, alternative="two-sided", method="asymptotic").pvalue
+        assert pair.comparison.mann_whitney_p == pytest.approx(p_value)
+        assert pair.comparison.n_a == len(a)
+        assert pair.comparison.n_b == len(b)
 
 
 def test_the_mean_difference_of_many_pairs_is_that_of_the_paired_t_test():

@@ -36,11 +36,27 @@ def test_shares_of_dead_networks_are_those_of_the_law(dying):
 def test_the_page_tells_of_the_dead(dying):
     report = Report(dying)
     section, rows = report.sections["dying"], report.value("dying")
-    assert "agrees with the exact law in" in section.sentences(rows)[0]
+    errors = [(row.dead_on_one.value - row.law) / (row.law * (1 - row.law) / SEEDS) ** 0.5 for row in rows]
+    assert [row.distance for row in rows] == pytest.approx(errors)
+    within = [sum(abs(error) <= most for error in errors) for most in (1, 2)]
+    assert (
+        f"the exact law in {within[0]} of 4 architectures, and within two in {within[1]}" in section.sentences(rows)[0]
+    )
+    assert not Report(dying).study.dying_leads
     assert [row[0] for row in section.block(rows).table.rows] == [row.arm for row in rows]
     (chart,) = report.charts("dying")
     assert len(chart.figure.axes[0].get_yticklabels()) == 4
     assert Report(dying.sel(arm=[str(arm) for arm in dying["arm"].values[:2]])).value("dying") is None
+
+
+def test_many_dead_networks_are_the_headline(dying):
+    dead = dying.copy(deep=True)
+    arm = str(dead["arm"].values[3])
+    dead["gradient_log10_rms"].loc[{"arm": arm, "seed": dead["seed"][:70], "record": dead["record"][-1]}] = -np.inf
+    report = Report(dead)
+    assert report.answer.startswith("Up to 3.1%")
+    assert report.answer.endswith(f"and up to 72.9% [63.3%, 80.8%] die in training ({arm}).")
+    assert not any("What matters most" in sentence for sentence in [report.answer])
 
 
 def test_the_factor_per_layer_is_the_slope_of_sizes():

@@ -219,9 +219,11 @@ def _show_plan(chosen: Chosen, *, as_json: bool, **options: Any) -> None:
 def _sentence(experiment: Any) -> str:
     """Return the main fields of an experiment."""
     mlp, optimizer, training = experiment.mlp, experiment.optimizer, experiment.training
+    schedule = f" {optimizer.schedule}" if optimizer.is_scheduled else ""
     return (
         f"hidden {list(mlp.hidden)}, {mlp.activation}, {mlp.kernel_init}; {optimizer.name} "
-        f"{optimizer.learning_rate:g}; {training.epochs} epochs in batches of {training.batch_size}; {training.loss}"
+        f"{optimizer.learning_rate:g}{schedule}; {training.epochs} epochs in batches of {training.batch_size}; "
+        f"{training.loss}"
     )
 
 

@@ -1,7 +1,7 @@
 """The multilayer perceptron: its description, its parameters, and its logits for one example."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vgrad_jax.boundary import checked
-from vgrad_jax.descriptions import Description, NamedFunction, number, whole_number
+from vgrad_jax.descriptions import UNWRITTEN, Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.keys import PRNGKey, layer_key
 from vgrad_jax.memory import require_memory
@@ -17,10 +17,22 @@ from vgrad_jax.nets.activations import activated, canonical_activation
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 
-__all__ = ["MLP", "Layer", "Params", "apply_mlp", "hidden_values", "init_layer", "init_mlp", "require_room"]
+__all__ = [
+    "MLP",
+    "Layer",
+    "Params",
+    "apply_mlp",
+    "hidden_values",
+    "init_layer",
+    "init_mlp",
+    "next_values",
+    "require_room",
+]
 
 NORMS = ("layer", "batch")
 """Names of the norms."""
+DATA_INITS = ("lsuv",)
+"""Names of the initialisations that depend on data."""
 NORM_EPSILON = 1e-5
 """Number that is added to a variance before its square root divides."""
 
@@ -44,6 +56,9 @@ class MLP(Description):
         residual: None, or the branch factor a of `z_l = z_{l-1} + a (norm(h_{l-1} W_l) + b_l)`. It applies between
             hidden layers of equal width. The skipped stream is never activated: these are pre-activation residual
             blocks (He et al. 2016, arXiv:1603.05027).
+        branch_init: initialiser of the kernels of residual branches; None is `kernel_init`. With "zeros" every branch
+            starts as the identity.
+        data_init: None, or "lsuv": kernels that are scaled by the training rows, layer by layer, after they were drawn.
 
     Raises:
         InputError: an unknown name, or an impossible size.
@@ -59,6 +74,8 @@ class MLP(Description):
     output_init: NamedFunction | None = None
     norm: str | None = None
     residual: float | None = None
+    branch_init: NamedFunction | None = field(default=None, metadata=UNWRITTEN)
+    data_init: str | None = field(default=None, metadata=UNWRITTEN)
 
     def __post_init__(self) -> None:
         if not isinstance(self.hidden, tuple | list):
@@ -77,6 +94,10 @@ class MLP(Description):
         _set(self, "bias_init", canonical_initializer("bias_init", self.bias_init, for_bias=True))
         if self.output_init is not None:
             _set(self, "output_init", canonical_initializer("output_init", self.output_init))
+        if self.branch_init is not None:
+            _set(self, "branch_init", canonical_initializer("branch_init", self.branch_init))
+        if self.data_init is not None and self.data_init not in DATA_INITS:
+            raise unknown_name("data_init", self.data_init, DATA_INITS)
         if self.norm is not None and self.norm not in NORMS:
             raise unknown_name("norm", self.norm, NORMS)
         if self.residual is not None:
@@ -97,6 +118,11 @@ class MLP(Description):
             return self.activation
         return (self.activation,) * len(self.hidden)
 
+    def is_branch(self, layer: int) -> bool:
+        """Return whether a layer is a residual branch: it reads a hidden layer of its own width."""
+        between = 0 < layer < len(self.hidden)
+        return self.residual is not None and between and self.hidden[layer - 1] == self.hidden[layer]
+
     def kernel_initializer(self, layer: int, fan_in: int) -> NamedFunction:
         """Return the initialiser of a layer's kernel, with "critical" resolved for the activation that the layer reads.
 
@@ -108,14 +134,15 @@ class MLP(Description):
             InputError: "critical" for an activation or biases without a stable edge of chaos.
         """
         is_output = layer == len(self.hidden)
-        init = self.output_init if is_output and self.output_init is not None else self.kernel_init
+        own = self.output_init if is_output else self.branch_init if self.is_branch(layer) else None
+        init = self.kernel_init if own is None else own
         # The first layer reads the input, which has no activation: its own activation stands in.
         activation = self.activations()[max(layer - 1, 0)] if self.hidden else "identity"
         return layer_initializer(init, activation, self.bias_init, fan_in)
 
 
-def _set(description: Any, field: str, value: Any) -> None:
-    object.__setattr__(description, field, value)
+def _set(description: Any, name: str, value: Any) -> None:
+    object.__setattr__(description, name, value)
 
 
 class Layer(NamedTuple):
@@ -144,10 +171,18 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     Returns:
         A tuple of `Layer(kernel (fan_in, fan_out), bias (fan_out,))`, input side first.
 
+    Raises:
+        InputError: the initialisation depends on data.
+
     >>> params = init_mlp(jax.random.key(0), MLP(hidden=(8, 4)), in_features=2)
     >>> [layer.kernel.shape for layer in params]
     [(2, 8), (8, 4), (4, 1)]
     """
+    if mlp.data_init is not None:
+        raise InputError(
+            f"data_init {mlp.data_init!r} needs the training rows: train an Experiment, or draw without it and call "
+            "vgrad_jax.nets.data_dependent.fitted_to_data"
+        )
     whole_number("in_features", in_features, minimum=1)
     whole_number("out_features", out_features, minimum=1)
     require_room(mlp.widths(in_features, out_features))
@@ -239,13 +274,31 @@ def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> 
     hidden = x
     preactivation = None
     for layer, activation in zip(params[:-1], mlp.activations(), strict=True):
-        branch = _normalise(hidden @ layer.kernel, mlp.norm) + layer.bias
-        if mlp.residual is not None and preactivation is not None and preactivation.shape == branch.shape:
-            branch = preactivation + mlp.residual * branch
-        preactivation = branch
-        hidden = activated(activation, preactivation)
+        hidden, preactivation = next_values(mlp, layer, activation, hidden, preactivation)
         values.append(hidden)
     return tuple(values)
+
+
+def next_values(
+    mlp: MLP,
+    layer: Layer,
+    activation: NamedFunction,
+    hidden: Float[Array, " fan_in"],
+    before: Float[Array, " width"] | None,
+) -> tuple[Float[Array, " fan_out"], Float[Array, " fan_out"]]:
+    """Compute a hidden layer's activations and preactivations for ONE example.
+
+    Args:
+        mlp: the network.
+        layer: parameters of the layer.
+        activation: of the layer.
+        hidden: values that the layer reads.
+        before: preactivations of the layer before; None for the first layer.
+    """
+    branch = _normalise(hidden @ layer.kernel, mlp.norm) + layer.bias
+    if mlp.residual is not None and before is not None and before.shape == branch.shape:
+        branch = before + mlp.residual * branch
+    return activated(activation, branch), branch
 
 
 def _normalise(preactivation: Float[Array, " width"], norm: str | None) -> Float[Array, " width"]:

@@ -3,53 +3,21 @@
 A new remedy is a row of `CABINET`.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from vgrad_jax.experiment import Experiment
 from vgrad_jax.prescription.changes import (
     with_activation,
     with_batch_norm,
     with_branches,
-    with_clipping,
     with_fields,
-    with_fitting_loss,
     with_layer_norm,
-    with_less_decay,
-    with_momentum,
-    with_more_epochs,
-    with_optimizer,
     with_rate,
-    with_small_batches,
-    with_standard_features,
     without_single_unit,
 )
+from vgrad_jax.prescription.remedy import Remedy
+from vgrad_jax.prescription.training_remedies import OF_TRAINING
 
 __all__ = ["CABINET", "NOT_IN_CABINET", "Remedy"]
-
-
-class Remedy(NamedTuple):
-    """Row of the cabinet."""
-
-    name: str
-    kind: str
-    """Part of the experiment that it changes; two remedies of a kind exclude each other."""
-    sentence: str
-    """Imperative for people."""
-    change: Callable[[Experiment], Experiment]
-    """Function of the untouched experiment; raises an `InputError` where it does not apply."""
-    statuses: tuple[str, ...]
-    """Verdicts that it speaks for."""
-    causes: tuple[str, ...]
-    """Words of `vgrad_jax.diagnosis.status.CAUSES` that it speaks for."""
-    cannot: str
-    """Sentence on what it cannot cure."""
-    size: int
-    """Size of the change, a judgement of ours.
-
-    1 is a number of the optimiser or the biases. 2 is another start, optimiser, loss or scale. 3 is another activation
-    or a longer training. 4 is a further part of the network. A pair has the sum."""
-    source: str
 
 
 _FLOW = ("vanishing", "exploding", "saturated", "collinear", "dead")
@@ -107,6 +75,17 @@ CABINET: tuple[Remedy, ...] = (
     _initialiser("critical", "Schoenholz et al. 2016, arXiv:1611.01232"),
     _initialiser("glorot_normal", "Glorot and Bengio 2010, AISTATS"),
     Remedy(
+        "data_init=lsuv",
+        "initialisation",
+        "draw orthogonal kernels, scale each to a variance of 1 on the training rows, and start the biases at zero",
+        with_fields(mlp__kernel_init="orthogonal", mlp__bias_init="zeros", mlp__data_init="lsuv"),
+        _FLOW,
+        ("initialisation", "input_scaling"),
+        "It scales a layer as a whole: units that are multiples of each other stay so.",
+        2,
+        "Mishkin and Matas 2015 (LSUV), arXiv:1511.06422",
+    ),
+    Remedy(
         "output_init=normal(0.01)",
         "output",
         "start the output layer near zero",
@@ -114,6 +93,17 @@ CABINET: tuple[Remedy, ...] = (
         ("learning_rate_large", "ill_scaled"),
         (),
         "It changes the first loss alone, and no ratio between hidden layers.",
+        1,
+        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321",
+    ),
+    Remedy(
+        "output_init=zeros",
+        "output",
+        "start the output layer at zero",
+        with_fields(mlp__output_init="zeros"),
+        ("learning_rate_large", "ill_scaled"),
+        (),
+        "The first logits are zero whatever the hidden layers do, and no ratio between hidden layers changes.",
         1,
         "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321",
     ),
@@ -174,6 +164,17 @@ CABINET: tuple[Remedy, ...] = (
         "Hayou et al. 2021, arXiv:2010.12859",
     ),
     Remedy(
+        "residual=1+zeros",
+        "residual",
+        "add residual branches that start at zero",
+        with_branches(scaled=False, branch_init="zeros"),
+        ("vanishing", "exploding", "collinear"),
+        ("initialisation", "hidden_activation"),
+        "At the start all branches are the identity, so that the first layer alone must pass the signal on.",
+        4,
+        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321; Bachlechner et al. 2020 (ReZero), arXiv:2003.04887",
+    ),
+    Remedy(
         "residual=1",
         "residual",
         "add residual branches",
@@ -183,94 +184,6 @@ CABINET: tuple[Remedy, ...] = (
         "Preactivations grow with every branch, so it cannot mend what explodes.",
         4,
         "He et al. 2016, arXiv:1603.05027",
-    ),
-    Remedy(
-        "adam",
-        "optimizer",
-        "take Adam with the learning rate 0.001",
-        with_optimizer("adam", 1e-3),
-        ("learning_rate_small", "learning_rate_large", "chance_level", "vanishing"),
-        ("optimiser", "learning_rate"),
-        "It divides out the size of a gradient, and cannot restore what saturation or dead units have lost.",
-        2,
-        "Kingma and Ba 2014, arXiv:1412.6980",
-    ),
-    Remedy(
-        "adam(0.01)",
-        "optimizer",
-        "take Adam with the learning rate 0.01",
-        with_optimizer("adam", 1e-2),
-        ("learning_rate_small", "too_few_steps", "chance_level", "vanishing"),
-        ("optimiser", "learning_rate", "epochs_too_few"),
-        "It divides out the size of a gradient, and cannot restore what saturation or dead units have lost.",
-        2,
-        "Kingma and Ba 2014, arXiv:1412.6980",
-    ),
-    Remedy(
-        "rmsprop",
-        "optimizer",
-        "take RMSProp with the learning rate 0.001",
-        with_optimizer("rmsprop", 1e-3),
-        ("learning_rate_small", "chance_level"),
-        ("optimiser", "learning_rate"),
-        "It divides out the size of a gradient, and cannot restore what saturation or dead units have lost.",
-        2,
-        "Tieleman and Hinton 2012, lecture 6.5",
-    ),
-    Remedy(
-        "momentum=0.9",
-        "momentum",
-        "add a momentum of 0.9",
-        with_momentum,
-        ("learning_rate_small", "too_few_steps", "chance_level"),
-        ("optimiser", "epochs_too_few"),
-        "It is worth a learning rate about ten times as large, and no more.",
-        1,
-        "Sutskever et al. 2013, ICML",
-    ),
-    Remedy(
-        "clip_norm=1",
-        "clipping",
-        "clip the gradient's global norm at 1",
-        with_clipping,
-        ("learning_rate_large", "exploding"),
-        ("learning_rate",),
-        "It bounds a step, and does not mend the forward pass.",
-        1,
-        "Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063",
-    ),
-    Remedy(
-        "weight_decay / 100",
-        "decay",
-        "divide the weight decay by 100",
-        with_less_decay,
-        ("chance_level",),
-        ("regularisation",),
-        "It mends nothing where there is no decay.",
-        1,
-        "Loshchilov and Hutter 2017, arXiv:1711.05101",
-    ),
-    Remedy(
-        "scale=standard",
-        "input_scaling",
-        "standardise the features by the training rows",
-        with_standard_features,
-        ("ill_scaled", "saturated", "dead"),
-        ("input_scaling",),
-        "It cannot mend anything behind the first layer.",
-        2,
-        "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp",
-    ),
-    Remedy(
-        "loss that fits",
-        "loss",
-        "take the loss that fits the targets",
-        with_fitting_loss,
-        ("ill_posed",),
-        ("loss", "labels"),
-        "It cannot mend a gradient that is lost before it reaches the output.",
-        2,
-        "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2",
     ),
     Remedy(
         "no single unit before the output",
@@ -283,36 +196,14 @@ CABINET: tuple[Remedy, ...] = (
         2,
         "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2",
     ),
-    Remedy(
-        "batch_size / 4",
-        "batch_size",
-        "take batches of a quarter of the rows",
-        with_small_batches,
-        ("too_few_steps",),
-        ("batch_size", "epochs_too_few"),
-        "It makes more steps, and cannot mend what no step changes.",
-        2,
-        "Keskar et al. 2016, arXiv:1609.04836",
-    ),
-    Remedy(
-        "epochs x 4",
-        "epochs",
-        "train four times as long",
-        with_more_epochs,
-        ("too_few_steps", "learning_rate_small"),
-        ("epochs_too_few",),
-        "It costs four times as much, and cannot mend what no step changes.",
-        3,
-        "Bengio 2012, arXiv:1206.5533, section 3.1.2",
-    ),
+    *OF_TRAINING,
 )
 """Remedies, in the order in which those of equal rank are tried."""
 
 NOT_IN_CABINET: dict[str, str] = {
-    "warm-up and schedules": "an Experiment has one learning rate for the whole training",
-    "LSUV": "its weights depend on the data; an initialiser of an Experiment sees the shape alone",
     "RAI": "its weights and biases are drawn together; an Experiment draws them apart",
-    "ReZero": "its branch factor is learned; the factor of an Experiment is fixed, and at zero nothing would learn",
+    "ReZero": "its branch factor is learned, and that of an Experiment is fixed; residual=1+zeros starts from the same "
+    "function, with kernels of zero in place of a factor of zero",
     "loss scaling": "an Experiment computes in one precision",
     "dropout": "an Experiment has none; alpha-dropout of SELU included",
     "prelu and sine": "they are not among the named activations",

@@ -23,6 +23,7 @@ __all__ = [
     "with_more_epochs",
     "with_optimizer",
     "with_rate",
+    "with_schedule",
     "with_small_batches",
     "with_standard_features",
     "without_single_unit",
@@ -102,6 +103,17 @@ def with_optimizer(name: str, rate: float) -> Callable[[Experiment], Experiment]
     return change
 
 
+def with_schedule(**values: Any) -> Callable[[Experiment], Experiment]:
+    """Return the change that gives a constant learning rate a schedule or a warm-up."""
+
+    def change(experiment: Experiment) -> Experiment:
+        if experiment.optimizer.is_scheduled:
+            raise InputError("the learning rate has a schedule already")
+        return changed(experiment, {f"optimizer.{field}": value for field, value in values.items()})
+
+    return change
+
+
 def with_less_decay(experiment: Experiment) -> Experiment:
     """Return the experiment with a hundredth of its weight decay."""
     if not experiment.optimizer.weight_decay:
@@ -127,8 +139,13 @@ def with_batch_norm(experiment: Experiment) -> Experiment:
     return changed(experiment, {"mlp.norm": "batch"})
 
 
-def with_branches(scaled: bool) -> Callable[[Experiment], Experiment]:
-    """Return the change that adds residual branches, with the factor 1 / sqrt(number of branches) where `scaled`."""
+def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[Experiment], Experiment]:
+    """Return the change that adds residual branches, with the factor 1 / sqrt(number of branches) where `scaled`.
+
+    Args:
+        scaled: whether the factor falls with the number of branches.
+        branch_init: initialiser of the branches' kernels; None is that of the other layers.
+    """
 
     def change(experiment: Experiment) -> Experiment:
         hidden = experiment.mlp.hidden
@@ -137,7 +154,8 @@ def with_branches(scaled: bool) -> Callable[[Experiment], Experiment]:
             raise InputError("a residual branch needs two hidden layers of equal width behind each other")
         if experiment.mlp.residual is not None and not scaled:
             raise InputError("the network has residual branches already")
-        return changed(experiment, {"mlp.residual": float(f"{branches**-0.5:.4g}") if scaled else 1.0})
+        factor = float(f"{branches**-0.5:.4g}") if scaled else 1.0
+        return changed(experiment, {"mlp.residual": factor, "mlp.branch_init": branch_init})
 
     return change
 

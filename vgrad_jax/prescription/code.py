@@ -11,7 +11,9 @@ from vgrad_jax.data import load_data
 from vgrad_jax.errors import unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.layers import resolved_bias_initializer
-from vgrad_jax.prescription.snippets import WRITERS, Parts
+from vgrad_jax.prescription.rates import torch_schedule
+from vgrad_jax.prescription.snippet_parts import Parts
+from vgrad_jax.prescription.snippets import WRITERS
 from vgrad_jax.prescription.spelling import activation_in, initializer_in, loss_in, optimizer_in
 from vgrad_jax.training.run import num_logits
 
@@ -56,6 +58,7 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
     ]
     biases = [initializer_in(library, resolved_bias_initializer(mlp.bias_init, size[0]), *size) for size in sizes]
     activations = [activation_in(library, activation) for activation in mlp.activations()]
+    steps = training.epochs * -(-len(dataset.train_x) // training.batch_size)
     constants = (
         f"WIDTHS = {widths}\n"
         f"KERNELS = {_listed(kernels)}\n"
@@ -64,12 +67,14 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
     )
     return Parts(
         constants,
+        mlp.data_init,
         mlp.norm,
         mlp.residual,
-        optimizer_in(library, experiment.optimizer),
+        optimizer_in(library, experiment.optimizer, steps),
         loss_in(library, training.loss),
         f"# {training.epochs} epochs in batches of {training.batch_size} rows",
         experiment.optimizer.clip_norm,
+        torch_schedule(experiment.optimizer, steps),
     )
 
 

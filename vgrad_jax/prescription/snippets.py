@@ -1,67 +1,14 @@
 """Snippets: programs of other libraries with a network, its optimiser and its loss filled in."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-__all__ = ["WRITERS", "Parts"]
+from vgrad_jax.prescription.snippet_parts import Parts, fitting, forward_lines, normalising
 
-
-class Parts(NamedTuple):
-    """Network with spelled names."""
-
-    constants: str
-    """Lines with the widths, initialisers and activations."""
-    norm: str | None
-    residual: float | None
-    optimizer: str
-    loss: str
-    training: str
-    """Comment on epochs and batches."""
-    clip_norm: float | None
-
-
-def _normalise(norm: str | None, mean: str, rsqrt: str, axis_word: str = "axis", keep: str = "keepdims") -> str:
-    """Return the function that normalises a layer, or nothing."""
-    if norm is None:
-        return ""
-    axis = -1 if norm == "layer" else 0
-    words = f"{axis_word}={axis}, {keep}=True"
-    of = "the units of each row" if norm == "layer" else "the rows of each unit"
-    return (
-        f"\n\ndef normalise(z):  # over {of}\n"
-        f"    z = z - {mean}(z, {words})\n"
-        f"    return z * {rsqrt}({mean}(z**2, {words}) + 1e-5)\n"
-    )
-
-
-def _forward(parts: Parts, product: str, bias: str, last: str, *, layers: str, indent: str) -> str:
-    """Return the lines of the forward pass, from `x` on.
-
-    Args:
-        parts: the network.
-        product: the product of `h` and the kernel of `layer`.
-        bias: the bias of `layer`.
-        last: the logits from `h` and the last `layer`.
-        layers: the sequence of layers.
-        indent: spaces in front of each line.
-    """
-    branch = f"{product} + {bias}" if parts.norm is None else f"normalise({product}) + {bias}"
-    lines = ["h, z = x, None", f"for layer, activation in zip({layers}[:-1], ACTIVATIONS):"]
-    if parts.residual is None:
-        lines += [f"    z = {branch}"]
-    else:
-        lines += [
-            f"    branch = {branch}",
-            f"    z = branch if z is None or z.shape != branch.shape else z + {parts.residual!r} * branch",
-        ]
-    lines += ["    h = activation(z)", f"layer = {layers}[-1]", f"return {last}"]
-    if parts.residual is None:
-        lines[0] = "h = x"
-    return "".join(f"{indent}{line}\n" for line in lines)
+__all__ = ["WRITERS"]
 
 
 def _jax(parts: Parts) -> str:
-    forward = _forward(
+    forward = forward_lines(
         parts,
         'h @ layer["kernel"]',
         'layer["bias"]',
@@ -69,11 +16,24 @@ def _jax(parts: Parts) -> str:
         layers="params",
         indent="    ",
     )
+    fit, call = fitting(
+        parts,
+        "fit_to_data(params, x)",
+        forward_lines(
+            parts,
+            'h @ layer["kernel"]',
+            'layer["bias"]',
+            "params",
+            layers="params",
+            indent="    ",
+            before=['layer["kernel"] /= jnp.maximum(jnp.std(h @ layer["kernel"]), 1e-12)'],
+        ),
+    )
     return f"""import jax
 import jax.numpy as jnp
 import optax
 
-{parts.constants}{_normalise(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
 
 def init(key):
     params = []
@@ -84,7 +44,7 @@ def init(key):
 
 
 def model(params, x):  # x: (rows, features)
-{forward}
+{forward}{fit}
 
 def loss_fn(params, x, y):
     logits = model(params, x)
@@ -94,7 +54,7 @@ def loss_fn(params, x, y):
 {parts.training}
 optimizer = {parts.optimizer}
 params = init(jax.random.key(0))
-state = optimizer.init(params)
+{call}state = optimizer.init(params)
 
 
 @jax.jit
@@ -106,15 +66,28 @@ def step(params, state, x, y):
 
 
 def _nnx(parts: Parts) -> str:
-    forward = _forward(
+    forward = forward_lines(
         parts, "h @ layer.kernel[...]", "layer.bias[...]", "layer(h)", layers="self.layers", indent="        "
+    )
+    fit, call = fitting(
+        parts,
+        "fit_to_data(model, x)",
+        forward_lines(
+            parts,
+            "h @ layer.kernel[...]",
+            "layer.bias[...]",
+            "model",
+            layers="model.layers",
+            indent="    ",
+            before=["layer.kernel[...] /= jnp.maximum(jnp.std(h @ layer.kernel[...]), 1e-12)"],
+        ),
     )
     return f"""import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 
-{parts.constants}{_normalise(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
 
 def flax_init(init):  # flax hands over a dtype, and sharding options
     return lambda key, shape, *_, **__: init(key, shape)
@@ -129,7 +102,7 @@ class Network(nnx.Module):
         )
 
     def __call__(self, x):  # x: (rows, features)
-{forward}
+{forward}{fit}
 
 def loss_fn(model, x, y):
     logits = model(x)
@@ -138,7 +111,7 @@ def loss_fn(model, x, y):
 
 {parts.training}
 model = Network(nnx.Rngs(0))
-optimizer = nnx.Optimizer(model, {parts.optimizer}, wrt=nnx.Param)
+{call}optimizer = nnx.Optimizer(model, {parts.optimizer}, wrt=nnx.Param)
 
 
 @nnx.jit
@@ -150,7 +123,7 @@ def step(model, optimizer, x, y):
 
 
 def _equinox(parts: Parts) -> str:
-    forward = _forward(
+    forward = forward_lines(
         parts,
         "h @ layer.weight.T",
         "layer.bias",
@@ -158,12 +131,30 @@ def _equinox(parts: Parts) -> str:
         layers="self.layers",
         indent="        ",
     )
+    fit, call = fitting(
+        parts,
+        "model = fit_to_data(model, x)",
+        "    layers = []\n"
+        + forward_lines(
+            parts,
+            "h @ layer.weight.T",
+            "layer.bias",
+            "eqx.tree_at(lambda model: model.layers, model, layers)",
+            layers="model.layers",
+            indent="    ",
+            before=[
+                "deviation = jnp.maximum(jnp.std(h @ layer.weight.T), 1e-12)",
+                "layer = eqx.tree_at(lambda layer: layer.weight, layer, layer.weight / deviation)",
+                "layers.append(layer)",
+            ],
+        ),
+    )
     return f"""import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 
-{parts.constants}{_normalise(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
 
 def linear(key, kernel, bias, fan_in, fan_out):
     first, second = jax.random.split(key)
@@ -180,7 +171,7 @@ class Network(eqx.Module):
         self.layers = [linear(*values) for values in zip(keys, KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])]
 
     def __call__(self, x):  # x: (rows, features)
-{forward}
+{forward}{fit}
 
 def loss_fn(model, x, y):
     logits = model(x)
@@ -189,7 +180,7 @@ def loss_fn(model, x, y):
 
 {parts.training}
 model = Network(jax.random.key(0))
-optimizer = {parts.optimizer}
+{call}optimizer = {parts.optimizer}
 state = optimizer.init(eqx.filter(model, eqx.is_array))
 
 
@@ -202,7 +193,7 @@ def step(model, state, x, y):
 
 
 def _keras(parts: Parts) -> str:
-    forward = _forward(
+    forward = forward_lines(
         parts,
         "keras.ops.matmul(h, layer.kernel)",
         "layer.bias",
@@ -210,10 +201,24 @@ def _keras(parts: Parts) -> str:
         layers="self.dense",
         indent="        ",
     )
+    product = "keras.ops.matmul(h, layer.kernel)"
+    fit, call = fitting(
+        parts,
+        "fit_to_data(model, x)",
+        forward_lines(
+            parts,
+            product,
+            "layer.bias",
+            "model",
+            layers="model.dense",
+            indent="    ",
+            before=[f"layer.kernel.assign(layer.kernel / keras.ops.maximum(keras.ops.std({product}), 1e-12))"],
+        ),
+    )
     epochs, _, rest = parts.training.removeprefix("# ").partition(" epochs in batches of ")
     return f"""import keras
 
-{parts.constants}{_normalise(parts.norm, "keras.ops.mean", "keras.ops.rsqrt")}
+{parts.constants}{normalising(parts.norm, "keras.ops.mean", "keras.ops.rsqrt")}
 
 class Network(keras.Model):
     def __init__(self):
@@ -226,16 +231,16 @@ class Network(keras.Model):
             self.dense.append(layer)
 
     def call(self, x):  # x: (rows, features)
-{forward}
+{forward}{fit}
 
 model = Network()
-model.compile(optimizer={parts.optimizer}, loss={parts.loss})
+{call}model.compile(optimizer={parts.optimizer}, loss={parts.loss})
 # model.fit(x, y, epochs={epochs}, batch_size={rest.partition(" ")[0]})
 """
 
 
 def _torch(parts: Parts) -> str:
-    forward = _forward(
+    forward = forward_lines(
         parts,
         "F.linear(h, layer.weight)",
         "layer.bias",
@@ -243,14 +248,31 @@ def _torch(parts: Parts) -> str:
         layers="list(self.layers)",
         indent="        ",
     )
+    fit, call = fitting(
+        parts,
+        "fit_to_data(model, x)",
+        forward_lines(
+            parts,
+            "F.linear(h, layer.weight)",
+            "layer.bias",
+            "model",
+            layers="list(model.layers)",
+            indent="    ",
+            before=["layer.weight /= F.linear(h, layer.weight).std(correction=0).clamp(min=1e-12)"],
+        ),
+    )
+    fit = fit.replace("def fit_to_data", "@torch.no_grad()\ndef fit_to_data")
     clip = (
         "" if parts.clip_norm is None else (f"    nn.utils.clip_grad_norm_(model.parameters(), {parts.clip_norm!r})\n")
     )
-    return f"""import torch
+    schedule = f"\n{parts.schedule}" if parts.schedule else ""
+    after = "    schedule.step()\n" if schedule else ""
+    needed = "import math\n\n" if "math." in schedule else ""
+    return f"""{needed}import torch
 import torch.nn.functional as F
 from torch import nn
 
-{parts.constants}{_normalise(parts.norm, "torch.mean", "torch.rsqrt", "dim", "keepdim")}
+{parts.constants}{normalising(parts.norm, "torch.mean", "torch.rsqrt", "dim", "keepdim")}
 
 class Network(nn.Module):
     def __init__(self):
@@ -262,11 +284,11 @@ class Network(nn.Module):
                 bias(layer.bias)
 
     def forward(self, x):  # x: (rows, features)
-{forward}
+{forward}{fit}
 
 {parts.training}
 model = Network()
-optimizer = {parts.optimizer}
+{call}optimizer = {parts.optimizer}{schedule}
 
 
 def step(x, y):
@@ -275,7 +297,7 @@ def step(x, y):
     loss = {parts.loss}
     loss.backward()
 {clip}    optimizer.step()
-    return loss
+{after}    return loss
 """
 
 

@@ -11,6 +11,7 @@ import jax
 from vgrad_jax.errors import InputError
 from vgrad_jax.nets.activations import ACTIVATIONS
 from vgrad_jax.optimizers import Optimizer
+from vgrad_jax.prescription.rates import rate_in
 
 __all__ = ["LIBRARIES", "activation_in", "initializer_in", "loss_in", "optimizer_in"]
 
@@ -199,19 +200,27 @@ def _torch_initializer(kind: str, numbers: tuple[float, ...], scaled: Scaled | N
     return f"lambda w: nn.init.{spelled.format(*values)}"
 
 
-def optimizer_in(library: str, optimizer: Optimizer) -> str:
-    """Return an optimiser's spelling; PyTorch's clipping is a call of its own.
+def optimizer_in(library: str, optimizer: Optimizer, steps: int) -> str:
+    """Return an optimiser's spelling; PyTorch's clipping and its schedule are calls of their own.
 
-    >>> optimizer_in("jax", Optimizer("adam", learning_rate=0.001, clip_norm=1.0))
+    Args:
+        library: a name of `LIBRARIES`.
+        optimizer: the description.
+        steps: number of steps of the training, for a schedule.
+
+    Raises:
+        InputError: the library has no such optimiser.
+
+    >>> optimizer_in("jax", Optimizer("adam", learning_rate=0.001, clip_norm=1.0), 100)
     'optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.001))'
     """
-    name, rate = optimizer.name, optimizer.learning_rate
+    name = optimizer.name
     more = {"momentum": optimizer.momentum, "nesterov": optimizer.nesterov, "weight_decay": optimizer.weight_decay}
     given = {key: value for key, value in more.items() if value}
     if name == "adamw":
         given["weight_decay"] = optimizer.weight_decay  # The libraries' defaults differ, and none is zero.
     if library == "jax":
-        call = f"optax.{name}({', '.join([repr(rate), *_arguments(given)])})"
+        call = f"optax.{name}({', '.join([rate_in(library, optimizer, steps), *_arguments(given)])})"
         clip = optimizer.clip_norm
         return call if clip is None else f"optax.chain(optax.clip_by_global_norm({clip!r}), {call})"
     epsilon = {"keras": "epsilon", "torch": "eps"}[library]
@@ -224,8 +233,10 @@ def optimizer_in(library: str, optimizer: Optimizer) -> str:
     spelled = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}[name]
     if library == "keras":
         clip_norm = {} if optimizer.clip_norm is None else {"global_clipnorm": optimizer.clip_norm}
-        return f"keras.optimizers.{spelled}({', '.join([repr(rate), *_arguments({**given, **clip_norm})])})"
-    return f"torch.optim.{spelled}({', '.join(['model.parameters()', f'lr={rate!r}', *_arguments(given)])})"
+        rate = rate_in(library, optimizer, steps)
+        return f"keras.optimizers.{spelled}({', '.join([rate, *_arguments({**given, **clip_norm})])})"
+    rate = f"lr={optimizer.learning_rate!r}"
+    return f"torch.optim.{spelled}({', '.join(['model.parameters()', rate, *_arguments(given)])})"
 
 
 _LOSSES = {

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.memory import uncollected
 from vgrad_jax.presets import STUDIES
 from vgrad_jax.report.again import STUDY_FILE, can_be_written, data_sentences, stored_title, study_again
 from vgrad_jax.report.explorer import explorer_data
@@ -46,8 +47,9 @@ def write_report(results: "xarray.Dataset", folder: str | Path, *, title: str = 
     """
     report = Report(results)
     title = title or stored_title(Path(folder)) or Path(folder).resolve().name
-    figures = [picture(chart) for chart in report.charts()]
-    tables = table_files(report)
+    with uncollected():
+        figures = [picture(chart) for chart in report.charts()]
+        tables = table_files(report)
     files = merged("figure", ({f"figures/{figure.name}.svg": figure.file} for figure in figures))
     files = {**files, **{f"tables/{name}": content for name, content in tables.items()}}
     study_file = study_again(report.study, Path(folder), title)

@@ -18,7 +18,7 @@ from vgrad_jax.report.study import Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Block", "Chart", "Column", "Fold", "Section", "Table"]
+__all__ = ["Block", "Chart", "Column", "Fold", "Section", "Table", "table_section"]
 
 T = TypeVar("T")
 
@@ -105,3 +105,42 @@ class Section(Generic[T]):
     """Name of a file in tables/, with its ending, to content."""
     numbers: Callable[[T], Mapping[str, Any]] | None = None
     """Key in JSON to value, as `vgrad_jax.numerics.json_value` takes it."""
+
+
+Row = TypeVar("Row")
+
+
+def table_section(
+    name: str,
+    compute: Callable[[Study], Sequence[Row] | None],
+    *,
+    heading: str,
+    table: tuple[str, Sequence[Column]],
+    cells: Callable[[Row], Sequence[str]],
+    chart: Callable[[Sequence[Row]], Chart],
+    answer: Callable[[Sequence[Row]], str | None] | None = None,
+    sentences: Callable[[Sequence[Row]], Sequence[str]],
+) -> Section[Sequence[Row]]:
+    """Return a section whose value is a row for each arm: a table and a figure, and the same rows for other programs.
+
+    Args:
+        name: of the section, of its CSV file and of its entry in JSON.
+        compute: as for `Section`.
+        heading: on the page.
+        table: label of the table for readers who do not see it, and its columns.
+        cells: function of a row to its cells as texts.
+        chart: function of the rows to their figure.
+        answer: as for `Section`.
+        sentences: as for `Section`.
+    """
+    label, columns = table
+    return Section(
+        name,
+        compute,
+        answer=answer,
+        sentences=sentences,
+        block=lambda rows: Block(heading, table=Table(label, columns, [cells(row) for row in rows])),
+        charts=lambda rows: [chart(rows)],
+        tables=lambda rows: {name: rows},
+        numbers=lambda rows: {name: rows},
+    )

@@ -9,9 +9,10 @@ from vgrad_jax.report.figures.factor_styles import Styles, arm_styles
 from vgrad_jax.report.figures.style import GREY, activation_colours, own_colours
 from vgrad_jax.report.predictions import predictions, seed_laws
 from vgrad_jax.results.functions import FunctionLayout
-from vgrad_jax.results.reading import arm_names, experiments_of, function_of, num_layers
+from vgrad_jax.results.reading import arm_names, experiments_of, function_of, num_layers, read_once
 from vgrad_jax.statistics.comparison import Pair, compare_arms
 from vgrad_jax.statistics.depth import Family, families
+from vgrad_jax.statistics.dying import Dying, dying_arms
 from vgrad_jax.statistics.factorial import factors_of_arms
 from vgrad_jax.statistics.geometry import Geometry, arm_geometries
 from vgrad_jax.statistics.intervals import ABSENT, share
@@ -27,19 +28,21 @@ from vgrad_jax.wording import counted
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["MOST_PANELS", "Study"]
+__all__ = ["MOSTLY", "MOST_PANELS", "Study"]
 
 MOST_PANELS = 12
 """Most arms that have a panel of their own in a figure."""
 MOST_FAMILIES = 6
 """Most families of arms that differ in depth alone, of which a headline can tell."""
+MOSTLY = 0.5
+"""Share of dead networks of an arm from which they are the headline."""
 
 
 class Study:
     """A sweep's results, and the statistics of its arms."""
 
     def __init__(self, results: "xarray.Dataset") -> None:
-        self.results = results
+        self.results = read_once(results)
 
     @cached_property
     def arms(self) -> dict[str, Experiment]:
@@ -133,6 +136,16 @@ class Study:
             return False
         # Where depth is the only factor, the depth that is reached is the answer.
         return not self.families or len(factors_in(factors_of_arms(self.results))) > 1
+
+    @cached_property
+    def dying(self) -> list[Dying] | None:
+        """Dead ReLU networks of each arm; None where not every arm has an exact law."""
+        return dying_arms(self.results, self.seed_laws) if self.arms and not self.functions else None
+
+    @cached_property
+    def dying_leads(self) -> bool:
+        """True where dead networks are the headline: in some arm they are the most."""
+        return any(own.born_dead.value + own.died.value >= MOSTLY for own in self.dying or ())
 
     @cached_property
     def depth_leads(self) -> bool:

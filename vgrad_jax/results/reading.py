@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,9 +35,13 @@ __all__ = [
     "function_of",
     "num_layers",
     "own_values",
+    "read_once",
     "record_of",
     "study_seed",
 ]
+
+MOST_BYTES = 2**26
+"""Bytes of a variable up to which all arms are read together."""
 
 
 class Axis(NamedTuple):
@@ -45,6 +50,19 @@ class Axis(NamedTuple):
     name: str
     """Name of what is counted, such as "epoch"."""
     values: np.ndarray
+
+
+def read_once(results: "xarray.Dataset") -> "xarray.Dataset":
+    """Return the results with their smaller variables in memory: each arm is otherwise read anew at each use.
+
+    Variables that are damaged, or larger than `MOST_BYTES`, are still read where they are used.
+    """
+    held = results.copy(deep=False)
+    for variable in held.variables.values():
+        if variable.nbytes <= MOST_BYTES:
+            with suppress(InputError):
+                variable.load()
+    return held
 
 
 def arm_names(results: "xarray.Dataset") -> list[str]:
@@ -77,9 +95,15 @@ def function_of(results: "xarray.Dataset", arm: str) -> FunctionLayout | None:
     return None if plain is None else FunctionLayout.from_plain(plain)
 
 
+@lru_cache(maxsize=8)
+def _study(text: str) -> dict[str, Any]:
+    """Return the parsed description of a study; a report asks for it thousands of times."""
+    return dict(json.loads(text))
+
+
 def factors_of(results: "xarray.Dataset", arm: str) -> dict[str, Any]:
     """Return the factors that a function's arm names; none for any other arm."""
-    described = json.loads(results.attrs["study"])["arms"][arm]
+    described = _study(results.attrs["study"])["arms"][arm]
     return dict(described.get("factors", {})) if function_of(results, arm) is not None else {}
 
 
@@ -89,7 +113,7 @@ def experiment_of(results: "xarray.Dataset", arm: str) -> Experiment:
     Raises:
         InputError: the arm has no description, or is of another kind.
     """
-    described = json.loads(results.attrs["study"])["arms"][arm]
+    described = _study(results.attrs["study"])["arms"][arm]
     if NOT_WRITTEN_DOWN in described:
         raise InputError(
             f"this needs the descriptions of all arms, and that of {arm!r} was not stored because it holds a "
@@ -109,7 +133,7 @@ def data_of(results: "xarray.Dataset", arm: str) -> Dataset | None:
         dataset = load_data(experiment_of(results, arm).data)
     except InputError:
         return None
-    return dataset if data_fingerprint(dataset) == json.loads(results.attrs["study"])["data"][arm] else None
+    return dataset if data_fingerprint(dataset) == _study(results.attrs["study"])["data"][arm] else None
 
 
 def data_summaries(results: "xarray.Dataset") -> dict[str, DataSummary]:
@@ -122,7 +146,7 @@ def data_summaries(results: "xarray.Dataset") -> dict[str, DataSummary]:
 
 def study_seed(results: "xarray.Dataset") -> int:
     """Return the seed of the study whose results these are."""
-    return int(json.loads(results.attrs["study"])["seed"])
+    return int(_study(results.attrs["study"])["seed"])
 
 
 def completed_seeds(results: "xarray.Dataset", arm: str) -> "xarray.Dataset":

@@ -1,10 +1,11 @@
 """Two arms against each other: shares that converge, times to converge, and tests of equality."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from vgrad_jax.boundary import checked
@@ -99,47 +100,73 @@ def compare_times(
     >>> round(comparison.probability_a_faster, 3), round(comparison.restricted_mean_a, 3), comparison.median_b
     (0.833, 26.667, inf)
     """
+    a, b = _group(a_times, a_observed, budget), _group(b_times, b_observed, budget)
+    return _compare_groups(a, b, *_mann_whitney_p([(a, b)]))
+
+
+class _Group(NamedTuple):
+    """Runs, and what every comparison with them needs."""
+
+    times: Float[np.ndarray, " runs"]
+    observed: Bool[np.ndarray, " runs"]
+    budget: float
+    curve: SurvivalCurve
+    mean: Estimate
+    """Mean time within the budget."""
+    share: Estimate
+    """Share that converged within the budget."""
+
+    @property
+    def ends(self) -> Float[np.ndarray, " runs"]:
+        """Times, infinite for a run that never converges: it is slower than all that do."""
+        return np.where(self.observed, self.times, np.inf)
+
+
+def _group(times: ArrayLike, observed: ArrayLike, budget: float | int) -> _Group:
+    times, observed = check_times(times, observed)
+    mean, curve = restricted_mean(times, observed, budget), survival_curve(times, observed)
+    return _Group(times, observed, float(budget), curve, mean, _share_by(curve, budget))
+
+
+def _compare_groups(a: _Group, b: _Group, mann_whitney_p: float) -> TimeComparison:
     from scipy import stats
 
-    a_times, a_observed = check_times(a_times, a_observed)
-    b_times, b_observed = check_times(b_times, b_observed)
-    mean_a = restricted_mean(a_times, a_observed, budget)
-    mean_b = restricted_mean(b_times, b_observed, budget)
-    curve_a, curve_b = survival_curve(a_times, a_observed), survival_curve(b_times, b_observed)
-    share_a, share_b = _share_by(curve_a, budget), _share_by(curve_b, budget)
     with np.errstate(invalid="ignore", divide="ignore"):  # Where no run is left to compare at any time.
         logrank = stats.logrank(
-            stats.CensoredData.right_censored(a_times, ~a_observed),
-            stats.CensoredData.right_censored(b_times, ~b_observed),
+            stats.CensoredData.right_censored(a.times, ~a.observed),
+            stats.CensoredData.right_censored(b.times, ~b.observed),
         )
     return TimeComparison(
-        n_a=len(a_times),
-        n_b=len(b_times),
-        budget=float(budget),
+        n_a=len(a.times),
+        n_b=len(b.times),
+        budget=a.budget,
         logrank_chi2=float(logrank.statistic) ** 2,
         logrank_p=float(logrank.pvalue),
-        restricted_mean_a=mean_a.value,
-        restricted_mean_b=mean_b.value,
-        restricted_mean_difference=difference(mean_a, mean_b),
-        median_a=median_time(curve_a).value,
-        median_b=median_time(curve_b).value,
-        probability_a_faster=_probability_faster(curve_a, curve_b),
-        mann_whitney_p=_mann_whitney_p(a_times, a_observed, b_times, b_observed),
-        share_a=share_a,
-        share_b=share_b,
-        share_difference=difference(share_a, share_b),
+        restricted_mean_a=a.mean.value,
+        restricted_mean_b=b.mean.value,
+        restricted_mean_difference=difference(a.mean, b.mean),
+        median_a=median_time(a.curve).value,
+        median_b=median_time(b.curve).value,
+        probability_a_faster=_probability_faster(a.curve, b.curve),
+        mann_whitney_p=mann_whitney_p,
+        share_a=a.share,
+        share_b=b.share,
+        share_difference=difference(a.share, b.share),
     )
 
 
-def _mann_whitney_p(a_times: np.ndarray, a_observed: np.ndarray, b_times: np.ndarray, b_observed: np.ndarray) -> float:
-    """Test that either group is as likely to be the faster; 1 where all runs are tied."""
+def _mann_whitney_p(pairs: Sequence[tuple[_Group, _Group]]) -> list[float]:
+    """Compute p-values of each pair, that either group is as likely to be the faster; 1 where all runs are tied."""
     from scipy.stats import mannwhitneyu
 
-    # A run that never converges is slower than all that do, and ties with the others that never do.
-    a, b = np.where(a_observed, a_times, np.inf), np.where(b_observed, b_times, np.inf)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p_value = float(mannwhitneyu(b, a, alternative="two-sided", method="asymptotic").pvalue)
-    return p_value if np.isfinite(p_value) else 1.0
+    p_values = np.ones(len(pairs))
+    sizes = np.array([[len(a.times), len(b.times)] for a, b in pairs])
+    for size in np.unique(sizes, axis=0):  # SciPy takes pairs of equal sizes at once.
+        chosen = np.flatnonzero((sizes == size).all(axis=1))
+        a, b = (np.stack([pairs[index][side].ends for index in chosen.tolist()]) for side in (0, 1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p_values[chosen] = mannwhitneyu(b, a, alternative="two-sided", method="asymptotic", axis=1).pvalue
+    return [float(p_value) if np.isfinite(p_value) else 1.0 for p_value in p_values]
 
 
 def _share_by(curve: SurvivalCurve, budget: float | int) -> Estimate:
@@ -173,9 +200,21 @@ def compare_arms(results: "xarray.Dataset") -> list[Pair]:
 def _compare(arms: Mapping[str, Outcomes]) -> list[Pair]:
     from scipy.stats import false_discovery_control
 
-    pairs = [_pair(a, b, arms[a], arms[b]) for a, b in combinations(arms, 2) if arms[a].unit == arms[b].unit]
-    if not pairs:
+    contrasts, groups = Contrasts(arms), dict[tuple[str, float], _Group]()
+
+    def group(arm: str, budget: float) -> _Group:
+        if (arm, budget) not in groups:
+            groups[arm, budget] = _group(arms[arm].times, arms[arm].converged, budget)
+        return groups[arm, budget]
+
+    names = [(a, b) for a, b in combinations(arms, 2) if arms[a].unit == arms[b].unit]
+    if not names:
         return []
+    of_pairs = [(group(a, arms[a].budget), group(b, arms[a].budget)) for a, b in names]
+    pairs = [
+        _pair(*name, _compare_groups(*of_pair, p_value), contrasts)
+        for name, of_pair, p_value in zip(names, of_pairs, _mann_whitney_p(of_pairs), strict=True)
+    ]
     logrank = [pair.comparison.logrank_p for pair in pairs]
     adjusted = false_discovery_control([1.0 if np.isnan(p) else p for p in logrank])
     sooner = false_discovery_control([pair.sooner_p for pair in pairs])
@@ -185,10 +224,10 @@ def _compare(arms: Mapping[str, Outcomes]) -> list[Pair]:
     ]
 
 
-def _pair(a: str, b: str, of_a: Outcomes, of_b: Outcomes) -> Pair:
-    """Compare two arms; p-values are not adjusted yet."""
-    comparison = compare_times(of_a.times, of_a.converged, of_b.times, of_b.converged, of_a.budget)
-    change = Contrasts({a: of_a, b: of_b}).effect({a: 1, b: -1})
+def _pair(a: str, b: str, comparison: TimeComparison, contrasts: Contrasts) -> Pair:
+    """Compare two arms on their common seeds; p-values are not adjusted yet."""
+    of_a, of_b = contrasts.ends[a], contrasts.ends[b]
+    change = contrasts.effect({a: 1, b: -1})
     comparison = comparison._replace(share_difference=change.share)
     if of_a.unit:
         comparison = comparison._replace(restricted_mean_difference=change.restricted_mean)

@@ -6,7 +6,7 @@ intervals.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from itertools import permutations
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -119,13 +119,13 @@ def correlations(arms: Sequence[Outcomes], values: Sequence[np.ndarray]) -> tupl
         would seem to know their difference exactly.
     """
     plain, lower = np.eye(len(arms)), np.eye(len(arms))
-    for i, j in permutations(range(len(arms)), 2):
+    for i, j in combinations(range(len(arms)), 2):
         common, at_i, at_j = np.intersect1d(arms[i].seeds, arms[j].seeds, return_indices=True)
         x, y = values[i][at_i].astype(np.float64), values[j][at_j].astype(np.float64)
         if len(common) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0:
             overlap = len(common) / (len(values[i]) * len(values[j])) ** 0.5
             covariance, spread = np.mean((x - x.mean()) * (y - y.mean())), x.std() * y.std()
-            plain[i, j] = overlap * covariance / spread
+            plain[i, j] = plain[j, i] = overlap * covariance / spread
             reduced = max(covariance - np.ptp(x) * np.ptp(y) / (2 * len(common)), 0.0) if covariance > 0 else covariance
-            lower[i, j] = overlap * reduced / spread
+            lower[i, j] = lower[j, i] = overlap * reduced / spread
     return plain, lower

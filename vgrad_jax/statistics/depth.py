@@ -88,6 +88,9 @@ def _name(experiment: Experiment, members: Mapping[int, str]) -> str:
 
 
 def _without(depth: int, arm: str) -> list[str]:
-    """Return the name without a number that is the depth, the last such number first: another may be a coefficient."""
-    matches = [*re.finditer(rf"[^0-9A-Za-z]*(?<![0-9]){depth}(?![0-9])", arm)]
-    return [arm[: match.start()] + arm[match.end() :] for match in reversed(matches)]
+    """Return the name without a number that is the depth, the last such number first: another may be a coefficient.
+
+    A word "depth" before the number goes as well.
+    """
+    matches = [*re.finditer(rf"[^0-9A-Za-z]*(?:\bdepth[^0-9A-Za-z]*)?(?<![0-9]){depth}(?![0-9])", arm)]
+    return [(arm[: match.start()] + arm[match.end() :]).lstrip(" ,_:-") for match in reversed(matches)]

@@ -37,6 +37,13 @@ class Dying(NamedTuple):
     law: float
     """Exact probability of that: 1 - prod(1 - 2^-n) over the widths (Lu et al. 2019)."""
 
+    @property
+    def distance(self) -> float:
+        """Standard errors from the law's probability to the share that is dead on one row."""
+        error = (self.law * (1 - self.law) / self.dead_on_one.n) ** 0.5
+        off = self.dead_on_one.value - self.law
+        return off / error if error else 0.0 if off == 0 else float(np.copysign(np.inf, off))
+
 
 def dying_arms(results: "xarray.Dataset", laws: Mapping[str, SeedLaw]) -> list[Dying] | None:
     """Return the dead networks of each arm.

@@ -43,9 +43,12 @@ CAUSES = {
 
 FACTORS = {
     "hidden": "hidden layers",
+    "depth": "number of hidden layers",
     "width": "width of the hidden layers",
     "kernel_init": "initialisation",
     "output_init": "initialisation",
+    "branch_init": "initialisation of the branches",
+    "data_init": "initialisation by data",
     "bias_init": "initialisation of the biases",
     "residual": "residual branches",
     "source": "data",
@@ -199,12 +202,14 @@ def _fields(experiment: Experiment, *, split: bool) -> dict[str, Any]:
         "training": experiment.training,
     }
     values = [(name, value) for part in parts.values() for name, value in vars(part).items()]
-    # An output layer without an initialiser of its own has the others'.
-    values = [(name, mlp.kernel_init if name == "output_init" and value is None else value) for name, value in values]
+    # An output layer or a branch without an initialiser of its own has the others'.
+    own = ("output_init", "branch_init")
+    values = [(name, mlp.kernel_init if name in own and value is None else value) for name, value in values]
     fields = {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
     (hidden,) = (name for name in fields if name.endswith(" hidden"))
     if split:
-        fields[hidden], fields[f"{hidden[:3]} width"] = len(mlp.hidden), mlp.hidden[0]
+        del fields[hidden]
+        fields |= {f"{hidden[:3]} depth": len(mlp.hidden), f"{hidden[:3]} width": mlp.hidden[0]}
     return fields
 
 

@@ -102,8 +102,12 @@ def arm_geometries(results: "xarray.Dataset") -> dict[str, Geometry]:
         # Arms that differ in their training start from the same networks.
         same = experiment.mlp, experiment.data, num_logits(experiment, dataset), seeds.tobytes()
         if same not in measured:
-            params = networks_of_seeds(experiment, dataset, study_seed(results), seeds)
-            measured[same] = geometry_of(experiment, dataset, params)
+            # A power of two: other measurements at initialisation draw as many, and share the programs.
+            drawn = np.resize(seeds, 2 ** (len(seeds) - 1).bit_length())
+            params = jax.device_get(networks_of_seeds(experiment, dataset, study_seed(results), drawn))
+            finished = slice(len(seeds))
+            own = jax.tree.map(lambda leaf, finished=finished: leaf[finished], params)
+            measured[same] = geometry_of(experiment, dataset, own)
         geometry = measured[same]
         if geometry is not None:
             geometries[arm] = geometry
@@ -128,7 +132,9 @@ def geometry_of(experiment: Experiment, dataset: Dataset, params: Params) -> Geo
     >>> bool((geometry.correlation > 0.99).all()), geometry.effective_rank[:, -1].round(1).tolist()
     (True, [1.0, 1.0, 1.0])
     """
-    mlp = replace(experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None)  # Programs are shared.
+    mlp = replace(
+        experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None, branch_init=None
+    )  # Programs are shared.
     rows = min(MOST_ROWS, len(dataset.train_x), MOST_VALUES // max(1, sum(mlp.hidden)))
     if max(mlp.hidden, default=0) < 2 or rows < min(FEWEST_ROWS, len(dataset.train_x)):
         return None
@@ -190,14 +196,15 @@ def _derivatives(
     )
 
 
-def _evenly(dataset: Dataset, rows: int) -> Float[Array, "row feature"]:
-    return jnp.asarray(dataset.train_x)[np.linspace(0, len(dataset.train_x) - 1, rows).round().astype(int)]
+def _evenly(dataset: Dataset, rows: int) -> Float[np.ndarray, "row feature"]:
+    return np.asarray(dataset.train_x)[np.linspace(0, len(dataset.train_x) - 1, rows).round().astype(int)]
 
 
 def _of_each(
-    program: Callable[[Params, Array], tuple[Array, ...]], params: Params, x: Array, numbers: int
+    program: Callable[..., tuple[Array, ...]], params: Params, x: Float[np.ndarray, "row feature"], numbers: int
 ) -> list[np.ndarray]:
     """Call a program on a few seeds at a time, and return its values in float64 with the seed axis in front."""
+    params = jax.device_get(params)  # Rows of JAX's arrays would be chosen by compiled programs.
     seeds = len(params[-1].bias)
     size = min(seeds, max(1, AT_ONCE // numbers))
     parts = []

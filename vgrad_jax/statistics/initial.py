@@ -141,7 +141,7 @@ def _redrawn(experiment: Experiment, fingerprint: str, seed: int, numbers: tuple
     rows = np.unique(np.linspace(0, len(dataset.train_x) - 1, ROWS).round().astype(int))
     x = jnp.asarray(dataset.train_x)[rows]
     # Initialisers change no program of measuring.
-    plain = replace(experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None)
+    plain = replace(experiment.mlp, kernel_init="zeros", bias_init="zeros", output_init=None, branch_init=None)
     widest = max(experiment.mlp.widths(x.shape[1]))
     each = 4 * len(rows) * widest**2
     # A power of two: studies of about the same size share a program.

@@ -83,7 +83,7 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         same = len(set(map(str, value))) == 1
         return f"{len(value)} x {value[0]}" if same and len(value) > 1 else ", ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 
 def cells_of(

@@ -4,6 +4,7 @@ runs of a common seed ─► only a, only b, both or neither ─► difference o
 """
 
 import math
+from functools import lru_cache
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.numerics import Z
@@ -15,6 +16,7 @@ CLOSE = 1e-9
 """Distance to a whole share at which limits are looked for: the score has no value at the share itself."""
 
 
+@lru_cache(maxsize=4096)
 def mcnemar_p(only_a: int, only_b: int) -> float:
     """Test that as many pairs favour either arm: McNemar's (1947) exact two-sided test.
 
@@ -33,6 +35,7 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
+@lru_cache(maxsize=4096)
 def paired_difference(only_a: int, only_b: int, n: int, *, z: float = Z) -> Estimate:
     """Return the difference of two shares of paired runs, `(only_a - only_b) / n`, with Tango's score interval.
 

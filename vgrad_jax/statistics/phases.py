@@ -65,12 +65,13 @@ def phases_of(results: "xarray.Dataset") -> list[Phase] | None:
         None where theory does not apply to an arm, data are gone, activations differ, or fewer than six pairs of
         variances are there.
     """
-    fields = {arm: (own, mean_field_of(own.mlp)) for arm, own in experiments_of(results).items()}
-    if any(theory.found is None or len(own.mlp.hidden) < 3 for own, theory in fields.values()):
-        return None
+    arms = experiments_of(results)
+    same = len({own.mlp.activations()[:1] for own in arms.values()}) == 1
+    if not same or len(arms) < FEWEST or any(len(own.mlp.hidden) < 3 for own in arms.values()):
+        return None  # Before theory is computed, which takes a second.
+    fields = {arm: (own, mean_field_of(own.mlp)) for arm, own in arms.items()}
     pairs = {(theory.weight_variance, theory.bias_variance) for _, theory in fields.values()}
-    same = len({own.mlp.activations()[0] for own, _ in fields.values()}) == 1
-    if not same or not len(pairs) == len(fields) >= FEWEST:
+    if any(theory.found is None for _, theory in fields.values()) or len(pairs) < len(fields):
         return None
     phases = []
     for arm, (experiment, theory) in fields.items():

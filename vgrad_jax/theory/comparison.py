@@ -96,6 +96,8 @@ def mean_field_of(mlp: MLP) -> MeanFieldOf:
         return _no_mean_field("there are fewer than two hidden layers")
     if len(set(mlp.activations())) > 1 or len(set(mlp.hidden)) > 1:
         return _no_mean_field("hidden layers differ, and a fixed point needs layers that are alike")
+    if mlp.data_init is not None:
+        return _no_mean_field("the kernels depend on the data")
     if mlp.norm is not None or mlp.residual is not None:
         return _no_mean_field("layers are normalised or residual; the factor per layer is in `theory.factors`")
     width = mlp.hidden[0]

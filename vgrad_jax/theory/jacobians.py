@@ -82,6 +82,8 @@ def jacobian_layers(mlp: MLP, x: np.ndarray) -> list[JacobianLayer] | str:
     """
     if len(mlp.hidden) < 2 or len(set(mlp.hidden)) > 1:
         return "the density is that of square layers: it needs two hidden layers or more, all of one width"
+    if mlp.data_init is not None:
+        return "the kernels depend on the data"
     if mlp.norm is not None or mlp.residual is not None:
         return "layers are normalised or residual, and then they are no product of weights and slopes"
     width = mlp.hidden[0]

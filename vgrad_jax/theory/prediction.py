@@ -134,6 +134,8 @@ def _laws(mlp: MLP, widths: tuple[int, ...]) -> list[tuple[Law, Law] | None]:
 
 def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
     """Return the reason why no theory applies; empty if a theory does."""
+    if mlp.data_init is not None:
+        return "the kernels depend on the data"
     if mlp.norm == "batch":
         return "batch norm ties every example's gradient to the others'; its factor per layer is in `theory.factors`"
     if any(law is None for law in laws):

@@ -74,6 +74,8 @@ def why_no_law(mlp: MLP) -> str:
         return "the exact law over seeds is that of ReLU networks"
     if mlp.norm is not None or mlp.residual is not None or mlp.bias_init != "zeros":
         return "the exact law over seeds is that of plain networks with biases of zero"
+    if mlp.data_init is not None:
+        return "the exact law over seeds is that of kernels that do not depend on data"
     inits = {mlp.kernel_initializer(layer, width) for layer, width in enumerate((1, *mlp.hidden[:-1]))}
     if inits != {"fan_in_normal(2.0)"}:
         return "the exact law over seeds needs normal weights that are not truncated: kernel_init 'fan_in_normal(2)'"

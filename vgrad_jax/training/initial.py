@@ -6,22 +6,24 @@ of the program, so that a grid over scales compiles it once.
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from vgrad_jax.compiling import ProgramCache, compiled_quickly
 from vgrad_jax.data import Dataset
 from vgrad_jax.descriptions import NamedFunction
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.keys import PRNGKey, layer_key, network_key
+from vgrad_jax.nets.data_dependent import fitted_to_data
 from vgrad_jax.nets.initializers import initializer_from, initializer_parts
 from vgrad_jax.nets.layers import resolved_bias_initializer
-from vgrad_jax.nets.mlp import Layer, Params, init_layer, require_room
-from vgrad_jax.training.run import num_logits
+from vgrad_jax.nets.mlp import MLP, Layer, Params, init_layer, require_room
+from vgrad_jax.training.run import num_logits, rows_to_fit
 
 __all__ = ["initial_networks"]
 
@@ -52,7 +54,19 @@ def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) 
         bias, bias_numbers = initializer_parts(resolved_bias_initializer(mlp.bias_init, fan_in))
         draw = _programs.get((kernel, bias, fan_in, fan_out), partial(_draw_layers, kernel, bias, fan_in, fan_out))
         layers.append(draw(keys, np.int32(index), kernel_numbers, bias_numbers))
-    return tuple(layers)
+    if mlp.data_init is None:
+        return tuple(layers)
+    plain = replace(mlp, kernel_init="zeros", bias_init="zeros", output_init=None, branch_init=None)
+    rows = rows_to_fit(dataset)
+    fit = _fits.get((plain, widths, rows.shape), lambda: compiled_quickly(jax.vmap(partial(_fit, plain), (0, None))))
+    return fit(tuple(layers), rows)
+
+
+def _fit(mlp: MLP, params: Params, x: Float[Array, "row feature"]) -> Params:
+    return fitted_to_data(params, x, mlp)
+
+
+_fits: ProgramCache[Callable[..., Params]] = ProgramCache(most=64)
 
 
 _programs: ProgramCache[Callable[..., Layer]] = ProgramCache(most=64)

@@ -9,6 +9,7 @@
 Everything random comes from the key: the initial network, and the order of the rows in each epoch.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.keys import PRNGKey, epoch_key, network_key, order_key
 from vgrad_jax.losses import LOSSES
+from vgrad_jax.nets.data_dependent import fitted_to_data
 from vgrad_jax.nets.mlp import Params, init_mlp
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.training import convergence
@@ -41,10 +43,14 @@ __all__ = [
     "initial_params",
     "measure_record",
     "num_logits",
+    "rows_to_fit",
     "start",
     "train",
     "train_from",
 ]
+
+ROWS_TO_FIT = 512
+"""Most training rows that an initialisation depends on."""
 
 
 class History(NamedTuple):
@@ -168,7 +174,17 @@ def train_from(
 
 def initial_params(experiment: Experiment, key: PRNGKey, dataset: Dataset) -> Params:
     """Draw the parameters that the run of `key` starts from."""
-    return init_mlp(network_key(key), experiment.mlp, dataset.train_x.shape[1], num_logits(experiment, dataset))
+    drawn = replace(experiment.mlp, data_init=None)
+    params = init_mlp(network_key(key), drawn, dataset.train_x.shape[1], num_logits(experiment, dataset))
+    if experiment.mlp.data_init is None:
+        return params
+    return fitted_to_data(params, jnp.asarray(rows_to_fit(dataset)), experiment.mlp)
+
+
+def rows_to_fit(dataset: Dataset) -> Float[np.ndarray, "row feature"]:
+    """Return the training rows that an initialisation depends on: `ROWS_TO_FIT` at the most, evenly spread."""
+    count = min(len(dataset.train_x), ROWS_TO_FIT)
+    return np.asarray(dataset.train_x)[np.linspace(0, len(dataset.train_x) - 1, count).round().astype(int)]
 
 
 def num_logits(experiment: Experiment, dataset: Dataset) -> int:
@@ -190,7 +206,8 @@ def start(experiment: Experiment, params: Params, key: PRNGKey) -> Run:
     """Return the state of a run before its first epoch."""
     recording = experiment.recording
     return Run(
-        state=training_step.init(params, make_optimizer(experiment.optimizer)),
+        # The state of an optimiser is the same for any number of steps.
+        state=training_step.init(params, make_optimizer(experiment.optimizer, steps=1)),
         updates=_filled(params, ()),
         convergence=convergence.init(),
         order_key=order_key(key),
@@ -212,7 +229,7 @@ def advance(
     take_step = partial(
         training_step.step,
         loss_function=partial(batch_loss, mlp=experiment.mlp, loss=LOSSES[experiment.training.loss]),
-        optimizer=make_optimizer(experiment.optimizer, settings),
+        optimizer=make_optimizer(experiment.optimizer, settings, steps=experiment.training.epochs * -(-rows // size)),
     )
     scanned, remainder = divmod(rows, size)
     split = rows - remainder

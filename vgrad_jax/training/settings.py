@@ -49,5 +49,12 @@ def structure_of(experiment: Experiment) -> Experiment:
         experiment,
         optimizer=replace(optimizer, **placeholders),
         training=replace(experiment.training, threshold=1.0),
-        mlp=replace(experiment.mlp, kernel_init=standard.kernel_init, bias_init=standard.bias_init, output_init=None),
+        mlp=replace(
+            experiment.mlp,
+            kernel_init=standard.kernel_init,
+            bias_init=standard.bias_init,
+            output_init=None,
+            branch_init=None,
+            data_init=None,
+        ),
     )

@@ -16,8 +16,8 @@ __all__ = ["MOST_STEPS", "factor_effects"]
 MOST_STEPS = 6
 """Most steps of a factor that are drawn: those with the largest changes."""
 
-LONGEST_LEVEL = 18
-"""Characters of a factor's or a level's name."""
+LONGEST_FACTOR, LONGEST_LEVEL = 26, 18
+"""Characters of a factor's and of a level's name."""
 
 MEASURES = {
     "share": "share that converges, points",
@@ -42,7 +42,9 @@ def factor_effects(factors: Sequence[FactorEffects], unit: str) -> "Figure":
         _draw(axes, [step for _, step in steps], measure)
         axes.set_xlabel(f"change of {MEASURES[measure].format(unit=unit)}", fontsize=9)
     for axes in panels if is_narrow() else panels[:1]:
-        name_rows(axes, [_label(factor, step) for factor, step in steps], longest=3 * LONGEST_LEVEL + 6)
+        name_rows(
+            axes, [_label(factor, step) for factor, step in steps], longest=LONGEST_FACTOR + 2 * LONGEST_LEVEL + 6
+        )
     row = 0
     for factor in factors[:-1]:
         row += min(len(factor.steps), MOST_STEPS)
@@ -68,4 +70,4 @@ def _draw(axes: "Axes", steps: Sequence[Step], measure: str) -> None:
 
 def _label(factor: FactorEffects, step: Step) -> str:
     start, target = (shortened(text, LONGEST_LEVEL) for text in (step.start, step.target))
-    return f"{shortened(factor.factor, LONGEST_LEVEL)}: {start} to {target}"
+    return f"{shortened(factor.factor, LONGEST_FACTOR)}: {start} to {target}"

@@ -98,7 +98,7 @@ def gradient_heatmap(
             )
             if not line:
                 size = 8 if len(arms[index]) <= LONGEST_TITLE // 2 else 6
-                axes.set_title(literal(arms[index], LONGEST_TITLE), fontsize=size)
+                axes.set_title(literal(arms[index], LONGEST_TITLE), fontsize=size, y=1.0)
             if not index % columns:
                 axes.set_ylabel(f"{share:.0%} of seeds\nare below", fontsize=7)
     if image is not None:

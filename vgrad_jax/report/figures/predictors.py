@@ -124,7 +124,7 @@ def _draw(axes: "Axes", ranked: list[Predictor], names: list[str]) -> None:
     axes.grid(axis="y", alpha=0.25)
     axes.tick_params(labelsize=8, labelbottom=True)
     converged, failed = ranked[0].converged, ranked[0].failed
-    axes.set_title(f"{literal(ranked[0].scope)}\n{converged} converged, {failed} failed", fontsize=8)
+    axes.set_title(f"{literal(ranked[0].scope)}\n{converged} converged, {failed} failed", fontsize=8, y=1.0)
     if all(predictor.area is None for predictor in ranked):
         axes.text(
             0.5, 0.5, "cannot be told", transform=axes.transAxes, ha="center", fontsize=8, backgroundcolor="white"

@@ -153,7 +153,8 @@ def panels_of(arms: Sequence[str], y: str, x: str, *, share_y: bool = True) -> "
         spare.remove()
     longest = LONGEST_TITLE if is_narrow() and columns > 1 else LONGEST_NAME
     for arm, axes in zip(arms, panels, strict=False):
-        axes.set_title(literal(arm, longest), fontsize=9 if len(arm) <= LONGEST_TITLE // 2 else 7)
+        # Without `y`, Matplotlib looks for a place of every title at every drawing.
+        axes.set_title(literal(arm, longest), fontsize=9 if len(arm) <= LONGEST_TITLE // 2 else 7, y=1.0)
         axes.tick_params(labelsize=8)
     figure.supylabel(y, fontsize=9)
     figure.supxlabel(x, fontsize=9)

@@ -64,10 +64,17 @@ def svg_of(figure: "Figure", name: str) -> bytes:
         name: of the figure; names within figures of different names differ.
     """
     from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import QuadMesh
 
-    for mesh in figure.findobj(QuadMesh):
-        mesh.set_rasterized(True)  # As paths, each of its thousands of cells would be one.
+    FigureCanvasAgg(figure)  # It keeps its renderer, which remembers the sizes of texts.
+    for axes in figure.axes:
+        for drawn in axes.collections:
+            if isinstance(drawn, QuadMesh):
+                drawn.set_rasterized(True)  # As paths, each of its thousands of cells would be one.
+        for axis in (axes.xaxis, axes.yaxis):
+            if not axis.get_label_text():
+                axis.set_label_coords(0.5, 0.5)  # A label without text needs no place, which costs time to find.
     width, height = figure.get_size_inches()
     if is_narrow() and width > NARROW:
         figure.set_size_inches(NARROW, height)
@@ -77,9 +84,11 @@ def svg_of(figure: "Figure", name: str) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         # Names that need more than a narrow page are cut by its edge.
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
-        figure.draw_without_rendering()
-        # The layout is as it is now: with bbox_inches="tight", it would be computed twice more.
-        figure.set_layout_engine("none")
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+        # The layout is as it is now. With an engine, a placeholder included, savefig would draw the figure once more.
+        figure.set_layout_engine(None)
         box = figure.get_tightbbox().padded(MARGIN)
         figure.savefig(buffer, format="svg", bbox_inches=box, dpi=150, metadata={"Date": None})
     return buffer.getvalue()

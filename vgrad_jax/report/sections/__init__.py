@@ -35,7 +35,7 @@ NAMES = (
 )
 """Modules of this folder; sentences, figures and headings appear in this order."""
 
-ANSWERS = ("crossed", "depth", "factors", "pairs", "own_results")
+ANSWERS = ("dying", "crossed", "depth", "factors", "pairs", "own_results")
 """Sections that may have the headline; the first that has an answer gives it."""
 
 SECTIONS: tuple[Section[Any], ...] = tuple(import_module(f"{__name__}.{name}").SECTION for name in NAMES)

@@ -1,6 +1,6 @@
 """The arms: a row of numbers for each, and the shares of runs that converge."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,12 +10,16 @@ from vgrad_jax.report.section import Block, Chart, Section, Table
 from vgrad_jax.report.study import Study
 from vgrad_jax.report.tables import shown
 from vgrad_jax.report.words import percent
+from vgrad_jax.statistics.intervals import Estimate
 from vgrad_jax.statistics.summary import ArmSummary
 
 __all__ = ["MOST_ARMS_IN_ONE", "SECTION"]
 
 MOST_ARMS_IN_ONE = 12
 """Most arms whose profiles can be told apart in a single panel."""
+
+MOST_REMARKS = 4
+"""Most arms that have a remark each."""
 
 NOTICEABLE = 0.05
 """Share of dead runs from which an arm is remarked on."""
@@ -26,17 +30,19 @@ def _compute(study: Study) -> Study:
 
 
 def _remarks(study: Study) -> list[str]:
-    return [remark for summary in study.summaries for remark in _remarks_on(summary)]
+    dead = {own.arm: own.dead for own in study.summaries if own.dead.n and own.dead.value >= NOTICEABLE}
+    diverged = {own.arm: own.diverged for own in study.summaries if own.diverged.value}
+    zero = "end with a gradient of exactly zero in the first layer: those networks are dead there, not slow"
+    return [*_remarks_on(dead, zero), *_remarks_on(diverged, "diverged (a loss was not finite)")]
 
 
-def _remarks_on(summary: ArmSummary) -> Iterator[str]:
-    if summary.dead.n and summary.dead.value >= NOTICEABLE:
-        yield (
-            f"{summary.arm}: {percent(summary.dead)} of runs end with a gradient of exactly zero in the "
-            f"first layer: those networks are dead there, not slow."
-        )
-    if summary.diverged.value:
-        yield f"{summary.arm}: {percent(summary.diverged)} of runs diverged (a loss was not finite)."
+def _remarks_on(shares: Mapping[str, Estimate], ending: str) -> Iterator[str]:
+    """Yield a remark on each arm, or a single one on many arms."""
+    if len(shares) <= MOST_REMARKS:
+        yield from (f"{arm}: {percent(share)} of runs {ending}." for arm, share in shares.items())
+        return
+    listed = ", ".join(f"{arm} ({share.value:.0%})" for arm, share in shares.items())
+    yield f"In {len(shares)} arms runs {ending}. Shares of runs: {listed}."
 
 
 def _block(study: Study) -> Block:

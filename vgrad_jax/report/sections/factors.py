@@ -34,7 +34,7 @@ class Factors(NamedTuple):
 
 def _compute(study: Study) -> Factors | None:
     grid = grid_effects(study.results) if study.by_factor else None
-    return None if grid is None else Factors(grid, not study.depth_leads)
+    return None if grid is None else Factors(grid, not (study.depth_leads or study.dying_leads))
 
 
 def _answer(factors: Factors) -> str | None:
@@ -74,13 +74,11 @@ def _sentence(effects: FactorEffects, grid: GridEffects) -> str:
         verb = "raises" if step.score.value > 0 else "lowers"
         parts.append(f"{verb} the final test accuracy by {_interval(step.score, 100, 'point')}")
     others = [factor.factor for factor in grid.factors if factor is not effects]
-    over = f"On average over {_listed(others)}, switching" if others else "Switching"
+    over, changed = f"On average over {_listed(others)}, switching" if others else "Switching", f"the {effects.factor}"
     if step.combinations < effects.combinations:
-        over = (
-            f"In the {step.combinations} of {effects.combinations} combinations of {_listed(others)} that have both, "
-            "switching"
-        )
-    return f"{over} the {effects.factor} from {step.start} to {step.target} {' and '.join(parts)}."
+        pairs = "pair" if step.combinations == 1 else f"{step.combinations} pairs"
+        over, changed = f"In the {pairs} of arms that differ in {changed} alone, switching", "it"
+    return f"{over} {changed} from {step.start} to {step.target} {' and '.join(parts)}."
 
 
 def _dependence(own: Interaction) -> str:

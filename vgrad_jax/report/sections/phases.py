@@ -1,13 +1,12 @@
 """Phases: gradients per layer at initialisation over the phase diagram of mean-field theory."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from vgrad_jax.report.figures.phases import measured_phases
-from vgrad_jax.report.section import Block, Chart, Column, Section, Table
+from vgrad_jax.report.section import Chart, Column, table_section
 from vgrad_jax.report.study import Study
 from vgrad_jax.statistics.phases import Phase, phases_of
 
@@ -31,7 +30,7 @@ def _compute(study: Study) -> list[Phase] | None:
     return phases_of(study.results) if study.arms and not study.functions else None
 
 
-def _sentences(phases: list[Phase]) -> list[str]:
+def _sentences(phases: Sequence[Phase]) -> list[str]:
     off = [own for own in phases if not abs(own.measured.value - own.predicted) < NEAR]
     agree = len(phases) - len(off)
     text = f"Theory's factor of the gradient per layer is met to {NEAR:g} decades in {agree} of {len(phases)} arms."
@@ -44,24 +43,20 @@ def _sentences(phases: list[Phase]) -> list[str]:
     return [text]
 
 
-def _block(phases: list[Phase]) -> Block:
-    rows = [
-        [
-            own.arm,
-            f"{own.weight_variance:g}",
-            f"{own.bias_variance:.2g}",
-            own.phase,
-            f"{own.measured.value:+.3f} [{own.measured.low:+.3f}, {own.measured.high:+.3f}]",
-            f"{own.predicted:+.3f}",
-            f"{own.limit:+.3f}",
-        ]
-        for own in phases
+def _cells(own: Phase) -> list[str]:
+    return [
+        own.arm,
+        f"{own.weight_variance:g}",
+        f"{own.bias_variance:.2g}",
+        own.phase,
+        f"{own.measured.value:+.3f} [{own.measured.low:+.3f}, {own.measured.high:+.3f}]",
+        f"{own.predicted:+.3f}",
+        f"{own.limit:+.3f}",
     ]
-    return Block("Vanishing, exploding, or neither", table=Table("Table of phases", COLUMNS, rows))
 
 
-def _charts(phases: list[Phase]) -> Iterator[Chart]:
-    yield Chart(
+def _chart(phases: Sequence[Phase]) -> Chart:
+    return Chart(
         "phases",
         "Phase diagram: colour is theory's factor of the gradient per layer, dots are the measured arms",
         "Where gradients vanish (blue) and explode (red) at initialisation, by the variances of weights and biases. "
@@ -71,14 +66,12 @@ def _charts(phases: list[Phase]) -> Iterator[Chart]:
     )
 
 
-def _tables(phases: list[Phase]) -> dict[str, list[Phase]]:
-    return {"phases": phases}
-
-
-def _numbers(phases: list[Phase]) -> dict[str, Any]:
-    return {"phases": phases}
-
-
-SECTION = Section(
-    "phases", _compute, sentences=_sentences, block=_block, charts=_charts, tables=_tables, numbers=_numbers
+SECTION = table_section(
+    "phases",
+    _compute,
+    heading="Vanishing, exploding, or neither",
+    table=("Table of phases", COLUMNS),
+    cells=_cells,
+    chart=_chart,
+    sentences=_sentences,
 )

@@ -1,0 +1,83 @@
+"""Parts of snippets that the frameworks share: norm, forward pass, and kernels that are fitted to data."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["Parts", "fitting", "forward_lines", "normalising"]
+
+
+class Parts(NamedTuple):
+    """Network with spelled names."""
+
+    constants: str
+    """Lines with the widths, initialisers and activations."""
+    data_init: str | None
+    norm: str | None
+    residual: float | None
+    optimizer: str
+    loss: str
+    training: str
+    """Comment on epochs and batches."""
+    clip_norm: float | None
+    schedule: str
+    """PyTorch's statement that makes the schedule of the learning rate; empty where it stays."""
+
+
+def normalising(norm: str | None, mean: str, rsqrt: str, axis_word: str = "axis", keep: str = "keepdims") -> str:
+    """Return the function that normalises a layer, or nothing."""
+    if norm is None:
+        return ""
+    axis = -1 if norm == "layer" else 0
+    words = f"{axis_word}={axis}, {keep}=True"
+    of = "the units of each row" if norm == "layer" else "the rows of each unit"
+    return (
+        f"\n\ndef normalise(z):  # over {of}\n"
+        f"    z = z - {mean}(z, {words})\n"
+        f"    return z * {rsqrt}({mean}(z**2, {words}) + 1e-5)\n"
+    )
+
+
+def forward_lines(
+    parts: Parts, product: str, bias: str, last: str, *, layers: str, indent: str, before: Sequence[str] = ()
+) -> str:
+    """Return the lines of the forward pass, from `x` on.
+
+    Args:
+        parts: the network.
+        product: the product of `h` and the kernel of `layer`.
+        bias: the bias of `layer`.
+        last: the logits from `h` and the last `layer`.
+        layers: the sequence of layers.
+        indent: spaces in front of each line.
+        before: statements in front of each layer's product.
+    """
+    branch = f"{product} + {bias}" if parts.norm is None else f"normalise({product}) + {bias}"
+    lines = ["h, z = x, None", f"for layer, activation in zip({layers}[:-1], ACTIVATIONS):"]
+    lines += [f"    {line}" for line in before]
+    if parts.residual is None:
+        lines += [f"    z = {branch}"]
+    else:
+        lines += [
+            f"    branch = {branch}",
+            f"    z = branch if z is None or z.shape != branch.shape else z + {parts.residual!r} * branch",
+        ]
+    lines += ["    h = activation(z)", f"layer = {layers}[-1]", *before, f"return {last}"]
+    if parts.residual is None:
+        lines[0] = "h = x"
+    return "".join(f"{indent}{line}\n" for line in lines)
+
+
+def fitting(parts: Parts, call: str, lines: str) -> tuple[str, str]:
+    """Return the function that fits kernels to data, and the comment on its call; both empty where there is none.
+
+    Args:
+        parts: the network.
+        call: the call.
+        lines: the body of the function, from `x` on.
+    """
+    if parts.data_init is None:
+        return "", ""
+    result, _, arguments = call.rpartition("fit_to_data")
+    head = f"\n\ndef fit_to_data{arguments}:  # LSUV: every layer's products with the rows get a variance of 1\n"
+    comment = f"# {result}fit_to_data{arguments}  # once, with the training rows x, before the first step\n"
+    return head + lines, comment
