@@ -239,6 +239,14 @@ FAULTY = [
     ),
     case("sigmoid of a sigmoid", first(lambda z, y: bce(jax.nn.sigmoid(jax.nn.sigmoid(z)), y)), 1, BINARY, TWICE),
     case("softmax over the rows", lambda z, y: cce(jax.nn.softmax(z, axis=0), y), 4, ONE_HOT, ["softmax_over_rows"]),
+    case(
+        "softmax over the rows, a unit for each of many places",
+        lambda z, y: bce(jax.nn.softmax(z[..., 0], axis=0), y[:, None, None] * jnp.ones((2, 2))),
+        1,
+        BINARY,
+        ["softmax_over_rows"],
+        x=np.stack([X, X + 1, X - 1, -X], 1).reshape(ROWS, 2, 2, FEATURES),
+    ),
     case("targets against all outputs", lambda z, y: jnp.mean((z - y[None]) ** 2), 1, REAL, ["targets_broadcast"]),
     case(
         "probabilities against all targets",
