@@ -239,13 +239,12 @@ FAULTY = [
     ),
     case("sigmoid of a sigmoid", first(lambda z, y: bce(jax.nn.sigmoid(jax.nn.sigmoid(z)), y)), 1, BINARY, TWICE),
     case("softmax over the rows", lambda z, y: cce(jax.nn.softmax(z, axis=0), y), 4, ONE_HOT, ["softmax_over_rows"]),
-    case(
+    Case(
         "softmax over the rows, a unit for each of many places",
-        lambda z, y: bce(jax.nn.softmax(z[..., 0], axis=0), y[:, None, None] * jnp.ones((2, 2))),
-        1,
-        BINARY,
-        ["softmax_over_rows"],
-        x=np.stack([X, X + 1, X - 1, -X], 1).reshape(ROWS, 2, 2, FEATURES),
+        lambda p, b: bce(jax.nn.softmax((b[0] @ p["w"])[..., 0], axis=0), b[1]),
+        {"w": normal(FEATURES, 1)},
+        (np.stack([X, X + 1, X - 1, -X], 1).reshape(ROWS, 2, 2, FEATURES), np.stack([BINARY] * 4, 1).reshape(-1, 2, 2)),
+        frozenset({"softmax_over_rows"}),
     ),
     case("targets against all outputs", lambda z, y: jnp.mean((z - y[None]) ** 2), 1, REAL, ["targets_broadcast"]),
     case(

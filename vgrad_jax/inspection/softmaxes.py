@@ -13,7 +13,7 @@ from vgrad_jax.inspection.tail import VIEWS
 
 __all__ = ["activation_twice", "softmax_over_rows"]
 
-COMPARING = ("log", "sub", "add", "max", "clamp")
+COMPARING = ("log", "sub", "add", "max", "min", "clamp")
 """Operations by which a loss takes probabilities; a sum of rows weighted by them is attention."""
 KEEPING = (*VIEWS, "neg", "abs", "sub", "max", "stop_gradient", "select_n", "reduce_max")
 """Operations after which a probability is still a number of the size of one."""
