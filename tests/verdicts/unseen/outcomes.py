@@ -10,6 +10,7 @@ from common import outcome_agrees, scores, train
 MODULES = (
     *("tables", "columns", "sequences", "language", "images", "transfer", "depth", "densities", "structures"),
     *("commerce", "pictures", "solvers", "learners"),
+    *("diffusions", "memories", "similarity", "machines"),
 )
 
 
