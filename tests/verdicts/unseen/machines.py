@@ -25,7 +25,7 @@ def kernels():
         }
 
     def deep(key):
-        return {"net": layers(key, (3, 16, 16, 2), 1.0), **init(key)}
+        return {"net": layers(key, (3, 16, 16, 2), 1.0), "size": jnp.zeros(()), "noise": jnp.asarray(-1.0)}
 
     def embed(p, x):
         return forward(p["net"], x, jnp.tanh) * 2 if "net" in p else x * jnp.exp(-p["length"])
@@ -136,7 +136,7 @@ def normalised():
     def init(scale):
         def draw(key):
             body = layers(key, (64, 48, 48, 10))
-            return [{**layer, "g": jnp.full(layer["b"].shape, scale)} for layer in body]
+            return [{**layer, "g": jnp.full(layer["b"].shape, scale)} for layer in body[:-1]] + body[-1:]
 
         return draw
 

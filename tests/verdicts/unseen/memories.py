@@ -91,7 +91,7 @@ def statespace():
         sick(
             base,
             "statespace_sign_of_decay",
-            "exploding non_finite learning_rate_large",
+            "exploding non_finite",
             loss=loss(grows),
             score=accuracy(grows),
         ),

@@ -11,6 +11,7 @@ MODULES = (
     *("tables", "columns", "sequences", "language", "images", "transfer", "depth", "densities", "structures"),
     *("commerce", "pictures", "solvers", "learners"),
     *("diffusions", "memories", "similarity", "machines"),
+    *("rivals", "adaptation", "shapes", "matter", "noisy"),
 )
 
 

@@ -22,6 +22,8 @@ MODULES = (
     *("commerce", "pictures", "solvers", "learners"),
     # Fresh.
     *("diffusions", "memories", "similarity", "machines"),
+    # Sealed.
+    *("rivals", "adaptation", "shapes", "matter", "noisy"),
 )
 SOUND = ("healthy", "solved")
 HALVES = ("open", "closed", "later", "fresh", "sealed")

@@ -30,6 +30,9 @@ def views():
         a, b = jax.random.split(key)
         return {"code": layers(a, (64, 64, 16)), "guess": layers(b, (16, 16, 16))}
 
+    def code_only(key):
+        return {"code": layers(key, (64, 64, 16))}
+
     def pair(p, batch, key):
         def view(key):
             noise, hide = jax.random.split(key)
@@ -76,7 +79,7 @@ def views():
         "views_three_terms",
         "views",
         "fresh",
-        init,
+        code_only,
         three_terms,
         data,
         optax.adam(3e-3),
@@ -93,7 +96,9 @@ def views():
     return [
         base,
         crossed,
-        base._replace(name="views_guessed", loss=guessed, optimizer=optax.sgd(0.05, momentum=0.9), bound=0.7),
+        base._replace(
+            name="views_guessed", init=init, loss=guessed, optimizer=optax.sgd(0.05, momentum=0.9), bound=0.7
+        ),
         sick(base, "views_distance_only", "ill_posed collinear", loss=distance_only),
     ]
 
