@@ -12,7 +12,9 @@ from vgrad_jax.diagnosis.bad_starts import (
     targets_are_far,
     weights_grew_most,
 )
+from vgrad_jax.diagnosis.evidence import Before
 from vgrad_jax.diagnosis.symptoms import has_learned, is_solved
+from vgrad_jax.inspection import Concern, ZeroReason
 
 FALLING = np.linspace(3.0, 1.5, RECORDS)
 
@@ -33,6 +35,7 @@ def test_a_loss_that_falls_to_a_usual_chance_while_no_weights_grow_is_not_learne
     grew = changing(0.0, 0.0, -0.1, 0.0, 0.02, -0.1)
     assert not has_learned(evidence(loss=FALLING, params_log10_rms=SHRINKING))
     assert has_learned(evidence(loss=FALLING, params_log10_rms=grew))
+    assert has_learned(evidence(loss=3 * FALLING, params_log10_rms=SHRINKING))  # No usual constant has so large a loss.
     # Below the loss of usual constants, far below its own start, and where chance is known, the fall counts.
     assert has_learned(evidence(loss=FALLING / 4, params_log10_rms=SHRINKING))
     assert has_learned(evidence(loss=np.geomspace(30.0, 1.5, RECORDS), params_log10_rms=SHRINKING))
@@ -83,6 +86,49 @@ def test_a_huge_first_loss_is_put_down_to_large_kernels_or_to_the_inputs():
     # Once it is below a usual chance it does not matter how it began.
     assert is_solved(huge(0.05))
     assert not outputs_were_huge(huge(10.0, first=9e3))
+
+
+@pytest.mark.parametrize(("late", "huge"), [(50.0, True), (1e5, False)])
+def test_outputs_whose_loss_falls_by_a_thousand_were_larger_than_a_sum_of_squares(late, huge):
+    made = evidence(5.6, loss=np.geomspace(1e6, late, RECORDS), weights=-1.0)
+    assert made.sensitivity[0].max() == pytest.approx(0.6)
+    assert outputs_were_huge(made) == huge
+
+
+def test_updates_that_the_memory_of_large_gradients_stopped_were_not_stopped_by_a_schedule():
+    stopped = np.where(np.arange(RECORDS)[:, None] < 8, -2.0, -7.0) + np.zeros(LAYERS)
+    weights = np.where(np.arange(RECORDS)[:, None] < 8, np.arange(RECORDS)[:, None] * 0.01, 0.08) + np.zeros(LAYERS)
+    assert "updates_stopped" in codes(evidence(updates=stopped, params_log10_rms=weights, shrinks=2.9))
+    assert "updates_stopped" not in codes(evidence(updates=stopped, params_log10_rms=weights, shrinks=3.1))
+
+
+def test_a_zero_gradient_that_a_look_found_counts_where_others_learned_little():
+    profile = np.where(np.arange(LAYERS) == 1, -np.inf, -2.0)
+    found = Before(zeros=(ZeroReason("layer_1/w", "unclear", None, None, "Why."),))
+    frozen = Before(zeros=(ZeroReason("layer_1/w", "stopped", None, None, "Why."),))
+    little, much = course(late=0.7), course(late=0.5)
+    dead = {"gradient_is_zero", "no_gradient"}
+    assert codes(evidence(profile, loss=little, before=found)) & dead
+    assert not codes(evidence(profile, loss=much, before=found)) & dead
+    assert not codes(evidence(profile, loss=little, before=frozen)) & dead
+    assert not codes(evidence(profile, loss=little)) & dead
+
+
+def test_large_inputs_and_not_what_they_saturate_are_the_fault():
+    def made(*concerns):
+        return evidence(chance=0.7, saturated_fraction=np.ones(LAYERS), before=Before(concerns=concerns))
+
+    large = Concern("inputs_large", "Inputs are large.", 100.0, 10.0, None, False)
+    assert "activations_saturated" in codes(made())
+    assert "activations_saturated" not in codes(made(large))
+    assert "inputs_large" in codes(made(large))
+
+
+def test_a_loss_that_a_constant_output_solves_is_ill_posed_although_it_is_solved():
+    constant = Concern("constant_is_best", "A constant is best.", 0.0, 1e-3, None, True)
+    made = evidence(loss=course(early=0.1, late=0.001), before=Before(concerns=(constant,)))
+    assert is_solved(made)
+    assert "constant_is_best" in codes(made)
 
 
 def test_a_plateau_of_larger_weights_and_smaller_gradients_is_a_fit():

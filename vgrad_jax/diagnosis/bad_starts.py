@@ -14,6 +14,7 @@ from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.thresholds import (
     AMPLIFIES,
+    FAR_BELOW,
     FAR_LEFT,
     FAR_LOSS,
     FAR_SENSITIVITY,
@@ -23,8 +24,10 @@ from vgrad_jax.diagnosis.thresholds import (
     HALF_WAY,
     HARDLY,
     HUGE_OUTPUTS,
+    LARGE_OUTPUTS,
     MANY_RECORDS,
     MOST_FLAT,
+    MOST_USUAL_CHANCE,
     MOVED,
     NOISY,
     SHRUNK_A_BIT,
@@ -58,8 +61,10 @@ def fell_from_a_bad_start(e: Evidence) -> bool:
         return False
     if weights_decayed(e) or outputs_were_huge(e):
         return True
+    if not (e.remaining > MOST_FLAT and e.course.late < MOST_USUAL_CHANCE) or e.records < FEWEST_RECORDS:
+        return False
     grew = weights_grew_most(e)
-    return e.records >= FEWEST_RECORDS and e.remaining > MOST_FLAT and grew is not None and grew < WEIGHTS_GREW
+    return grew is not None and grew < WEIGHTS_GREW
 
 
 def weights_grew_most(e: Evidence) -> float | None:
@@ -87,8 +92,10 @@ def outputs_were_huge(e: Evidence) -> bool:
     """Return whether a loss that fell was huge at first, and a layer changed it by more than itself: huge outputs."""
     if e.sensitivity is None or e.loss is None or not e.from_start or not e.loss[0] > FAR_LOSS:
         return False
-    fell = e.course is not None and e.course.late < HARDLY * e.course.start
-    return fell and largest(e.sensitivity[0]) > HUGE_OUTPUTS
+    if e.course is None or not e.course.late < HARDLY * e.course.start:
+        return False
+    value = largest(e.sensitivity[0])
+    return value > HUGE_OUTPUTS or (value > LARGE_OUTPUTS and e.course.late < FAR_BELOW * e.course.start)
 
 
 def kernel_gains(e: Evidence) -> Float[np.ndarray, " layer"]:

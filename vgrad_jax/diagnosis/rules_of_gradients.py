@@ -28,6 +28,7 @@ from vgrad_jax.diagnosis.thresholds import (
     FAR_LEFT,
     FEWEST_RECORDS,
     GROWTH,
+    HALF_WAY,
     HARDLY,
     INSENSITIVE,
     MOSTLY_SATURATED,
@@ -180,7 +181,8 @@ def dead(e: Evidence) -> list[Finding]:
 
 def _without_gradient(e: Evidence) -> list[Finding]:
     """Report layers whose gradient is exactly zero over the late window."""
-    if has_learned(e) or e.stays_broken or faded(e):
+    little = has_learned(e) and e.remaining is not None and e.remaining > HALF_WAY
+    if (has_learned(e) and not little) or e.stays_broken or faded(e):
         return []
     gone = np.isneginf(e.late_profile) & np.isneginf(e.log10_rms[e.late]).all(axis=0)
     # A layer that had a gradient at first and that a vanishing gradient never reached is not the cause.
@@ -191,6 +193,8 @@ def _without_gradient(e: Evidence) -> list[Finding]:
     harmless = {layer: why for layer, why in reasons.items() if why is not None and _is_harmless(why, e, alive)}
     notes = [_note(e, layer, why) for layer, why in harmless.items()]
     faulty = [layer for layer in reasons if layer not in harmless]
+    if little:  # Others learned something: only what a look found at the start, and no harmless reason for, is a fault.
+        faulty = [layer for layer in faulty if reasons[layer] is not None]
     return [*([_zero(e, gone, faulty[-1], reasons[faulty[-1]])] if faulty else []), *notes]
 
 
@@ -286,7 +290,10 @@ def _saturated_at_first(e: Evidence) -> list[Finding]:
 def _failed_saturated(e: Evidence, shares: Float[np.ndarray, " layer"]) -> bool:
     """Return whether most layers' activations are saturated, and a training whose chance is known did not get far."""
     most = float(lower_median(shares[np.isfinite(shares)])) >= MOSTLY_SATURATED
-    return most and e.chance is not None and e.remaining is not None and e.remaining > MUCH_LEFT
+    # Large inputs saturate the units, and are a fault of their own.
+    return (
+        most and not e.inputs_are_large and e.chance is not None and e.remaining is not None and e.remaining > MUCH_LEFT
+    )
 
 
 def vanishing(e: Evidence) -> list[Finding]:

@@ -28,7 +28,8 @@ __all__ = ["collinear", "concerns_for", "ill_posed", "ill_scaled", "units_are_co
 def concerns_for(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
     """Return the look's concerns that speak for a status: certain ones at once, others where training has failed.
 
-    A loss that is solved has none. One that began with a large penalty may only have lost that.
+    A loss that is solved has none. One that began with a large penalty may only have lost that, and one that a constant
+    output solves is solved for that reason.
     """
     if e.before is None:
         return []
@@ -38,7 +39,9 @@ def concerns_for(e: Evidence, status: str, failed: bool = False) -> list[Finding
         for own in e.before.concerns
         if own.code in TABLE[status].advice
         and (own.certain or failed)
-        and (not solved or (own.code == "constant_term_outweighs" and e.chance is None))
+        and (
+            not solved or own.code == "constant_is_best" or (own.code == "constant_term_outweighs" and e.chance is None)
+        )
     ]
 
 

@@ -27,6 +27,7 @@ from vgrad_jax.diagnosis.thresholds import (
     MOST_SENSITIVE,
     NEVER_MOVED,
     NEVER_REACHED,
+    REMEMBERED,
     REPLACED,
     SIGNIFICANT,
     SMALL_UPDATE,
@@ -125,6 +126,8 @@ def updates_stopped_at(e: Evidence) -> int | None:
     """Return the step from which on no update moves a weight, for half of the records or more."""
     if e.update_ratio_log10 is None or e.params_log10_rms is None or e.step is None or e.records < FEWEST_RECORDS:
         return None
+    if e.from_start and largest(e.first_profile) - largest(e.late_profile) > REMEMBERED:
+        return None  # Adam's mean of squares remembers the first gradients: no schedule stopped these updates.
     tiny = (np.isneginf(e.update_ratio_log10) | (e.update_ratio_log10 < NEVER_MOVED)).all(axis=1)
     still = tiny & np.isfinite(e.log10_rms).any(axis=1)
     first = e.records - int(np.argmin(still[::-1])) if not still.all() else 0

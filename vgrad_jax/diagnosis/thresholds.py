@@ -5,6 +5,10 @@ They were chosen on labelled sets of models; docs/verdicts.md says which, and ho
 """
 
 __all__ = [
+    "LARGE_OUTPUTS",
+    "FAR_BELOW",
+    "MOST_USUAL_CHANCE",
+    "REMEMBERED",
     "FAR_LEFT",
     "GROWN_WEIGHTS",
     "HUGE_OUTPUTS",
@@ -120,6 +124,10 @@ HUGE_OUTPUTS = 1.0
 
 It is at least log10 of 2 there, as the loss grows with the square of a layer's size. A sum of many squares has as much:
 hence the margin."""
+LARGE_OUTPUTS = 0.3
+"""The same where the loss has fallen below `FAR_BELOW` of its start: that of a square, without a margin."""
+FAR_BELOW = 1e-3
+"""Share of the start below which no sum of many squares falls, as long as it is above `USUAL_CHANCE`."""
 AMPLIFIES = 0.5
 """log10 of a square kernel's gain, its root mean square times the root of its fan-in, above which signals grow in it.
 
@@ -128,6 +136,8 @@ USUAL_CHANCE = 0.6
 """Loss that the best constant seldom comes below: log 2 for two even classes, 1 for standardised targets.
 
 A loss with a factor has another one. It is used where chance is not known and other signs speak against learning."""
+MOST_USUAL_CHANCE = 4.0
+"""Loss that the best constant seldom exceeds where targets are standardised or classes few: log 50 is 3.9."""
 MOST_FLAT = 0.3
 """Share of the start above which a fall in which no layer's weights grew may be one from a bad start to chance."""
 WEIGHTS_GREW = 0.01
@@ -175,6 +185,8 @@ NEVER_MOVED = -6.0
 """log10 of update over weights up to which a layer has not moved in any number of steps."""
 MANY_TIMES = 5.0
 """Late loss over its start in magnitude, below zero, from which a loss that keeps falling has no floor."""
+REMEMBERED = 3.0
+"""Decades by which a gradient has shrunk from which an optimiser's memory of the first ones stops the updates."""
 SHRUNK_WEIGHTS = -1.0
 """Decades by which most layers' weights have changed, below which they decay faster than they learn."""
 
