@@ -6,7 +6,7 @@
 
 Values of the tail are functions of the heads and the data. A penalty is a number made of parameters alone that is added
 to the loss; it belongs to neither part. A side term is made of activations and never meets the data again, beside a
-term that does: the Kullback-Leibler term of a variational autoencoder, or a penalty of hidden activations.
+term that does. One is the Kullback-Leibler term of a variational autoencoder, or a penalty of hidden activations.
 """
 
 from dataclasses import dataclass
