@@ -40,6 +40,7 @@ def record(profile, *, loss=None, decay=0.0, seeds=None, updates=-2.0, **changes
 
 FLAT, STEEP = np.full(LAYERS, -2.0), np.linspace(-9, -2, LAYERS)
 STUCK, FALLING, SOLVED = np.full(RECORDS, 0.7), np.linspace(0.7, 0.3, RECORDS), np.geomspace(0.7, 1e-4, RECORDS)
+HARDLY_FALLS = np.linspace(0.7, 0.65, RECORDS)
 WITH_ZEROS = np.where(np.arange(LAYERS) < 4, -np.inf, -2.0)
 WITH_NAN = np.where(np.arange(LAYERS) == 2, np.nan, -2.0)
 
@@ -53,5 +54,6 @@ KNOWN = {
     "learning_rate_small": record(FLAT, loss=STUCK, updates=-6.0),
     "learning_rate_large": record(FLAT, loss=np.linspace(0.7, 5, RECORDS), updates=0.0),
     "underflow": dataclasses.replace(record(FLAT - 4.5, loss=STUCK), dtypes=("float16",) * LAYERS),
-    "unclear": record(FLAT, loss=STUCK),
+    "chance_level": record(FLAT, loss=STUCK),
+    "unclear": record(FLAT, loss=HARDLY_FALLS),
 }

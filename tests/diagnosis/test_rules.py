@@ -223,6 +223,26 @@ BOUNDARIES = {
         evidence(loss=course(first=2.0, early=1.0, late=0.89), chance=1.0),
         evidence(loss=course(first=2.0, early=1.0, late=0.91), chance=1.0),
     ),
+    "no better than at its start": (
+        "no_better_than_start",
+        evidence(loss=course(late=0.89)),
+        evidence(loss=course(late=0.98)),
+    ),
+    "flat, and no gradient is left": (
+        "saturates_later",
+        evidence(shrinks=1.25),
+        evidence(shrinks=1.35),
+    ),
+    "no gradient is left, and the loss fell": (
+        "saturates_later",
+        evidence(shrinks=1.35, loss=course(late=0.89)),
+        evidence(shrinks=1.35, loss=course(late=0.91)),
+    ),
+    "too sensitive": (
+        "loss_too_sensitive",
+        evidence(0.45, loss=np.ones(RECORDS)),
+        evidence(0.55, loss=np.ones(RECORDS)),
+    ),
     "too few steps": (
         "few_updates",
         evidence(loss=np.linspace(1, 0.7, RECORDS), step=np.linspace(0, 149, RECORDS).astype(int)),
@@ -301,6 +321,16 @@ FINDINGS = {
         1.0,
         0.9,
         "100% of 1, the loss of the best constant",
+    ),
+    "no_better_than_start": (evidence(), None, 1.0, 0.97, "100% of its start, 0.7"),
+    "saturates_later": (evidence(shrinks=1.5), None, 1.5, 1.3, "10^-1.5 of its first size"),
+    "loss_too_sensitive": (evidence(0.75, loss=np.ones(RECORDS)), "layer_0", 2.75, 2.5, "by 10^-2.8 of their size"),
+    "first_loss_huge": (
+        evidence(6.5, loss=np.geomspace(1e6, 10.0, RECORDS), weights=np.where(np.arange(LAYERS) == 2, 0.3, -1.0)),
+        "layer_2",
+        0.8,
+        0.5,
+        "The first loss is 1e+06",
     ),
     "far_from_chance": (
         evidence(loss=np.linspace(20.0, 10.0, RECORDS), chance=1.0, updates=-2.5),
@@ -414,6 +444,7 @@ CONCERNS = (
     "activation_twice",
     "softmax_over_rows",
     "targets_broadcast",
+    "constant_is_best",
     "log_of_unbounded",
     "targets_outside_range",
     "targets_not_probabilities",
@@ -443,7 +474,7 @@ def test_a_certain_concern_is_a_finding_before_and_after_a_failed_training(code)
         assert finding[2:6] == ("layer_3", 7.0, 5.0, "It is so.")
         assert finding.causes
     solved = {"loss": course(early=0.3, late=0.01), "chance": 1.0}
-    assert not findings_of_concern(code, True, **solved)
+    assert len(findings_of_concern(code, True, **solved)) == (code == "constant_is_best")
 
 
 def test_a_penalty_may_be_all_that_a_solved_loss_has_lost():

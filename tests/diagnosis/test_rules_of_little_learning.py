@@ -5,16 +5,15 @@ import pytest
 from made_evidence import LAYERS, RECORDS, STUCK, course, evidence
 
 import vgrad_jax as vg
+from vgrad_jax.diagnosis.bad_starts import fell_to_a_plateau, weights_decayed
 from vgrad_jax.diagnosis.evidence import Before
 from vgrad_jax.diagnosis.symptoms import (
     died_but_one,
-    fell_to_a_plateau,
     has_learned,
     has_surely_learned,
     is_solved,
     never_reached,
     weak_layers,
-    weights_decayed,
 )
 from vgrad_jax.inspection import Concern
 
@@ -246,7 +245,7 @@ def test_targets_that_are_far_are_told_with_their_number():
     far = evidence(1.0, loss=np.full(RECORDS, 1e5), weights=-3.5)
     (finding,) = [f for f in vg.RULES["ill_scaled"].find(far) if f.code == "targets_large"]
     assert finding.value == pytest.approx(1.0 - 3.5 + 2 - 5)
-    assert finding.threshold == -1.5
+    assert finding.threshold == -1.0
 
 
 def test_advice_for_a_model_whose_activations_are_unknown_names_both():

@@ -77,7 +77,7 @@ def test_the_order_of_seeds_changes_nothing(order):
     stack = lambda records: jax.tree.map(lambda *arrays: np.stack(arrays), *records)  # noqa: E731
     before, after = vg.diagnose(stack(seeds)), vg.diagnose(stack([seeds[n] for n in order]))
     assert before.to_dict() == after.to_dict()
-    assert before.seeds == {"vanishing": 6, "unclear": 3}
+    assert before.seeds == {"vanishing": 6, "chance_level": 3}
 
 
 def test_a_fault_in_one_seed_is_not_the_verdict_on_all():
@@ -101,7 +101,7 @@ def test_a_rule_of_ones_own():
 
     diagnosis = vg.diagnose(KNOWN["vanishing"], rules={**vg.RULES, "slow": vg.Rule(slow, "my stopwatch")})
     assert diagnosis.status == "slow"
-    assert [finding.code for finding in diagnosis.findings] == ["too_slow", "gradient_shrinks"]
+    assert [finding.code for finding in diagnosis.findings] == ["too_slow", "gradient_shrinks", "no_better_than_start"]
     assert all(rule.source for rule in vg.RULES.values())
 
 

@@ -71,6 +71,21 @@ def cce(q, y):
 
 
 HEALTHY = [
+    Case(
+        "two views, one of them stopped",
+        lambda p, b: jnp.mean((forward(p, b[0]) - jax.lax.stop_gradient(forward(p, b[0] + 0.1))) ** 2),
+        mlp(3),
+        (X,),
+    ),
+    Case(
+        "two views, and a distance between the examples",
+        lambda p, b: (
+            jnp.mean((forward(p, b[0]) - forward(p, b[0] + 0.1)) ** 2)
+            + jax.nn.relu(1 - jnp.std(forward(p, b[0]), axis=0)).mean()
+        ),
+        mlp(3),
+        (X,),
+    ),
     case("squared error", first(lambda z, y: jnp.mean((z - y) ** 2)), 1, REAL),
     case("huber", first(lambda z, y: optax.huber_loss(z, y).mean()), 1, REAL),
     case("absolute error", first(lambda z, y: jnp.abs(z - y).mean()), 1, REAL),
@@ -239,6 +254,20 @@ FAULTY = [
     ),
     case("sigmoid of a sigmoid", first(lambda z, y: bce(jax.nn.sigmoid(jax.nn.sigmoid(z)), y)), 1, BINARY, TWICE),
     case("softmax over the rows", lambda z, y: cce(jax.nn.softmax(z, axis=0), y), 4, ONE_HOT, ["softmax_over_rows"]),
+    Case(
+        "softmax over the rows, a unit for each of many places",
+        lambda p, b: bce(jax.nn.softmax((b[0] @ p["w"])[..., 0], axis=0), b[1]),
+        {"w": normal(FEATURES, 1)},
+        (np.stack([X, X + 1, X - 1, -X], 1).reshape(ROWS, 2, 2, FEATURES), np.stack([BINARY] * 4, 1).reshape(-1, 2, 2)),
+        frozenset({"softmax_over_rows"}),
+    ),
+    Case(
+        "two views of an example, and only their distance",
+        lambda p, b: jnp.mean((forward(p, b[0]) - forward(p, b[0] + 0.1)) ** 2),
+        mlp(3),
+        (X,),
+        frozenset({"constant_is_best"}),
+    ),
     case("targets against all outputs", lambda z, y: jnp.mean((z - y[None]) ** 2), 1, REAL, ["targets_broadcast"]),
     case(
         "probabilities against all targets",

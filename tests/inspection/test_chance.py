@@ -230,6 +230,34 @@ def test_chance_behind_a_loop_that_hands_over_more_than_its_last_state():
     assert chance(loss, params, (X, REAL)) == pytest.approx(REAL.var(), rel=2e-3)
 
 
+def variational(weight):
+    """Return the loss of a variational autoencoder of one latent unit that predicts the targets."""
+
+    def loss(params, batch):
+        x, y = batch
+        mean, log_variance = jnp.split(forward(params["encoder"], x), 2, -1)
+        latent = mean + jnp.exp(0.5 * log_variance) * jnp.sin(jnp.arange(ROWS))[:, None]
+        error = (forward(params["decoder"], latent)[:, 0] - y) ** 2
+        return jnp.mean(error + weight * jnp.sum(mean**2 + jnp.exp(log_variance) - 1 - log_variance, -1))
+
+    return loss
+
+
+@pytest.mark.parametrize("weight", [1e-3, 300.0])
+def test_a_term_of_the_hidden_units_alone_does_not_count(weight):
+    """A network that learns nothing brings such a term to nothing."""
+    params = {"encoder": mlp(2), "decoder": mlp(1, (4,), features=1)}
+    assert chance(variational(weight), params, (X, REAL)) == pytest.approx(REAL.var(), rel=2e-3)
+
+
+def test_a_penalty_of_hidden_activations_does_not_count():
+    def loss(params, batch):
+        hidden = jax.nn.relu(batch[0] @ params[0]["w"])
+        return jnp.mean((hidden @ params[1]["w"] - batch[1][:, None]) ** 2) + 0.1 * jnp.mean(jnp.abs(hidden))
+
+    assert chance(loss, mlp(1), (X, REAL)) == pytest.approx(REAL.var(), rel=2e-3)
+
+
 def half(params, x):
     return forward(params, x)[:, 0]
 

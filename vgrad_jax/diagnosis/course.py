@@ -24,6 +24,7 @@ from vgrad_jax.diagnosis.thresholds import (
     MANY_TIMES,
     OFFSET,
     SIGNIFICANT,
+    SPIKE,
 )
 from vgrad_jax.numerics import lower_median
 
@@ -140,8 +141,13 @@ class Course:
 
     @cached_property
     def reference(self) -> float:
-        """Loss of a network that has learned nothing: the smaller of the start and of chance."""
-        return self.start if self.chance is None else min(self.start, self.chance)
+        """Loss of a network that has learned nothing: the smaller of the start and of chance.
+
+        Chance that is the floor itself, as that of a batch with one label, is of no other batch.
+        """
+        if self.chance is None or abs(self.chance - (self.floor or 0.0)) <= OFFSET * min(1.0, abs(self.start)):
+            return self.start
+        return min(self.start, self.chance)
 
     @cached_property
     def remaining(self) -> float | None:
@@ -234,11 +240,34 @@ class Course:
 
     @cached_property
     def peak(self) -> float:
-        """Largest recorded loss over the start; infinite where a loss was not finite."""
-        known = self.loss[np.isfinite(self.loss)]
-        if not len(known) or self.start <= 0:
-            return 1.0
-        return float(known.max() / self.start)
+        """Largest recorded loss after the first step, over the start or the first loss, the larger of them; at least 1.
+
+        The first loss is no leap, even where the mean of the first steps is far below it.
+        """
+        later = self.loss[1:][np.isfinite(self.loss[1:])]
+        start = max(self.start, self.first)
+        return max(1.0, float(later.max() / start)) if len(later) and start > 0 else 1.0
+
+    @cached_property
+    def leapt(self) -> bool:
+        """Return whether a recorded loss leapt over the start, by more than the scatter of one batch."""
+        spread = self.relative_spread if math.isfinite(self.relative_spread) else 0.0
+        return self.peak > max(SPIKE, 1 + SIGNIFICANT * spread)
+
+    @cached_property
+    def relapses(self) -> bool:
+        """Return whether the loss was back above its start in the late half of the records, beyond its scatter.
+
+        Batches that are not alike make it so, such as rows in the order of their labels. Each time the last ones are
+        learned, and the others forgotten. The mean over the steps of a record counts, not a single batch.
+        """
+        later = self.level[len(self.level) // 2 :]
+        later = later[np.isfinite(later)]
+        if not self.from_start or len(self.level) < MANY_RECORDS or self.start <= 0 or not len(later):
+            return False
+        if not math.isfinite(self.relative_spread):
+            return False
+        return float(later.max()) > self.start + SIGNIFICANT * self.noise_at(self.start)
 
     @cached_property
     def trend(self) -> Float[np.ndarray, " record"]:

@@ -16,6 +16,11 @@ ILL_POSED = Status(
             "Hand the loss of logits the outputs before their softmax or sigmoid, or take a loss of probabilities.",
             ("output_activation", "loss"),
         ),
+        "constant_is_best": Remedy(
+            "Add a term that keeps outputs of different examples apart: negative pairs, variance and covariance, or a "
+            "predictor with a stopped gradient.",
+            ("loss",),
+        ),
         "targets_broadcast": Remedy(
             "Give outputs and targets the same shape: take outputs[:, 0], or targets[:, None].",
             ("loss", "labels"),

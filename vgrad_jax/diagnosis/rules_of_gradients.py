@@ -5,23 +5,42 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vgrad_jax.diagnosis.bad_starts import kernel_gains, kernels_amplify, outputs_were_huge, weights_decayed
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.rules_of_models import concerns_for
-from vgrad_jax.diagnosis.symptoms import faded, has_learned, in_reverse, lost, never_reached, overgrown, stalled
+from vgrad_jax.diagnosis.symptoms import (
+    faded,
+    has_learned,
+    in_reverse,
+    is_solved,
+    lost,
+    never_reached,
+    overgrown,
+    stalled,
+)
 from vgrad_jax.diagnosis.thresholds import (
+    ABOVE,
+    AMPLIFIES,
     DROP,
     DROP_WITHOUT_TIME,
+    FAR_LEFT,
+    FEWEST_RECORDS,
     GROWTH,
+    HALF_WAY,
+    HARDLY,
     INSENSITIVE,
     MOSTLY_SATURATED,
     MUCH_LEFT,
     NEVER_REACHED,
     REPLACED,
     SATURATED,
+    SATURATED_LATER,
     SHARE_OF_ZEROS,
     SHORT_DTYPE,
+    SMALLEST_OF_HALF,
+    TOO_SENSITIVE,
     UNDERFLOWN,
     UNDERFLOWN_LAYERS,
     UNDERFLOWN_WITH_ZEROS,
@@ -37,12 +56,42 @@ def exploding(e: Evidence) -> list[Finding]:
     findings = _recurrence(e)
     if overgrown(e) and not (has_learned(e) and not stalled(e)):
         findings.append(_overgrown(e))
-    if e.from_start and e.drop < -DROP_WITHOUT_TIME and not has_learned(e) and not in_reverse(e):
+    if e.from_start and e.drop < -DROP_WITHOUT_TIME and not has_learned(e) and not in_reverse(e) and _grows(e):
         sentence = f"The gradient is 10^{-e.drop:.1f} times larger on the input side than on the output side."
         findings.append(
             finding(e, "gradient_grows", sentence, layer=e.paths[0], value=-e.drop, threshold=DROP_WITHOUT_TIME)
         )
-    return findings
+    if outputs_were_huge(e) and kernels_amplify(e) and e.chance is None and not has_learned(e) and not is_solved(e):
+        findings.append(_huge(e))
+    return [*findings, *_too_sensitive(e)]
+
+
+def _huge(e: Evidence) -> Finding:
+    """Report a huge first loss of outputs that large kernels made."""
+    size = np.zeros(1) if e.loss is None else e.loss
+    value = largest(kernel_gains(e))
+    layer = int(np.nanargmax(np.where(kernel_gains(e) == value, 1.0, 0.0)))
+    sentence = f"The first loss is {size[0]:.2g}, and this layer's kernel makes signals 10^{value:.1f} times as large."
+    return finding(e, "first_loss_huge", sentence, layer=e.paths[layer], value=value, threshold=AMPLIFIES)
+
+
+def _grows(e: Evidence) -> bool:
+    """Return whether the gradient on the input side is not far below that of the output layer: it grew on its way."""
+    front = e.first_nonzero_profile[: max(1, len(e.paths) // 3)]
+    return not float(lower_median(front)) < float(e.first_nonzero_profile[-1]) - DROP
+
+
+def _too_sensitive(e: Evidence) -> list[Finding]:
+    """Report a first loss that changes by itself when a layer's weights change by a tiny part of theirs."""
+    if e.sensitivity is None or not e.from_start or e.remaining is None or e.break_step == 0:
+        return []
+    value = largest(e.sensitivity[0])
+    learned = has_learned(e) and (e.chance is not None or e.remaining < FAR_LEFT)
+    if not value > TOO_SENSITIVE or learned or is_solved(e):
+        return []
+    layer = int(np.nanargmax(np.where(e.sensitivity[0] == value, 1.0, 0.0)))
+    sentence = f"A change of this layer's weights by 10^{-value:.1f} of their size changes the first loss by all of it."
+    return [finding(e, "loss_too_sensitive", sentence, layer=e.paths[layer], value=value, threshold=TOO_SENSITIVE)]
 
 
 def _recurrence(e: Evidence) -> list[Finding]:
@@ -77,6 +126,10 @@ def _overgrown(e: Evidence) -> Finding:
 
 def underflow(e: Evidence) -> list[Finding]:
     """Find gradients about the smallest number of a short dtype: a larger loss would have a larger gradient."""
+    if _loss_underflows(e) and e.loss is not None:
+        sentence = f"The first loss is {e.loss[0]:.2g}, and every gradient is exactly zero: float16 cannot hold it."
+        value = math.log10(abs(float(e.loss[0])))
+        return [finding(e, "gradient_underflows", sentence, value=value, threshold=math.log10(SMALLEST_OF_HALF))]
     short = e.smallest > SHORT_DTYPE
     if not short.any() or has_learned(e) or not e.from_start:
         return []
@@ -91,6 +144,13 @@ def underflow(e: Evidence) -> list[Finding]:
         f"of its dtype 10^{threshold:.1f}; {e.zero_fraction[0][layer]:.0%} of it is exactly zero."
     )
     return [finding(e, "gradient_underflows", sentence, layer=e.paths[layer], value=value, threshold=threshold)]
+
+
+def _loss_underflows(e: Evidence) -> bool:
+    """Return whether the loss is below float16's normal numbers from the start, and every gradient exactly zero."""
+    if e.loss is None or not e.from_start or not np.isneginf(e.log10_rms).all():
+        return False
+    return bool(0 < abs(e.loss[0]) < SMALLEST_OF_HALF)
 
 
 HARMLESS = {
@@ -121,7 +181,8 @@ def dead(e: Evidence) -> list[Finding]:
 
 def _without_gradient(e: Evidence) -> list[Finding]:
     """Report layers whose gradient is exactly zero over the late window."""
-    if has_learned(e) or e.stays_broken or faded(e):
+    little = has_learned(e) and e.remaining is not None and e.remaining > HALF_WAY
+    if (has_learned(e) and not little) or e.stays_broken or faded(e):
         return []
     gone = np.isneginf(e.late_profile) & np.isneginf(e.log10_rms[e.late]).all(axis=0)
     # A layer that had a gradient at first and that a vanishing gradient never reached is not the cause.
@@ -132,6 +193,8 @@ def _without_gradient(e: Evidence) -> list[Finding]:
     harmless = {layer: why for layer, why in reasons.items() if why is not None and _is_harmless(why, e, alive)}
     notes = [_note(e, layer, why) for layer, why in harmless.items()]
     faulty = [layer for layer in reasons if layer not in harmless]
+    if little:  # Others learned something: only what a look found at the start, and no harmless reason for, is a fault.
+        faulty = [layer for layer in faulty if reasons[layer] is not None]
     return [*([_zero(e, gone, faulty[-1], reasons[faulty[-1]])] if faulty else []), *notes]
 
 
@@ -180,6 +243,25 @@ def _zero(e: Evidence, gone: Bool[np.ndarray, " layer"], layer: int, why: ZeroRe
 
 def saturated(e: Evidence) -> list[Finding]:
     """Find a gradient that is lost where tanh or logistic functions have no slope."""
+    return _saturated_at_first(e) or _saturated_later(e)
+
+
+def _saturated_later(e: Evidence) -> list[Finding]:
+    """Report gradients that shrank in every layer under a loss that stays where it began."""
+    course = e.course
+    if course is None or e.remaining is None or e.records < FEWEST_RECORDS or e.stays_broken or not course.from_start:
+        return []
+    if not HARDLY < e.remaining < ABOVE or weights_decayed(e) or not np.isfinite(e.shrinkage).all():
+        return []
+    value, start = float(e.shrinkage.min()), course.start
+    if value < SATURATED_LATER or not course.late > HARDLY * start:
+        return []
+    sentence = f"Every layer's gradient shrank to 10^{-value:.1f} of its first size, and the loss did not fall."
+    return [finding(e, "saturates_later", sentence, value=value, threshold=SATURATED_LATER)]
+
+
+def _saturated_at_first(e: Evidence) -> list[Finding]:
+    """Report shares of saturated activations, where the gradient is lost or the training failed."""
     shares = e.saturated_fraction
     if shares is None or not np.isfinite(shares).any():
         return []
@@ -208,7 +290,10 @@ def saturated(e: Evidence) -> list[Finding]:
 def _failed_saturated(e: Evidence, shares: Float[np.ndarray, " layer"]) -> bool:
     """Return whether most layers' activations are saturated, and a training whose chance is known did not get far."""
     most = float(lower_median(shares[np.isfinite(shares)])) >= MOSTLY_SATURATED
-    return most and e.chance is not None and e.remaining is not None and e.remaining > MUCH_LEFT
+    # Large inputs saturate the units, and are a fault of their own.
+    return (
+        most and not e.inputs_are_large and e.chance is not None and e.remaining is not None and e.remaining > MUCH_LEFT
+    )
 
 
 def vanishing(e: Evidence) -> list[Finding]:

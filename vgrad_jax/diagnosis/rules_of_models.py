@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 
+from vgrad_jax.diagnosis.bad_starts import kernels_amplify, outputs_were_huge, targets_are_far
 from vgrad_jax.diagnosis.evidence import Before, Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.statuses import TABLE
-from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled, targets_are_far
+from vgrad_jax.diagnosis.symptoms import fell, has_learned, is_solved, lost, stalled
 from vgrad_jax.diagnosis.thresholds import (
+    FAR_LOSS,
     FAR_SENSITIVITY,
     HALF_WAY,
     MANY_TIMES,
@@ -26,7 +28,8 @@ __all__ = ["collinear", "concerns_for", "ill_posed", "ill_scaled", "units_are_co
 def concerns_for(e: Evidence, status: str, failed: bool = False) -> list[Finding]:
     """Return the look's concerns that speak for a status: certain ones at once, others where training has failed.
 
-    A loss that is solved has none. One that began with a large penalty may only have lost that.
+    A loss that is solved has none. One that began with a large penalty may only have lost that, and one that a constant
+    output solves is solved for that reason.
     """
     if e.before is None:
         return []
@@ -36,7 +39,9 @@ def concerns_for(e: Evidence, status: str, failed: bool = False) -> list[Finding
         for own in e.before.concerns
         if own.code in TABLE[status].advice
         and (own.certain or failed)
-        and (not solved or (own.code == "constant_term_outweighs" and e.chance is None))
+        and (
+            not solved or own.code == "constant_is_best" or (own.code == "constant_term_outweighs" and e.chance is None)
+        )
     ]
 
 
@@ -62,7 +67,7 @@ def _constant_targets(e: Evidence, known: list[Finding]) -> list[Finding]:
     if e.before is None or e.course is None or any(own.code == "labels_constant" for own in known):
         return []
     concern = next((own for own in e.before.concerns if own.code == "labels_constant"), None)
-    if concern is None or not e.course.gone_at_once:
+    if concern is None or not e.course.gone_at_once or e.course.relapses:
         return []
     sentence = f"{concern.sentence} The loss was gone in the first tenth of the training."
     return [finding(e, concern.code, sentence, value=concern.value, threshold=concern.threshold)]
@@ -91,6 +96,14 @@ def ill_scaled(e: Evidence) -> list[Finding]:
     # A loss that fell from a bad start to chance has learned nothing: where chance is known, the fall does not count.
     failed = e.remaining is not None and not has_learned(e) and (e.chance is not None or not fell(e))
     known = concerns_for(e, "ill_scaled", failed)
+    if e.chance is None and e.loss is not None and outputs_were_huge(e) and not has_learned(e) and not is_solved(e):
+        value = math.log10(e.loss[0])
+        sentence = (
+            f"The first loss is {e.loss[0]:.2g}, which its layers change by more than itself, and no kernel is large: "
+            "the inputs probably are."
+        )
+        if not known and not kernels_amplify(e):
+            return [finding(e, "inputs_large", sentence, value=value, threshold=math.log10(FAR_LOSS))]
     if known or has_learned(e) or not targets_are_far(e) or e.loss is None or e.sensitivity is None:
         return known
     value = largest(e.sensitivity[0])

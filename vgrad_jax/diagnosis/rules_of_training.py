@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vgrad_jax.diagnosis.bad_starts import fell_from_a_bad_start, weights_decayed
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.profiles import largest
@@ -23,7 +24,6 @@ from vgrad_jax.diagnosis.symptoms import (
     steps_are_small,
     steps_were_large,
     updates_stopped_at,
-    weights_decayed,
 )
 from vgrad_jax.diagnosis.thresholds import (
     ABOVE,
@@ -33,6 +33,7 @@ from vgrad_jax.diagnosis.thresholds import (
     FEW_UPDATES,
     FEWEST_RECORDS,
     HALF_WAY,
+    HARDLY,
     LEARNED,
     MUCH_LEFT,
     SHRUNK,
@@ -247,14 +248,14 @@ def too_few_steps(e: Evidence) -> list[Finding]:
 
 def chance_level(e: Evidence) -> list[Finding]:
     """Find a loss that stays at that of the best constant prediction, or whose weights decayed on the way there."""
-    return [*_decayed(e), *_at_chance(e)]
+    return [*_decayed(e), *(_at_chance(e) or _at_start(e))]
 
 
 def _decayed(e: Evidence) -> list[Finding]:
     """Report weights that shrank to a small part of themselves, in a training that learned little."""
     if e.params_log10_rms is None or e.remaining is None or e.stays_broken or not weights_decayed(e):
         return []
-    if e.remaining < (HALF_WAY if e.chance is None else e.hardly):
+    if e.remaining < (HALF_WAY if e.chance is None else e.hardly) and not fell_from_a_bad_start(e):
         return []
     first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
     change = float(lower_median((late - first)[np.isfinite(first)]))
@@ -274,6 +275,23 @@ def _at_chance(e: Evidence) -> list[Finding]:
         return []
     sentence = f"The loss ends at {share:.0%} of {e.chance:.3g}, the loss of the best constant prediction."
     return [finding(e, "no_better_than_constant", sentence, value=share, threshold=e.no_better)]
+
+
+def _at_start(e: Evidence) -> list[Finding]:
+    """Report a loss that stays where it began: a network that has seen nothing is no better than a constant."""
+    course = e.course
+    if course is None or e.remaining is None or e.records < FEWEST_RECORDS or e.stays_broken or course.is_offset:
+        return []
+    if not course.from_start or not e.no_better < e.remaining < ABOVE:
+        return []
+    share = course.late / course.start if course.start > 0 else math.nan
+    if not share > HARDLY or (course.fell_at_all and share < 1 - STALLED):
+        return []
+    sentence = (
+        f"The loss ends at {share:.0%} of its start, {course.start:.3g}; a network before its training is no better "
+        "than a constant prediction."
+    )
+    return [finding(e, "no_better_than_start", sentence, value=share, threshold=1 - STALLED)]
 
 
 def _just_at_chance(e: Evidence) -> list[Finding]:
@@ -299,7 +317,7 @@ def notes(e: Evidence) -> list[Finding]:
         sentence = f"The training's course is not in what was kept, {counted(e.records, 'record')} of its end."
         facts.append(finding(e, "few_records", sentence, value=float(e.records), threshold=float(FEWEST_RECORDS)))
     course = e.course
-    if course is not None and course.from_start and has_learned(e) and course.peak > SPIKE:
+    if course is not None and course.from_start and has_learned(e) and course.leapt:
         sentence = f"The loss leapt to {course.peak:.3g} times its start and came back."
         facts.append(finding(e, "spike_recovered", sentence, value=course.peak, threshold=SPIKE))
     return facts

@@ -75,6 +75,15 @@ TABLE: dict[str, Status] = {
                 "update is smaller than the weights.",
                 ("initialisation", "learning_rate"),
             ),
+            "first_loss_huge": Remedy(
+                "Standardise the inputs and look at the preactivations by check_init: where they grow, scale the "
+                "kernels' variance or normalise. diagnose(baseline=) takes the loss of the best constant prediction.",
+                ("initialisation", "input_scaling"),
+            ),
+            "loss_too_sensitive": Remedy(
+                "Scale the kernels' variance to {variance}, or normalise: the loss leaps with the smallest step.",
+                ("initialisation",),
+            ),
             "gradient_grows": Remedy(
                 "Lower the kernels' variance, or normalise; clip the gradient by its global norm to keep single steps "
                 "small.",
@@ -173,7 +182,13 @@ TABLE: dict[str, Status] = {
                 "Make preactivations smaller: kernels with zero mean and variance 1 / fan-in (lecun_normal, glorot), "
                 "biases at zero, inputs scaled to about 1, or a norm before the activation.",
                 ("initialisation", "input_scaling"),
-            )
+            ),
+            "saturates_later": Remedy(
+                "Look at the last activation: targets outside its range drive it to its end, where it has no slope. "
+                "Take an output without an activation, or scale the targets into its range; else lower the learning "
+                "rate.",
+                ("output_activation", "learning_rate"),
+            ),
         },
     ),
     "vanishing": Status(
@@ -253,6 +268,10 @@ TABLE: dict[str, Status] = {
                 ("regularisation",),
             ),
             "no_better_than_constant": Remedy(
+                "Check that inputs and targets of a row belong together, and that there is something to learn: can a "
+                "simple model beat the constant? Then try another learning rate, optimiser or initialisation.",
+            ),
+            "no_better_than_start": Remedy(
                 "Check that inputs and targets of a row belong together, and that there is something to learn: can a "
                 "simple model beat the constant? Then try another learning rate, optimiser or initialisation.",
             ),

@@ -4,6 +4,11 @@ import math
 
 import numpy as np
 
+from vgrad_jax.diagnosis.bad_starts import (
+    fell_from_a_bad_start,
+    fell_to_a_plateau,
+    targets_are_far,
+)
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.profiles import largest
 from vgrad_jax.diagnosis.thresholds import (
@@ -11,9 +16,6 @@ from vgrad_jax.diagnosis.thresholds import (
     DROP_WITHOUT_TIME,
     FADED_RANGE,
     FADED_SIZE,
-    FAR_LOSS,
-    FAR_SENSITIVITY,
-    FAR_SQUARE,
     FEWEST_LAYERS,
     FEWEST_RECORDS,
     GROWTH,
@@ -22,16 +24,13 @@ from vgrad_jax.diagnosis.thresholds import (
     INSENSITIVE,
     LARGE_UPDATE,
     LEARNED,
-    MANY_RECORDS,
     MOST_SENSITIVE,
     NEVER_MOVED,
     NEVER_REACHED,
-    NOISY,
+    REMEMBERED,
     REPLACED,
-    SHRUNK_WEIGHTS,
     SIGNIFICANT,
     SMALL_UPDATE,
-    SPIKE,
     STALLED,
     WORSE,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "died_but_one",
     "faded",
     "fell",
-    "fell_to_a_plateau",
     "has_learned",
     "has_surely_learned",
     "in_reverse",
@@ -56,10 +54,8 @@ __all__ = [
     "stalled",
     "steps_are_small",
     "steps_were_large",
-    "targets_are_far",
     "updates_stopped_at",
     "weak_layers",
-    "weights_decayed",
 ]
 
 
@@ -80,7 +76,9 @@ def has_learned(e: Evidence) -> bool:
     # The chance of a few rows may be off by as much: the loss must have fallen from its own start too.
     if e.course.ends_at_chance or (e.remaining >= HARDLY and not e.course.fell_at_all):
         return False
-    return not fell_to_a_plateau(e) and not learned_by_one_layer(e)
+    if fell_to_a_plateau(e) or fell_from_a_bad_start(e) or e.course.relapses:
+        return False
+    return not learned_by_one_layer(e)
 
 
 def is_of_the_end_alone(e: Evidence) -> bool:
@@ -91,24 +89,6 @@ def is_of_the_end_alone(e: Evidence) -> bool:
 def has_surely_learned(e: Evidence) -> bool:
     """Return whether the loss is below what chance could have; far below its start, where chance is not known."""
     return has_learned(e) and (e.chance is not None or e.remaining is None or e.remaining < HALF_WAY)
-
-
-def fell_to_a_plateau(e: Evidence) -> bool:
-    """Return whether all of the loss's fall was over in the first tenth of the records, far above nothing.
-
-    A bad start falls to chance like this. Where chance is not known, such a fall does not show that much was learned.
-    At chance all examples have about the same loss: where batches differ more, something was learned.
-    """
-    course = e.course
-    if course is None or e.chance is not None or e.remaining is None or e.records < MANY_RECORDS:
-        return False
-    after = course.level[len(course.level) // 10 :]
-    if not np.isfinite(after).all() or e.remaining < HALF_WAY / 2:
-        return False
-    if course.relative_spread > NOISY:
-        return False
-    middle = float(lower_median(after[: max(1, len(after) // 4)]))
-    return abs(middle - course.late) <= max(SIGNIFICANT * course.scatter, STALLED * abs(course.late))
 
 
 def learned_by_one_layer(e: Evidence) -> bool:
@@ -142,19 +122,12 @@ def never_reached(e: Evidence) -> bool:
     return largest(others) < NEVER_MOVED
 
 
-def weights_decayed(e: Evidence) -> bool:
-    """Return whether most layers' weights shrank to a small part of themselves."""
-    if e.params_log10_rms is None or e.records < 2 or not e.from_start:
-        return False
-    first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
-    known = np.isfinite(first)  # Weights of zero, such as those of a fresh adapter, can only grow.
-    return bool(known.any() and lower_median(late[known] - first[known]) < SHRUNK_WEIGHTS)
-
-
 def updates_stopped_at(e: Evidence) -> int | None:
     """Return the step from which on no update moves a weight, for half of the records or more."""
     if e.update_ratio_log10 is None or e.params_log10_rms is None or e.step is None or e.records < FEWEST_RECORDS:
         return None
+    if e.from_start and largest(e.first_profile) - largest(e.late_profile) > REMEMBERED:
+        return None  # Adam's mean of squares remembers the first gradients: no schedule stopped these updates.
     tiny = (np.isneginf(e.update_ratio_log10) | (e.update_ratio_log10 < NEVER_MOVED)).all(axis=1)
     still = tiny & np.isfinite(e.log10_rms).any(axis=1)
     first = e.records - int(np.argmin(still[::-1])) if not still.all() else 0
@@ -170,7 +143,9 @@ def is_solved(e: Evidence) -> bool:
     """Return whether nothing is left of the loss."""
     if e.course is None or e.remaining is None or e.stays_broken or e.remaining >= LEARNED:
         return False
-    return not e.course.ends_at_chance and not learned_by_one_layer(e)
+    if e.course.ends_at_chance or e.course.relapses or fell_from_a_bad_start(e):
+        return False
+    return not learned_by_one_layer(e)
 
 
 def fell(e: Evidence) -> bool:
@@ -195,7 +170,7 @@ def steps_were_large(e: Evidence) -> bool:
     """Return whether the first steps changed a good part of the weights, and the loss leapt up or the layers died."""
     if not e.from_start or e.updates is None or not largest(e.updates[: max(1, len(e.updates) // 10)]) > LARGE_UPDATE:
         return False
-    return killed_by_steps(e) or bool(e.course is not None and e.course.peak > SPIKE)
+    return killed_by_steps(e) or bool(e.course is not None and e.course.leapt)
 
 
 def killed_by_steps(e: Evidence) -> bool:
@@ -253,18 +228,6 @@ def lost(e: Evidence) -> bool:
     front = e.sensitivity[0][: max(1, len(e.paths) // 2)]
     deep = len(e.paths) >= FEWEST_LAYERS
     return bool(deep and lower_median(front) < INSENSITIVE and not np.isneginf(front).all())
-
-
-def targets_are_far(e: Evidence) -> bool:
-    """Return whether the loss is huge and its gradient as large, although no layer changes it by a good part of itself.
-
-    For a squared error |gradient|^2 / |loss| does not depend on the size of the targets; where a gradient vanishes it
-    is small. A factor of the loss changes it: a loss with a large factor is told with this finding too.
-    """
-    if e.sensitivity is None or e.loss is None or not e.from_start or not e.loss[0] > FAR_LOSS:
-        return False
-    largest_square = largest(2 * e.first_profile + np.log10(e.counts)) - math.log10(e.loss[0])
-    return bool(largest_square > FAR_SQUARE and largest(e.sensitivity[0]) < FAR_SENSITIVITY)
 
 
 def in_reverse(e: Evidence) -> bool:

@@ -5,7 +5,23 @@ They were chosen on labelled sets of models; docs/verdicts.md says which, and ho
 """
 
 __all__ = [
+    "LARGE_OUTPUTS",
+    "FAR_BELOW",
+    "MOST_USUAL_CHANCE",
+    "REMEMBERED",
+    "FAR_LEFT",
+    "GROWN_WEIGHTS",
+    "HUGE_OUTPUTS",
+    "MOST_FLAT",
+    "MOVED",
+    "SHRUNK_A_BIT",
+    "USUAL_CHANCE",
+    "WEIGHTS_GREW",
+    "TOO_SENSITIVE",
+    "SATURATED_LATER",
+    "SMALLEST_OF_HALF",
     "ABOVE",
+    "AMPLIFIES",
     "DROP",
     "DROP_WITHOUT_TIME",
     "FADED_RANGE",
@@ -97,8 +113,49 @@ FAR_LOSS = 1e4
 """Loss above which its targets may be far larger than the outputs."""
 FAR_SQUARE = -2.0
 """log10 of the squared gradient over the loss above which the gradient of a huge loss does not vanish."""
-FAR_SENSITIVITY = -1.5
-"""log10 of the largest sensitivity below which no layer, at its size, can bring outputs to the targets."""
+FAR_SENSITIVITY = -1.0
+"""log10 of the largest sensitivity below which no layer, at its size, can bring outputs to the targets.
+
+Twice the ratio of outputs to targets, for a squared error: outputs are a twentieth of the targets at most."""
+FAR_LEFT = 0.1
+"""Share of the start above which the loss of far targets may be that of their mean: variance over mean square."""
+HUGE_OUTPUTS = 1.0
+"""log10 of a sensitivity above which a loss beyond `FAR_LOSS` is of outputs far larger than the targets.
+
+It is at least log10 of 2 there, as the loss grows with the square of a layer's size. A sum of many squares has as much:
+hence the margin."""
+LARGE_OUTPUTS = 0.3
+"""The same where the loss has fallen below `FAR_BELOW` of its start: that of a square, without a margin."""
+FAR_BELOW = 1e-3
+"""Share of the start below which no sum of many squares falls, as long as it is above `USUAL_CHANCE`."""
+AMPLIFIES = 0.5
+"""log10 of a square kernel's gain, its root mean square times the root of its fan-in, above which signals grow in it.
+
+That of he_normal is 0.15."""
+USUAL_CHANCE = 0.6
+"""Loss that the best constant seldom comes below: log 2 for two even classes, 1 for standardised targets.
+
+A loss with a factor has another one. It is used where chance is not known and other signs speak against learning."""
+MOST_USUAL_CHANCE = 4.0
+"""Loss that the best constant seldom exceeds where targets are standardised or classes few: log 50 is 3.9."""
+MOST_FLAT = 0.3
+"""Share of the start above which a fall in which no layer's weights grew may be one from a bad start to chance."""
+WEIGHTS_GREW = 0.01
+"""Decades (2 %) by which some layer's weights grow in most trainings that learn; bad starts shrink them."""
+MOVED = 1e-3
+"""Decades by which some layer's weights must have changed in size to say that none of them grew."""
+GROWN_WEIGHTS = 0.1
+"""Decades by which weights have grown from which outputs are larger than at first, whatever the bad start was."""
+SHRUNK_A_BIT = 0.2
+"""Decades by which a gradient has shrunk from which a fit is better than at first, beyond the batches' noise."""
+TOO_SENSITIVE = 2.5
+"""log10 of a sensitivity above which a change of the weights by a 300th changes the loss by all of itself."""
+SATURATED_LATER = 1.3
+"""Decades by which every layer's gradient shrank under a flat loss, from which outputs or units have saturated.
+
+The gradient of a loss that does not fall has no other reason to shrink; steps alone move it by a few tenths."""
+SMALLEST_OF_HALF = 6.1e-5
+"""Smallest normal number of float16: a smaller loss whose gradient is exactly zero has underflown."""
 NOISY = 0.15
 """Standard deviation of the loss of one step over the loss, above which examples differ more than at chance."""
 ABOVE = 1.5
@@ -128,6 +185,8 @@ NEVER_MOVED = -6.0
 """log10 of update over weights up to which a layer has not moved in any number of steps."""
 MANY_TIMES = 5.0
 """Late loss over its start in magnitude, below zero, from which a loss that keeps falling has no floor."""
+REMEMBERED = 3.0
+"""Decades by which a gradient has shrunk from which an optimiser's memory of the first ones stops the updates."""
 SHRUNK_WEIGHTS = -1.0
 """Decades by which most layers' weights have changed, below which they decay faster than they learn."""
 

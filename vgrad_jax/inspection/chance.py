@@ -52,7 +52,7 @@ class Chance(NamedTuple):
     """Loss of the best constant prediction."""
 
     loss: float
-    """Without the penalties."""
+    """Without the penalties and the side terms, which a network that learns nothing can bring to nothing."""
     rows: int
     """Number of outputs that share each constant; a few rows are fitted better than all of the data would be."""
     constants: int
@@ -85,7 +85,7 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
 
     def loss(constant: Any, known: dict[int, Any]) -> Any:
         output = jnp.broadcast_to(constant.reshape(inner), shape).astype(graph.dtypes[product])
-        none = {penalty: jnp.zeros((), graph.dtypes[penalty]) for penalty in tail.penalties}
+        none = {term: jnp.zeros(graph.shapes[term], graph.dtypes[term]) for term in (*tail.penalties, *tail.sides)}
         return graph.replay({**known, **none, product: output}, [graph.result])[0]
 
     numbers = math.prod(shape)
@@ -98,7 +98,7 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
 def _meets_data_elsewhere(graph: Graph, product: int, tail: Tail) -> bool:
     """Return whether parameters and data meet on another way to the loss than through a product."""
     through = {product}
-    for step in graph.needed([graph.result], {product, *tail.penalties}):
+    for step in graph.needed([graph.result], {product, *tail.penalties, *tail.sides}):
         if any(value in through for value in step.inputs):
             through.update(step.outputs)
         elif any(graph.is_mixed(value) for value in step.outputs):

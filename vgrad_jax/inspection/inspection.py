@@ -12,6 +12,7 @@ from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.gradients.layers import map_layers
 from vgrad_jax.gradients.objective import Objective, objective_of
 from vgrad_jax.inspection.chance import Chance, chance_of
+from vgrad_jax.inspection.collapse import constant_is_best
 from vgrad_jax.inspection.concern import Concern
 from vgrad_jax.inspection.graph import Graph, graph_of
 from vgrad_jax.inspection.hidden import Hidden, hidden_of
@@ -125,6 +126,7 @@ def _of_output(probe: Probe) -> list[Concern]:
     if first := gradient_cut(probe) or broadcast_targets(probe):
         return first
     concerns = [
+        *constant_is_best(probe),
         *activation_twice(probe),
         *softmax_over_rows(probe),
         *logarithms(probe),

@@ -4,20 +4,24 @@ output ──► exp ──► / sum over an axis ──► probabilities ──
            a softmax                      between 0 and 1    a loss of logits: the second softmax
 """
 
-import math
 from typing import NamedTuple
 
-from vgrad_jax.inspection.concern import FEWEST_ROWS, Concern
+from vgrad_jax.inspection.concern import Concern
 from vgrad_jax.inspection.graph import Graph, Step
 from vgrad_jax.inspection.probes import Probe
 from vgrad_jax.inspection.tail import VIEWS
 
 __all__ = ["activation_twice", "softmax_over_rows"]
 
-COMPARING = ("log", "sub", "add", "max", "clamp")
+COMPARING = ("log", "sub", "add", "max", "min", "clamp")
 """Operations by which a loss takes probabilities; a sum of rows weighted by them is attention."""
 KEEPING = (*VIEWS, "neg", "abs", "sub", "max", "stop_gradient", "select_n", "reduce_max")
 """Operations after which a probability is still a number of the size of one."""
+
+FEWEST_SHARING = 4
+"""Number of rows from which a softmax over the first axis is one over a batch."""
+MAPS = 3
+"""Number of axes of an output from which the first is that of the examples, even where each pixel has one unit."""
 
 
 class _Softmax(NamedTuple):
@@ -77,19 +81,22 @@ def activation_twice(probe: Probe) -> list[Concern]:
 def softmax_over_rows(probe: Probe) -> list[Concern]:
     """Find a softmax of outputs, the rows on the first axis, that goes over the rows."""
     graph, head = probe.graph, probe.tail.head
-    if head is None or not probe.units or 0 in probe.units:
+    if head is None or 0 in probe.units:
         return []
     shape = graph.shapes[head]
+    squeezed = (*shape[:1], *(size for size in shape[1:] if size > 1))
+    if len(squeezed) < (2 if probe.units else MAPS):
+        return []
     readers = graph.readers()
-    rows, units = shape[0], math.prod(shape[axis] for axis in probe.units)
+    rows = shape[0]
     for softmax in _softmaxes(graph, probe.tail.steps):
         (shares,) = softmax.step.outputs
-        same = graph.shapes[shares] == shape and shares in probe.tail.pure
+        same = graph.shapes[shares] in (shape, squeezed) and shares in probe.tail.pure
         compared = any(reader.name in COMPARING for reader in readers.get(shares, []))
-        if same and compared and softmax.axes == (0,) and units > 1 and rows >= FEWEST_ROWS:
+        if same and compared and softmax.axes == (0,) and rows >= FEWEST_SHARING:
             sentence = (
-                f"The softmax goes over the {rows} rows of the batch, not over the {units} units: each unit's numbers "
-                "sum to 1 over the examples."
+                f"The softmax goes over the {rows} rows of the batch, not over the units of an example: each unit's "
+                "numbers sum to 1 over the examples."
             )
             return [Concern("softmax_over_rows", sentence, float(rows), 1.0, None, True)]
     return []

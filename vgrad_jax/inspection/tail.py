@@ -5,7 +5,8 @@
           parameters are used               tail: data and constants alone
 
 Values of the tail are functions of the heads and the data. A penalty is a number made of parameters alone that is added
-to the loss; it belongs to neither part.
+to the loss; it belongs to neither part. A side term is made of activations and never meets the data again, beside a
+term that does. One is the Kullback-Leibler term of a variational autoencoder, or a penalty of hidden activations.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Tail:
     """Values that are functions of the heads alone, heads included."""
     is_linear: bool
     """True where every head is the output of a product, with a bias or a factor behind it: it can be any number."""
+    sides: tuple[int, ...] = ()
+    """Side terms: values that are added to ones that meet the data, and that are made of other heads than these."""
 
     @property
     def head(self) -> int | None:
@@ -75,8 +78,51 @@ def tail_of(graph: Graph) -> Tail:
     for step in behind:
         if all(value in pure or not graph.of_data[value] for value in step.inputs):
             pure.update(step.outputs)
+    sides = _side_terms(graph, heads, behind, pure)
+    own = {head for side in sides for head in _heads_of(graph, side, heads)}
+    heads = [head for head in heads if head not in own]
+    if sides:
+        reached = {value for step in graph.needed([graph.result], {*heads, *sides}) for value in step.inputs}
+        heads = [head for head in heads if head in reached]
     is_linear = all(_is_linear(graph, head) for head in heads)
-    return Tail(tuple(heads), tuple(dict.fromkeys(penalties)), tuple(behind), frozenset(pure), is_linear)
+    return Tail(tuple(heads), tuple(dict.fromkeys(penalties)), tuple(behind), frozenset(pure), is_linear, sides)
+
+
+def _side_terms(graph: Graph, heads: list[int], behind: list[Step], pure: set[int]) -> tuple[int, ...]:
+    """Return the values that never meet the data, in sums with values that do and that are made of other heads."""
+    readers = graph.readers()
+    sides: list[int] = []
+    for step in behind:
+        alone = [value for value in step.inputs if value in pure and graph.is_mixed(value)]
+        others = [value for value in step.inputs if value not in pure and graph.is_mixed(value)]
+        if step.name not in SUMS or len(alone) != 1 or len(others) != 1 or not _only_summed(graph, step, readers):
+            continue
+        if not _heads_of(graph, alone[0], heads) & _heads_of(graph, others[0], heads):
+            sides += alone
+    return tuple(sides)
+
+
+def _heads_of(graph: Graph, value: int, heads: list[int]) -> set[int]:
+    """Return the heads that a value is made of."""
+    made_of = {value}
+    for step in graph.needed([value], heads):
+        made_of.update(step.inputs)
+    return made_of & set(heads)
+
+
+def _only_summed(graph: Graph, step: Step, readers: dict[int, list[Step]]) -> bool:
+    """Return whether a step's output goes into the loss as a sum alone, with factors."""
+    value = step.outputs[0]
+    while value != graph.result:
+        if len(readers.get(value, [])) != 1:
+            return False
+        (reader,) = readers[value]
+        factors = [other for other in reader.inputs if other != value]
+        summed = reader.name in (*SUMS, *VIEWS, "reduce_sum", "neg")
+        if not summed and not (reader.name in AFFINE and not any(graph.is_mixed(other) for other in factors)):
+            return False
+        value = reader.outputs[0]
+    return True
 
 
 def _adds_penalty(graph: Graph, step: Step) -> bool:

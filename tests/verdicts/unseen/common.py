@@ -28,7 +28,7 @@ class Case(NamedTuple):
     name: str
     family: str
     half: str
-    """"open", "closed" or "later": those other than "open" are counted only, never looked at case by case."""
+    """"open", "closed", "later", "fresh" or "sealed": those other than "open" are counted only, never looked at."""
     init: Callable[[Any], Any]
     loss: Callable[..., Any]
     """Function of the parameters, the batch (with the memory, where there is one), and a key where `keyed` is True."""

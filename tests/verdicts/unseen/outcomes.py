@@ -10,6 +10,8 @@ from common import outcome_agrees, scores, train
 MODULES = (
     *("tables", "columns", "sequences", "language", "images", "transfer", "depth", "densities", "structures"),
     *("commerce", "pictures", "solvers", "learners"),
+    *("diffusions", "memories", "similarity", "machines"),
+    *("rivals", "adaptation", "shapes", "matter", "noisy"),
 )
 
 
