@@ -1,9 +1,11 @@
-"""How fast are small programs by `vg.lanes`, against `jit(vmap(f))` and `lax.map` on the same cores?
+"""How fast are small programs by `vg.lanes`, against `jit(vmap(f))`, `lax.map` and a process on each core?
 
 Each workload of `workloads.py` is written as its users write it. Outcomes assert that all do the same work. The first
 call compiles and is timed apart. `lax.map` runs an example after the other; it has an eighth of the examples, and its
-time is scaled.
+time is scaled. So have the processes, each of which runs `lax.map` with one thread.
 """
+
+from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from jax import lax
 
 import vgrad_jax as vg
 from benchmarks.measure import side_by_side
+from benchmarks.processes import processes
 from benchmarks.workloads import WORKLOADS
 
 ROUNDS = {"smallest": 1, "short": 5, "full": 11}
@@ -39,8 +42,11 @@ def test_lanes(benchmark, workload, size):
     if size == "smallest":
         del programs["lax.map"]
     calls = {name: lambda number, f=f, given=given: f(*given) for name, (f, given) in programs.items()}
-    measured = side_by_side(benchmark, calls, ROUNDS[size])
-    outcomes = {name: work.outcome(results[0]) for name, results in measured.results.items()}
+    with nullcontext() if size == "smallest" else processes(workload, full, max(examples // SHARE_OF_MAP, 1)) as cores:
+        if cores is not None:
+            calls["processes"] = lambda _: cores.run()
+        measured = side_by_side(benchmark, calls, ROUNDS[size])
+    outcomes = {name: work.outcome(measured.results[name][0]) for name in programs}
     assert jnp.all(jnp.abs(outcomes["lanes"] - outcomes["vmap"]) <= (1.0 if size == "smallest" else work.tolerance))
     report = vg.lanes_report(work.function, *arguments)
     benchmark.extra_info |= {
@@ -51,5 +57,6 @@ def test_lanes(benchmark, workload, size):
         "compile_seconds": {name: measured.compile_seconds(name) for name in calls},
         "times_vmap": 1 / measured.ratio("lanes", "vmap"),
         "times_map": SHARE_OF_MAP / measured.ratio("lanes", "lax.map") if "lax.map" in calls else None,
+        "times_processes": SHARE_OF_MAP / measured.ratio("lanes", "processes") if "processes" in calls else None,
         "outcome": [float(number) for number in jnp.ravel(outcomes["lanes"])],
     }

@@ -170,6 +170,7 @@ def _lanes(entry: Entry) -> Iterator[Row]:
         f"{milliseconds['vmap']:,.1f}",
         f"{entry['times_vmap']:.1f}",
         f"{entry['times_map']:.1f}" if entry["times_map"] else "",
+        f"{entry['times_processes']:.1f}" if entry.get("times_processes") else "",
         f"{seconds['lanes']:.1f}",
         f"{seconds['vmap']:.1f}",
     )
@@ -231,6 +232,7 @@ TABLES: dict[str, tuple[str, str, Row, Callable[[Entry], Iterator[Row]]]] = {
             "vmap, ms",
             "times vmap",
             "times lax.map",
+            "times a process a core",
             "lanes compiles, s",
             "vmap compiles, s",
         ),
