@@ -1,5 +1,7 @@
 """Code to copy: every snippet is run, and its network computes what `apply_mlp` computes with the same parameters."""
 
+import math
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import vgrad_jax as vg
 from vgrad_jax.nets.data_dependent import fitted_to_data
 from vgrad_jax.prescription.changes import changed
 from vgrad_jax.prescription.code import code_for
+from vgrad_jax.prescription.rates import torch_schedule
 from vgrad_jax.prescription.spelling import LIBRARIES, activation_in
 from vgrad_jax.schedules import schedule_of
 
@@ -89,6 +92,26 @@ def test_a_snippet_computes_the_network(framework, experiment):
     np.testing.assert_allclose(np.asarray(logits), expected, atol=2e-5)
     shapes = [layer.kernel.shape for layer in vg.init_mlp(jax.random.key(0), experiment.mlp, 2, logits.shape[1])]
     assert [layer.kernel.shape for layer in params] == shapes
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.25])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "cosine(0.1)", "exponential(0.01)"])
+def test_the_share_of_the_learning_rate_in_pytorch_is_that_of_the_schedule(schedule, warmup):
+    """PyTorch multiplies by it; the function is plain Python, so that it is tested without PyTorch too."""
+    text = torch_schedule(vg.Optimizer(schedule=schedule, warmup=warmup), 8)
+    if not text:
+        assert (schedule, warmup) == ("constant", 0.0)
+        return
+    share = eval(text.partition("(optimizer, ")[2].removesuffix(")"), {"math": math})
+    expected = schedule_of(schedule, 1.0, 8, round(8 * warmup))
+    np.testing.assert_allclose(
+        [share(step) for step in range(8)], [float(expected(step)) for step in range(8)], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("experiment", ["SCHEDULED", "FITTED"])
+def test_code_for_pytorch_is_python(experiment):
+    compile(code_for(globals()[experiment], "torch"), "torch", "exec")
 
 
 FITTED = vg.Experiment(

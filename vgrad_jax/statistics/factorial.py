@@ -202,9 +202,8 @@ def _fields(experiment: Experiment, *, split: bool) -> dict[str, Any]:
         "training": experiment.training,
     }
     values = [(name, value) for part in parts.values() for name, value in vars(part).items()]
-    # An output layer or a branch without an initialiser of its own has the others'.
-    own = ("output_init", "branch_init")
-    values = [(name, mlp.kernel_init if name in own and value is None else value) for name, value in values]
+    # An output layer without an initialiser of its own has the others'.
+    values = [(name, mlp.kernel_init if name == "output_init" and value is None else value) for name, value in values]
     fields = {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
     (hidden,) = (name for name in fields if name.endswith(" hidden"))
     if split:
@@ -216,7 +215,8 @@ def _fields(experiment: Experiment, *, split: bool) -> dict[str, Any]:
 def factor_name(fields: frozenset[str]) -> str:
     """Return the name of a factor for people, from its fields "index name"."""
     names = [name.split(maxsplit=1)[1] for name in sorted(fields)]
-    return " and ".join(dict.fromkeys(FACTORS.get(name, name.replace("_", " ")) for name in names))
+    *most, last = dict.fromkeys(FACTORS.get(name, name.replace("_", " ")) for name in names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _factors(differences: Differences, cells: tuple[str, str, str, str]) -> tuple[str, str]:
