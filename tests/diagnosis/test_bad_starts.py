@@ -35,6 +35,8 @@ def test_a_loss_that_falls_to_a_usual_chance_while_no_weights_grow_is_not_learne
     grew = changing(0.0, 0.0, -0.1, 0.0, 0.02, -0.1)
     assert not has_learned(evidence(loss=FALLING, params_log10_rms=SHRINKING))
     assert has_learned(evidence(loss=FALLING, params_log10_rms=grew))
+    assert has_learned(evidence(loss=np.linspace(0.98, 0.65, RECORDS), params_log10_rms=SHRINKING))  # No bad start.
+    assert not has_learned(evidence(loss=np.linspace(1.02, 0.65, RECORDS), params_log10_rms=SHRINKING))
     assert has_learned(evidence(loss=3 * FALLING, params_log10_rms=SHRINKING))  # No usual constant has so large a loss.
     # Below the loss of usual constants, far below its own start, and where chance is known, the fall counts.
     assert has_learned(evidence(loss=FALLING / 4, params_log10_rms=SHRINKING))

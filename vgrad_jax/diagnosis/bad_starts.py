@@ -35,6 +35,7 @@ from vgrad_jax.diagnosis.thresholds import (
     SIGNIFICANT,
     STALLED,
     USUAL_CHANCE,
+    USUAL_START,
     WEIGHTS_GREW,
 )
 from vgrad_jax.numerics import lower_median
@@ -61,7 +62,9 @@ def fell_from_a_bad_start(e: Evidence) -> bool:
         return False
     if weights_decayed(e) or outputs_were_huge(e):
         return True
-    if not (e.remaining > MOST_FLAT and e.course.late < MOST_USUAL_CHANCE) or e.records < FEWEST_RECORDS:
+    if not (e.course.start > USUAL_START and e.course.late < MOST_USUAL_CHANCE and e.remaining > MOST_FLAT):
+        return False
+    if e.records < FEWEST_RECORDS:
         return False
     grew = weights_grew_most(e)
     return grew is not None and grew < WEIGHTS_GREW

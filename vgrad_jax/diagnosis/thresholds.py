@@ -16,6 +16,7 @@ __all__ = [
     "MOVED",
     "SHRUNK_A_BIT",
     "USUAL_CHANCE",
+    "USUAL_START",
     "WEIGHTS_GREW",
     "TOO_SENSITIVE",
     "SATURATED_LATER",
@@ -136,6 +137,8 @@ USUAL_CHANCE = 0.6
 """Loss that the best constant seldom comes below: log 2 for two even classes, 1 for standardised targets.
 
 A loss with a factor has another one. It is used where chance is not known and other signs speak against learning."""
+USUAL_START = 1.0
+"""Loss up to which a start is not called bad: it is no larger than chance of standardised targets."""
 MOST_USUAL_CHANCE = 4.0
 """Loss that the best constant seldom exceeds where targets are standardised or classes few: log 50 is 3.9."""
 MOST_FLAT = 0.3
