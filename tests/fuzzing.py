@@ -252,7 +252,7 @@ def records(random, folder):
     else:
         with np.load(path) as file:
             arrays = dict(file)
-        for _ in range(random.randint(1, 2)):
+        for _ in range(random.randint(0, 2)):
             name = random.choice(sorted(arrays))
             if name == "labels":
                 labels = json.loads(str(arrays["labels"]))

@@ -5,11 +5,15 @@
 
 A call under `jit` or `vmap` is checked while it is traced, so that compiled code is as fast as without. Only kinds are
 compared: an array is not read, and `Any` fits everything. Numbers have bounds, which the function itself checks.
+
+A user's function shows whether it takes its arguments when it is called. `called` tells a function of a wrong form from
+an exception in the user's own lines.
 """
 
 import functools
 import inspect
 import numbers
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
@@ -20,11 +24,14 @@ from jaxtyping import AbstractArray
 
 from vgrad_jax.errors import InputError
 
-__all__ = ["array_of", "checked", "checked_class", "fits", "in_words"]
+__all__ = ["array_of", "called", "checked", "checked_class", "fits", "in_words", "require_signature"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Class = TypeVar("Class")
+
+LIBRARIES = frozenset(sys.stdlib_module_names) | {"jax", "jaxlib", "numpy"}
+"""Packages whose lines are not the user's: a function of theirs that was handed over by mistake raises in them."""
 
 MOST_ELEMENTS = 1000
 """Number of elements of a sequence that are compared."""
@@ -71,6 +78,69 @@ def checked_class(cls: type[Class]) -> type[Class]:
     """Return a class whose constructor is `checked`."""
     cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
     return cls
+
+
+def called(name: str, form: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call a user's function, and refuse one that does not take these arguments.
+
+    An exception in the function's own lines stays as it is.
+
+    Args:
+        name: name of the function, for the message.
+        form: how it is called and what it returns, for the message.
+        function: anything that can be called.
+        arguments: positional arguments of the call.
+        options: keyword arguments of the call.
+
+    Raises:
+        InputError: the call fails, and no line of the function's own is running.
+
+    >>> called("loss_fn", "f(params, batch) to a scalar", dict, 1, 2)
+    Traceback (most recent call last):
+    vgrad_jax.errors.InputError: loss_fn must be f(params, batch) to a scalar; got the class dict, whose call raised \
+TypeError: dict expected at most 1 argument, got 2. Give a function of these arguments
+    """
+    try:
+        return function(*arguments, **options)
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if _is_in_own_lines(error):
+            raise
+        said = str(error).partition("\n")[0][:200].rstrip(".")
+        raise InputError(
+            f"{name} must be {form}; got {_shown_function(function)}, whose call raised "
+            f"{type(error).__name__}: {said}. Give a function of these arguments"
+        ) from error
+
+
+def require_signature(name: str, function: Callable[..., Any], wanted: tuple[str, ...]) -> None:
+    """Refuse a function that cannot be called with so many arguments.
+
+    Args:
+        name: name of the function, for the message.
+        function: anything that can be called.
+        wanted: names of the positional arguments.
+
+    Raises:
+        InputError: it takes another number, or is a class of Python's own such as int.
+
+    >>> require_signature("loss_fn", lambda: 0, ("params", "batch"))
+    Traceback (most recent call last):
+    vgrad_jax.errors.InputError: loss_fn is called as f(params, batch), but it takes (): too many positional arguments
+    """
+    called_as = f"{name} is called as f({', '.join(wanted)})"
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # A function of C code may have none.
+        bare = function.func if isinstance(function, functools.partial) else function
+        if isinstance(bare, type):
+            raise InputError(f"{called_as}; got {_shown(bare)}. Give a function of these arguments") from None
+        return
+    try:
+        signature.bind(*wanted)
+    except TypeError as error:
+        raise InputError(f"{called_as}, but it takes {signature}: {error}") from None
 
 
 def array_of(name: str, values: Any, dtype: Any = None) -> np.ndarray:
@@ -190,6 +260,24 @@ def _fits_class(value: Any, kind: type) -> bool:
     if fields is not None:  # A named tuple is a protocol: an optimiser, or the arrays of another package.
         return all(hasattr(value, field) for field in fields)
     return isinstance(value, kind)
+
+
+def _is_in_own_lines(error: BaseException) -> bool:
+    """Return whether an exception that `called` caught passed through lines of the called function's own."""
+    entry = error.__traceback__ and error.__traceback__.tb_next
+    while entry is not None:
+        if str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0] not in LIBRARIES:
+            return True
+        entry = entry.tb_next
+    return False
+
+
+def _shown_function(function: Any) -> str:
+    """Return a function for a message, by its name where it has one."""
+    if isinstance(function, type):
+        return f"the class {function.__name__}"
+    name = getattr(function, "__name__", None)
+    return f"the function {name}" if isinstance(name, str) else _shown(function)
 
 
 def _is_key(kind: Any) -> bool:

@@ -6,11 +6,15 @@ from typing import Any
 
 import optax
 
+from vgrad_jax.boundary import require_signature
 from vgrad_jax.descriptions import UNWRITTEN, Description, number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.schedules import CONSTANT, canonical_schedule, schedule_of
 
-__all__ = ["NUMBERS", "Optimizer", "make_optimizer"]
+__all__ = ["NUMBERS", "STARTING", "Optimizer", "make_optimizer", "require_transformation", "updated"]
+
+STARTING = "a function of the parameters that gives a state"
+"""Form of an optimiser's `init`, for messages."""
 
 
 @dataclass(frozen=True)
@@ -107,3 +111,37 @@ _BUILDERS: dict[str, Callable[[Optimizer, Mapping[str, Any]], optax.GradientTran
         used["learning_rate"], weight_decay=0.0 if used["weight_decay"] is None else used["weight_decay"]
     ),
 }
+
+
+def require_transformation(name: str, optimizer: Any) -> None:
+    """Refuse an optimiser whose two functions are none of optax's form.
+
+    Args:
+        name: name of the optimiser, for the message.
+        optimizer: anything with `init` and `update`.
+
+    Raises:
+        InputError: `init(params)` or `update(gradients, state, params)` cannot be called so.
+    """
+    for function, wanted in (("init", ("params",)), ("update", ("gradients", "state", "params"))):
+        if not callable(getattr(optimizer, function, None)):
+            raise InputError(f"{name} must be an optax optimiser, such as optax.adam(1e-3); got {optimizer!r}")
+        require_signature(f"{function} of {name}", getattr(optimizer, function), wanted)
+
+
+def updated(name: str, optimizer: Any, *arguments: Any, **extra: Any) -> tuple[Any, Any]:
+    """Return the updates and the next state of an optimiser.
+
+    Args:
+        name: name of the optimiser, for the message.
+        optimizer: an optax optimiser.
+        arguments: gradients, state and parameters.
+        extra: further arguments of its `update`.
+
+    Raises:
+        InputError: `update` returns no pair.
+    """
+    given = optimizer.update(*arguments, **extra)
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise InputError(f"update of {name} must return (updates, state), as optax's optimisers do; it gave {given!r}")
+    return given

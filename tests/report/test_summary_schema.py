@@ -7,9 +7,11 @@ import jax
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from typer.testing import CliRunner
 
 import vgrad_jax as vg
 from tests.made import made_results
+from vgrad_jax.cli import app
 from vgrad_jax.report import SUMMARY_SCHEMA, Report
 
 VALIDATOR = Draft202012Validator(SUMMARY_SCHEMA)
@@ -66,3 +68,25 @@ def test_every_entry_has_its_meaning():
     described(SUMMARY_SCHEMA)
     for entry in SUMMARY_SCHEMA["$defs"].values():
         described(entry)
+
+
+def test_the_command_prints_the_schema_of_a_sweeps_summary(tmp_path, quick_reports):
+    def end(key):
+        return {"size": jax.random.uniform(key)}
+
+    printed = json.loads(CliRunner().invoke(app, ["report", "--schema"]).output)
+    assert printed == SUMMARY_SCHEMA
+    vg.sweep(
+        {"a": vg.Arm(end, converged="size >= 0.5")}, 3, store=tmp_path / "results.zarr", engine="plain", progress=False
+    )
+    said = CliRunner().invoke(app, ["report", str(tmp_path), "--json"])
+    assert said.exit_code == 0, said.output
+    written = json.loads((tmp_path / "tables" / "summary.json").read_text())
+    for summary in (written, json.loads(said.stdout)):
+        Draft202012Validator(printed).validate(summary)
+    assert len(written["arms"]) == 1
+
+
+def test_a_report_of_nothing_is_refused():
+    said = CliRunner().invoke(app, ["report"])
+    assert (said.exit_code, "no folder was named" in said.output) == (2, True)

@@ -101,10 +101,17 @@ def test_the_command_answers_in_words_and_numbers():
     assert "Train 29 seeds per arm" in run("--probability", "0.75", "--power", "0.95").output
     assert "Train 381 seeds per arm" in run("--half-width", "0.05").output
     assert "Example: vgrad seeds" in run("--help").output
+    assert "--expected-share" in run("--help").output
+    assert "--baseline" not in run("--help").output
+    for needed in (("--effect", "0.1"), ("--half-width", "0.05")):
+        named = run(*needed, "--expected-share", "0.9").output
+        assert named == run(*needed, "--baseline", "0.9").output
+        assert named != run(*needed).output
     for arguments, message in (
         ((), "give one of --effect, --probability and --half-width"),
         (("--effect", "2"), "effect must be a finite number above 0 and below 1"),
-        (("--probability", "0.7", "--baseline", "0.5"), "--baseline is a share"),
+        (("--probability", "0.7", "--expected-share", "0.5"), "--expected-share goes with"),
+        (("--effect", "0.1", "--expected-share", "0.5", "--baseline", "0.5"), "--baseline is the older name of"),
         (("--effect", "0.1", "--runs-per-second", "0"), "--runs-per-second must be a finite number above 0"),
     ):
         bad = run(*arguments)

@@ -11,10 +11,17 @@ from typer.testing import CliRunner
 import vgrad_jax as vg
 from vgrad_jax.cli import app
 from vgrad_jax.cli.chosen import choose
+from vgrad_jax.results.reading import data_of, experiment_of
 from vgrad_jax.studies import read_study
 from vgrad_jax.sweeps import estimate
 
 pytestmark = pytest.mark.usefixtures("quick_reports")
+
+
+SETTINGS = (
+    *("--target", "kind", "--set", "mlp.activation=tanh,relu", "--set", "mlp.hidden=[4]"),
+    *("--epochs", 1, "--engine", "plain"),
+)
 
 
 def vgrad(*arguments):
@@ -34,10 +41,7 @@ def folder(tmp_path_factory):
     write_table(folder / "table.csv")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        done = vgrad(
-            *("sweep", "--data", "table.csv", "--target", "kind", "--set", "mlp.activation=tanh,relu"),
-            *("--set", "mlp.hidden=[4]", "--seeds", 2, "--epochs", 1, "--engine", "plain", "--out", "out", "--json"),
-        )
+        done = vgrad("sweep", "--data", "table.csv", *SETTINGS, "--seeds", 2, "--out", "out", "--json")
     assert done.exit_code == 0, done.output
     assert [row["arm"] for row in json.loads(done.stdout)["arms"]] == ["tanh", "relu"]
     return folder
@@ -115,6 +119,33 @@ def test_a_sweep_of_a_relative_path_is_repeated_from_another_folder(folder, tmp_
     (tmp_path / "copy" / "table.csv").unlink()
     with pytest.raises(vg.InputError, match=r"no file 'table.csv', as the sweep in .* names it"):
         choose(None, None, earlier=Path("../out"))
+
+
+def test_a_sweep_is_resumed_from_another_folder(folder, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(copy / "deep" / "er")
+    before = vg.open_results("../../out").load()
+    seeds = before.sizes["seed"] + 1
+    resumed = (*SETTINGS, "--out", "../../out", "--resume", "--seeds", seeds)
+    nowhere = vgrad("sweep", "--data", "table.csv", *resumed)
+    assert nowhere.exit_code == 2
+    tried = f"no file 'table.csv', which is '{copy / 'deep' / 'er' / 'table.csv'}' from here"
+    assert tried in " ".join(nowhere.stderr.split())
+    done = vgrad("sweep", "--data", "../../table.csv", *resumed)
+    assert done.exit_code == 0, done.output
+    after = vg.open_results("../../out")
+    assert bool(after["completed"].all())
+    assert after.sizes["seed"] == seeds
+    assert after.isel(seed=slice(seeds - 1)).equals(before)
+    assert experiment_of(after, "relu").data.path == "../../table.csv"
+    assert data_of(after, "relu") is not None
+    assert vgrad("verify", "../../out").exit_code == 0
+    write_table(Path("table.csv"), seed=1)
+    other = vgrad("sweep", "--data", "table.csv", *resumed)
+    assert other.exit_code == 2
+    assert "data.path is '../../table.csv' there and 'table.csv' here" in " ".join(other.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,12 @@ __all__ = ["report", "show"]
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that `vgrad sweep` wrote, or an archive of `vgrad pack`.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder that `vgrad sweep` wrote, or an archive of `vgrad pack`.")
+    ] = None,
     quiet: Quiet = False,
     open_it: Open = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of --json instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the page, the figures and the table again from stored results.
@@ -28,6 +31,13 @@ def report(
 
     Example: vgrad report runs/article
     """
+    if schema:
+        from vgrad_jax.report import SUMMARY_SCHEMA
+
+        print(json.dumps(SUMMARY_SCHEMA, indent=2))
+        return
+    if folder is None:
+        raise InputError("no folder was named; give one that `vgrad sweep` wrote, such as runs/article")
     from vgrad_jax.report import write_report
     from vgrad_jax.results.opening import open_results
 

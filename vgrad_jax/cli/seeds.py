@@ -25,9 +25,10 @@ def seeds(
     ] = None,
     power: Annotated[float, typer.Option(help="Chance of detecting a difference that exists (power).")] = 0.9,
     significance: Annotated[float, typer.Option(help="False-positive rate (alpha).")] = 0.05,
-    baseline: Annotated[
+    expected_share: Annotated[
         float | None, typer.Option(help="Expected share of runs that converge; by default the worst case.")
     ] = None,
+    baseline: Annotated[float | None, typer.Option(hidden=True, help="Older name of --expected-share.")] = None,
     arms: Annotated[int, typer.Option(help="Number of arms, to compute how long the study takes.")] = 2,
     runs_per_second: Annotated[
         float | None, typer.Option(help="Speed of your machine; `vgrad bench` measures it.")
@@ -41,22 +42,25 @@ def seeds(
     from vgrad_jax.statistics import planning
 
     whole_number("--arms", arms, minimum=1)
+    if expected_share is not None and baseline is not None:
+        raise InputError("--baseline is the older name of --expected-share; give one of them")
+    share = baseline if expected_share is None else expected_share
     if sum(value is not None for value in (effect, probability, half_width)) != 1:
         raise InputError("give one of --effect, --probability and --half-width")
     if effect is not None:
-        needed = planning.seeds_needed(effect, power, baseline=baseline, significance=significance)
-        at = "whatever the shares are" if baseline is None else f"from a share of {100 * baseline:g} %"
+        needed = planning.seeds_needed(effect, power, baseline=share, significance=significance)
+        at = "whatever the shares are" if share is None else f"from a share of {100 * share:g} %"
         question = f"to detect a difference of {100 * effect:g} points between two arms' shares of converged runs, {at}"
         risks = f"with a power of {100 * power:g} % and a false-positive rate of {100 * significance:g} %, two-sided"
     elif probability is not None:
-        if baseline is not None:
-            raise InputError("--baseline is a share; it goes with --effect or --half-width")
+        if share is not None:
+            raise InputError("--expected-share goes with --effect or --half-width")
         needed = planning.seeds_needed_to_be_better(probability, power, significance=significance)
         question = f"to detect that a run of one arm beats a run of another in {100 * probability:g} % of pairs"
         risks = f"with a power of {100 * power:g} % and a false-positive rate of {100 * significance:g} %, one-sided"
     elif half_width is not None:
-        needed = planning.seeds_needed_to_know(half_width, share=0.5 if baseline is None else baseline)
-        at = "whatever the share is" if baseline is None else f"at a share of {100 * baseline:g} %"
+        needed = planning.seeds_needed_to_know(half_width, share=0.5 if share is None else share)
+        at = "whatever the share is" if share is None else f"at a share of {100 * share:g} %"
         question = f"to know an arm's share of converged runs within {100 * half_width:g} points, {at}"
         risks = "with 95 % confidence"
     lines = [f"Train {counted(needed, 'seed')} per arm {question}, {risks}."]

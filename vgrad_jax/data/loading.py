@@ -84,7 +84,8 @@ def _stamp(data: Data) -> tuple[int, ...]:
     for path in (data.path, data.test_path):
         if path is not None:
             if not Path(path).is_file():
-                raise InputError(f"no file {path!r}; give the path of a CSV, Parquet or NPZ file")
+                tried = "" if Path(path).is_absolute() else f", which is {str(Path(path).absolute())!r} from here"
+                raise InputError(f"no file {path!r}{tried}; give the path of a CSV, Parquet or NPZ file")
             status = Path(path).stat()
             stamps += (status.st_mtime_ns, status.st_size)
     return stamps

@@ -1,6 +1,5 @@
 """Check before training: every layer's gradient, activations and a verdict, over many initialisations."""
 
-import inspect
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Key, PyTree
 
-from vgrad_jax.boundary import checked
+from vgrad_jax.boundary import called, checked, require_signature
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.diagnosis.verdict import Checked, Diagnosis, diagnose
 from vgrad_jax.errors import InputError
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
     from vgrad_jax.theory.prediction import Prediction
 
 __all__ = ["InitCheck", "check_init"]
+
+INIT = "parameters, or a function of a key that makes them"
+"""Form of `params_or_init_fn`, for messages."""
 
 ELEMENTS_AT_ONCE = 2**24
 """Number of parameters of the seeds that are computed together."""
@@ -158,9 +160,9 @@ def check_init(
     require_callable(loss_fn)
     grouping = Grouping(stacked=stacked, group=group, include=include, exclude=exclude)
     given = _has_params(params_or_init_fn, num_seeds)
-    _require_signature("loss_fn", loss_fn, ("params", "batch") if loss_key is None else ("params", "batch", "key"))
+    require_signature("loss_fn", loss_fn, ("params", "batch") if loss_key is None else ("params", "batch", "key"))
     if not given:
-        _require_signature("an init function", params_or_init_fn, ("key",))
+        require_signature("an init function", params_or_init_fn, ("key",))
     loss_fn = _hashable(loss_fn)
     if loss_key is not None:
         loss_fn, batch = WithKey(loss_fn), (batch, loss_key)
@@ -229,22 +231,6 @@ def _hashable(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _require_signature(name: str, function: Callable[..., Any], wanted: tuple[str, ...]) -> None:
-    """Refuse a function that cannot be called with so many arguments.
-
-    Raises:
-        InputError: it takes another number.
-    """
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # A function of C code may have none.
-        return
-    try:
-        signature.bind(*wanted)
-    except TypeError as error:
-        raise InputError(f"{name} is called as f({', '.join(wanted)}), but it takes {signature}: {error}") from None
-
-
 def _has_params(params_or_init_fn: PyTree, num_seeds: int) -> bool:
     """Return whether parameters were given; False for an init function.
 
@@ -271,7 +257,9 @@ def _seeds_at_once(init_fn: Callable[[Any], PyTree], key: Key[jax.Array, ""]) ->
     Raises:
         InputError: the init function does not take a key, or makes no floating-point arrays.
     """
-    shapes = jax.tree.leaves(jax.eval_shape(lambda k: [leaf for _, leaf in float_leaves(init_fn(k))], key))
+    shapes = jax.tree.leaves(
+        jax.eval_shape(lambda k: [leaf for _, leaf in float_leaves(called("params_or_init_fn", INIT, init_fn, k))], key)
+    )
     if not shapes:
         raise InputError("the init function makes no floating-point array; it must return the parameters of a key")
     return max(1, ELEMENTS_AT_ONCE // max(1, sum(shape.size for shape in shapes)))

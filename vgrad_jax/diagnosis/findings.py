@@ -1,12 +1,14 @@
 """Finding: one fault, or one fact beside the verdict, with the numbers that it rests on."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+from vgrad_jax.boundary import called
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.statuses import NOTES, status_of
+from vgrad_jax.errors import InputError
 
-__all__ = ["Finding", "Rule", "finding"]
+__all__ = ["Finding", "Rule", "finding", "found"]
 
 
 class Finding(NamedTuple):
@@ -36,6 +38,27 @@ class Rule(NamedTuple):
 
     find: Callable[[Evidence], list[Finding]]
     source: str
+
+
+def found(rules: Mapping[str, Any], evidence: Evidence) -> list[Finding]:
+    """Return the findings of all rules.
+
+    Args:
+        rules: name to rule.
+        evidence: the evidence of one seed.
+
+    Raises:
+        InputError: a rule of the user's is none, or gives no list of findings.
+    """
+    findings: list[Finding] = []
+    for name, rule in rules.items():
+        if not isinstance(rule, Rule):
+            raise InputError(f"the rule {name!r} must be a Rule(find, source); got {rule!r}")
+        own = called(f"the rule {name!r}", "a function of the evidence that gives findings", rule.find, evidence)
+        if not isinstance(own, list | tuple) or not all(isinstance(entry, Finding) for entry in own):
+            raise InputError(f"the rule {name!r} must give a list of findings; it gave {own!r}")
+        findings += own
+    return findings
 
 
 def finding(

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from vgrad_jax.boundary import checked
 from vgrad_jax.diagnosis.evidence import Evidence
-from vgrad_jax.diagnosis.findings import Finding, Rule
+from vgrad_jax.diagnosis.findings import Finding, Rule, found
 from vgrad_jax.diagnosis.profiles import straight_line
 from vgrad_jax.diagnosis.rules import RULES
 from vgrad_jax.diagnosis.schema import FORMAT
@@ -228,7 +228,7 @@ def _judged(
     before = Checked(check) if isinstance(check, Look) else check
     look, inspection = (None, None) if before is None else (before.look, before.inspection)
     seeds = evidence_of(record_or_stats, look, inspection, baseline, hidden)
-    findings = [[finding for rule in rules.values() for finding in rule.find(evidence)] for evidence in seeds]
+    findings = [found(rules, evidence) for evidence in seeds]
     return seeds, findings, [_status(own, evidence) for own, evidence in zip(findings, seeds, strict=True)]
 
 
@@ -246,7 +246,7 @@ def _under_noise(seeds: list[Evidence], rules: Mapping[str, Rule]) -> dict[str, 
         evidence = noisy[draw % len(noisy)]
         course = evidence.course
         again = replace(evidence, drawn=None if course is None else course.resampled(rng))
-        counts[_status([own for rule in rules.values() for own in rule.find(again)], again)] += 1
+        counts[_status(found(rules, again), again)] += 1
     return {status: count / NOISE_DRAWS for status, count in most_frequent_first(counts).items()}
 
 

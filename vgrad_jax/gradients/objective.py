@@ -9,10 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from vgrad_jax.boundary import called
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import float_leaves, path_name
 
 __all__ = ["BatchRest", "Objective", "WithKey", "objective_of", "require_callable", "scalar_of", "split_batch"]
+
+
+LOSS = "a function f(params, batch) that gives a scalar"
+"""Form of a loss, for messages."""
+
+LOSS_WITH_KEY = "a function f(params, batch, key) that gives a scalar"
+"""Form of a loss that draws, for messages."""
 
 
 class Objective(NamedTuple):
@@ -56,7 +64,11 @@ def objective_of(loss_fn: Any, params: PyTree) -> Objective:
 
     names = tuple("/".join(path_name(path)) for path in paths)
     leaves = [jnp.asarray(flat[index]) for index in positions]
-    return Objective(names, leaves, merge, lambda leaves, batch: scalar_of(loss_fn(merge(leaves), batch)))
+
+    def loss(leaves: list[Any], batch: Any) -> Any:
+        return scalar_of(called("loss_fn", LOSS, loss_fn, merge(leaves), batch))
+
+    return Objective(names, leaves, merge, loss)
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class WithKey:
 
     def __call__(self, params: PyTree, batch_and_key: tuple[PyTree, Any]) -> Any:
         """Call the loss with the batch and the key."""
-        return self.loss_fn(params, *batch_and_key)
+        return called("loss_fn", LOSS_WITH_KEY, self.loss_fn, params, *batch_and_key)
 
 
 def require_callable(loss_fn: Any) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from vgrad_jax.boundary import checked
+from vgrad_jax.boundary import called, checked
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.layers import Grouping, LayerMap, float_leaves, map_layers
@@ -29,6 +29,7 @@ from vgrad_jax.gradients.record_state import RecordState, register_with_flax
 from vgrad_jax.gradients.recording import SIZES
 from vgrad_jax.gradients.running import FirstBreak, LossWindow, loss_dtype
 from vgrad_jax.gradients.stats import LayerStats, size_scale, stats_of
+from vgrad_jax.optimizers import STARTING, require_transformation, updated
 
 __all__ = ["record"]
 
@@ -87,6 +88,8 @@ def record(
     whole_number("every", every, minimum=1)
     size = max(whole_number("history", history), 1)
     grouping = Grouping(per_leaf=per_leaf, stacked=stacked, group=group, include=include, exclude=exclude, order=order)
+    if around is not None:
+        require_transformation("around", around)
     optimizer = None if around is None else optax.with_extra_args_support(around)
     recorder = _Recorder(str(name), every, size, grouping, optimizer, params or around is not None)
     return optax.GradientTransformationExtraArgs(recorder.init, recorder.update)
@@ -137,7 +140,7 @@ class _Recorder:
             window=LossWindow.empty(),
             first_break=FirstBreak.empty(number),
             labels=jnp.asarray(np.frombuffer(json.dumps(static).encode(), np.uint8)),
-            inner=() if self.optimizer is None else self.optimizer.init(params),
+            inner=() if self.optimizer is None else called("init of around", STARTING, self.optimizer.init, params),
             **static,
         )
 
@@ -147,7 +150,8 @@ class _Recorder:
         """Return the updates (the gradients, where there is no optimiser), and the state with a record if it is due."""
         updates, inner = gradients, state.inner
         if self.optimizer is not None:
-            updates, inner = self.optimizer.update(gradients, inner, params, **_accepted(self.optimizer.update, extra))
+            extra_own = _accepted(self.optimizer.update, extra)
+            updates, inner = updated("around", self.optimizer, gradients, inner, params, **extra_own)
         layers = _checked(map_layers(gradients, self.grouping), state)
         if self.with_params and params is None:
             raise InputError(

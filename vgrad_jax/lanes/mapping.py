@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from vgrad_jax.boundary import checked
+from vgrad_jax.boundary import called, checked
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.errors import InputError
 from vgrad_jax.jaxprs import ClosedJaxpr, evaluate
@@ -27,7 +27,7 @@ from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.machine import required_machine
 from vgrad_jax.lanes.nests import Chooser, Evaluator, Value
 
-__all__ = ["chooser_for", "lanes", "natively", "one_example", "quietly"]
+__all__ = ["called_on_one_example", "chooser_for", "lanes", "natively", "one_example", "quietly"]
 
 PROGRAMS: ProgramCache[Callable[..., Any]] = ProgramCache(most=64)
 """Jitted functions of `lanes`, by function, axes and static leaves; each keeps a program for each shape."""
@@ -99,11 +99,21 @@ def lanes(
         arrays = [leaf for leaf, flag in zip(leaves, traced, strict=True) if flag]
         try:
             return program(*arrays)
-        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):
-            # The function looks at values, which `vmap` allows for arguments that are not mapped.
-            return vmapped(f)(*arguments, **keywords)
+        except (TypeError, jax.errors.JAXIndexError):
+            # The function looks at values, which `vmap` allows for arguments that are not mapped; or it is of a wrong
+            # form.
+            return vmapped(partial(called_on_one_example, f))(*arguments, **keywords)
 
     return mapped
+
+
+def called_on_one_example(f: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call a function of one example, and refuse one that takes other arguments or gives no arrays."""
+    given = called("f", "a function of one example that gives arrays", f, *arguments, **keywords)
+    for leaf in jax.tree.leaves(given):
+        if not hasattr(leaf, "dtype") and not isinstance(leaf, bool | int | float | complex):
+            raise InputError(f"f must give arrays; it gave {type(leaf).__name__}")
+    return given
 
 
 def _is_traced(leaf: Any) -> bool:

@@ -11,7 +11,7 @@ from vgrad_jax.boundary import checked
 from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, evaluate
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.graph import varying_results
-from vgrad_jax.lanes.mapping import chooser_for, one_example
+from vgrad_jax.lanes.mapping import called_on_one_example, chooser_for, one_example
 from vgrad_jax.lanes.nests import Chooser, Cost, cost_of, inlined_program, inner_programs
 
 __all__ = ["LanesReport", "Row", "lanes_report"]
@@ -79,7 +79,7 @@ def lanes_report(f: Callable[..., Any], *arguments: Any, in_axes: Any = 0, **key
     >>> [(row.loop, row.operation, row.native) for row in report.rows]
     [('scan x 100', 'sin', True)]
     """
-    mapped = jax.vmap(partial(one_example, f), in_axes)
+    mapped = jax.vmap(partial(one_example, partial(called_on_one_example, f)), in_axes)
     closed = jax.make_jaxpr(mapped)(*arguments, **keywords)
     rows: list[Row] = []
     examples = 0

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vgrad_jax.boundary import checked
+from vgrad_jax.boundary import called, checked
 from vgrad_jax.descriptions import UNWRITTEN, Description, NamedFunction, number, whole_number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.keys import PRNGKey, layer_key
@@ -33,6 +33,8 @@ NORMS = ("layer", "batch")
 """Names of the norms."""
 DATA_INITS = ("lsuv",)
 """Names of the initialisations that depend on data."""
+FORM = "a name, or a function f(key, shape, dtype) that gives an array"
+"""Form of an initialiser, for messages."""
 NORM_EPSILON = 1e-5
 """Number that is added to a variance before its square root divides."""
 
@@ -215,7 +217,8 @@ def init_layer(key: PRNGKey, kernel_init: Initializer, bias_init: Initializer, f
     """Draw one layer's parameters: a kernel `(fan_in, fan_out)` and a bias `(fan_out,)`."""
     dtype = jnp.zeros(()).dtype
     kernel_key, bias_key = jax.random.split(key)
-    kernel, bias = kernel_init(kernel_key, (fan_in, fan_out), dtype), bias_init(bias_key, (fan_out,), dtype)
+    kernel = called("kernel_init", FORM, kernel_init, kernel_key, (fan_in, fan_out), dtype)
+    bias = called("bias_init", FORM, bias_init, bias_key, (fan_out,), dtype)
     for init, array, shape in ((kernel_init, kernel, (fan_in, fan_out)), (bias_init, bias, (fan_out,))):
         if jnp.shape(array) != shape:
             raise InputError(

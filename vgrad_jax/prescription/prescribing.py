@@ -7,11 +7,12 @@ untouched network ─► many seeds ─► sick? ─► verdict ─► candidate
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vgrad_jax.boundary import checked
+from vgrad_jax.boundary import called, checked
 from vgrad_jax.descriptions import MAX_SEED, number, whole_number
 from vgrad_jax.diagnosis import Diagnosis
 from vgrad_jax.errors import InputError
@@ -310,4 +311,5 @@ def _reporting(progress: bool | Progress) -> Iterator[Callable[[int], None]]:
         with console.status("prescribing: compiling") as status:
             yield lambda new: count(new, lambda total, text: status.update(f"prescribing: {total} {text}"))
     else:
-        yield lambda new: count(new, progress)
+        show = partial(called, "progress", "True, False, or a function f(done, text)", progress)
+        yield lambda new: count(new, show)

@@ -231,7 +231,7 @@ def _known_of_functions(functions: Collection[FunctionLayout]) -> dict[str, Vari
     known = {name: VARIABLES[name] for name in names}
     if "epochs_to_converge" in known:
         known["epochs_to_converge"] = known["epochs_to_converge"]._replace(
-            description="time until the run converged, counted as its arm counts; NaN when never within the budget",
+            description="time until the run converged, counted as its arm counts; NaN where it never did",
             units="",
         )
     return known

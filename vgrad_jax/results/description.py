@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NOT_WRITTEN_DOWN", "RESULTS_VERSION", "changed_data", "describe", "difference", "undescribed"]
+__all__ = ["NOT_WRITTEN_DOWN", "RESULTS_VERSION", "changed_data", "describe", "difference", "located", "undescribed"]
 
 RESULTS_VERSION = 6
 """Version of the layout and of the numbers: a store is resumed with its own version alone."""
+
+PATHS = ("path", "test_path")
+"""Fields of data that say where a file lies, not what it holds."""
 
 NOT_WRITTEN_DOWN = "not written down"
 """Key that replaces the fields of an arm without a description."""
@@ -35,6 +38,32 @@ def undescribed(arm: object) -> dict[str, Any]:
     return {NOT_WRITTEN_DOWN: repr(arm)}
 
 
+def located(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description in a store with its data files where this study has them.
+
+    A file is the same wherever it lies, if the arm's data have the same fingerprint.
+
+    Args:
+        stored: description in a store.
+        wanted: description of this study.
+
+    >>> held = {"arms": {"a": {"data": {"path": "t.csv"}}}, "data": {"a": "3f"}}
+    >>> located(held, {"arms": {"a": {"data": {"path": "old/t.csv"}}}, "data": {"a": "3f"}})["arms"]
+    {'a': {'data': {'path': 'old/t.csv'}}}
+    """
+    arms = dict(stored["arms"])
+    for name, arm in stored["arms"].items():
+        data, wanted_data = arm.get("data"), wanted["arms"].get(name, {}).get("data")
+        if (
+            isinstance(data, Mapping)
+            and isinstance(wanted_data, Mapping)
+            and stored["data"][name] == wanted["data"][name]
+        ):
+            moved = {path: wanted_data[path] for path in PATHS if wanted_data.get(path) and data.get(path)}
+            arms[name] = {**arm, "data": {**data, **moved}}
+    return {**stored, "arms": arms}
+
+
 def changed_data(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
     """Return words for the data that have changed between two descriptions with equal arms; None where none has.
 
@@ -48,7 +77,7 @@ def changed_data(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | 
     if not arms:
         return None
     data = wanted["arms"][arms[0]].get("data")
-    paths = [data[name] for name in ("path", "test_path") if data.get(name)] if isinstance(data, Mapping) else []
+    paths = [data[name] for name in PATHS if data.get(name)] if isinstance(data, Mapping) else []
     files = " or ".join(repr(path) for path in paths)
     return f"the file {files} has changed" if files else f"the data of arm {arms[0]!r} have changed"
 

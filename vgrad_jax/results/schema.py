@@ -102,7 +102,7 @@ VARIABLES: dict[str, Variable] = {
         ("arm", "seed"),
         "float32",
         np.nan,
-        "completed epochs until the training accuracy was at least the threshold; NaN when never within the budget",
+        "completed epochs until the training accuracy was at least the threshold; NaN where it never was",
         "epochs",
     ),
     "parameters": Variable(

@@ -27,7 +27,7 @@ from vgrad_jax.errors import InputError
 from vgrad_jax.results import checksums as sums
 from vgrad_jax.results.axes import Schema
 from vgrad_jax.results.checksums import Digest
-from vgrad_jax.results.description import changed_data, difference
+from vgrad_jax.results.description import changed_data, difference, located
 from vgrad_jax.results.durable import PARTIAL, remove_file, sync_name, sync_tree, write_file, write_files
 from vgrad_jax.results.environment import check_versions
 from vgrad_jax.results.files import UnreadableError
@@ -129,7 +129,7 @@ class Store:
 
         Args:
             path: folder of the store.
-            study: description of the study, which must equal the store's description.
+            study: description of the study, equal to the store's but for the places of its data files.
             num_seeds: seeds of each arm.
 
         Raises:
@@ -138,16 +138,14 @@ class Store:
         """
         path = Path(path)
         opened = open_store(path, writable=True, resuming=True)
-        held_study = json.loads(opened.metadata.attributes["study"])
-        changed = changed_data(held_study, study)
-        if changed:
+        written = json.loads(opened.metadata.attributes["study"])
+        held_study = located(written, study)
+        if changed := changed_data(held_study, study):
             raise InputError(f"{changed} since {str(path)!r} was made; restore them, or choose another folder")
-        other = difference(held_study, study)
-        if other:
+        if other := difference(held_study, study):
             raise InputError(f"{str(path)!r} holds another study: {other}; choose another folder")
         check_versions(json.loads(opened.metadata.attributes["versions"]), f"{str(path)!r} was made elsewhere")
-        held = opened.metadata.arrays["seed"].shape[0]
-        if held > num_seeds:
+        if (held := opened.metadata.arrays["seed"].shape[0]) > num_seeds:
             raise InputError(
                 f"{str(path)!r} was laid out for {held} seeds, more than {num_seeds}; ask for {held} or more, "
                 "or choose another folder"
@@ -161,6 +159,8 @@ class Store:
             _unmark_damaged(opened)
             store = cls(opened)
             store.grow(num_seeds)
+            if held_study != written:
+                store._set_attribute("study", json.dumps(held_study))
         except UnreadableError as error:
             raise InputError(f"damaged results in {str(path)!r}: {error}") from None
         except OSError as error:

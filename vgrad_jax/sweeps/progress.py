@@ -3,10 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
+from vgrad_jax.boundary import called
 from vgrad_jax.sweeps.plan import Plan
 
-__all__ = ["SECONDS_BETWEEN_LINES", "progress_bar", "seldom"]
+__all__ = ["SECONDS_BETWEEN_LINES", "Progress", "progress_bar", "reporting", "seldom"]
+
+Progress = Callable[[int, int], None]
+"""Function of the seeds done and of their total."""
 
 SECONDS_BETWEEN_LINES = 30.0
 """Time between two lines of progress where there is no terminal, in seconds."""
@@ -52,13 +57,13 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
         ProgressColumn,
         Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bar
     from rich.text import Text
 
     class SeedsPerSecond(ProgressColumn):
@@ -82,6 +87,23 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[int, int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, speed_estimate_period=600) as progress:
+    with Bar(*columns, console=console, speed_estimate_period=600) as progress:
         task = progress.add_task("training", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def reporting(progress: bool | Progress, plan: Plan) -> Iterator[Progress]:
+    """Yield the function that reports progress: a progress bar's, the caller's, or a function without effect.
+
+    Args:
+        progress: True shows a bar, and False shows nothing.
+        plan: the sweep's plan.
+    """
+    if progress is True:
+        with progress_bar(plan) as report:
+            yield report
+    elif progress is False:
+        yield lambda done, total: None
+    else:
+        yield partial(called, "progress", "True, False, or a function f(done, total)", progress)

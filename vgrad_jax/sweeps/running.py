@@ -5,9 +5,9 @@ arms ─► plan ─► agenda ─► blocks ─► workers: threads of this pro
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
@@ -41,7 +41,7 @@ from vgrad_jax.sweeps.engine import PROGRAMS
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.plan import Block, Plan, make_plan
 from vgrad_jax.sweeps.policy import local_platform
-from vgrad_jax.sweeps.progress import progress_bar
+from vgrad_jax.sweeps.progress import Progress, reporting
 from vgrad_jax.sweeps.room import MOST_SEEDS, check_room
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 __all__ = ["SweepInterrupted", "sweep"]
-
-Progress = Callable[[int, int], None]
 
 CHOICES = ("auto", "plain", "lanes", "nests")
 """Engines that a user may ask for."""
@@ -163,7 +161,7 @@ def sweep(
         # A resumed store has its own order of rows.
         job = Job({name: arms[name] for name in plan.arms}, study["data"], seed, plan.executions, parameters)
         stack.enter_context(PROGRAMS.room_for(2 * len(arms)))  # A refused arm has an entry of each engine.
-        report = stack.enter_context(_reporting(progress, plan))
+        report = stack.enter_context(reporting(progress, plan))
         try:
             if client is not None and store is not None:
                 _run_on_cluster(client, job, plan, target, Path(store), report)
@@ -338,13 +336,3 @@ def _refusal_warner() -> Callable[[str, str | None], None]:
             )
 
     return warn
-
-
-@contextmanager
-def _reporting(progress: bool | Progress, plan: Plan) -> Iterator[Progress]:
-    """Yield the function that reports progress: a progress bar's, the caller's, or a function without effect."""
-    if progress is True:
-        with progress_bar(plan) as report:
-            yield report
-    else:
-        yield progress or (lambda done, total: None)

@@ -17,7 +17,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
-from vgrad_jax.boundary import checked
+from vgrad_jax.boundary import called, checked
 from vgrad_jax.data import Data, Dataset, load_data
 from vgrad_jax.descriptions import whole_number
 from vgrad_jax.errors import InputError
@@ -25,6 +25,7 @@ from vgrad_jax.gradients import get_record, record
 from vgrad_jax.gradients.objective import require_callable, scalar_of
 from vgrad_jax.gradients.record_state import recorder_state
 from vgrad_jax.keys import PRNGKey, epoch_key, network_key, noise_key, order_key
+from vgrad_jax.optimizers import STARTING, require_transformation, updated
 from vgrad_jax.training.models import SplitModel, split_model
 from vgrad_jax.training.shuffle import shuffled
 
@@ -38,6 +39,15 @@ EVALUATED = "evaluated_epoch"
 
 ALONE = "evaluation"
 """Name of an evaluation that is a bare number."""
+
+
+LOSS = "a function f(model, batch) or f(model, batch, key) that gives a scalar"
+LOSS_WITH_STATE = "a function f(params, state, batch) or f(params, state, batch, key) that gives (loss, new_state)"
+EVALUATION = "a function f(model, held_out), with has_state f(params, state, held_out), that gives numbers"
+"""Form of a loss, of one with a state, and of an evaluation, for messages."""
+
+NUMBERS = (jax.Array, np.ndarray, np.generic, bool, int, float, complex)
+"""Kinds of numbers in an evaluation."""
 
 
 class _State(NamedTuple):
@@ -86,8 +96,10 @@ class MadeTraining:
             `train_loss`, the mean over each epoch's batches, `(epoch,)`; the evaluations; and `gradients`, a
             `vgrad_jax.Record`, where the optimiser records.
         """
-        model = split_model(self.init(network_key(key)), has_state=self.has_state)
-        start = _State(model.params, self.optimizer.init(model.params), model.state)
+        made = called("init", "a function f(key) that gives a model", self.init, network_key(key))
+        model = split_model(made, has_state=self.has_state)
+        opt_state = called("init of optimizer", STARTING, self.optimizer.init, model.params)
+        start = _State(model.params, opt_state, model.state)
 
         def epoch(carry: _State, number: Int[Array, ""]) -> tuple[_State, Float[Array, ""]]:
             return self._epoch(model, carry, key, number)
@@ -130,9 +142,11 @@ class MadeTraining:
         return carry, (losses.sum() + loss) / steps
 
     def _step(self, model: SplitModel, carry: _State, batch: PyTree, key: PRNGKey) -> tuple[_State, Float[Array, ""]]:
+        form = LOSS_WITH_STATE if self.has_state else LOSS
+
         def objective(params: PyTree) -> tuple[Any, PyTree]:
             arguments = model.arguments(params, carry.state)
-            returned = self.loss_fn(*arguments, batch, *((key,) if self.takes_key else ()))
+            returned = called("loss_fn", form, self.loss_fn, *arguments, batch, *((key,) if self.takes_key else ()))
             if not self.has_state:
                 return scalar_of(returned), model.state_after(arguments, None)
             if not isinstance(returned, tuple) or len(returned) != 2:
@@ -140,14 +154,17 @@ class MadeTraining:
             return scalar_of(returned[0]), model.state_after(arguments, returned[1])
 
         (loss, state), gradients = jax.value_and_grad(objective, has_aux=True)(carry.params)
-        updates, opt_state = self.optimizer.update(gradients, carry.opt_state, carry.params, value=loss)
+        updates, opt_state = updated("optimizer", self.optimizer, gradients, carry.opt_state, carry.params, value=loss)
         return _State(optax.apply_updates(carry.params, updates), opt_state, state), loss
 
     def _evaluated(self, model: SplitModel, carry: _State) -> dict[str, Any]:
         """Return the evaluations on the held-out rows, by name."""
         if self.evaluate is None:
             return {}
-        values = self.evaluate(*model.arguments(carry.params, carry.state), self.held_out)
+        arguments = model.arguments(carry.params, carry.state)
+        values = called("evaluate", EVALUATION, self.evaluate, *arguments, self.held_out)
+        if values is None or not all(isinstance(leaf, NUMBERS) for leaf in jax.tree.leaves(values)):
+            raise InputError(f"evaluate must give a number, an array, or a dictionary of them; it gave {values!r}")
         if not isinstance(values, dict):
             return {ALONE: values}
         if "train_loss" in values:
@@ -211,8 +228,7 @@ def make_train(
     for name, function in (("init", init), ("evaluate", evaluate)):
         if function is not None and not callable(function):
             raise InputError(f"{name} must be a function; got {function!r}")
-    if not hasattr(optimizer, "update"):
-        raise InputError(f"optimizer must be an optax optimiser, such as optax.adam(1e-3); got {optimizer!r}")
+    require_transformation("optimizer", optimizer)
     train_rows, test_rows = _rows(data)
     epochs = whole_number("epochs", epochs, minimum=1)
     every = min(whole_number("evaluate_every", evaluate_every, minimum=1), epochs)
