@@ -11,6 +11,7 @@ import xarray
 import vgrad_jax as vg
 from tests.stores import sign, sweep
 from vgrad_jax.results import verify_results
+from vgrad_jax.results.files import Folder
 from vgrad_jax.results.reading import read_once
 from vgrad_jax.results.stored import StoredArray
 
@@ -147,3 +148,10 @@ def test_metadata_that_are_no_metadata_are_refused_by_name(path, name, content):
     (path / name).write_bytes(content)
     with pytest.raises(vg.InputError, match=rf"damaged results in .*: the file {name}"):
         vg.open_results(path)
+
+
+@pytest.mark.parametrize("key", ["a\0b/zarr.json", "\ud800/zarr.json"])
+def test_a_name_that_no_file_has_is_absent(tmp_path, key):
+    files = Folder(tmp_path)
+    assert files.size(key) is None
+    assert files.read(key) is None

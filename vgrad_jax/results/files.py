@@ -73,7 +73,7 @@ class Folder:
         """Return the size of a file in bytes; None where there is no such file."""
         try:
             state = os.stat(self.path / key)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # No name holds a NUL or half of a character.
             return None
         except OSError as error:
             raise UnreadableError(f"the file {key} cannot be read ({error.strerror or error})") from error
