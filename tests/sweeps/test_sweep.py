@@ -63,7 +63,8 @@ def test_a_run_is_that_of_train_with_its_key(arms):
             history = train(vg.run_key(9, seed))
             run = results.sel(arm=arm, seed=seed)
             np.testing.assert_allclose(run["train_loss"], history.records.train_loss, rtol=1e-4)
-            np.testing.assert_array_equal(run["train_accuracy"], history.records.train_accuracy)
+            # A share of rows is a quotient, for which XLA multiplies by the rounded reciprocal.
+            np.testing.assert_allclose(run["train_accuracy"], history.records.train_accuracy, rtol=2e-7)
             layers = experiment.mlp.num_layers
             np.testing.assert_allclose(
                 run["gradient_log10_rms"][:, :layers], history.records.gradient_log10_rms, atol=1e-4
