@@ -140,7 +140,9 @@ def test_a_snippet_fits_its_kernels_to_data(framework):
     if framework == "equinox":
         names["model"] = fitted
     layers = logits_and_layers(names, framework, x)[1]
-    expected = fitted_to_data(tuple(vg.Layer(*map(jax.numpy.asarray, layer)) for layer in drawn), x, FITTED.mlp)
+    expected = fitted_to_data(
+        tuple(vg.Layer(*map(jax.numpy.asarray, layer)) for layer in drawn), jax.numpy.asarray(x), FITTED.mlp
+    )
     for (kernel, bias), own in zip(layers, expected, strict=True):
         np.testing.assert_allclose(np.asarray(kernel), own.kernel, rtol=1e-4, atol=1e-6)
         np.testing.assert_array_equal(np.asarray(bias), own.bias)

@@ -27,6 +27,7 @@ from vgrad_jax.nets.mlp import NORMS
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.results.store import Store
 from vgrad_jax.sweeps import engine as engines
+from vgrad_jax.sweeps import policy
 from vgrad_jax.sweeps.experiment_arm import ExperimentArm
 from vgrad_jax.sweeps.policy import LANES, choose_engine, local_platform
 from vgrad_jax.sweeps.size import ROWS_AT_ONCE
@@ -177,6 +178,13 @@ def sorting(x):
     return jnp.sort(x[None])[0] + jnp.tanh(x)
 
 
+@pytest.fixture
+def lanes_chosen(monkeypatch):
+    """Let `auto` choose `lanes` for sweeps of few trainings."""
+    monkeypatch.setattr(policy, "EPOCHS_A_PARAMETER", 0)
+
+
+@pytest.mark.usefixtures("lanes_chosen")
 def test_what_lanes_do_not_accept_falls_back_after_a_warning_for_each_arm(tiny):
     unusual = dataclasses.replace(tiny, mlp=vg.MLP(hidden=(2,), activation=sorting))
     with pytest.raises(NotInLanesError, match="sort has no native code"):
@@ -368,6 +376,7 @@ def test_lanes_are_for_single_precision(tiny):
         execute("lanes", tiny, KEYS)
 
 
+@pytest.mark.usefixtures("lanes_chosen")
 def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
     """Refuse native code, as XLA does with another version of its interface for native functions."""
 
@@ -385,6 +394,21 @@ def test_a_sweep_goes_on_where_xla_refuses_native_code(small, monkeypatch):
     assert json.loads(results.attrs["engines"]) == {"a": "lanes_or_plain"}
     for name in expected.data_vars:
         np.testing.assert_array_equal(results[name], expected[name])
+    clear_programs()
+
+
+def test_nests_go_on_where_xla_refuses_native_code_and_say_so(tiny, monkeypatch):
+    def refuse(*arguments, **options):
+        raise jax.errors.JaxRuntimeError("another version of the interface")
+
+    expected = vg.sweep({"a": tiny}, LANES, engine="plain", progress=False)
+    monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
+    monkeypatch.setattr(ffi, "_registered", {})
+    clear_programs()
+    with pytest.warns(UserWarning, match="leaves a loop to XLA: .*another version of the interface") as warned:
+        results = vg.sweep({"a": tiny}, LANES, engine="nests", progress=False)
+    assert len(warned) == 1
+    np.testing.assert_allclose(results["train_loss"], expected["train_loss"], rtol=1e-4)
     clear_programs()
 
 

@@ -72,10 +72,12 @@ def test_a_run_is_that_of_train_with_its_key(arms):
             assert str(run["outcome"].values) == vg.Outcome(int(history.outcome)).name.lower()
 
 
-def test_seed_k_does_not_depend_on_how_many_seeds_or_workers(arms):
-    many, few = vg.sweep(arms, 20, progress=False), vg.sweep(arms, 3, workers=1, progress=False)
+@pytest.mark.parametrize("engine", ["plain", "nests"])
+def test_seed_k_does_not_depend_on_how_many_seeds_or_workers(arms, engine):
+    swept = partial(vg.sweep, engine=engine, progress=False)
+    many, few = swept(arms, 20), swept(arms, 3, workers=1)
     assert_same(many.isel(seed=slice(0, 3)), few)
-    alone = vg.sweep({"deep": arms["deep"]}, 20, progress=False)
+    alone = swept({"deep": arms["deep"]}, 20)
     np.testing.assert_array_equal(many["train_loss"].sel(arm="deep"), alone["train_loss"].sel(arm="deep"))
 
 
@@ -275,13 +277,13 @@ def test_the_memory_estimate_is_that_of_the_compiler():
 
 def test_the_plan_says_what_it_costs_and_covers_every_run(arms):
     swept = {name: ExperimentArm(experiment) for name, experiment in arms.items()}
-    plan = make_plan(swept, 37)
+    plan = make_plan(swept, 37, engine="plain")
     text = str(plan)
     assert "2 arms x 37 seeds = 74 trainings" in text
     assert "estimated peak memory" in text
     covered = [(block.arm, seed) for block in plan.blocks() for seed in range(block.start, block.stop)]
     assert sorted(covered) == sorted((arm, seed) for arm in arms for seed in range(37))
-    assert plan.chunk == make_plan(swept, 1).chunk
+    assert plan.chunk == make_plan(swept, 1, engine="plain").chunk
 
 
 def test_wide_networks_get_smaller_chunks():

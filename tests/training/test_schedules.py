@@ -1,6 +1,7 @@
 """Schedules of the learning rate against closed forms, against optax, and in a training against NumPy's own."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -57,7 +58,7 @@ def test_a_training_takes_the_steps_of_numpy():
     kernel, bias = np.asarray(kernels[0], np.float64), np.asarray(biases[0], np.float64)
     rates = iter(closed_form("cosine", 0.5, 6))
     for epoch in range(1, 7):
-        order = np.asarray(epoch_order(order_key(key), epoch, 12))
+        order = np.asarray(epoch_order(order_key(key), jnp.asarray(epoch), 12))
         for rows in order.reshape(4, 3):
             x, y = np.asarray(data.train_x)[rows], np.asarray(data.train_y)[rows]
             residual = 1 / (1 + np.exp(-(x @ kernel + bias)[:, 0])) - y
