@@ -1,4 +1,4 @@
-"""Memory that this process may still take, refusals before it is taken, and pauses of its collection."""
+"""Memory that this process may still take, refusals before it is taken, and pauses of garbage collection."""
 
 import contextlib
 import gc
@@ -61,7 +61,7 @@ def bytes_in_words(size: int | float) -> str:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Pause Python's garbage collection within the context: it takes an eighth of the time that figures take."""
+    """Pause Python's garbage collection within the context: it would take an eighth of the time for figures."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

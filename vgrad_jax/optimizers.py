@@ -93,7 +93,7 @@ def make_optimizer(
     used.update((name, value) for name, value in (numbers or {}).items() if used.get(name) is not None)
     if optimizer.is_scheduled:
         if steps is None:
-            raise InputError(f"the schedule {optimizer.schedule!r} needs the number of steps: give steps=")
+            raise InputError("a schedule or a warm-up needs the number of steps: give steps=")
         used["learning_rate"] = schedule_of(
             optimizer.schedule, used["learning_rate"], steps, optimizer.warmup_steps(steps)
         )

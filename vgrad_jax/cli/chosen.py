@@ -144,8 +144,8 @@ def _with_data_from(folder: Path, name: str, experiment: Experiment) -> Experime
     if name not in arms or not Path(str(arms[name].data.path)).is_file():
         tried = str(Path(str(experiment.data.path)).absolute())
         raise InputError(
-            f"there is no file {experiment.data.path!r}, as the sweep in {str(folder)!r} names it, which is {tried!r} "
-            "from here; begin the command in the folder where that sweep began, or copy the file to this place"
+            f"there is no file {experiment.data.path!r}, as the sweep in {str(folder)!r} names it; begin the command "
+            f"in the folder where that sweep began, or copy the file to {tried!r}"
         )
     return replace(experiment, data=arms[name].data)
 

@@ -220,6 +220,7 @@ def _sentence(experiment: Any) -> str:
     """Return the main fields of an experiment."""
     mlp, optimizer, training = experiment.mlp, experiment.optimizer, experiment.training
     schedule = f" {optimizer.schedule}" if optimizer.is_scheduled else ""
+    schedule += f" after a warm-up in {optimizer.warmup:.0%} of the steps" if optimizer.warmup else ""
     return (
         f"hidden {list(mlp.hidden)}, {mlp.activation}, {mlp.kernel_init}; {optimizer.name} "
         f"{optimizer.learning_rate:g}{schedule}; {training.epochs} epochs in batches of {training.batch_size}; "

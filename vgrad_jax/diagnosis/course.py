@@ -143,7 +143,7 @@ class Course:
     def reference(self) -> float:
         """Loss of a network that has learned nothing: the smaller of the start and of chance.
 
-        Chance that is the floor itself, as that of a batch with one label, is of no other batch.
+        Chance that equals the floor, as for a batch with one label, does not count. Other batches have another chance.
         """
         if self.chance is None or abs(self.chance - (self.floor or 0.0)) <= OFFSET * min(1.0, abs(self.start)):
             return self.start
@@ -240,9 +240,9 @@ class Course:
 
     @cached_property
     def peak(self) -> float:
-        """Largest recorded loss after the first step, over the start or the first loss, the larger of them; at least 1.
+        """Largest recorded loss after the first step, over the larger of the start and the first loss; at least 1.
 
-        The first loss is no leap, even where the mean of the first steps is far below it.
+        The first loss itself is no leap, even where the mean of the first steps is far below it.
         """
         later = self.loss[1:][np.isfinite(self.loss[1:])]
         start = max(self.start, self.first)

@@ -29,7 +29,8 @@ def constant_is_best(probe: Probe) -> list[Concern]:
     """
     graph, tail = probe.graph, probe.tail
     shapes = {graph.shapes[head] for head in tail.heads}
-    if len(tail.heads) < FEWEST_OUTPUTS or len(shapes) != 1 or tail.penalties or tail.sides:
+    # Outputs without an axis of examples would raise here, and take all other concerns with them.
+    if len(tail.heads) < FEWEST_OUTPUTS or len(shapes) != 1 or () in shapes or tail.penalties or tail.sides:
         return []
     if any(graph.is_data(value) for step in tail.steps for value in step.inputs):
         return []

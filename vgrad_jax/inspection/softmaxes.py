@@ -21,7 +21,7 @@ KEEPING = (*VIEWS, "neg", "abs", "sub", "max", "stop_gradient", "select_n", "red
 FEWEST_SHARING = 4
 """Number of rows from which a softmax over the first axis is one over a batch."""
 MAPS = 3
-"""Number of axes of an output from which the first is that of the examples, even where each pixel has one unit."""
+"""Number of axes from which the first axis of an output is the batch, even if its units cannot be told."""
 
 
 class _Softmax(NamedTuple):

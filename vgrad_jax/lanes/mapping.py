@@ -100,8 +100,8 @@ def lanes(
         try:
             return program(*arrays)
         except (TypeError, jax.errors.JAXIndexError):
-            # The function looks at values, which `vmap` allows for arguments that are not mapped; or it is of a wrong
-            # form.
+            # The function looks at values, which `vmap` allows for arguments that are not mapped. Or it has a wrong
+            # form, and the call below says so.
             return vmapped(partial(called_on_one_example, f))(*arguments, **keywords)
 
     return mapped

@@ -144,7 +144,7 @@ def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[
 
     Args:
         scaled: whether the factor falls with the number of branches.
-        branch_init: initialiser of the branches' kernels; None is that of the other layers.
+        branch_init: initialiser of the branches' kernels; None leaves it as it is.
     """
 
     def change(experiment: Experiment) -> Experiment:
@@ -155,7 +155,8 @@ def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[
         if experiment.mlp.residual is not None and not scaled:
             raise InputError("the network has residual branches already")
         factor = float(f"{branches**-0.5:.4g}") if scaled else 1.0
-        return changed(experiment, {"mlp.residual": factor, "mlp.branch_init": branch_init})
+        start = {} if branch_init is None else {"mlp.branch_init": branch_init}
+        return changed(experiment, {"mlp.residual": factor, **start})
 
     return change
 

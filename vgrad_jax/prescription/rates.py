@@ -30,7 +30,9 @@ def rate_in(library: str, optimizer: Optimizer, steps: int) -> str:
         return {
             (CONSTANT, True): f"optax.warmup_constant_schedule(0.0, {rate!r}, {warmup})",
             ("cosine", False): f"optax.cosine_decay_schedule({rate!r}, {rest}, {end!r})",
-            ("cosine", True): f"optax.warmup_cosine_decay_schedule(0.0, {rate!r}, {warmup}, {steps}, {end * rate!r})",
+            ("cosine", True): (
+                f"optax.warmup_cosine_decay_schedule(0.0, {rate!r}, {warmup}, {warmup + rest}, {end * rate!r})"
+            ),
             ("exponential", False): f"optax.exponential_decay({rate!r}, {rest}, {end!r})",
             ("exponential", True): (
                 f"optax.warmup_exponential_decay_schedule(0.0, {rate!r}, {warmup}, {rest}, {end!r})"

@@ -17,6 +17,7 @@ __all__ = ["Functions"]
 FREE = re.compile(rf"%(?!entry\b)(?![a-z]*{re.escape(APART)})[\w.]+")
 """A name that the function does not define itself."""
 TYPE = re.compile(r"(?<![\w%@.])(<\d+ x \w+>|ptr|i\d+|float)(?: align \d+)?(?![\w.])")
+"""LLVM's type of an operand, with the alignment that may follow it."""
 
 
 class Functions:
@@ -51,12 +52,12 @@ class Functions:
         body = FREE.sub(renamed, "\n".join(lines))
         # Arrays of the frame share no memory; pointers that were computed may point into one array.
         apart = all(name.startswith((ARRAY, "%in", "%out")) for name, type_ in arguments.items() if type_ == "ptr")
-        listed = ", ".join(
+        signature = ", ".join(
             f"{type_}{' noalias' if apart and type_ == 'ptr' else ''} {parameters[name]}"
             for name, type_ in arguments.items()
         )
-        function = self._names.setdefault((listed, body), f"@nest{len(self._names)}")
-        # A pointer that is computed where it is passed needs no register, or place on the stack, elsewhere.
+        function = self._names.setdefault((signature, body), f"@nest{len(self._names)}")
+        # A pointer that is computed just before the call takes no register and no place on the stack until then.
         begins = self.frame.begins
         passed = {name: self.code.line(begins[name]) if name in begins else name for name in arguments}
         listed = ", ".join(f"{type_} {passed[name]}" for name, type_ in arguments.items())
@@ -65,8 +66,8 @@ class Functions:
     def text(self) -> list[str]:
         """Return the definitions of all functions."""
         return [
-            f"define internal void {name}({listed}) #1 {{\nentry:\n{body}\n  ret void\n}}"
-            for (listed, body), name in self._names.items()
+            f"define internal void {name}({signature}) #1 {{\nentry:\n{body}\n  ret void\n}}"
+            for (signature, body), name in self._names.items()
         ]
 
 

@@ -207,7 +207,7 @@ def _ordered(
 
 
 def _nests(group: Sequence[Node], stored: set[int]) -> list[list[Node]]:
-    """Divide nodes that one nest could compute into nests that read no array of each other's: equal ones share code."""
+    """Divide nodes that one nest could compute into nests without a common array: equal nests share code."""
     nest_of: dict[int, int] = {}
     parent: dict[int, int] = {}
 
@@ -229,7 +229,10 @@ def _nests(group: Sequence[Node], stored: set[int]) -> list[list[Node]]:
 
 
 def _arrays_read(node: Node, stored: set[int]) -> list[int]:
-    """Return the numbers of the arrays that a node's code reads; those of one element are read by many."""
+    """Return the numbers of the arrays that a node's code reads.
+
+    Arrays of one element, which many nodes read, are left out.
+    """
     read, seen, waiting = list[int](), set[int](), list(node.inputs)
     while waiting:
         operand = waiting.pop()

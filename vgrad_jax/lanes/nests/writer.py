@@ -87,7 +87,7 @@ class Writer(Elements):
         """Write code that leaves nothing but stored elements; long code is a function of its own.
 
         Args:
-            size: elements of the largest array.
+            size: elements of the largest array, or fewer where an element costs little.
         """
         if self._is_apart or size <= self.unrolled:
             with self.scope():

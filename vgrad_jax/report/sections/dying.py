@@ -41,9 +41,9 @@ def _sentences(rows: Sequence[Dying]) -> list[str]:
     furthest = max(drawn, key=lambda own: abs(own.distance))
     sentences = [
         f"The share of networks that are dead on one row is within one standard error of the exact law in {near} of "
-        f"{counted(len(drawn), 'architecture')}, and within two in {within}; at most it is "
-        f"{abs(furthest.distance):.1f} away ({furthest.arm}: {percent(furthest.dead_on_one)}, where the law says "
-        f"{furthest.law:.1%})."
+        f"{counted(len(drawn), 'architecture')}, and within two in {within}. The furthest is "
+        f"{abs(furthest.distance):.1f} standard errors away ({furthest.arm}: {percent(furthest.dead_on_one)}, where "
+        f"the law says {furthest.law:.1%})."
     ]
     born = max(rows, key=lambda own: own.born_dead.value)
     if born.born_dead.value:
