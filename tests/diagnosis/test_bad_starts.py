@@ -187,3 +187,10 @@ def test_chance_that_is_nothing_is_of_one_label():
     made = evidence(loss=course(late=0.3), chance=0.0)
     assert made.remaining == pytest.approx(0.3)
     assert evidence(loss=course(first=1e7, late=0.9), chance=1.0).remaining == pytest.approx(0.9)
+
+
+def test_a_flat_loss_is_at_chance_unless_chance_is_known_to_lie_far_above_it():
+    flat = np.full(RECORDS, 0.1)
+    assert "no_better_than_start" in codes(evidence(loss=flat))
+    assert "no_better_than_constant" in codes(evidence(loss=flat, chance=0.1))
+    assert not {"no_better_than_start", "no_better_than_constant"} & codes(evidence(loss=flat, chance=0.69))

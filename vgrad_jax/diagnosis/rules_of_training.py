@@ -284,6 +284,9 @@ def _at_start(e: Evidence) -> list[Finding]:
         return []
     if not course.from_start or not e.no_better < e.remaining < ABOVE:
         return []
+    floor = e.floor or 0.0
+    if e.chance is not None and course.start - floor < e.no_better * (e.chance - floor):
+        return []  # A network that was trained before begins below chance.
     share = course.late / course.start if course.start > 0 else math.nan
     if not share > HARDLY or (course.fell_at_all and share < 1 - STALLED):
         return []

@@ -99,10 +99,13 @@ def lanes(
         arrays = [leaf for leaf, flag in zip(leaves, traced, strict=True) if flag]
         try:
             return program(*arrays)
-        except (TypeError, jax.errors.JAXIndexError):
-            # The function looks at values, which `vmap` allows for arguments that are not mapped. Or it has a wrong
-            # form, and the call below says so.
-            return vmapped(partial(called_on_one_example, f))(*arguments, **keywords)
+        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):
+            # The function looks at values, which `vmap` allows for arguments that are not mapped.
+            return vmapped(f)(*arguments, **keywords)
+        except TypeError:
+            # Raises where the function has a wrong form.
+            vmapped(partial(called_on_one_example, f))(*arguments, **keywords)
+            raise
 
     return mapped
 
@@ -187,10 +190,9 @@ def chooser_for(examples: int) -> Chooser:
 
 
 def _warn(chooser: Chooser) -> None:
-    """Say once what keeps a loop from being native, where that costs."""
-    if _is_quiet.get():
-        return
+    """Say once what keeps a loop from being native, where that costs, and what should have been native and failed."""
     reasons = [reason for reason, cost in chooser.costly.items() if cost.xla > max(COSTLY * cost.native, NOTICED)]
+    reasons = [] if _is_quiet.get() else reasons
     for reason in [*reasons, *chooser.failures]:
         if reason not in _said:
             _said.add(reason)

@@ -241,7 +241,7 @@ def _arrays_read(node: Node, stored: set[int]) -> list[int]:
         seen.add(operand.number)
         if operand.number not in stored and not is_given(operand):
             waiting.extend(operand.inputs)
-        elif operand.size > 1 or not node.shape:
+        elif operand.size > 1 or node.size <= 1:
             read.append(operand.number)
     return read
 
