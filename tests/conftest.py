@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 
 def pytest_sessionstart(session):
     """Import the package, with checks of types, in every process but the one that only hands out the tests."""
-    if xdist.is_xdist_controller(session):
+    if xdist.is_xdist_controller(session) and session.config.option.numprocesses:  # With `-n 0` it runs them, too.
         return
     import typechecking  # noqa: F401  The import hook takes the decorator that it leaves.
     from jaxtyping import install_import_hook

@@ -1,6 +1,6 @@
-"""The room's one error."""
+"""The room's error, and the kind of it that no program is to blame for."""
 
-__all__ = ["NotInLanesError"]
+__all__ = ["NotInLanesError", "RefusedCodeError"]
 
 
 class NotInLanesError(NotImplementedError):
@@ -8,3 +8,7 @@ class NotInLanesError(NotImplementedError):
 
     The same function runs by `jax.vmap`.
     """
+
+
+class RefusedCodeError(NotInLanesError):
+    """LLVM or XLA refuses native code: a defect of that code, or an installation that does not fit."""

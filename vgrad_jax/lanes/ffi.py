@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.errors import RefusedCodeError
 from vgrad_jax.lanes.toolchain import MachineCode
 
 __all__ = ["OFFSETS", "PREFIX", "field", "handler", "register"]
@@ -80,7 +80,7 @@ def register(text: str, platform: str, make: Callable[[str], MachineCode]) -> st
         The name for `jax.ffi.ffi_call`.
 
     Raises:
-        NotInLanesError: XLA refuses the function, as one that knows another version of the interface does.
+        RefusedCodeError: XLA refuses the function, as one that knows another version of the interface does.
     """
     name = PREFIX + hashlib.sha256(text.encode()).hexdigest()[:24]
     with _lock:
@@ -89,7 +89,7 @@ def register(text: str, platform: str, make: Callable[[str], MachineCode]) -> st
             try:
                 jax.ffi.register_ffi_target(name, _capsule(code.address), platform=platform, api_version=1)
             except Exception as error:  # XlaRuntimeError or another, by jaxlib's version.
-                raise NotInLanesError(f"XLA refuses native code: {error}") from error
+                raise RefusedCodeError(f"XLA refuses native code: {error}") from error
             _registered[name] = code
     return name
 

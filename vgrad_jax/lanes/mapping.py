@@ -190,10 +190,12 @@ def chooser_for(examples: int) -> Chooser:
 
 
 def _warn(chooser: Chooser) -> None:
-    """Say once what keeps a loop from being native, where that costs, and what should have been native and failed."""
+    """Say once what keeps a loop from being native, where that costs, and that native code was refused, in any case."""
     reasons = [reason for reason, cost in chooser.costly.items() if cost.xla > max(COSTLY * cost.native, NOTICED)]
-    reasons = [] if _is_quiet.get() else reasons
-    for reason in [*reasons, *chooser.failures]:
+    reasons += chooser.failures
+    if _is_quiet.get():
+        reasons = [reason for reason in chooser.failures if chooser.failures[reason]]
+    for reason in reasons:
         if reason not in _said:
             _said.add(reason)
             message = f"lanes leaves a loop to XLA: {reason}. lanes_report(f, *arguments) shows what that costs."

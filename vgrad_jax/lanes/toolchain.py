@@ -7,7 +7,7 @@ import itertools
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.errors import RefusedCodeError
 
 __all__ = ["MachineCode", "compile_code", "host_features", "llvm", "optimise", "parse"]
 
@@ -18,12 +18,12 @@ def llvm() -> Any:
     """Return llvmlite's binding of LLVM.
 
     Raises:
-        NotInLanesError: llvmlite is missing or broken.
+        RefusedCodeError: llvmlite is missing or broken.
     """
     try:
         import llvmlite.binding
     except Exception as error:  # A broken installation raises anything: ImportError, OSError, RuntimeError.
-        raise NotInLanesError(f"llvmlite, which compiles native code, cannot be imported: {error}") from error
+        raise RefusedCodeError(f"llvmlite, which compiles native code, cannot be imported: {error}") from error
     return llvmlite.binding
 
 
@@ -36,12 +36,12 @@ def parse(text: str) -> Any:
     """Return LLVM's module of a text.
 
     Raises:
-        NotInLanesError: LLVM refuses the text, which is a defect of the code that wrote it.
+        RefusedCodeError: LLVM refuses the text, which is a defect of the code that wrote it.
     """
     try:
         return llvm().parse_assembly(text)
     except RuntimeError as error:
-        raise NotInLanesError(f"LLVM refuses the code: {error}") from error
+        raise RefusedCodeError(f"LLVM refuses the code: {error}") from error
 
 
 class MachineCode(NamedTuple):
@@ -63,7 +63,7 @@ def compile_code(text: str, function: str = "handler", *, quickly: bool = False)
         quickly: whether only arrays become registers and instructions are combined, for long code.
 
     Raises:
-        NotInLanesError: LLVM refuses the text.
+        RefusedCodeError: LLVM refuses the text.
     """
     binding = llvm()
     binding.initialize_native_target()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vgrad_jax.jaxprs import ClosedJaxpr, Jaxpr, JaxprEqn, is_literal, scan_of, variables, while_of
-from vgrad_jax.lanes.errors import NotInLanesError
+from vgrad_jax.lanes.errors import NotInLanesError, RefusedCodeError
 from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.nests.costs import UNKNOWN_ITERATIONS, Cost, cost_of, cost_of_call
 from vgrad_jax.lanes.nests.rewriting import rewritten_part
@@ -37,15 +37,15 @@ class Chooser:
 
     def __init__(self, examples: int, width: int, cores: int, *, always: bool = False) -> None:
         self.examples, self.width, self.cores, self.always = examples, width, cores, always
-        self.failures: list[str] = []
-        """Errors of the compiler, which are defects of it."""
+        self.failures: dict[str, bool] = {}
+        """Why equations that were to be native are not, and whether LLVM or XLA refused their code."""
         self.costly: dict[str, Cost] = {}
         """Reason why a loop is XLA's to what it costs."""
 
     def failed(self, equations: Sequence[JaxprEqn], error: NotInLanesError) -> None:
         """Note that equations that were to be native are not."""
         del equations
-        self.failures.append(str(error))
+        self.failures[str(error)] = isinstance(error, RefusedCodeError)
 
     def choices(self, jaxpr: Jaxpr, varying: Mapping[Any, bool]) -> dict[int, Choice]:
         """Return the choice for each equation of a program, by the equation's identity.
