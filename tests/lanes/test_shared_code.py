@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import vgrad_jax as vg
+from vgrad_jax.lanes.code import Code
 from vgrad_jax.lanes.nests import kernel
+from vgrad_jax.lanes.nests.frame import Frame
+from vgrad_jax.lanes.nests.functions import Functions
 
 
 @pytest.fixture
@@ -92,3 +95,20 @@ def test_positions_of_one_function_are_not_those_of_the_next():
     x = jax.random.normal(jax.random.key(3), (4, 24))
     values, expected = jax.jit(vg.lanes(function))(x), jax.vmap(function)(x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), values, expected)
+
+
+def test_only_arrays_of_the_frame_are_said_to_share_no_memory():
+    """Two rows of one array, whose pointers are computed, may be the same row."""
+    code = Code(16)
+    frame = Frame(code)
+    functions = Functions(code, frame)
+    first, second = (frame.array("float", 32, True) for _ in range(2))
+    row = first._replace(pointer=code.offset(first.pointer, "%number", "float"))
+    for target in (second, row):
+        with code.apart() as lines:
+            code.store(target, "0", code.load(first, "0"))
+        functions.call(lines)
+    apart, together = functions.text()
+    assert apart.count("ptr noalias %p") == 2
+    assert together.count("ptr %p") >= 2
+    assert "noalias" not in together

@@ -7,7 +7,7 @@ from vgrad_jax.lanes.graph import Node
 from vgrad_jax.lanes.nests.graph import Block, Operation
 from vgrad_jax.lanes.nests.in_place import overwritable
 from vgrad_jax.lanes.nests.plan import Step, cost_of_node, make_plan
-from vgrad_jax.lanes.nests.writer import LONG, Writer, indices
+from vgrad_jax.lanes.nests.writer import LONG_ELEMENT, Writer, indices
 
 __all__ = ["Blocks", "Whole", "WriteOperation"]
 
@@ -75,7 +75,7 @@ class Blocks:
                     writer.store(memory[node.number], node.shape, index, register)
 
             cost = sum(map(cost_of_node, step.nodes))
-            with writer.function(first.size * cost / LONG):
+            with writer.function(first.size * cost / LONG_ELEMENT):
                 writer.nest(first.shape, compute, cost=cost)
         writer.memory.update(memory)
 

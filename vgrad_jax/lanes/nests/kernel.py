@@ -26,7 +26,7 @@ from vgrad_jax.lanes.toolchain import compile_code
 
 __all__ = ["Kernel", "make_kernel"]
 
-LONG = 600_000
+LONG_MODULE = 600_000
 """Characters of a module from which on LLVM's first level of optimisation takes seconds."""
 
 MANY = 1000
@@ -77,4 +77,4 @@ def make_kernel(closed: ClosedJaxpr, varying: Sequence[bool], examples: int, wid
         give(writer, f"%out{number}", node)
     names = [*(f"%in{n}" for n in range(len(arguments))), *(f"%out{n}" for n in range(len(results)))]
     text = module_text(code, frame, writer.functions, names, len(arguments), examples)
-    return Kernel(register(text, "cpu", partial(compile_code, quickly=len(text) > LONG)), tuple(results))
+    return Kernel(register(text, "cpu", partial(compile_code, quickly=len(text) > LONG_MODULE)), tuple(results))

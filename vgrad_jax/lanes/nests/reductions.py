@@ -18,7 +18,7 @@ Combine = Callable[[Code, Register, Register], Register]
 
 TOTALS = 8
 """Totals of a loop, about: more would be spilled, fewer would wait for each other."""
-UNROLLED = 8
+UNROLLED_TERMS = 8
 """Terms that are written out, at the most."""
 LINES = 48
 """Totals times terms that are written out, at the most."""
@@ -39,7 +39,7 @@ def accumulated(
         step: returns the registers after an innermost iteration.
     """
     current = list(totals)
-    if math.prod(sizes) <= min(UNROLLED, LINES // len(totals)) or math.prod(sizes) == 1:
+    if math.prod(sizes) <= min(UNROLLED_TERMS, LINES // len(totals)) or math.prod(sizes) == 1:
         for index in indices(sizes):
             current = step(index, current)
         return current
@@ -63,7 +63,7 @@ def _nested(
             start = writer.times(number, together)
             for offset in range(together):
                 position = (*prefix, writer.offset(start, offset))
-                if math.prod(rest) <= min(UNROLLED, room):
+                if math.prod(rest) <= min(UNROLLED_TERMS, room):
                     for index in indices(rest):
                         current = step((*position, *index), current)
                 else:

@@ -30,7 +30,7 @@ UNROLLED = 16
 """Elements up to which a nest of loops is written out, and its arrays become registers."""
 STEPS = 4
 """Elements of an innermost loop's iteration, at the most, where an array has more than `UNROLLED`."""
-LONG = 12.0
+LONG_ELEMENT = 12.0
 """Instructions of an element from which on an iteration has one element."""
 
 
@@ -306,7 +306,7 @@ class Writer(Elements):
                 body(index)
             return
         with self.function(math.prod(shape)):
-            self._nest(tuple(shape), (), body, STEPS if cost < LONG else 1)
+            self._nest(tuple(shape), (), body, STEPS if cost < LONG_ELEMENT else 1)
 
     def _nest(self, shape: tuple[int, ...], prefix: tuple[str, ...], body: Body, steps: int) -> None:
         first, *rest = shape
