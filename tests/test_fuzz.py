@@ -4,8 +4,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import fuzzing
-from tests.fuzzing import KINDS, outcome, prepared
+import vgrad_jax as vg
+from tests.fuzzing import running
+from tests.fuzzing.running import KINDS, outcome, prepared
+from tests.fuzzing.values import WrongError
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,8 +35,8 @@ def test_an_input_is_used_or_refused_in_a_sentence(kind):
     ("error", "said"),
     [
         (ZeroDivisionError("here"), "records: ZeroDivisionError"),
-        (fuzzing.WrongError("a number"), "a number"),
-        (fuzzing.vg.InputError("x" * 30_000), "a sentence of 30000 characters"),
+        (WrongError("a number"), "a number"),
+        (vg.InputError("x" * 30_000), "a sentence of 30000 characters"),
     ],
 )
 def test_a_fault_is_seen(monkeypatch, error, said):
@@ -50,6 +52,6 @@ def test_a_hang_is_seen(monkeypatch):
         while True:
             pass
 
-    monkeypatch.setattr(fuzzing, "SECONDS", 0.05)
+    monkeypatch.setattr(running, "SECONDS", 0.05)
     monkeypatch.setitem(KINDS, "records", hang)
     assert "seconds of the processor" in outcome("records", None)

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tests.fuzzing import SAVED
+from tests.fuzzing.records import saved_record
 from vgrad_jax import presets
 from vgrad_jax.cli import app
 from vgrad_jax.cli.shared import terminal
@@ -94,7 +94,7 @@ def test_the_help_of_no_command_is_help():
 
 
 def test_quiet_prints_errors_alone_and_open_opens_the_page(tmp_path, monkeypatch):
-    (tmp_path / "record.npz").write_bytes(SAVED)
+    (tmp_path / "record.npz").write_bytes(saved_record())
     opened = []
     monkeypatch.setattr(webbrowser, "open", lambda address: bool(opened.append(address)) or len(opened) > 1)
     line = ["diagnose", tmp_path / "record.npz", "--out", tmp_path / "verdict.html", "--quiet"]
