@@ -15,15 +15,13 @@ import numpy as np
 from vgrad_jax.jaxprs import (
     ClosedJaxpr,
     JaxprEqn,
-    branches,
     called,
     evaluate,
-    scan_of,
 )
 from vgrad_jax.lanes.code import Kind, kind_of
 from vgrad_jax.lanes.errors import NotInLanesError
 
-__all__ = ["Node", "inlined", "kind_of_array", "leaf", "literal", "nodes_of", "nodes_of_equation", "varying_results"]
+__all__ = ["Node", "inlined", "kind_of_array", "leaf", "literal", "nodes_of", "nodes_of_equation"]
 
 INLINED = ("closed_call", "custom_jvp_call", "custom_vjp_call", "jit")
 """Primitives that are replaced by the jaxpr that they call."""
@@ -108,38 +106,3 @@ def nodes_of_equation(equation: JaxprEqn, inputs: Sequence[Node]) -> list[Node]:
     kind = kind_of_array(aval.dtype, f"a result of {equation.primitive.name}")
     varying = any(node.varying for node in inputs)
     return [Node(equation.primitive.name, tuple(inputs), tuple(aval.shape), kind, varying, equation.params)]
-
-
-def varying_results(equation: JaxprEqn, varying: Sequence[bool]) -> list[bool]:
-    """Return which of an equation's results differ from lane to lane.
-
-    Args:
-        equation: any.
-        varying: which of its atoms differ.
-    """
-    inner = inlined(equation)
-    if inner is not None:
-        return _varying(inner, varying)
-    match equation.primitive.name:
-        case "cond":
-            results = [_varying(branch, varying[1:]) for branch in branches(equation)]
-            return [any(flags) or varying[0] for flags in zip(*results, strict=True)]
-        case "scan":
-            return _varying_scan(equation, varying)
-    return [any(varying)] * len(equation.outvars)
-
-
-def _varying_scan(equation: JaxprEqn, varying: Sequence[bool]) -> list[bool]:
-    """Return the least fixed point: a carry that enters uniform may leave the body varying."""
-    scan = scan_of(equation)
-    consts, carry, sequences = scan.split(list(varying))
-    while True:
-        results = _varying(scan.body, [*consts, *carry, *sequences])
-        wider = [before or after for before, after in zip(carry, results, strict=False)]
-        if wider == carry:
-            return [*carry, *results[scan.num_carry :]]
-        carry = wider
-
-
-def _varying(closed: ClosedJaxpr, arguments: Sequence[bool]) -> list[bool]:
-    return evaluate(closed, arguments, varying_results, lambda constant: False)

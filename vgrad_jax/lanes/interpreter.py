@@ -38,10 +38,11 @@ from vgrad_jax.jaxprs import (
 )
 from vgrad_jax.lanes.errors import NotInLanesError
 from vgrad_jax.lanes.function import Argument, native_call
-from vgrad_jax.lanes.graph import inlined, varying_results
+from vgrad_jax.lanes.graph import inlined
 from vgrad_jax.lanes.machine import Machine, required_machine
 from vgrad_jax.lanes.random_bits import draws_threefry, threefry_bits
 from vgrad_jax.lanes.support import is_native
+from vgrad_jax.lanes.varying import varying_results
 
 __all__ = ["over_lanes", "why_not_native"]
 

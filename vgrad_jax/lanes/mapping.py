@@ -21,11 +21,11 @@ from jax.interpreters import ad, batching, mlir
 from vgrad_jax.boundary import called, checked
 from vgrad_jax.compiling import ProgramCache
 from vgrad_jax.errors import InputError
-from vgrad_jax.jaxprs import ClosedJaxpr, evaluate
+from vgrad_jax.jaxprs import ClosedJaxpr
 from vgrad_jax.lanes.errors import NotInLanesError
-from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.machine import required_machine
 from vgrad_jax.lanes.nests import Chooser, Evaluator, Value
+from vgrad_jax.lanes.varying import varying_of
 
 __all__ = ["called_on_one_example", "chooser_for", "lanes", "natively", "one_example", "quietly"]
 
@@ -152,14 +152,10 @@ def _evaluated(*arrays: Any, closed: ClosedJaxpr) -> list[Any]:
     return list(jax.core.eval_jaxpr(closed.jaxpr, closed.consts, *arrays))
 
 
-def _varying_results(closed: ClosedJaxpr, varying: Sequence[bool]) -> list[bool]:
-    return evaluate(closed, list(varying), varying_results, lambda constant: False)
-
-
 def _by_vmap(*arrays: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], examples: int) -> list[Any]:
     """Evaluate a program for all examples by `vmap`, the meaning of `lanes`."""
     axes = [0 if flag else None for flag in varying]
-    out_axes = [0 if flag else None for flag in _varying_results(closed, varying)]
+    out_axes = [0 if flag else None for flag in varying_of(closed, varying)]
     return jax.vmap(partial(_evaluated, closed=closed), axes, out_axes, axis_size=examples)(*arrays)
 
 
@@ -172,7 +168,7 @@ def _natively(*arrays: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], exam
     evaluator = Evaluator(examples, chooser)
     values = evaluator.evaluate(closed, [Value(*pair) for pair in zip(arrays, varying, strict=True)])
     _warn(chooser)
-    flags = _varying_results(closed, varying)
+    flags = varying_of(closed, varying)
     return [evaluator.spread(v) if flag else v.array for v, flag in zip(values, flags, strict=True)]
 
 
@@ -254,7 +250,7 @@ lanes_p.def_impl(_by_vmap)
 
 
 def _avals(*avals: Any, closed: ClosedJaxpr, varying: tuple[bool, ...], examples: int) -> list[Any]:
-    results = zip(closed.jaxpr.outvars, _varying_results(closed, varying), strict=True)
+    results = zip(closed.jaxpr.outvars, varying_of(closed, varying), strict=True)
     return [v.aval.update(shape=(examples, *v.aval.shape)) if flag else v.aval for v, flag in results]
 
 
@@ -269,7 +265,7 @@ def _batched_example(arrays: Sequence[Any], axes: Sequence[Any], *, closed: Clos
     examples = next(array.shape[0] for array, flag in zip(moved, varying, strict=True) if flag)
     call = partial(lanes_p.bind if examples else _by_vmap, closed=closed, varying=varying, examples=examples)
     results = call(*moved)
-    return results, [0 if flag else None for flag in _varying_results(closed, varying)]
+    return results, [0 if flag else None for flag in varying_of(closed, varying)]
 
 
 def _batched_lanes(arrays: Sequence[Any], axes: Sequence[Any], **parameters: Any) -> Any:

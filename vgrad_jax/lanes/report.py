@@ -10,9 +10,9 @@ import jax
 from vgrad_jax.boundary import checked
 from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, evaluate
 from vgrad_jax.lanes.errors import NotInLanesError
-from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.mapping import called_on_one_example, chooser_for, one_example
 from vgrad_jax.lanes.nests import Chooser, Cost, cost_of, inlined_program, inner_programs
+from vgrad_jax.lanes.varying import varying_results
 
 __all__ = ["LanesReport", "Row", "lanes_report"]
 

@@ -15,9 +15,10 @@ from vgrad_jax.jaxprs import JaxprEqn, is_literal, is_read, literal_value, scan_
 from vgrad_jax.lanes.code import Code, Memory, Scratch
 from vgrad_jax.lanes.copies import copied, copy
 from vgrad_jax.lanes.emit import Target, emit
-from vgrad_jax.lanes.graph import Node, kind_of_array, leaf, literal, nodes_of, varying_results
+from vgrad_jax.lanes.graph import Node, kind_of_array, leaf, literal, nodes_of
 from vgrad_jax.lanes.team import wait
 from vgrad_jax.lanes.values import OverwrittenError
+from vgrad_jax.lanes.varying import varying_results
 
 __all__ = ["write_scan"]
 

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from vgrad_jax.jaxprs import ClosedJaxpr, Jaxpr, JaxprEqn, is_literal, scan_of, variables, while_of
 from vgrad_jax.lanes.errors import NotInLanesError, RefusedCodeError
-from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.nests.costs import UNKNOWN_ITERATIONS, Cost, cost_of, cost_of_call
 from vgrad_jax.lanes.nests.rewriting import rewritten_part
 from vgrad_jax.lanes.nests.support import refusal_of_program
+from vgrad_jax.lanes.varying import varying_results
 
 __all__ = ["Choice", "Chooser"]
 

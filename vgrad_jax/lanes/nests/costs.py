@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, branches, called, is_literal, scan_of, while_of
 from vgrad_jax.lanes.nests.rewriting import INLINED
-from vgrad_jax.lanes.nests.varying import varying_results
 from vgrad_jax.lanes.primitives import PRIMITIVES
+from vgrad_jax.lanes.varying import varying_results
 
 __all__ = ["UNKNOWN_ITERATIONS", "Cost", "Setting", "cost_of", "cost_of_call"]
 

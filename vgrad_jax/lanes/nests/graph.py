@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, evaluate, scan_of
 from vgrad_jax.lanes.graph import Node, kind_of_array, literal
-from vgrad_jax.lanes.nests.varying import varying_results
+from vgrad_jax.lanes.varying import varying_results
 
 __all__ = ["FREE", "OPERATIONS", "Block", "Operation", "block_of", "is_given"]
 

@@ -23,10 +23,10 @@ from vgrad_jax.jaxprs import (
     variables,
 )
 from vgrad_jax.lanes.errors import NotInLanesError
-from vgrad_jax.lanes.graph import varying_results
 from vgrad_jax.lanes.nests.choice import Choice, Chooser
 from vgrad_jax.lanes.nests.kernel import make_kernel
 from vgrad_jax.lanes.nests.rewriting import is_empty, is_key, rewritten_part
+from vgrad_jax.lanes.varying import varying_results
 
 __all__ = ["Evaluator", "Value"]
 

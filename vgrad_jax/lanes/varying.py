@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from vgrad_jax.jaxprs import ClosedJaxpr, JaxprEqn, branches, evaluate, scan_of, while_of
+from vgrad_jax.lanes.graph import inlined
 
 __all__ = ["varying_of", "varying_results"]
 
 
 def varying_of(closed: ClosedJaxpr, arguments: Sequence[bool]) -> list[bool]:
-    """Return which results of a jaxpr without calls differ from lane to lane."""
+    """Return which results of a jaxpr differ from lane to lane."""
     return evaluate(closed, list(arguments), varying_results, lambda constant: False)
 
 
@@ -16,9 +17,12 @@ def varying_results(equation: JaxprEqn, varying: Sequence[bool]) -> list[bool]:
     """Return which of an equation's results differ from lane to lane.
 
     Args:
-        equation: any but a call.
+        equation: any.
         varying: which of its atoms differ.
     """
+    inner = inlined(equation)
+    if inner is not None:
+        return varying_of(inner, varying)
     match equation.primitive.name:
         case "cond":
             results = [varying_of(branch, varying[1:]) for branch in branches(equation)]
