@@ -3,14 +3,14 @@
 A new remedy is a row of `CABINET`.
 """
 
-from typing import Any
-
 from vgrad_jax.prescription.changes import (
     with_activation,
     with_batch_norm,
     with_branches,
     with_fields,
+    with_initialiser,
     with_layer_norm,
+    with_output,
     with_rate,
     without_single_unit,
 )
@@ -30,7 +30,7 @@ def _initialiser(name: str, source: str) -> Remedy:
         f"kernel_init={name}",
         "initialisation",
         f"draw the kernels with {name} and start the biases at zero",
-        with_fields(mlp__kernel_init=name, mlp__bias_init="zeros"),
+        with_initialiser(name, mlp__bias_init="zeros"),
         _FLOW,
         ("initialisation",),
         _START,
@@ -39,16 +39,17 @@ def _initialiser(name: str, source: str) -> Remedy:
     )
 
 
-def _other_activation(name: str, source: str, also: str = "", **more: Any) -> Remedy:
+def _other_activation(name: str, source: str, kernel_init: str | None = None) -> Remedy:
+    also = f"+{kernel_init}" if kernel_init else ""
     return Remedy(
         f"activation={name}{also}",
         "activation",
         f"take {name} as the activation of all hidden layers{also.replace('+', ', with ')}",
-        with_activation(name, **more),
+        with_activation(name, kernel_init),
         ("vanishing", "dead", "saturated"),
         ("hidden_activation",),
         _SLOPE,
-        4 if more else 3,
+        4 if kernel_init else 3,
         source,
     )
 
@@ -78,7 +79,7 @@ CABINET: tuple[Remedy, ...] = (
         "data_init=lsuv",
         "initialisation",
         "draw orthogonal kernels, scale each to a variance of 1 on the training rows, and start the biases at zero",
-        with_fields(mlp__kernel_init="orthogonal", mlp__bias_init="zeros", mlp__data_init="lsuv"),
+        with_initialiser("orthogonal", "lsuv", mlp__bias_init="zeros"),
         _FLOW,
         ("initialisation", "input_scaling"),
         "It scales a layer as a whole: units that are multiples of each other stay so.",
@@ -89,7 +90,7 @@ CABINET: tuple[Remedy, ...] = (
         "output_init=normal(0.01)",
         "output",
         "start the output layer near zero",
-        with_fields(mlp__output_init="normal(0.01)"),
+        with_output("normal(0.01)"),
         ("learning_rate_large", "ill_scaled"),
         (),
         "It changes the first loss alone, and no ratio between hidden layers.",
@@ -100,7 +101,7 @@ CABINET: tuple[Remedy, ...] = (
         "output_init=zeros",
         "output",
         "start the output layer at zero",
-        with_fields(mlp__output_init="zeros"),
+        with_output("zeros"),
         ("learning_rate_large", "ill_scaled"),
         (),
         "The first logits are zero whatever the hidden layers do, and no ratio between hidden layers changes.",
@@ -118,14 +119,12 @@ CABINET: tuple[Remedy, ...] = (
         1,
         "He et al. 2015, arXiv:1502.01852",
     ),
-    _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS", "+he_normal", mlp__kernel_init="he_normal"),
+    _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS", "he_normal"),
     _other_activation("tanh", "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp"),
     _other_activation("leaky_relu", "Maas, Hannun and Ng 2013, ICML workshop"),
     _other_activation("gelu", "Hendrycks and Gimpel 2016, arXiv:1606.08415"),
     _other_activation("elu", "Clevert, Unterthiner and Hochreiter 2015, arXiv:1511.07289"),
-    _other_activation(
-        "selu", "Klambauer et al. 2017, arXiv:1706.02515", "+lecun_normal", mlp__kernel_init="lecun_normal"
-    ),
+    _other_activation("selu", "Klambauer et al. 2017, arXiv:1706.02515", "lecun_normal"),
     _other_activation("silu", "Elfwing, Uchibe and Doya 2017, arXiv:1702.03118"),
     _other_activation("mish", "Misra 2019, arXiv:1908.08681"),
     _other_activation("soft_sign", "Glorot and Bengio 2010, AISTATS"),

@@ -17,11 +17,13 @@ __all__ = [
     "with_clipping",
     "with_fields",
     "with_fitting_loss",
+    "with_initialiser",
     "with_layer_norm",
     "with_less_decay",
     "with_momentum",
     "with_more_epochs",
     "with_optimizer",
+    "with_output",
     "with_rate",
     "with_schedule",
     "with_small_batches",
@@ -56,13 +58,37 @@ def with_fields(**values: Any) -> Callable[[Experiment], Experiment]:
     return lambda experiment: changed(experiment, fields)
 
 
-def with_activation(name: str, **more: Any) -> Callable[[Experiment], Experiment]:
-    """Return the change of the activation of all hidden layers, and of further fields, as `with_fields` names them."""
+def with_initialiser(name: str, data_init: str | None = None, **more: Any) -> Callable[[Experiment], Experiment]:
+    """Return the change of the initialiser of all kernels: those of the output, of branches and of data give way.
+
+    Args:
+        name: initialiser of the kernels.
+        data_init: scale by data.
+        more: further fields, as `with_fields` names them.
+    """
+    start = {"kernel_init": name, "output_init": None, "branch_init": None, "data_init": data_init}
+    return with_fields(**{f"mlp__{field}": value for field, value in start.items()}, **more)
+
+
+def with_activation(name: str, kernel_init: str | None = None) -> Callable[[Experiment], Experiment]:
+    """Return the change of the activation of all hidden layers, and of the initialiser of all kernels where given."""
 
     def change(experiment: Experiment) -> Experiment:
         if not experiment.mlp.hidden:
             raise InputError("the network has no hidden layer, so it has no activation")
-        return changed(experiment, {"mlp.activation": name, **{k.replace("__", "."): v for k, v in more.items()}})
+        after = changed(experiment, {"mlp.activation": name})
+        return after if kernel_init is None else with_initialiser(kernel_init)(after)
+
+    return change
+
+
+def with_output(name: str) -> Callable[[Experiment], Experiment]:
+    """Return the change of the initialiser of the output layer's kernel."""
+
+    def change(experiment: Experiment) -> Experiment:
+        if experiment.mlp.data_init is not None and name != "zeros":
+            raise InputError(f"{experiment.mlp.data_init} gives the output layer a scale of its own")
+        return changed(experiment, {"mlp.output_init": name})
 
     return change
 
@@ -144,7 +170,7 @@ def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[
 
     Args:
         scaled: whether the factor falls with the number of branches.
-        branch_init: initialiser of the branches' kernels; None leaves it as it is.
+        branch_init: initialiser of the branches' kernels; None leaves that of branches that are there.
     """
 
     def change(experiment: Experiment) -> Experiment:
@@ -155,8 +181,8 @@ def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[
         if experiment.mlp.residual is not None and not scaled:
             raise InputError("the network has residual branches already")
         factor = float(f"{branches**-0.5:.4g}") if scaled else 1.0
-        start = {} if branch_init is None else {"mlp.branch_init": branch_init}
-        return changed(experiment, {"mlp.residual": factor, **start})
+        own = branch_init if branch_init is not None or experiment.mlp.residual is None else experiment.mlp.branch_init
+        return changed(experiment, {"mlp.residual": factor, "mlp.branch_init": own})
 
     return change
 
