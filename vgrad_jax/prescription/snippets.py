@@ -268,6 +268,7 @@ def _torch(parts: Parts) -> str:
     schedule = f"\n{parts.schedule}" if parts.schedule else ""
     after = "    schedule.step()\n" if schedule else ""
     needed = "import math\n\n" if "math." in schedule else ""
+    own = _TORCH_RMSPROP if parts.optimizer.startswith("RMSProp(") else ""
     return f"""{needed}import torch
 import torch.nn.functional as F
 from torch import nn
@@ -284,7 +285,7 @@ class Network(nn.Module):
                 bias(layer.bias)
 
     def forward(self, x):  # x: (rows, features)
-{forward}{fit}
+{forward}{fit}{own}
 
 {parts.training}
 model = Network()
@@ -298,6 +299,24 @@ def step(x, y):
     loss.backward()
 {clip}    optimizer.step()
 {after}    return loss
+"""
+
+
+_TORCH_RMSPROP = """
+
+class RMSProp(torch.optim.Optimizer):  # as in optax; torch.optim.RMSprop adds 1e-8 to the root, not under it
+    def __init__(self, params, lr, momentum=0.0, nesterov=False):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                state["square"] = 0.9 * state.get("square", 0.0) + 0.1 * p.grad**2
+                update = group["lr"] * p.grad * torch.rsqrt(state["square"] + 1e-8)
+                state["trace"] = update + group["momentum"] * state.get("trace", 0.0)
+                p -= update + group["momentum"] * state["trace"] if group["nesterov"] else state["trace"]
 """
 
 

@@ -223,13 +223,14 @@ def optimizer_in(library: str, optimizer: Optimizer, steps: int) -> str:
         call = f"optax.{name}({', '.join([rate_in(library, optimizer, steps), *_arguments(given)])})"
         clip = optimizer.clip_norm
         return call if clip is None else f"optax.chain(optax.clip_by_global_norm({clip!r}), {call})"
-    epsilon = {"keras": "epsilon", "torch": "eps"}[library]
-    if name == "rmsprop":
-        given |= {{"keras": "rho", "torch": "alpha"}[library]: 0.9}
+    if name == "rmsprop" and library == "keras":
+        given |= {"rho": 0.9}
         if given.pop("nesterov", False):
-            raise InputError(f"{library} has no Nesterov's momentum for RMSProp; write it there by hand")
+            raise InputError("keras has no Nesterov's momentum for RMSProp; write it there by hand")
+    if name == "rmsprop" and library == "torch":
+        return f"RMSProp({', '.join(['model.parameters()', *_arguments({'lr': optimizer.learning_rate, **given})])})"
     if name != "sgd":
-        given |= {epsilon: 1e-8}
+        given |= {{"keras": "epsilon", "torch": "eps"}[library]: 1e-8}
     spelled = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}[name]
     if library == "keras":
         clip_norm = {} if optimizer.clip_norm is None else {"global_clipnorm": optimizer.clip_norm}
