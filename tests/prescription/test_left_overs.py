@@ -54,7 +54,7 @@ REFUSED = {
 }
 """Remedies that a base refuses, beside those below."""
 SCHEDULES = {"warmup=0.1", "schedule=cosine", "schedule=cosine+warmup=0.1", "schedule=exponential(0.01)"}
-BRANCHES = {"residual=1", "residual=1+zeros"}
+BRANCHES = {"residual=1", "residual=1+zeros", "residual=learned"}
 
 
 def applied(base):
@@ -91,11 +91,14 @@ def expected(name, base, after):
         elif field in ("output_init", "bias_init", "norm"):
             wanted |= {field: value}
         elif field == "residual":
-            wanted |= {"residual": 1.0 if value == "1" else 0.7071}
+            wanted |= {
+                "residual": {"1": 1.0, "learned": 0.0}.get(value, 0.7071),
+                "learned_residual": value == "learned",
+            }
             wanted |= {} if base.mlp.residual is not None else {"branch_init": None}
         elif field == "zeros":
             wanted |= {"branch_init": "zeros"}
-        elif field in ("he_normal", "lecun_normal"):
+        elif field in ("he_normal", "he_uniform", "lecun_normal"):
             wanted |= {"kernel_init": field, **kept}
     if not wanted:
         assert after.mlp == base.mlp

@@ -10,6 +10,8 @@ import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.losses import LOSSES
+from vgrad_jax.nets.mlp import with_learned
+from vgrad_jax.nets.params import LearnedLayer
 from vgrad_jax.optimizers import make_optimizer
 from vgrad_jax.prescription.cabinet import CABINET
 from vgrad_jax.prescription.changes import changed
@@ -62,12 +64,18 @@ def test_every_remedy_has_a_case():
     assert {case.id.partition(", ")[2] for case in cases()} == {remedy.name for remedy in CABINET}
 
 
-def params_of(names):
+def params_of(names, mlp):
     """Copies of the parameters of the snippet's network, as JAX's."""
-    layers = names["model"].layers
-    return tuple(
-        vg.Layer(*(np.array(own.detach().numpy()).T for own in (layer.weight, layer.bias))) for layer in layers
-    )
+    model, params = names["model"], []
+    for index, layer in enumerate(model.layers):
+        kernel, bias = (np.array(part.detach().numpy()).T for part in (layer.weight, layer.bias))
+        own = with_learned(mlp, index, vg.Layer(kernel, bias))
+        if isinstance(own, LearnedLayer):
+            learned = {"slope": getattr(model, "slopes", None), "factor": getattr(model, "factors", None)}
+            values = {name: jnp.asarray(theirs[index].item()) for name, theirs in learned.items() if theirs is not None}
+            own = own._replace(**{name: value for name, value in values.items() if getattr(own, name) is not None})
+        params.append(own)
+    return tuple(params)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,7 +99,7 @@ def test_network_gradient_and_first_steps_are_those_of_jax(experiment):
     y = y.astype(np.float64) if y.dtype.kind == "f" else y.astype(np.int64)
     if experiment.mlp.data_init is not None:
         names["fit_to_data"](names["model"], torch.tensor(x))
-    params = params_of(names)
+    params = params_of(names, experiment.mlp)
 
     def loss_of(params):
         return batch_loss(params, (x, y), mlp=experiment.mlp, loss=LOSSES[experiment.training.loss])
@@ -112,6 +120,6 @@ def test_network_gradient_and_first_steps_are_those_of_jax(experiment):
                     np.testing.assert_allclose(layer.bias.grad.numpy(), own.bias, atol=1e-10)
             updates, state = optimizer.update(gradient, state, params)
             params = optax.apply_updates(params, updates)
-            for layer, own in zip(params_of(names), params, strict=True):
-                np.testing.assert_allclose(layer.kernel, own.kernel, atol=1e-5)
-                np.testing.assert_allclose(layer.bias, own.bias, atol=1e-5)
+            theirs = jax.tree.leaves(params_of(names, experiment.mlp))
+            for leaf, own in zip(theirs, jax.tree.leaves(params), strict=True):
+                np.testing.assert_allclose(leaf, own, atol=1e-5)

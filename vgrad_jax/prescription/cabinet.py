@@ -129,6 +129,14 @@ CABINET: tuple[Remedy, ...] = (
     _other_activation("mish", "Misra 2019, arXiv:1908.08681"),
     _other_activation("soft_sign", "Glorot and Bengio 2010, AISTATS"),
     _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS"),
+    _other_activation("prelu", "He et al. 2015, arXiv:1502.01852"),
+    _other_activation("sine", "Sitzmann et al. 2020, arXiv:2006.09661", "he_uniform"),
+    _other_activation("celu", "Barron 2017, arXiv:1704.07483"),
+    _other_activation("softplus", "Dugas et al. 2000, NeurIPS 13"),
+    _other_activation("squareplus", "Barron 2021, arXiv:2112.11687"),
+    _other_activation("relu6", "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10"),
+    _other_activation("hard_tanh", "Collobert 2004, Large scale machine learning"),
+    _other_activation("hard_silu", "Howard et al. 2019, arXiv:1905.02244"),
     Remedy(
         "norm=layer",
         "norm",
@@ -166,23 +174,34 @@ CABINET: tuple[Remedy, ...] = (
         "residual=1+zeros",
         "residual",
         "add residual branches that start at zero",
-        with_branches(scaled=False, branch_init="zeros"),
+        with_branches(branch_init="zeros"),
         ("vanishing", "exploding", "collinear"),
         ("initialisation", "hidden_activation"),
         "At the start all branches are the identity, so that the first layer alone must pass the signal on.",
         4,
-        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321; Bachlechner et al. 2020 (ReZero), arXiv:2003.04887",
+        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321",
     ),
     Remedy(
         "residual=1",
         "residual",
         "add residual branches",
-        with_branches(scaled=False),
+        with_branches(),
         ("vanishing",),
         ("initialisation", "hidden_activation"),
         "Preactivations grow with every branch, so it cannot mend what explodes.",
         4,
         "He et al. 2016, arXiv:1603.05027",
+    ),
+    Remedy(
+        "residual=learned",
+        "residual",
+        "add residual branches whose factors are learned and start at zero",
+        with_branches(learned=True),
+        ("vanishing", "exploding", "collinear"),
+        ("initialisation", "hidden_activation"),
+        "At the start the first layer alone must pass the signal on, and no kernel of a branch has a gradient.",
+        4,
+        "Bachlechner et al. 2020 (ReZero), arXiv:2003.04887",
     ),
     Remedy(
         "no single unit before the output",
@@ -201,10 +220,10 @@ CABINET: tuple[Remedy, ...] = (
 
 NOT_IN_CABINET: dict[str, str] = {
     "RAI": "its weights and biases are drawn together; an Experiment draws them apart",
-    "ReZero": "its branch factor is learned, and that of an Experiment is fixed; residual=1+zeros starts from the same "
-    "function, with kernels of zero in place of a factor of zero",
-    "loss scaling": "an Experiment computes in one precision",
+    "loss scaling": "a factor of the loss is a learning rate under SGD, and nothing under Adam; it matters for "
+    "products of half precision, and an Experiment computes in one precision",
     "dropout": "an Experiment has none; alpha-dropout of SELU included",
-    "prelu and sine": "they are not among the named activations",
+    "sigmoid, hard_sigmoid and log_sigmoid": "their slopes are small, or their mean is far from zero: they are what is "
+    "to be mended",
 }
 """Remedies of the literature that an `Experiment` cannot express, each with the reason."""

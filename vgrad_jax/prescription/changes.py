@@ -165,11 +165,14 @@ def with_batch_norm(experiment: Experiment) -> Experiment:
     return changed(experiment, {"mlp.norm": "batch"})
 
 
-def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[Experiment], Experiment]:
-    """Return the change that adds residual branches, with the factor 1 / sqrt(number of branches) where `scaled`.
+def with_branches(
+    *, scaled: bool = False, learned: bool = False, branch_init: str | None = None
+) -> Callable[[Experiment], Experiment]:
+    """Return the change that adds residual branches, with the factor 1 unless another one is asked for.
 
     Args:
-        scaled: whether the factor falls with the number of branches.
+        scaled: whether the factor is 1 / sqrt(number of branches).
+        learned: whether the factor is learned, from zero on.
         branch_init: initialiser of the branches' kernels; None leaves that of branches that are there.
     """
 
@@ -180,9 +183,10 @@ def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[
             raise InputError("a residual branch needs two hidden layers of equal width behind each other")
         if experiment.mlp.residual is not None and not scaled:
             raise InputError("the network has residual branches already")
-        factor = float(f"{branches**-0.5:.4g}") if scaled else 1.0
+        factor = 0.0 if learned else float(f"{branches**-0.5:.4g}") if scaled else 1.0
         own = branch_init if branch_init is not None or experiment.mlp.residual is None else experiment.mlp.branch_init
-        return changed(experiment, {"mlp.residual": factor, "mlp.branch_init": own})
+        fields = {"residual": factor, "branch_init": own, "learned_residual": learned}
+        return changed(experiment, {f"mlp.{name}": value for name, value in fields.items()})
 
     return change
 
