@@ -155,3 +155,19 @@ def test_pairs_have_both_changes():
     assert pair("activation=relu+he_normal", "kernel_init=orthogonal") == []
     assert pair("activation=relu+he_normal", "data_init=lsuv") == []
     assert len(pair("activation=tanh", "data_init=lsuv")) == 1
+
+
+def test_a_page_has_each_reason_once(tmp_path):
+    from vgrad_jax.prescription.candidates import LeftOut
+    from vgrad_jax.prescription.page import write_prescription
+    from vgrad_jax.prescription.prescription import Prescription, Tried
+    from vgrad_jax.statistics.intervals import Estimate
+
+    untouched = Tried("untouched", "", Estimate(0.0, 0.0, 0.2, 8), 0.5, False, "untouched")
+    left_out = (LeftOut("one", "it is so"), LeftOut("two", "it is not"), LeftOut("three", "it is so"))
+    answer = Prescription(untouched, None, "", (), left_out, None, None, (), 0.75, False)
+    write_prescription(answer, FULL, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "<li>one, three: it is so.</li>" in page
+    assert "<li>two: it is not.</li>" in page
+    assert "schedule exponential(0.5), warmup 0.5" in page

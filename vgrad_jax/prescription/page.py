@@ -1,7 +1,7 @@
 """Page of a prescription: the answer, everything that was tried, and the network to copy."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ COLUMNS = (
     Column("interval", "95 %, for all numbers of seeds together"),
     Column("seeds", "runs until the race ended for it"),
     Column("test score", "mean accuracy on the test rows at the end"),
-    Column("what came of it"),
+    Column("what came of it", of_words=True),
 )
 
 
@@ -119,11 +119,20 @@ def _blocks(answer: Prescription) -> Iterator[Block]:
         Table("Changes that were tried", COLUMNS, rows),
     )
     if answer.tried:
-        cannot = [f"{row.name}: {row.cannot} Source: {row.source}." for row in answer.tried if row.cannot]
+        cannot = _shared((f"{row.cannot} Source: {row.source}", row.name) for row in answer.tried if row.cannot)
         yield Block("What a change cannot cure, and its source", items=cannot)
     if answer.left_out:
-        yield Block("What was not tried", items=[f"{row.name}: {row.reason}." for row in answer.left_out])
+        left_out = _shared((row.reason, row.name) for row in answer.left_out)
+        yield Block("What was not tried", items=left_out)
     yield Block("Not in the cabinet", items=[f"{name}: {reason}." for name, reason in NOT_IN_CABINET.items()])
+
+
+def _shared(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each reason once, after the names of all changes that share it."""
+    names: dict[str, list[str]] = {}
+    for reason, name in reasons:
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(own)}: {reason}." for reason, own in names.items()]
 
 
 def _row(row: Tried) -> list[str]:
