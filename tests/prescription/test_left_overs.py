@@ -157,6 +157,23 @@ def test_pairs_have_both_changes():
     assert len(pair("activation=tanh", "data_init=lsuv")) == 1
 
 
+def test_a_page_says_what_a_framework_lacks(tmp_path):
+    from vgrad_jax.prescription.page import write_prescription
+    from vgrad_jax.prescription.prescription import Prescription, Tried
+    from vgrad_jax.statistics.intervals import Estimate
+
+    lacking = changed(
+        FULL, {"optimizer.name": "rmsprop", "optimizer.schedule": "constant", "mlp.activation": "sparse_plus"}
+    )
+    row = Tried("one", "do it", Estimate(1.0, 0.8, 1.0, 8), 0.9, True, "works", 1, lacking)
+    answer = Prescription(row, None, "", (row,), (), row, row, (), 0.75, False)
+    write_prescription(answer, FULL, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "<pre># keras has no Nesterov" in page
+    assert "has no name in torch; write it there by hand" in page
+    assert "optax.rmsprop(" in page
+
+
 def test_a_page_has_each_reason_once(tmp_path):
     from vgrad_jax.prescription.candidates import LeftOut
     from vgrad_jax.prescription.page import write_prescription

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.mlp import MLP
 from vgrad_jax.optimizers import Optimizer
@@ -145,4 +146,12 @@ def _codes(answer: Prescription) -> list[dict[str, Any]]:
     mended = None if answer.smallest is None else answer.smallest.experiment
     if mended is None:
         return []
-    return [{"name": words, "text": code_for(mended, name)} for name, words in FRAMEWORKS.items()]
+    return [{"name": words, "text": _code_or_reason(mended, name)} for name, words in FRAMEWORKS.items()]
+
+
+def _code_or_reason(experiment: Experiment, framework: str) -> str:
+    """Return the code for a framework, or a comment that says what the framework lacks."""
+    try:
+        return code_for(experiment, framework)
+    except InputError as error:
+        return f"# {error}"
