@@ -66,7 +66,8 @@ SICK = {
 }
 NEW_PROGRAMS = (
     *("activation=relu+he_normal", "activation=relu", "activation=tanh", "activation=leaky_relu", "norm=layer"),
-    *("residual=1/sqrt(depth)", "adam", "adam(0.01)", "clip_norm=1"),
+    *("residual=1/sqrt(depth)", "residual=1+zeros", "residual=learned", "adam", "adam(0.01)", "clip_norm=1"),
+    "schedule=cosine+warmup=0.1",
 )
 """Remedies whose training is a program of its own; the others of the cabinet would take too long to compile."""
 CHEAP = ("learning_rate", "initialisation", "output", "biases")

@@ -8,6 +8,7 @@ import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.nets.data_dependent import fitted_to_data
+from vgrad_jax.nets.mlp import with_learned
 from vgrad_jax.prescription.changes import changed
 from vgrad_jax.prescription.code import code_for
 from vgrad_jax.prescription.rates import torch_schedule
@@ -38,6 +39,19 @@ SCHEDULED = vg.Experiment(
     data=vg.Data("moons", samples=16),
     optimizer=vg.Optimizer("sgd", learning_rate=0.5, schedule="cosine(0.1)", warmup=0.25),
     training=vg.Training(epochs=4, batch_size=4),
+)
+
+
+LEARNED = vg.Experiment(
+    mlp=vg.MLP(
+        hidden=(4, 4, 3),
+        activation=("prelu", "sine(2)", "prelu(0.1)"),
+        bias_init="normal(0.1)",
+        residual=0.5,
+        learned_residual=True,
+    ),
+    data=vg.Data("moons", samples=16),
+    training=vg.Training(epochs=2, batch_size=8),
 )
 
 
@@ -77,8 +91,9 @@ def logits_and_layers(names, framework, x):
     [
         *((framework, FULL) for framework in ("jax", "nnx", "equinox", "keras", "torch")),
         *((framework, PLAIN) for framework in ("jax", "keras", "torch")),
+        *((framework, LEARNED) for framework in ("jax", "nnx", "equinox", "keras", "torch")),
     ],
-    ids=lambda value: value if isinstance(value, str) else "full" if value is FULL else "plain",
+    ids=lambda value: value if isinstance(value, str) else {FULL: "full", PLAIN: "plain", LEARNED: "learned"}[value],
 )
 @pytest.mark.filterwarnings("default")
 def test_a_snippet_computes_the_network(framework, experiment):
@@ -87,7 +102,10 @@ def test_a_snippet_computes_the_network(framework, experiment):
     data = vg.load_data(experiment.data)
     names = run(experiment, framework)
     logits, layers = logits_and_layers(names, framework, data.train_x)
-    params = tuple(vg.Layer(jax.numpy.asarray(kernel), jax.numpy.asarray(bias)) for kernel, bias in layers)
+    params = tuple(
+        with_learned(experiment.mlp, index, vg.Layer(jax.numpy.asarray(kernel), jax.numpy.asarray(bias)))
+        for index, (kernel, bias) in enumerate(layers)
+    )
     expected = jax.vmap(vg.apply_mlp, (None, 0, None))(params, data.train_x, experiment.mlp)
     np.testing.assert_allclose(np.asarray(logits), expected, atol=2e-5)
     shapes = [layer.kernel.shape for layer in vg.init_mlp(jax.random.key(0), experiment.mlp, 2, logits.shape[1])]
@@ -239,3 +257,36 @@ def test_an_activation_of_our_own_has_no_name_elsewhere():
     for library in LIBRARIES:
         with pytest.raises(vg.InputError, match=rf"the activation 'bent' has no name in {library}; write it"):
             activation_in(library, "bent")
+
+
+def numbers_of(names, framework):
+    """The learned numbers of the snippet's network: slopes, then factors."""
+    if framework == "jax":
+        return [float(layer[name]) for name in ("slope", "factor") for layer in names["params"][:-1]]
+    model = names["model"]
+    own = [*model.slopes, *model.factors]
+    if framework == "torch":
+        return [number.item() for number in own]
+    return [float(number[...] if framework == "nnx" else number) for number in own]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("framework", ["jax", "nnx", "equinox", "keras", "torch"])
+def test_a_snippets_step_learns_slopes_and_factors(framework):
+    """All that is used changes: the second layer has no slope, and the first and the third one are no branches."""
+    torch = pytest.importorskip("torch") if framework == "torch" else None
+    data, names = vg.load_data(LEARNED.data), run(LEARNED, framework)
+    x, y = np.asarray(data.train_x), np.asarray(data.train_y)
+    before = numbers_of(names, framework)
+    assert before == pytest.approx([0.25, 0.0, 0.1, 0.5, 0.5, 0.5])
+    if framework == "torch":
+        names["step"](torch.tensor(x), torch.tensor(y))
+    elif framework == "keras":
+        names["model"].fit(x, y, verbose=0)
+    elif framework == "nnx":
+        names["step"](names["model"], names["optimizer"], x, y)
+    else:
+        name = "params" if framework == "jax" else "model"
+        names[name], names["state"], _ = names["step"](names[name], names["state"], x, y)
+    changes = [after != number for after, number in zip(numbers_of(names, framework), before, strict=True)]
+    assert changes == [True, False, True, False, True, False]

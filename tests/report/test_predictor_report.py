@@ -36,7 +36,7 @@ def test_the_sentences_follow_the_data(shift, words):
 def test_without_a_predictor_the_sentences_say_so():
     first, _, pooled = predictor_sentences(rank(*made_up(0.0)))
     assert "none of 2 measurements at initialisation predicts which runs fail" in first
-    assert pooled.startswith(ALL_ARMS)
+    assert pooled.startswith(ALL_ARMS.capitalize())
     measured, failed = made_up(3.0)
     failed["first"] = np.arange(60) < 4
     few, second, _ = predictor_sentences(rank(measured, failed))
@@ -53,8 +53,8 @@ def test_arms_whose_runs_fare_alike_share_a_sentence():
     assert second.startswith("second (20 of 60 runs fail)")
     assert "cannot be told in 3 arms" in alike
     assert "3 arms of which nothing can be told have no panel" in predictors_caption(found)
-    assert alike.endswith("fewer than 5 failed: first, third, fourth.")
-    assert pooled.startswith(ALL_ARMS)
+    assert alike.endswith("fewer than 5 failed: first; third; fourth.")
+    assert pooled.startswith(ALL_ARMS.capitalize())
     assert [axes.get_title().split("\n")[0] for axes in predictors_ranked(found).axes] == ["second", ALL_ARMS]
 
 

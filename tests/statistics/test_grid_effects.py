@@ -214,3 +214,33 @@ def test_the_page_answers_a_grid():
     (chart,) = report.charts("factors")
     labels = [text.get_text() for text in chart.figure.axes[0].get_yticklabels()]
     assert labels[0] == "learning rate: 0.01 to 0.1"
+
+
+@pytest.mark.parametrize(
+    ("networks", "names", "levels"),
+    [
+        # Crossed: None is a level of its own, so that both factors stay apart.
+        (
+            list(itertools.product(("he_normal", "lecun_normal"), (None, "zeros"))),
+            ["initialisation", "initialisation of the output layer"],
+            [("he_normal", "lecun_normal"), ("as the kernels", "zeros")],
+        ),
+        # Read as the kernels' initialiser, all output layers are alike.
+        (
+            [("zeros", None), ("he_normal", "zeros")],
+            ["initialisation"],
+            [("zeros", "he_normal")],
+        ),
+    ],
+)
+def test_an_output_layer_without_an_initialiser_of_its_own(networks, names, levels):
+    arms = {
+        f"{kernel} {output}": vg.Experiment(
+            mlp=vg.MLP(kernel_init=kernel, output_init=output), training=vg.Training(epochs=5)
+        )
+        for kernel, output in networks
+    }
+    results = made_results({name: [3.0] for name in arms}, arms=arms, epochs=5)
+    factors = factors_in(factors_of_arms(results))
+    assert [factor.name for factor in factors] == names
+    assert [factor.levels for factor in factors] == levels

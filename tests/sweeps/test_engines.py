@@ -59,13 +59,22 @@ def steps():
         activations = tuple(ACTIVATIONS)[index :: len(OPTIMIZERS)]
         norm, residual = networks[index % len(networks)]
         loss = list(LOSSES)[index % len(LOSSES)]
-        mlp = vg.MLP(hidden=(3,) * len(activations), activation=activations, norm=norm, residual=residual)
+        learned = residual is not None and index > 1
+        mlp = vg.MLP(
+            hidden=(3,) * len(activations),
+            activation=activations,
+            norm=norm,
+            residual=residual,
+            learned_residual=learned,
+        )
         yield pytest.param(mlp, loss, optimizer, id=f"{norm or residual}-{loss}-{optimizer.name}-{index}")
 
 
 TRAININGS = {
     "sgd": vg.Experiment(
-        vg.MLP(hidden=(3, 2), activation="relu", bias_init="uniform(-1, 1)", residual=0.5),
+        vg.MLP(
+            hidden=(3, 3), activation=("relu", "prelu"), bias_init="uniform(-1, 1)", residual=0.5, learned_residual=True
+        ),
         vg.Data("moons", samples=16),
         vg.Optimizer("sgd", learning_rate=0.05, momentum=0.9, clip_norm=1.0),
         vg.Training(epochs=5, batch_size=3),

@@ -15,3 +15,4 @@ from vgrad_jax.nets.mlp import Params as Params
 from vgrad_jax.nets.mlp import apply_mlp as apply_mlp
 from vgrad_jax.nets.mlp import hidden_values as hidden_values
 from vgrad_jax.nets.mlp import init_mlp as init_mlp
+from vgrad_jax.nets.params import LearnedLayer as LearnedLayer

@@ -1,4 +1,4 @@
-"""Activations by name: all elementwise functions of `jax.nn`, and the identity."""
+"""Activations by name: all elementwise functions of `jax.nn`, the sine, and the leaky ReLU whose slope is learned."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,12 +10,30 @@ import jax.numpy as jnp
 from vgrad_jax.descriptions import NamedFunction, canonical_call, hand_over, parse_call
 from vgrad_jax.errors import InputError
 
-__all__ = ["ACTIVATIONS", "Activation", "activation_function", "canonical_activation", "slope_from_value"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "activation_function",
+    "canonical_activation",
+    "learned_slope",
+    "prelu",
+    "slope_from_value",
+]
 
 
 def identity(x: jax.Array) -> jax.Array:
     """Return `x`: the activation of a linear network."""
     return x
+
+
+def prelu(x: jax.Array, slope: jax.Array | float = 0.25) -> jax.Array:
+    """Return `x` above zero, and `slope * x` below: the slope is learned (He et al. 2015, arXiv:1502.01852)."""
+    return jnp.where(x >= 0, x, slope * x)
+
+
+def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
+    """Return `sin(frequency * x)` (Sitzmann et al. 2020, arXiv:2006.09661)."""
+    return jnp.sin(frequency * x)
 
 
 class Activation(NamedTuple):
@@ -27,6 +45,8 @@ class Activation(NamedTuple):
     """Names of the function's parameters: a description gives their values in brackets, as in "leaky_relu(0.2)"."""
     slope_from_value: bool = False
     """True where the slope is a function of the value: a gradient then stores a number less for each unit."""
+    learned: float | None = None
+    """Start of a parameter that each layer learns, unless the description gives it; None where nothing is learned."""
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -53,6 +73,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "squareplus": Activation(jax.nn.squareplus, ("b",)),
     "swish": Activation(jax.nn.swish),
     "tanh": Activation(jnp.tanh, slope_from_value=True),
+    "sine": Activation(sine, ("frequency",)),
+    "prelu": Activation(prelu, ("slope",), learned=0.25),
 }
 """Activations by name; a new activation needs an entry here and nothing else."""
 
@@ -89,8 +111,21 @@ def activation_function(activation: NamedFunction) -> Callable[[jax.Array], jax.
     if callable(activation):
         return activation
     name, values = parse_call("activation", activation, _PARAMETERS)
-    function, parameters, _ = ACTIVATIONS[name]
+    function, parameters, *_ = ACTIVATIONS[name]
     return partial(function, **dict(zip(parameters, values, strict=False))) if values else function
+
+
+def learned_slope(activation: NamedFunction) -> float | None:
+    """Return the start of the slope that each layer with this activation learns; None where nothing is learned.
+
+    >>> learned_slope("prelu"), learned_slope("prelu(0.1)"), learned_slope("leaky_relu(0.1)")
+    (0.25, 0.1, None)
+    """
+    if not isinstance(activation, str):
+        return None
+    name, values = parse_call("activation", activation, _PARAMETERS)
+    start = ACTIVATIONS[name].learned
+    return values[0] if start is not None and values else start
 
 
 def activated(activation: NamedFunction, x: jax.Array) -> jax.Array:

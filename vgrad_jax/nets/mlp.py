@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,10 @@ from vgrad_jax.descriptions import UNWRITTEN, Description, NamedFunction, number
 from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.keys import PRNGKey, layer_key
 from vgrad_jax.memory import require_memory
-from vgrad_jax.nets.activations import activated, canonical_activation
+from vgrad_jax.nets.activations import activated, canonical_activation, learned_slope, prelu
 from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
+from vgrad_jax.nets.params import Layer, LearnedLayer, Params
 
 __all__ = [
     "MLP",
@@ -27,6 +28,7 @@ __all__ = [
     "init_mlp",
     "next_values",
     "require_room",
+    "with_learned",
 ]
 
 NORMS = ("layer", "batch")
@@ -61,9 +63,11 @@ class MLP(Description):
         branch_init: initialiser of the kernels of residual branches; None is `kernel_init`. With "zeros" every branch
             starts as the identity.
         data_init: None, or "lsuv": kernels that are scaled by the training rows, layer by layer, after they were drawn.
+        learned_residual: True learns each branch's factor, which starts at `residual`. From zero it is ReZero
+            (Bachlechner et al. 2020, arXiv:2003.04887).
 
     Raises:
-        InputError: an unknown name, or an impossible size.
+        InputError: an unknown name, an impossible size, or a learned factor without residual branches.
 
     >>> MLP(hidden=(8, 4), activation="relu", kernel_init="uniform(0, 1)").widths(in_features=2, out_features=1)
     (2, 8, 4, 1)
@@ -78,6 +82,7 @@ class MLP(Description):
     residual: float | None = None
     branch_init: NamedFunction | None = field(default=None, metadata=UNWRITTEN)
     data_init: str | None = field(default=None, metadata=UNWRITTEN)
+    learned_residual: bool = field(default=False, metadata=UNWRITTEN)
 
     def __post_init__(self) -> None:
         if not isinstance(self.hidden, tuple | list):
@@ -104,6 +109,10 @@ class MLP(Description):
             raise unknown_name("norm", self.norm, NORMS)
         if self.residual is not None:
             _set(self, "residual", number("residual", self.residual))
+        if not isinstance(self.learned_residual, bool):
+            raise InputError(f"learned_residual must be True or False; got {self.learned_residual!r}")
+        if self.learned_residual and self.residual is None:
+            raise InputError("learned_residual needs the factor that branches start with, such as residual=0.0")
 
     @property
     def num_layers(self) -> int:
@@ -147,17 +156,6 @@ def _set(description: Any, name: str, value: Any) -> None:
     object.__setattr__(description, name, value)
 
 
-class Layer(NamedTuple):
-    """Parameters of one layer, or another quantity of the same shapes: a gradient, an update."""
-
-    kernel: Float[Array, "fan_in fan_out"]
-    bias: Float[Array, " fan_out"]
-
-
-Params = tuple[Layer, ...]
-"""Layers of a network, input side first."""
-
-
 @checked
 def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) -> Params:
     """Draw a network's parameters.
@@ -192,8 +190,27 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(mlp.widths(in_features, out_features))):
         kernel_init = initializer_function(mlp.kernel_initializer(index, fan_in))
         bias_init = initializer_function(resolved_bias_initializer(mlp.bias_init, fan_in))
-        layers.append(init_layer(layer_key(key, index), kernel_init, bias_init, fan_in, fan_out))
+        layer = init_layer(layer_key(key, index), kernel_init, bias_init, fan_in, fan_out)
+        layers.append(with_learned(mlp, index, layer))
     return tuple(layers)
+
+
+def with_learned(mlp: MLP, index: int, layer: Layer) -> Layer | LearnedLayer:
+    """Return a layer with the numbers that it learns besides, at their start; leading axes are those of its bias.
+
+    >>> mlp = MLP(hidden=(4, 4), activation="prelu(0.1)", residual=0.0, learned_residual=True)
+    >>> learned = with_learned(mlp, 1, Layer(jnp.zeros((4, 4)), jnp.zeros(4)))
+    >>> round(float(learned.slope), 3), float(learned.factor)
+    (0.1, 0.0)
+    """
+    slope = learned_slope(mlp.activations()[index]) if index < len(mlp.hidden) else None
+    factor = mlp.residual if mlp.learned_residual and mlp.is_branch(index) else None
+    if slope is None and factor is None:
+        return layer
+    numbers = [
+        None if start is None else jnp.full(layer.bias.shape[:-1], start, layer.bias.dtype) for start in (slope, factor)
+    ]
+    return LearnedLayer(*layer, *numbers)
 
 
 def require_room(widths: tuple[int, ...], networks: int = 1) -> None:
@@ -284,7 +301,7 @@ def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> 
 
 def next_values(
     mlp: MLP,
-    layer: Layer,
+    layer: Layer | LearnedLayer,
     activation: NamedFunction,
     hidden: Float[Array, " fan_in"],
     before: Float[Array, " width"] | None,
@@ -298,10 +315,11 @@ def next_values(
         hidden: values that the layer reads.
         before: preactivations of the layer before; None for the first layer.
     """
+    slope, learned = (layer.slope, layer.factor) if isinstance(layer, LearnedLayer) else (None, None)
     branch = _normalise(hidden @ layer.kernel, mlp.norm) + layer.bias
     if mlp.residual is not None and before is not None and before.shape == branch.shape:
-        branch = before + mlp.residual * branch
-    return activated(activation, branch), branch
+        branch = before + (mlp.residual if learned is None else learned) * branch
+    return activated(activation, branch) if slope is None else prelu(branch, slope), branch
 
 
 def _normalise(preactivation: Float[Array, " width"], norm: str | None) -> Float[Array, " width"]:

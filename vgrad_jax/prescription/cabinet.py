@@ -3,14 +3,14 @@
 A new remedy is a row of `CABINET`.
 """
 
-from typing import Any
-
 from vgrad_jax.prescription.changes import (
     with_activation,
     with_batch_norm,
     with_branches,
     with_fields,
+    with_initialiser,
     with_layer_norm,
+    with_output,
     with_rate,
     without_single_unit,
 )
@@ -30,7 +30,7 @@ def _initialiser(name: str, source: str) -> Remedy:
         f"kernel_init={name}",
         "initialisation",
         f"draw the kernels with {name} and start the biases at zero",
-        with_fields(mlp__kernel_init=name, mlp__bias_init="zeros"),
+        with_initialiser(name, mlp__bias_init="zeros"),
         _FLOW,
         ("initialisation",),
         _START,
@@ -39,16 +39,17 @@ def _initialiser(name: str, source: str) -> Remedy:
     )
 
 
-def _other_activation(name: str, source: str, also: str = "", **more: Any) -> Remedy:
+def _other_activation(name: str, source: str, kernel_init: str | None = None) -> Remedy:
+    also = f"+{kernel_init}" if kernel_init else ""
     return Remedy(
         f"activation={name}{also}",
         "activation",
         f"take {name} as the activation of all hidden layers{also.replace('+', ', with ')}",
-        with_activation(name, **more),
+        with_activation(name, kernel_init),
         ("vanishing", "dead", "saturated"),
         ("hidden_activation",),
         _SLOPE,
-        4 if more else 3,
+        4 if kernel_init else 3,
         source,
     )
 
@@ -78,7 +79,7 @@ CABINET: tuple[Remedy, ...] = (
         "data_init=lsuv",
         "initialisation",
         "draw orthogonal kernels, scale each to a variance of 1 on the training rows, and start the biases at zero",
-        with_fields(mlp__kernel_init="orthogonal", mlp__bias_init="zeros", mlp__data_init="lsuv"),
+        with_initialiser("orthogonal", "lsuv", mlp__bias_init="zeros"),
         _FLOW,
         ("initialisation", "input_scaling"),
         "It scales a layer as a whole: units that are multiples of each other stay so.",
@@ -89,7 +90,7 @@ CABINET: tuple[Remedy, ...] = (
         "output_init=normal(0.01)",
         "output",
         "start the output layer near zero",
-        with_fields(mlp__output_init="normal(0.01)"),
+        with_output("normal(0.01)"),
         ("learning_rate_large", "ill_scaled"),
         (),
         "It changes the first loss alone, and no ratio between hidden layers.",
@@ -100,7 +101,7 @@ CABINET: tuple[Remedy, ...] = (
         "output_init=zeros",
         "output",
         "start the output layer at zero",
-        with_fields(mlp__output_init="zeros"),
+        with_output("zeros"),
         ("learning_rate_large", "ill_scaled"),
         (),
         "The first logits are zero whatever the hidden layers do, and no ratio between hidden layers changes.",
@@ -118,18 +119,24 @@ CABINET: tuple[Remedy, ...] = (
         1,
         "He et al. 2015, arXiv:1502.01852",
     ),
-    _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS", "+he_normal", mlp__kernel_init="he_normal"),
+    _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS", "he_normal"),
     _other_activation("tanh", "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp"),
     _other_activation("leaky_relu", "Maas, Hannun and Ng 2013, ICML workshop"),
     _other_activation("gelu", "Hendrycks and Gimpel 2016, arXiv:1606.08415"),
     _other_activation("elu", "Clevert, Unterthiner and Hochreiter 2015, arXiv:1511.07289"),
-    _other_activation(
-        "selu", "Klambauer et al. 2017, arXiv:1706.02515", "+lecun_normal", mlp__kernel_init="lecun_normal"
-    ),
+    _other_activation("selu", "Klambauer et al. 2017, arXiv:1706.02515", "lecun_normal"),
     _other_activation("silu", "Elfwing, Uchibe and Doya 2017, arXiv:1702.03118"),
     _other_activation("mish", "Misra 2019, arXiv:1908.08681"),
     _other_activation("soft_sign", "Glorot and Bengio 2010, AISTATS"),
     _other_activation("relu", "Glorot, Bordes and Bengio 2011, AISTATS"),
+    _other_activation("prelu", "He et al. 2015, arXiv:1502.01852"),
+    _other_activation("sine", "Sitzmann et al. 2020, arXiv:2006.09661", "he_uniform"),
+    _other_activation("celu", "Barron 2017, arXiv:1704.07483"),
+    _other_activation("softplus", "Dugas et al. 2000, NeurIPS 13"),
+    _other_activation("squareplus", "Barron 2021, arXiv:2112.11687"),
+    _other_activation("relu6", "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10"),
+    _other_activation("hard_tanh", "Collobert 2004, Large scale machine learning"),
+    _other_activation("hard_silu", "Howard et al. 2019, arXiv:1905.02244"),
     Remedy(
         "norm=layer",
         "norm",
@@ -167,23 +174,34 @@ CABINET: tuple[Remedy, ...] = (
         "residual=1+zeros",
         "residual",
         "add residual branches that start at zero",
-        with_branches(scaled=False, branch_init="zeros"),
+        with_branches(branch_init="zeros"),
         ("vanishing", "exploding", "collinear"),
         ("initialisation", "hidden_activation"),
         "At the start all branches are the identity, so that the first layer alone must pass the signal on.",
         4,
-        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321; Bachlechner et al. 2020 (ReZero), arXiv:2003.04887",
+        "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321",
     ),
     Remedy(
         "residual=1",
         "residual",
         "add residual branches",
-        with_branches(scaled=False),
+        with_branches(),
         ("vanishing",),
         ("initialisation", "hidden_activation"),
         "Preactivations grow with every branch, so it cannot mend what explodes.",
         4,
         "He et al. 2016, arXiv:1603.05027",
+    ),
+    Remedy(
+        "residual=learned",
+        "residual",
+        "add residual branches whose factors are learned and start at zero",
+        with_branches(learned=True),
+        ("vanishing", "exploding", "collinear"),
+        ("initialisation", "hidden_activation"),
+        "At the start the first layer alone must pass the signal on, and no kernel of a branch has a gradient.",
+        4,
+        "Bachlechner et al. 2020 (ReZero), arXiv:2003.04887",
     ),
     Remedy(
         "no single unit before the output",
@@ -202,10 +220,10 @@ CABINET: tuple[Remedy, ...] = (
 
 NOT_IN_CABINET: dict[str, str] = {
     "RAI": "its weights and biases are drawn together; an Experiment draws them apart",
-    "ReZero": "its branch factor is learned, and that of an Experiment is fixed; residual=1+zeros starts from the same "
-    "function, with kernels of zero in place of a factor of zero",
-    "loss scaling": "an Experiment computes in one precision",
+    "loss scaling": "a factor of the loss is a learning rate under SGD, and nothing under Adam; it matters for "
+    "products of half precision, and an Experiment computes in one precision",
     "dropout": "an Experiment has none; alpha-dropout of SELU included",
-    "prelu and sine": "they are not among the named activations",
+    "sigmoid, hard_sigmoid and log_sigmoid": "their slopes are small, or their mean is far from zero: they are what is "
+    "to be mended",
 }
 """Remedies of the literature that an `Experiment` cannot express, each with the reason."""

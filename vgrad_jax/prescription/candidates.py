@@ -29,6 +29,10 @@ FAR = 100.0
 """Place of a remedy for which the diagnosis does not speak."""
 
 
+BEFORE_OTHERS = ("initialisation", "activation", "optimizer")
+"""Kinds of remedies whose changes come first: they replace fields of which others change one."""
+
+
 class Candidate(NamedTuple):
     """Change to be tried."""
 
@@ -135,6 +139,8 @@ def pairs(experiment: Experiment, helped: Sequence[Candidate], most: int) -> lis
     helped = list(best_of_kinds.values())
     by_rank = sorted(combinations(range(len(helped)), 2), key=sum)
     for first, second in by_rank:
+        if _contradict(helped[first], helped[second], experiment):
+            continue
         remedies = (*helped[first].remedies, *helped[second].remedies)
         try:
             candidate = _candidate(experiment, remedies)
@@ -152,7 +158,7 @@ def _candidate(experiment: Experiment, remedies: tuple[Remedy, ...]) -> Candidat
         InputError: a remedy does not apply, or the changed network cannot be trained.
     """
     changed = experiment
-    for remedy in remedies:
+    for remedy in sorted(remedies, key=lambda remedy: remedy.kind not in BEFORE_OTHERS):
         changed = remedy.change(changed)
     arm = ExperimentArm(changed)
     for layer, fan_in in enumerate(arm.widths[:-1]):
@@ -164,6 +170,14 @@ def _candidate(experiment: Experiment, remedies: tuple[Remedy, ...]) -> Candidat
         arm,
         remedies,
     )
+
+
+def _contradict(first: Candidate, second: Candidate, experiment: Experiment) -> bool:
+    """Return whether two changes draw all kernels in different ways."""
+    assert first.experiment is not None
+    assert second.experiment is not None
+    starts = [(mlp.kernel_init, mlp.data_init) for mlp in (first.experiment.mlp, second.experiment.mlp)]
+    return starts[0] != starts[1] and (experiment.mlp.kernel_init, experiment.mlp.data_init) not in starts
 
 
 def _rank(candidate: Candidate, experiment: Experiment, diagnosis: Diagnosis | None) -> tuple[float, bool, bool, int]:

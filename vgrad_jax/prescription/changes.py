@@ -17,11 +17,13 @@ __all__ = [
     "with_clipping",
     "with_fields",
     "with_fitting_loss",
+    "with_initialiser",
     "with_layer_norm",
     "with_less_decay",
     "with_momentum",
     "with_more_epochs",
     "with_optimizer",
+    "with_output",
     "with_rate",
     "with_schedule",
     "with_small_batches",
@@ -56,13 +58,37 @@ def with_fields(**values: Any) -> Callable[[Experiment], Experiment]:
     return lambda experiment: changed(experiment, fields)
 
 
-def with_activation(name: str, **more: Any) -> Callable[[Experiment], Experiment]:
-    """Return the change of the activation of all hidden layers, and of further fields, as `with_fields` names them."""
+def with_initialiser(name: str, data_init: str | None = None, **more: Any) -> Callable[[Experiment], Experiment]:
+    """Return the change of the initialiser of all kernels: those of the output, of branches and of data give way.
+
+    Args:
+        name: initialiser of the kernels.
+        data_init: scale by data.
+        more: further fields, as `with_fields` names them.
+    """
+    start = {"kernel_init": name, "output_init": None, "branch_init": None, "data_init": data_init}
+    return with_fields(**{f"mlp__{field}": value for field, value in start.items()}, **more)
+
+
+def with_activation(name: str, kernel_init: str | None = None) -> Callable[[Experiment], Experiment]:
+    """Return the change of the activation of all hidden layers, and of the initialiser of all kernels where given."""
 
     def change(experiment: Experiment) -> Experiment:
         if not experiment.mlp.hidden:
             raise InputError("the network has no hidden layer, so it has no activation")
-        return changed(experiment, {"mlp.activation": name, **{k.replace("__", "."): v for k, v in more.items()}})
+        after = changed(experiment, {"mlp.activation": name})
+        return after if kernel_init is None else with_initialiser(kernel_init)(after)
+
+    return change
+
+
+def with_output(name: str) -> Callable[[Experiment], Experiment]:
+    """Return the change of the initialiser of the output layer's kernel."""
+
+    def change(experiment: Experiment) -> Experiment:
+        if experiment.mlp.data_init is not None and name != "zeros":
+            raise InputError(f"{experiment.mlp.data_init} gives the output layer a scale of its own")
+        return changed(experiment, {"mlp.output_init": name})
 
     return change
 
@@ -139,12 +165,15 @@ def with_batch_norm(experiment: Experiment) -> Experiment:
     return changed(experiment, {"mlp.norm": "batch"})
 
 
-def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[Experiment], Experiment]:
-    """Return the change that adds residual branches, with the factor 1 / sqrt(number of branches) where `scaled`.
+def with_branches(
+    *, scaled: bool = False, learned: bool = False, branch_init: str | None = None
+) -> Callable[[Experiment], Experiment]:
+    """Return the change that adds residual branches, with the factor 1 unless another one is asked for.
 
     Args:
-        scaled: whether the factor falls with the number of branches.
-        branch_init: initialiser of the branches' kernels; None leaves it as it is.
+        scaled: whether the factor is 1 / sqrt(number of branches).
+        learned: whether the factor is learned, from zero on.
+        branch_init: initialiser of the branches' kernels; None leaves that of branches that are there.
     """
 
     def change(experiment: Experiment) -> Experiment:
@@ -154,9 +183,10 @@ def with_branches(*, scaled: bool, branch_init: str | None = None) -> Callable[[
             raise InputError("a residual branch needs two hidden layers of equal width behind each other")
         if experiment.mlp.residual is not None and not scaled:
             raise InputError("the network has residual branches already")
-        factor = float(f"{branches**-0.5:.4g}") if scaled else 1.0
-        start = {} if branch_init is None else {"mlp.branch_init": branch_init}
-        return changed(experiment, {"mlp.residual": factor, **start})
+        factor = 0.0 if learned else float(f"{branches**-0.5:.4g}") if scaled else 1.0
+        own = branch_init if branch_init is not None or experiment.mlp.residual is None else experiment.mlp.branch_init
+        fields = {"residual": factor, "branch_init": own, "learned_residual": learned}
+        return changed(experiment, {f"mlp.{name}": value for name, value in fields.items()})
 
     return change
 

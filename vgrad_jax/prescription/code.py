@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from vgrad_jax.data import load_data
 from vgrad_jax.errors import unknown_name
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.activations import learned_slope
 from vgrad_jax.nets.layers import resolved_bias_initializer
 from vgrad_jax.prescription.rates import torch_schedule
 from vgrad_jax.prescription.snippet_parts import Parts
@@ -57,13 +58,25 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
         initializer_in(library, mlp.kernel_initializer(layer, size[0]), *size) for layer, size in enumerate(sizes)
     ]
     biases = [initializer_in(library, resolved_bias_initializer(mlp.bias_init, size[0]), *size) for size in sizes]
+    slopes = [learned_slope(activation) for activation in mlp.activations()]
+    learned = {"slope": slopes} if any(slope is not None for slope in slopes) else {}
+    learned |= {"factor": [mlp.residual] * len(mlp.hidden)} if mlp.learned_residual else {}
     activations = [activation_in(library, activation) for activation in mlp.activations()]
+    if "slope" in learned:
+        activations = [
+            spelled if slope is not None else f"lambda z, slope: ({spelled})(z)"
+            for spelled, slope in zip(activations, slopes, strict=True)
+        ]
     steps = training.epochs * -(-len(dataset.train_x) // training.batch_size)
     constants = (
         f"WIDTHS = {widths}\n"
         f"KERNELS = {_listed(kernels)}\n"
         f"BIASES = {_listed(biases)}\n"
         f"ACTIVATIONS = {_listed(activations)}\n"
+    )
+    constants += "".join(
+        f"{name.upper()}S = {[0.0 if start is None else start for start in starts]}  # learned\n"
+        for name, starts in learned.items()
     )
     return Parts(
         constants,
@@ -75,6 +88,7 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
         f"# {training.epochs} epochs in batches of {training.batch_size} rows",
         experiment.optimizer.clip_norm,
         torch_schedule(experiment.optimizer, steps),
+        tuple(learned),
     )
 
 

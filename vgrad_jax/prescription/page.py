@@ -1,20 +1,24 @@
 """Page of a prescription: the answer, everything that was tried, and the network to copy."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vgrad_jax.errors import InputError
 from vgrad_jax.experiment import Experiment
+from vgrad_jax.nets.mlp import MLP
+from vgrad_jax.optimizers import Optimizer
 from vgrad_jax.prescription.cabinet import NOT_IN_CABINET
 from vgrad_jax.prescription.code import FRAMEWORKS, code_for
 from vgrad_jax.prescription.prescription import Prescription, Tried
 from vgrad_jax.report.files import write_files
 from vgrad_jax.report.section import Block, Chart, Column, Table
 from vgrad_jax.report.templates import picture, rendered, today
+from vgrad_jax.wording import counted
 
-__all__ = ["write_prescription"]
+__all__ = ["described", "write_prescription"]
 
 COLUMNS = (
     Column("change", "what was changed"),
@@ -23,7 +27,7 @@ COLUMNS = (
     Column("interval", "95 %, for all numbers of seeds together"),
     Column("seeds", "runs until the race ended for it"),
     Column("test score", "mean accuracy on the test rows at the end"),
-    Column("what came of it"),
+    Column("what came of it", of_words=True),
 )
 
 
@@ -41,16 +45,11 @@ def write_prescription(answer: Prescription, patient: Experiment, folder: Path) 
     from importlib.metadata import version
 
     plain = json.dumps(answer.to_dict(), indent=2, allow_nan=False)
-    mlp = patient.mlp
     page = rendered(
         "prescription.html",
         title=f"Prescription for {patient.data.path or patient.data.source}",
         facts=today(),
-        question=(
-            f"What mends this network: hidden layers {list(mlp.hidden)}, {mlp.activation}, {mlp.kernel_init}, "
-            f"{patient.optimizer.name} with the learning rate {patient.optimizer.learning_rate:g}, on "
-            f"{patient.data.path or patient.data.source}?"
-        ),
+        question=f"What mends this network: {described(patient)}, on {patient.data.path or patient.data.source}?",
         answer=list(answer.sentences()),
         figures=[picture(chart) for chart in _charts(answer)],
         blocks=list(_blocks(answer)),
@@ -63,6 +62,38 @@ def write_prescription(answer: Prescription, patient: Experiment, folder: Path) 
     if mended is not None:
         files["mended.json"] = mended.to_json().encode()
     return write_files(folder, files)
+
+
+def described(experiment: Experiment) -> str:
+    """Return a network and its optimiser in words, with every field that is not at its default.
+
+    >>> described(Experiment(mlp=MLP(hidden=(4,) * 3), optimizer=Optimizer("adam", schedule="cosine", warmup=0.1)))
+    '3 hidden layers of 4, tanh, he_uniform; adam with learning rate 0.01, schedule cosine, warmup 0.1'
+    """
+    mlp, optimizer = experiment.mlp, experiment.optimizer
+    alike = len(set(mlp.hidden)) == 1
+    layers = f"{counted(len(mlp.hidden), 'hidden layer')} of {mlp.hidden[0]}" if alike else f"hidden {list(mlp.hidden)}"
+    activations = dict.fromkeys(_named(activation) for activation in mlp.activations())
+    network = [
+        layers,
+        *activations,
+        _named(mlp.kernel_init),
+        *_set(mlp, MLP(), ("hidden", "activation", "kernel_init")),
+    ]
+    rate = [f"learning rate {optimizer.learning_rate:g}", *_set(optimizer, Optimizer(), ("name", "learning_rate"))]
+    return f"{', '.join(network)}; {optimizer.name} with {', '.join(rate)}"
+
+
+def _set(description: Any, default: Any, without: Sequence[str]) -> list[str]:
+    """Return the fields that differ from the default, each with its value."""
+    values = {name: value for name, value in vars(description).items() if name not in without}
+    return [
+        f"{name.replace('_', ' ')} {_named(value)}" for name, value in values.items() if value != getattr(default, name)
+    ]
+
+
+def _named(value: Any) -> str:
+    return str(getattr(value, "__name__", value))
 
 
 def _charts(answer: Prescription) -> Iterator[Chart]:
@@ -89,11 +120,20 @@ def _blocks(answer: Prescription) -> Iterator[Block]:
         Table("Changes that were tried", COLUMNS, rows),
     )
     if answer.tried:
-        cannot = [f"{row.name}: {row.cannot} Source: {row.source}." for row in answer.tried if row.cannot]
+        cannot = _shared((f"{row.cannot} Source: {row.source}", row.name) for row in answer.tried if row.cannot)
         yield Block("What a change cannot cure, and its source", items=cannot)
     if answer.left_out:
-        yield Block("What was not tried", items=[f"{row.name}: {row.reason}." for row in answer.left_out])
+        left_out = _shared((row.reason, row.name) for row in answer.left_out)
+        yield Block("What was not tried", items=left_out)
     yield Block("Not in the cabinet", items=[f"{name}: {reason}." for name, reason in NOT_IN_CABINET.items()])
+
+
+def _shared(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each reason once, after the names of all changes that share it."""
+    names: dict[str, list[str]] = {}
+    for reason, name in reasons:
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(own)}: {reason}." for reason, own in names.items()]
 
 
 def _row(row: Tried) -> list[str]:
@@ -106,4 +146,12 @@ def _codes(answer: Prescription) -> list[dict[str, Any]]:
     mended = None if answer.smallest is None else answer.smallest.experiment
     if mended is None:
         return []
-    return [{"name": words, "text": code_for(mended, name)} for name, words in FRAMEWORKS.items()]
+    return [{"name": words, "text": _code_or_reason(mended, name)} for name, words in FRAMEWORKS.items()]
+
+
+def _code_or_reason(experiment: Experiment, framework: str) -> str:
+    """Return the code for a framework, or a comment that says what the framework lacks."""
+    try:
+        return code_for(experiment, framework)
+    except InputError as error:
+        return f"# {error}"

@@ -21,6 +21,8 @@ class Parts(NamedTuple):
     clip_norm: float | None
     schedule: str
     """PyTorch's statement that makes the schedule of the learning rate; empty where it stays."""
+    learned: tuple[str, ...] = ()
+    """Numbers that the hidden layers learn besides: "slope", "factor", both or none."""
 
 
 def normalising(norm: str | None, mean: str, rsqrt: str, axis_word: str = "axis", keep: str = "keepdims") -> str:
@@ -38,7 +40,15 @@ def normalising(norm: str | None, mean: str, rsqrt: str, axis_word: str = "axis"
 
 
 def forward_lines(
-    parts: Parts, product: str, bias: str, last: str, *, layers: str, indent: str, before: Sequence[str] = ()
+    parts: Parts,
+    product: str,
+    bias: str,
+    last: str,
+    *,
+    layers: str,
+    indent: str,
+    before: Sequence[str] = (),
+    number: str = "{0}",
 ) -> str:
     """Return the lines of the forward pass, from `x` on.
 
@@ -50,18 +60,25 @@ def forward_lines(
         layers: the sequence of layers.
         indent: spaces in front of each line.
         before: statements in front of each layer's product.
+        number: a number that the layer learns, such as its slope: its name in the loop, or where "layer" holds it.
     """
+    owner = layers.removeprefix("list(").partition(".")[0]
+    of_loop = [] if number.startswith("layer") else parts.learned
+    names = ", ".join(["layer", "activation", *of_loop])
+    zipped = ", ".join([f"{layers}[:-1]", "ACTIVATIONS", *(f"{owner}.{name}s" for name in of_loop)])
+    factor = number.format("factor") if "factor" in parts.learned else repr(parts.residual)
+    arguments = ["z", number.format("slope")] if "slope" in parts.learned else ["z"]
     branch = f"{product} + {bias}" if parts.norm is None else f"normalise({product}) + {bias}"
-    lines = ["h, z = x, None", f"for layer, activation in zip({layers}[:-1], ACTIVATIONS):"]
+    lines = ["h, z = x, None", f"for {names} in zip({zipped}):"]
     lines += [f"    {line}" for line in before]
     if parts.residual is None:
         lines += [f"    z = {branch}"]
     else:
         lines += [
             f"    branch = {branch}",
-            f"    z = branch if z is None or z.shape != branch.shape else z + {parts.residual!r} * branch",
+            f"    z = branch if z is None or z.shape != branch.shape else z + {factor} * branch",
         ]
-    lines += ["    h = activation(z)", f"layer = {layers}[-1]", *before, f"return {last}"]
+    lines += [f"    h = activation({', '.join(arguments)})", f"layer = {layers}[-1]", *before, f"return {last}"]
     if parts.residual is None:
         lines[0] = "h = x"
     return "".join(f"{indent}{line}\n" for line in lines)

@@ -1,8 +1,9 @@
-"""Snippets: programs of other libraries with a network, its optimiser and its loss filled in."""
+"""Snippets: programs of libraries with a network, its optimiser and its loss filled in."""
 
 from collections.abc import Callable
 
 from vgrad_jax.prescription.snippet_parts import Parts, fitting, forward_lines, normalising
+from vgrad_jax.prescription.torch_snippet import torch_snippet
 
 __all__ = ["WRITERS"]
 
@@ -15,6 +16,7 @@ def _jax(parts: Parts) -> str:
         'h @ layer["kernel"] + layer["bias"]',
         layers="params",
         indent="    ",
+        number='layer["{0}"]',
     )
     fit, call = fitting(
         parts,
@@ -26,8 +28,13 @@ def _jax(parts: Parts) -> str:
             "params",
             layers="params",
             indent="    ",
+            number='layer["{0}"]',
             before=['layer["kernel"] /= jnp.maximum(jnp.std(h @ layer["kernel"]), 1e-12)'],
         ),
+    )
+    learned = "".join(
+        f'    for layer, {name} in zip(params, {name.upper()}S):\n        layer["{name}"] = jnp.asarray({name})\n'
+        for name in parts.learned
     )
     return f"""import jax
 import jax.numpy as jnp
@@ -40,7 +47,7 @@ def init(key):
     for kernel, bias, fan_in, fan_out in zip(KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:]):
         key, first, second = jax.random.split(key, 3)
         params.append({{"kernel": kernel(first, (fan_in, fan_out)), "bias": bias(second, (fan_out,))}})
-    return params
+{learned}    return params
 
 
 def model(params, x):  # x: (rows, features)
@@ -67,7 +74,13 @@ def step(params, state, x, y):
 
 def _nnx(parts: Parts) -> str:
     forward = forward_lines(
-        parts, "h @ layer.kernel[...]", "layer.bias[...]", "layer(h)", layers="self.layers", indent="        "
+        parts,
+        "h @ layer.kernel[...]",
+        "layer.bias[...]",
+        "layer(h)",
+        layers="self.layers",
+        indent="        ",
+        number="{0}[...]",
     )
     fit, call = fitting(
         parts,
@@ -79,8 +92,13 @@ def _nnx(parts: Parts) -> str:
             "model",
             layers="model.layers",
             indent="    ",
+            number="{0}[...]",
             before=["layer.kernel[...] /= jnp.maximum(jnp.std(h @ layer.kernel[...]), 1e-12)"],
         ),
+    )
+    learned = "".join(
+        f"        self.{name}s = nnx.List(nnx.Param(jnp.asarray({name})) for {name} in {name.upper()}S)\n"
+        for name in parts.learned
     )
     return f"""import jax
 import jax.numpy as jnp
@@ -100,7 +118,7 @@ class Network(nnx.Module):
             nnx.Linear(fan_in, fan_out, kernel_init=flax_init(kernel), bias_init=flax_init(bias), rngs=rngs)
             for kernel, bias, fan_in, fan_out in sizes
         )
-
+{learned}
     def __call__(self, x):  # x: (rows, features)
 {forward}{fit}
 
@@ -149,6 +167,10 @@ def _equinox(parts: Parts) -> str:
             ],
         ),
     )
+    fields = "".join(f"    {name}s: list\n" for name in parts.learned)
+    learned = "".join(
+        f"        self.{name}s = [jnp.asarray({name}) for {name} in {name.upper()}S]\n" for name in parts.learned
+    )
     return f"""import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -165,11 +187,11 @@ def linear(key, kernel, bias, fan_in, fan_out):
 
 class Network(eqx.Module):
     layers: list
-
+{fields}
     def __init__(self, key):
         keys = jax.random.split(key, len(KERNELS))
         self.layers = [linear(*values) for values in zip(keys, KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])]
-
+{learned}
     def __call__(self, x):  # x: (rows, features)
 {forward}{fit}
 
@@ -215,6 +237,11 @@ def _keras(parts: Parts) -> str:
             before=[f"layer.kernel.assign(layer.kernel / keras.ops.maximum(keras.ops.std({product}), 1e-12))"],
         ),
     )
+    constant = "keras.initializers.Constant"
+    learned = "".join(
+        f"        self.{name}s = [self.add_weight((), {constant}({name})) for {name} in {name.upper()}S]\n"
+        for name in parts.learned
+    )
     epochs, _, rest = parts.training.removeprefix("# ").partition(" epochs in batches of ")
     return f"""import keras
 
@@ -229,7 +256,7 @@ class Network(keras.Model):
             layer = keras.layers.Dense(fan_out, kernel_initializer=kernel, bias_initializer=bias)
             layer.build((None, fan_in))
             self.dense.append(layer)
-
+{learned}
     def call(self, x):  # x: (rows, features)
 {forward}{fit}
 
@@ -239,73 +266,11 @@ model = Network()
 """
 
 
-def _torch(parts: Parts) -> str:
-    forward = forward_lines(
-        parts,
-        "F.linear(h, layer.weight)",
-        "layer.bias",
-        "layer(h)",
-        layers="list(self.layers)",
-        indent="        ",
-    )
-    fit, call = fitting(
-        parts,
-        "fit_to_data(model, x)",
-        forward_lines(
-            parts,
-            "F.linear(h, layer.weight)",
-            "layer.bias",
-            "model",
-            layers="list(model.layers)",
-            indent="    ",
-            before=["layer.weight /= F.linear(h, layer.weight).std(correction=0).clamp(min=1e-12)"],
-        ),
-    )
-    fit = fit.replace("def fit_to_data", "@torch.no_grad()\ndef fit_to_data")
-    clip = (
-        "" if parts.clip_norm is None else (f"    nn.utils.clip_grad_norm_(model.parameters(), {parts.clip_norm!r})\n")
-    )
-    schedule = f"\n{parts.schedule}" if parts.schedule else ""
-    after = "    schedule.step()\n" if schedule else ""
-    needed = "import math\n\n" if "math." in schedule else ""
-    return f"""{needed}import torch
-import torch.nn.functional as F
-from torch import nn
-
-{parts.constants}{normalising(parts.norm, "torch.mean", "torch.rsqrt", "dim", "keepdim")}
-
-class Network(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(WIDTHS[:-1], WIDTHS[1:]))
-        with torch.no_grad():
-            for layer, kernel, bias in zip(self.layers, KERNELS, BIASES):
-                kernel(layer.weight)
-                bias(layer.bias)
-
-    def forward(self, x):  # x: (rows, features)
-{forward}{fit}
-
-{parts.training}
-model = Network()
-{call}optimizer = {parts.optimizer}{schedule}
-
-
-def step(x, y):
-    optimizer.zero_grad()
-    logits = model(x)
-    loss = {parts.loss}
-    loss.backward()
-{clip}    optimizer.step()
-{after}    return loss
-"""
-
-
 WRITERS: dict[str, Callable[[Parts], str]] = {
     "jax": _jax,
     "nnx": _nnx,
     "equinox": _equinox,
     "keras": _keras,
-    "torch": _torch,
+    "torch": torch_snippet,
 }
 """Functions of a network in its parts to a complete program, by framework."""

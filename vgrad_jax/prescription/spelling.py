@@ -49,59 +49,74 @@ WITH_SCALE = {
 }
 """Initialisers that take a scale, by name: mode and distribution."""
 
-_JAX_ACTIVATIONS = {"tanh": "jnp.tanh", "identity": "lambda z: z"}
-_KERAS_ACTIVATIONS = {
-    "celu": "keras.activations.celu",
-    "elu": "keras.activations.elu",
-    "gelu": "lambda z: keras.activations.gelu(z, approximate=True)",
-    "identity": "keras.activations.linear",
-    "leaky_relu": "lambda z: keras.activations.leaky_relu(z, negative_slope=0.01)",
-    "log_sigmoid": "keras.activations.log_sigmoid",
-    "mish": "keras.activations.mish",
-    "relu": "keras.activations.relu",
-    "relu6": "keras.activations.relu6",
-    "selu": "keras.activations.selu",
-    "sigmoid": "keras.activations.sigmoid",
-    "silu": "keras.activations.silu",
-    "soft_sign": "keras.activations.softsign",
-    "softplus": "keras.activations.softplus",
-    "swish": "keras.activations.silu",
-    "tanh": "keras.activations.tanh",
+_PRELU = "lambda z, slope: {0}.where(z >= 0, z, slope * z)"
+"""The one activation of two arguments: the slope is a parameter of the network."""
+
+_PLAIN = {
+    "jax": {"identity": "lambda z: z", "prelu": _PRELU.format("jnp"), "sine": "jnp.sin", "tanh": "jnp.tanh"},
+    "keras": {
+        **{
+            name: f"keras.activations.{name}"
+            for name in (
+                *("celu", "elu", "hard_sigmoid", "hard_silu", "hard_tanh", "log_sigmoid", "mish", "relu", "relu6"),
+                *("selu", "sigmoid", "silu", "softplus", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh"),
+            )
+        },
+        "gelu": "lambda z: keras.activations.gelu(z, approximate=True)",
+        "hard_swish": "keras.activations.hard_silu",
+        "identity": "keras.activations.linear",
+        "leaky_relu": "lambda z: keras.activations.leaky_relu(z, negative_slope=0.01)",
+        "prelu": _PRELU.format("keras.ops"),
+        "sine": "keras.ops.sin",
+        "soft_sign": "keras.activations.softsign",
+        "swish": "keras.activations.silu",
+    },
+    "torch": {
+        **{
+            name: f"F.{name}"
+            for name in ("celu", "elu", "leaky_relu", "mish", "relu", "relu6", "selu", "silu", "softplus")
+        },
+        "gelu": 'lambda z: F.gelu(z, approximate="tanh")',
+        "hard_sigmoid": "F.hardsigmoid",
+        "hard_silu": "F.hardswish",
+        "hard_swish": "F.hardswish",
+        "hard_tanh": "F.hardtanh",
+        "identity": "nn.Identity()",
+        "log_sigmoid": "F.logsigmoid",
+        "prelu": _PRELU.format("torch"),
+        "sigmoid": "torch.sigmoid",
+        "sine": "torch.sin",
+        "soft_sign": "F.softsign",
+        "squareplus": "lambda z: (z + torch.sqrt(z**2 + 4)) / 2",
+        "swish": "F.silu",
+        "tanh": "torch.tanh",
+    },
 }
-_TORCH_ACTIVATIONS = {
-    "celu": "F.celu",
-    "elu": "F.elu",
-    "gelu": 'lambda z: F.gelu(z, approximate="tanh")',
-    "identity": "nn.Identity()",
-    "leaky_relu": "F.leaky_relu",
-    "log_sigmoid": "F.logsigmoid",
-    "mish": "F.mish",
-    "relu": "F.relu",
-    "relu6": "F.relu6",
-    "selu": "F.selu",
-    "sigmoid": "torch.sigmoid",
-    "silu": "F.silu",
-    "soft_sign": "F.softsign",
-    "softplus": "F.softplus",
-    "swish": "F.silu",
-    "tanh": "torch.tanh",
-}
+"""Spelling of each activation without numbers, by library; for JAX those that `jax.nn` lacks."""
+
 _WITH_NUMBER = {
+    "jax": {"prelu": _PLAIN["jax"]["prelu"], "sine": "lambda z: jnp.sin({0} * z)"},
     "keras": {
         "celu": "lambda z: keras.activations.celu(z, alpha={0})",
         "elu": "lambda z: keras.activations.elu(z, alpha={0})",
         "leaky_relu": "lambda z: keras.activations.leaky_relu(z, negative_slope={0})",
+        "prelu": _PLAIN["keras"]["prelu"],
+        "sine": "lambda z: keras.ops.sin({0} * z)",
+        "squareplus": "lambda z: keras.activations.squareplus(z, b={0})",
     },
     "torch": {
         "celu": "lambda z: F.celu(z, alpha={0})",
         "elu": "lambda z: F.elu(z, alpha={0})",
         "leaky_relu": "lambda z: F.leaky_relu(z, negative_slope={0})",
+        "prelu": _PLAIN["torch"]["prelu"],
+        "sine": "lambda z: torch.sin({0} * z)",
+        "squareplus": "lambda z: (z + torch.sqrt(z**2 + {0})) / 2",
     },
 }
 
 
 def activation_in(library: str, activation: object) -> str:
-    """Return an activation's spelling.
+    """Return an activation's spelling: a function of `z`, or for "prelu" of `z` and the slope.
 
     Raises:
         InputError: the activation is a function, or the library lacks it.
@@ -110,16 +125,13 @@ def activation_in(library: str, activation: object) -> str:
     ('jnp.tanh', 'lambda z: F.leaky_relu(z, negative_slope=0.2)')
     """
     kind, numbers = _split("activation", activation)
-    if library == "jax" and kind in _JAX_ACTIVATIONS:
-        return _JAX_ACTIVATIONS[kind]
+    table = (_WITH_NUMBER if numbers else _PLAIN).get(library, {})
+    if kind in table:
+        return table[kind].format(*(f"{number:g}" for number in numbers)) if numbers else table[kind]
     if library == "jax" and hasattr(jax.nn, kind):
         given = [f"{name}={number:g}" for name, number in zip(ACTIVATIONS[kind].parameters, numbers, strict=False)]
         return f"lambda z: jax.nn.{kind}(z, {', '.join(given)})" if given else f"jax.nn.{kind}"
-    plain = {"keras": _KERAS_ACTIVATIONS, "torch": _TORCH_ACTIVATIONS}
-    table = (_WITH_NUMBER if numbers else plain).get(library, {})
-    if kind not in table:
-        raise InputError(f"the activation {activation!r} has no name in {library}; write it there by hand")
-    return table[kind].format(*(f"{number:g}" for number in numbers)) if numbers else table[kind]
+    raise InputError(f"the activation {activation!r} has no name in {library}; write it there by hand")
 
 
 def initializer_in(library: str, initializer: object, fan_in: int, fan_out: int) -> str:
@@ -223,13 +235,14 @@ def optimizer_in(library: str, optimizer: Optimizer, steps: int) -> str:
         call = f"optax.{name}({', '.join([rate_in(library, optimizer, steps), *_arguments(given)])})"
         clip = optimizer.clip_norm
         return call if clip is None else f"optax.chain(optax.clip_by_global_norm({clip!r}), {call})"
-    epsilon = {"keras": "epsilon", "torch": "eps"}[library]
-    if name == "rmsprop":
-        given |= {{"keras": "rho", "torch": "alpha"}[library]: 0.9}
+    if name == "rmsprop" and library == "keras":
+        given |= {"rho": 0.9}
         if given.pop("nesterov", False):
-            raise InputError(f"{library} has no Nesterov's momentum for RMSProp; write it there by hand")
+            raise InputError("keras has no Nesterov's momentum for RMSProp; write it there by hand")
+    if name == "rmsprop" and library == "torch":
+        return f"RMSProp({', '.join(['model.parameters()', *_arguments({'lr': optimizer.learning_rate, **given})])})"
     if name != "sgd":
-        given |= {epsilon: 1e-8}
+        given |= {{"keras": "epsilon", "torch": "eps"}[library]: 1e-8}
     spelled = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}[name]
     if library == "keras":
         clip_norm = {} if optimizer.clip_norm is None else {"global_clipnorm": optimizer.clip_norm}

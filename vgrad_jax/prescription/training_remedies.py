@@ -151,7 +151,7 @@ OF_TRAINING: tuple[Remedy, ...] = (
     Remedy(
         "batch_size / 4",
         "batch_size",
-        "take batches of a quarter of the rows",
+        "take batches of a quarter of the rows, and of eight at least",
         with_small_batches,
         ("too_few_steps",),
         ("batch_size", "epochs_too_few"),

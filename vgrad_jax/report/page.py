@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from vgrad_jax.experiment import Experiment
@@ -103,7 +104,7 @@ def _more_runs(study: Study) -> str:
     known = {arm for preset in STUDIES.values() for arm in preset.make(epochs=1)}
     if not set(study.names) <= known:
         return ""
-    return f"Any other run is trained before your eyes by: vgrad run --arm {study.names[0]} --seed 99."
+    return f"Any other run is trained before your eyes by: vgrad run --arm {quote(study.names[0])} --seed 99."
 
 
 def _sizes(study: Study) -> str:

@@ -28,6 +28,8 @@ class Column(NamedTuple):
 
     heading: str
     meaning: str = ""
+    of_words: bool = False
+    """True where the column holds words, which begin at its left; numbers end at its right."""
 
 
 class Table(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 
 from vgrad_jax.errors import InputError
 from vgrad_jax.results.functions import GRADIENT, RATIO, FunctionLayout, OwnVariable, numbered
-from vgrad_jax.results.schema import VARIABLES, Layout, Variable
+from vgrad_jax.results.schema import PARTS, VARIABLES, Layout, Variable
 
 __all__ = ["PER_RECORD", "RESERVED", "Coordinate", "Schema", "named_alike", "result_dims", "schema_of"]
 
@@ -241,7 +241,7 @@ def _described_for_both(known: Variable, own: Variable) -> Variable:
     return known._replace(description=f"{known.description}; of an arm that is a function: {own.description}")
 
 
-def _natural(name: str) -> tuple[int, bool, list[int]]:
-    """Return a key that sorts names of parameters by layer, kernel before bias, and numbers as numbers."""
+def _natural(name: str) -> tuple[int, int, list[int]]:
+    """Return a key that sorts names of parameters by layer, then in the order of its parts, and numbers as numbers."""
     layer, kind, *indices = name.split("/")
-    return int(layer), kind == "bias", [int(index) for index in indices]
+    return int(layer), PARTS.index(kind), [int(index) for index in indices]

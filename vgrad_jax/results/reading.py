@@ -95,6 +95,10 @@ def function_of(results: "xarray.Dataset", arm: str) -> FunctionLayout | None:
     return None if plain is None else FunctionLayout.from_plain(plain)
 
 
+FUNCTION = '"function"'
+"""Mark of a function in the text of a study."""
+
+
 @lru_cache(maxsize=8)
 def _study(text: str) -> dict[str, Any]:
     """Return the parsed description of a study; a report asks for it thousands of times."""
@@ -113,7 +117,15 @@ def experiment_of(results: "xarray.Dataset", arm: str) -> Experiment:
     Raises:
         InputError: the arm has no description, or is of another kind.
     """
-    described = _study(results.attrs["study"])["arms"][arm]
+    study = results.attrs["study"]
+    # A name of a function may stand for another one, once it is handed over again.
+    return _experiment.__wrapped__(study, arm) if FUNCTION in study else _experiment(study, arm)
+
+
+@lru_cache(maxsize=1024)
+def _experiment(study: str, arm: str) -> Experiment:
+    """Return the `Experiment` of an arm in the text of a study; a report asks for it thousands of times."""
+    described = _study(study)["arms"][arm]
     if NOT_WRITTEN_DOWN in described:
         raise InputError(
             f"this needs the descriptions of all arms, and that of {arm!r} was not stored because it holds a "

@@ -7,10 +7,10 @@ parameters or gradients. A function adds the variables and axes that it declares
 along an axis fills the first places; the fill value stands in the rest.
 """
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 
 from vgrad_jax.nets.mlp import Params
@@ -27,6 +27,7 @@ __all__ = [
     "Variable",
     "attributes_of",
     "own_part",
+    "PARTS",
     "parameter_names",
     "variables_of",
 ]
@@ -152,22 +153,26 @@ def own_part(values: np.ndarray) -> tuple[slice, ...]:
     return (slice(None), *(slice(size) for size in values.shape[1:]))
 
 
-def parameter_names(widths: Sequence[int]) -> list[str]:
+PARTS = ("kernel", "bias", "slope", "factor")
+"""Parts of a layer, in the order in which their numbers are kept; most layers have kernel and bias alone."""
+
+
+def parameter_names(params: Params) -> list[str]:
     """Return a name for every parameter, in the order of a flattened `Params`.
 
     Args:
-        widths: sizes of all layers, from the input to the output.
+        params: parameters, or their shapes.
 
-    >>> parameter_names((2, 1))
+    >>> from vgrad_jax.nets.params import Layer
+    >>> parameter_names((Layer(np.zeros((2, 1)), np.zeros(1)),))
     ['0/kernel/0/0', '0/kernel/1/0', '0/bias/0']
     """
     return [
-        f"{layer}/{name}"
-        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths))
-        for name in (
-            *(f"kernel/{row}/{column}" for row in range(fan_in) for column in range(fan_out)),
-            *(f"bias/{column}" for column in range(fan_out)),
-        )
+        "/".join([str(index), part, *map(str, indices)])
+        for index, layer in enumerate(params)
+        for part, values in layer._asdict().items()
+        if values is not None
+        for indices in np.ndindex(values.shape)
     ]
 
 
@@ -216,5 +221,5 @@ def _positions(wanted: Sequence[Any], labels: np.ndarray) -> np.ndarray:
 
 def _flattened(tree: Params) -> np.ndarray:
     """Return `(seed, epoch, parameter)` for parameters whose leaves have the leading axes `seed, epoch`."""
-    pieces = [np.asarray(leaf) for layer in tree for leaf in layer]
+    pieces = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
     return np.concatenate([piece.reshape(*piece.shape[:2], -1) for piece in pieces], axis=-1)

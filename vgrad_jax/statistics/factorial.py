@@ -8,7 +8,7 @@ An effect is a contrast of the four arms. Run k of every arm has the same key, s
 correlation is measured over seeds and enters the intervals.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,7 +46,7 @@ FACTORS = {
     "depth": "number of hidden layers",
     "width": "width of the hidden layers",
     "kernel_init": "initialisation",
-    "output_init": "initialisation",
+    "output_init": "initialisation of the output layer",
     "branch_init": "initialisation of the branches",
     "data_init": "initialisation by data",
     "bias_init": "initialisation of the biases",
@@ -59,6 +59,9 @@ FACTORS = {
     "name": "optimiser",
 }
 """Field of a description to the factor's name, where the field's own will not do."""
+
+AS_KERNELS = "as the kernels"
+"""Level of an initialiser that is the kernels' own."""
 
 
 class Crossed(NamedTuple):
@@ -173,7 +176,8 @@ def factors_of_arms(results: "xarray.Dataset") -> dict[str, dict[str, Any]]:
     named = {arm: factors for arm in ends if (factors := factors_of(results, arm))}
     order = {name: index for index, name in enumerate(dict.fromkeys(n for factors in named.values() for n in factors))}
     alike = all(len(set(experiment.mlp.hidden)) == 1 for experiment in experiments.values())
-    arms = {arm: _fields(experiment, split=alike) for arm, experiment in experiments.items()}
+    own_outputs = _has_own_outputs(experiments.values())
+    arms = {arm: _fields(experiment, split=alike, own_outputs=own_outputs) for arm, experiment in experiments.items()}
     arms |= {
         arm: {f"{order[name]:03} {name}": value for name, value in factors.items()} for arm, factors in named.items()
     }
@@ -192,8 +196,25 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
 
 
-def _fields(experiment: Experiment, *, split: bool) -> dict[str, Any]:
-    """Return the fields of an experiment; with `split`, hidden layers are their number and their width."""
+def _has_own_outputs(experiments: Iterable[Experiment]) -> bool:
+    """Return whether an output layer that is drawn as the kernels is a level of its own, beside named initialisers.
+
+    Otherwise its level is the kernels' initialiser. The reading with fewer levels is chosen: it separates the factors.
+    """
+    networks = [experiment.mlp for experiment in experiments]
+    as_named = {mlp.output_init for mlp in networks}
+    as_drawn = {mlp.kernel_init if mlp.output_init is None else mlp.output_init for mlp in networks}
+    return len(as_named) < len(as_drawn)
+
+
+def _fields(experiment: Experiment, *, split: bool, own_outputs: bool) -> dict[str, Any]:
+    """Return the fields of an experiment.
+
+    Args:
+        experiment: of an arm.
+        split: whether hidden layers are their number and their width.
+        own_outputs: see `_has_own_outputs`.
+    """
     mlp = experiment.mlp
     parts = {
         "mlp": mlp,
@@ -201,10 +222,12 @@ def _fields(experiment: Experiment, *, split: bool) -> dict[str, Any]:
         "optimizer": experiment.optimizer,
         "training": experiment.training,
     }
-    values = [(name, value) for part in parts.values() for name, value in vars(part).items()]
-    # An output layer without an initialiser of its own has the others'.
-    values = [(name, mlp.kernel_init if name == "output_init" and value is None else value) for name, value in values]
-    fields = {f"{index:03} {name}": value for index, (name, value) in enumerate(values)}
+    values = {(part, name): value for part, own in parts.items() for name, value in vars(own).items()}
+    if mlp.output_init is None:
+        values["mlp", "output_init"] = AS_KERNELS if own_outputs else mlp.kernel_init
+    if mlp.branch_init is None:
+        values["mlp", "branch_init"] = AS_KERNELS
+    fields = {f"{index:03} {name}": value for index, ((_, name), value) in enumerate(values.items())}
     (hidden,) = (name for name in fields if name.endswith(" hidden"))
     if split:
         del fields[hidden]

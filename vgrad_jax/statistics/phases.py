@@ -19,7 +19,7 @@ from vgrad_jax.data import Dataset
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.gradients.stats import layer_log10_rms
 from vgrad_jax.nets.laws import kernel_law
-from vgrad_jax.nets.mlp import MLP, Params, apply_mlp
+from vgrad_jax.nets.mlp import MLP, Layer, Params, apply_mlp
 from vgrad_jax.numerics import rms_over_seeds
 from vgrad_jax.results.reading import completed_seeds, data_of, experiments_of, study_seed
 from vgrad_jax.statistics.intervals import Estimate
@@ -104,7 +104,7 @@ def _phase(
 def _kernel_sizes(mlp: MLP, x: Float[Array, " features"], params: Params) -> Float[Array, " kernel"]:
     """Return log10 of the root mean square of the first logit's gradient for each kernel between hidden layers."""
     gradient = jax.grad(lambda layers: apply_mlp(layers, x, mlp)[0])(params)
-    kernels = tuple(layer._replace(bias=jnp.zeros(0, layer.kernel.dtype)) for layer in gradient[1:-1])
+    kernels = tuple(Layer(layer.kernel, jnp.zeros(0, layer.kernel.dtype)) for layer in gradient[1:-1])
     return layer_log10_rms(kernels)
 
 

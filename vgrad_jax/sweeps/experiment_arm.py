@@ -16,7 +16,7 @@ from vgrad_jax.nets.mlp import Params
 from vgrad_jax.results.schema import Layout, parameter_names
 from vgrad_jax.sweeps.size import ROWS_AT_ONCE, ArmSize
 from vgrad_jax.training.initial import initial_networks
-from vgrad_jax.training.run import History, num_logits, train, train_from
+from vgrad_jax.training.run import History, initial_params, num_logits, train, train_from
 from vgrad_jax.training.settings import Settings, settings_of, structure_of
 
 __all__ = ["ExperimentArm"]
@@ -50,8 +50,13 @@ class ExperimentArm:
             num_layers=len(widths) - 1,
             parameters_at=recording.parameters_at,
             gradients_at=recording.gradients_at,
-            parameters=tuple(parameter_names(widths)) if keeps else (),
+            parameters=tuple(parameter_names(self._shapes())) if keeps else (),
         )
+
+    def _shapes(self) -> Params:
+        """Return the shapes of the parameters of a run."""
+        dataset = load_data(self.experiment.data)
+        return jax.eval_shape(lambda: initial_params(structure_of(self.experiment), jax.random.key(0), dataset))
 
     @property
     def size(self) -> ArmSize:

@@ -84,20 +84,22 @@ def _in_float64(function: Callable[[np.ndarray], Any], points: np.ndarray) -> li
 
 def _find_kinks(at: Callable[[np.ndarray], list[np.ndarray]]) -> tuple[float, ...]:
     edges = np.arange(-KINKS_WITHIN, KINKS_WITHIN, KINK_CELL) + KINK_CELL / np.pi
-    at_edges = at(edges)
-    kinks: list[float] = []
+    at_edges = np.stack(at(edges))
+    orders = np.arange(len(at_edges))
     # Halve every cell 40 times, towards the half with the larger change. Where the function is smooth the change
-    # shrinks to nothing; at a jump it stays.
-    for order in range(3):
-        low, high = edges[:-1], edges[1:]
-        left, right = at_edges[order][:-1], at_edges[order][1:]
-        for _ in range(40):
-            middle = (low + high) / 2
-            centre = at(middle)[order]
-            in_left = np.abs(centre - left) > np.abs(right - centre)
-            low, high = np.where(in_left, low, middle), np.where(in_left, middle, high)
-            left, right = np.where(in_left, left, centre), np.where(in_left, centre, right)
-        points = (low + high)[np.abs(right - left) > 1e-6 * (1 + np.abs(right))] / 2
+    # shrinks to nothing; at a jump it stays. The function and its derivatives have cells of their own.
+    low, high = (np.tile(end, (len(orders), 1)) for end in (edges[:-1], edges[1:]))
+    left, right = at_edges[:, :-1], at_edges[:, 1:]
+    for _ in range(40):
+        middle = (low + high) / 2
+        centre = np.stack(at(middle))[orders, orders]
+        in_left = np.abs(centre - left) > np.abs(right - centre)
+        low, high = np.where(in_left, low, middle), np.where(in_left, middle, high)
+        left, right = np.where(in_left, left, centre), np.where(in_left, centre, right)
+    kinks: list[float] = []
+    for order in orders:
+        jumps = np.abs(right - left)[order] > 1e-6 * (1 + np.abs(right[order]))
+        points = (low + high)[order, jumps] / 2
         kinks += [float(point) for point in points if all(abs(point - other) > 1e-6 for other in kinks)]
     # Bisection leaves an error of about 1e-13: a kink is reported at the round number that it stands for.
     return tuple(sorted(round(point, 9) + 0.0 for point in kinks))

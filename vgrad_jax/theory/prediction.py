@@ -19,6 +19,7 @@ from jaxtyping import Float
 from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import MAX_SEED
 from vgrad_jax.errors import InputError
+from vgrad_jax.nets.activations import learned_slope
 from vgrad_jax.nets.laws import Law, bias_law, kernel_law
 from vgrad_jax.nets.mlp import MLP, NORM_EPSILON
 from vgrad_jax.theory.gaussian import elementwise, nodes
@@ -136,6 +137,8 @@ def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
     """Return the reason why no theory applies; empty if a theory does."""
     if mlp.data_init is not None:
         return "the kernels depend on the data"
+    if mlp.learned_residual or any(learned_slope(activation) is not None for activation in mlp.activations()):
+        return "layers learn a slope or a branch factor, whose gradient counts in that of the layer"
     if mlp.norm == "batch":
         return "batch norm ties every example's gradient to the others'; its factor per layer is in `theory.factors`"
     if any(law is None for law in laws):

@@ -22,7 +22,8 @@ from vgrad_jax.keys import PRNGKey, layer_key, network_key
 from vgrad_jax.nets.data_dependent import fitted_to_data
 from vgrad_jax.nets.initializers import initializer_from, initializer_parts
 from vgrad_jax.nets.layers import resolved_bias_initializer
-from vgrad_jax.nets.mlp import MLP, Layer, Params, init_layer, require_room
+from vgrad_jax.nets.mlp import MLP, Layer, Params, init_layer, require_room, with_learned
+from vgrad_jax.nets.params import LearnedLayer
 from vgrad_jax.training.run import num_logits, rows_to_fit
 
 __all__ = ["initial_networks"]
@@ -48,12 +49,12 @@ def initial_networks(experiment: Experiment, dataset: Dataset, keys: jax.Array) 
     mlp = experiment.mlp
     widths = mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
     require_room(widths, len(keys))
-    layers = []
+    layers: list[Layer | LearnedLayer] = []
     for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         kernel, kernel_numbers = initializer_parts(mlp.kernel_initializer(index, fan_in))
         bias, bias_numbers = initializer_parts(resolved_bias_initializer(mlp.bias_init, fan_in))
         draw = _programs.get((kernel, bias, fan_in, fan_out), partial(_draw_layers, kernel, bias, fan_in, fan_out))
-        layers.append(draw(keys, np.int32(index), kernel_numbers, bias_numbers))
+        layers.append(with_learned(mlp, index, draw(keys, np.int32(index), kernel_numbers, bias_numbers)))
     if mlp.data_init is None:
         return tuple(layers)
     plain = replace(mlp, kernel_init="zeros", bias_init="zeros", output_init=None, branch_init=None)

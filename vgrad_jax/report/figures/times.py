@@ -55,7 +55,10 @@ def survival_curves(
 def _panels_by_colour(
     curves: Mapping[str, SurvivalCurve], styles: Styles, budgets: Mapping[str, float], unit: str
 ) -> "Figure":
-    """Draw a panel for the arms of each colour; the legend says what dashes and marks tell."""
+    """Draw a panel for the arms of each colour.
+
+    A legend says what dashes and marks tell: levels of factors, or else each panel's arms.
+    """
     colours = dict.fromkeys(styles.of[arm].colour for arm in curves)
     named = {style.colour: level for key in styles.keys[:1] for level, style in key.levels.items()}
     figure, panels = panels_of([named.get(colour, "") for colour in colours], "share not converged yet", unit)
@@ -63,8 +66,13 @@ def _panels_by_colour(
         for arm, curve in curves.items():
             if styles.of[arm].colour == colour:
                 _draw_curve(axes, curve, "", styles.of[arm], budgets[arm], band=False)
+                if not styles.keys:
+                    _, dash, mark = styles.of[arm]
+                    axes.plot([], [], color=colour, linestyle=dash, marker=mark, markersize=4, label=literal(arm, 26))
         axes.set_ylim(-0.03, 1.03)
         axes.grid(alpha=0.3)
+        if not styles.keys:
+            axes.legend(fontsize=5.5, frameon=False, loc="upper right")
     for key in styles.keys[1:]:
         for level, (colour, dash, mark) in key.levels.items():
             panels[0].plot([], [], f"{mark}{dash}", color=colour, label=literal(f"{key.factor}: {level}"))

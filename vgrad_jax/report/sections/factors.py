@@ -105,7 +105,7 @@ def _block(factors: Factors) -> Block:
     grid = factors.grid
     has_time = any(step.time.n for factor in grid.factors for step in factor.steps)
     has_score = any(step.score.n for factor in grid.factors for step in factor.steps)
-    columns = [Column("factor"), Column("from"), Column("to"), Column("learns, points")]
+    columns = [Column("factor"), Column("from", of_words=True), Column("to", of_words=True), Column("learns, points")]
     columns += [Column(f"mean {grid.unit}s")] if has_time else []
     columns += [Column("final accuracy, points")] if has_score else []
     columns.append(Column("combinations", "combinations of the other factors in which both levels were trained"))

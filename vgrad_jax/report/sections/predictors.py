@@ -38,7 +38,7 @@ def predictor_sentences(predictors: Sequence[Predictor]) -> list[str]:
     more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
     together = (
         f"What predicts failure cannot be told in {len(alike)} arms, because fewer than {FEWEST} of their runs "
-        f"converged or fewer than {FEWEST} failed: {', '.join(alike[:MOST_NAMED])}{more}."
+        f"converged or fewer than {FEWEST} failed: {'; '.join(alike[:MOST_NAMED])}{more}."
     )
     return [*arms, together, *(_sentence(scope, ranked) for scope, ranked in scopes.items() if scope == ALL_ARMS)]
 
@@ -48,7 +48,8 @@ def _sentence(scope: str, ranked: list[Predictor]) -> str:
     if not told:
         reason = ranked[0].why_not.removeprefix("cannot be told: ")
         return f"{scope}: what predicts failure cannot be told ({reason})."
-    opening = f"{scope} ({told[0].failed} of {told[0].failed + told[0].converged} runs fail)"
+    subject = scope.capitalize() if scope == ALL_ARMS else scope
+    opening = f"{subject} ({told[0].failed} of {told[0].failed + told[0].converged} runs fail)"
     measurements = f"{counted(len(told), 'measurement')} at initialisation"
     real = [predictor for predictor in told if predictor.real]
     if not real:

@@ -59,7 +59,7 @@ def _block(ranking: Ranking) -> Block:
     scored = any(row.score.n for row in ranking.arms)
     columns = [Column("arm"), Column("learns"), *([Column(f"mean {ranking.unit}s")] if ranking.unit else [])]
     columns += [Column("final accuracy")] if scored else []
-    columns.append(Column("comes first"))
+    columns.append(Column("comes first", of_words=True))
     rows = [
         [
             row.arm,

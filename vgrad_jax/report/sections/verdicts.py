@@ -13,6 +13,10 @@ from vgrad_jax.statistics.summary import ArmSummary
 __all__ = ["SECTION"]
 
 
+MOST_NAMED = 4
+"""Largest number of arms that a remark names; the table of arms has the others."""
+
+
 class Verdicts(NamedTuple):
     """Verdicts, and the shares of runs that converge."""
 
@@ -38,7 +42,9 @@ def _remarks(arms: Verdicts) -> list[str]:
     ]
     if not unexplained:
         return []
-    return [f"Most runs did not learn, and the ratios between layers do not say why: {', '.join(unexplained)}."]
+    more = f"; and {len(unexplained) - MOST_NAMED} more" if len(unexplained) > MOST_NAMED else ""
+    named = "; ".join(unexplained[:MOST_NAMED])
+    return [f"Most runs did not learn, and the ratios between layers do not say why: {named}{more}."]
 
 
 def _block(arms: Verdicts) -> Block:
