@@ -43,11 +43,14 @@ SPECIAL = np.float32(
 ELEMENTWISE = {
     "abs": (lambda o: (abs(o.x), abs(o.n)), 0),
     "acos": (lambda o: lax.acos(o.u), 4),
+    "acosh": (lambda o: (lax.acosh(1 + o.z), lax.acosh(o.x), lax.acosh(1e12 * o.z + 1)), 4),
     "add": (lambda o: (o.x + o.y, o.n + o.k, o.v + o.v), 0),
     "and": (lambda o: (o.b & o.c, o.n & 3), 0),
     "asin": (lambda o: lax.asin(o.u), 4),
+    "asinh": (lambda o: (lax.asinh(o.x), lax.asinh(1e12 * o.x)), 4),
     "atan": (lambda o: lax.atan(o.x), 2),
     "atan2": (lambda o: lax.atan2(o.x, o.y), 4),
+    "atanh": (lambda o: (lax.atanh(o.u), lax.atanh(o.x)), 4),
     "bitcast_convert_type": (
         lambda o: (lax.bitcast_convert_type(o.z, jnp.int32), lax.bitcast_convert_type(o.v, jnp.float32)),
         0,

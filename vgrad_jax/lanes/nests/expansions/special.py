@@ -37,6 +37,9 @@ INVERSE_FAR = (
 )  # fmt: skip
 """Coefficients near -1 and 1."""
 
+LARGE = 1e9
+"""Size from which x^2 + 1 and x^2 are the same number, and the inverse of sinh and of cosh is log(2 x)."""
+
 COMPLEMENT_NEAR = (
     2.326819970068386e-2, -1.387039388740657e-1, 3.687424674597105e-1, -5.824733027278666e-1, 6.210004621745983e-1,
     -4.944515323274145e-1, 3.404879937665872e-1, -2.741127028184656e-1, 5.638259427386472e-1,
@@ -76,6 +79,28 @@ def erfc(x: Any) -> Any:
     far = jnp.exp(-x * x) * (1 / size) * total
     far = jnp.where(-x * x < -88.7228394, 0.0, far)
     return jnp.where(size < 1, 1 - lax.erf(x), jnp.where(x < 0, 2 - far, far))
+
+
+def acosh(x: Any) -> Any:
+    """Evaluate the inverse of cosh: log1p(t + sqrt(t (t + 2))) with t = x - 1; log(2 x) where that is the same."""
+    t = x - 1
+    near = jnp.log1p(t + jnp.sqrt(t * (t + 2)))
+    value = jnp.where(x < LARGE, near, jnp.log(x) + jnp.float32(math.log(2)))
+    return jnp.where(x < 1, jnp.nan, value)
+
+
+def asinh(x: Any) -> Any:
+    """Evaluate the inverse of sinh: log1p(a + a^2 / (1 + sqrt(1 + a^2))) with a = |x|, and the sign of x."""
+    size = jnp.abs(x)
+    square = size * size
+    near = jnp.log1p(size + square / (1 + jnp.sqrt(1 + square)))
+    far = jnp.log(size) + jnp.float32(math.log(2))
+    return jnp.copysign(jnp.where(size < LARGE, near, far), x)
+
+
+def atanh(x: Any) -> Any:
+    """Evaluate the inverse of tanh: (log1p(x) - log1p(-x)) / 2."""
+    return 0.5 * (jnp.log1p(x) - jnp.log1p(-x))
 
 
 def _lanczos(z: Any) -> tuple[Any, Any]:
@@ -123,5 +148,5 @@ def _register(name: str, function: Callable[[Any], Any]) -> None:
     EXPANSIONS[name] = define
 
 
-for _name in ("digamma", "erf_inv", "erfc", "lgamma"):
+for _name in ("acosh", "asinh", "atanh", "digamma", "erf_inv", "erfc", "lgamma"):
     _register(_name, globals()[_name])
