@@ -253,3 +253,37 @@ def test_advice_for_a_model_whose_activations_are_unknown_names_both():
     (finding,) = vg.RULES["vanishing"].find(evidence(profile))
     assert "he_normal" in finding.advice
     assert "lecun_normal" in finding.advice
+
+
+def fast(first, late):
+    """Return a noisy training that learns within the first steps: its early mean is far below its first loss."""
+    loss = np.array([first, *[late] * (RECORDS - 1)])
+    return {"loss": loss, "loss_mean": loss, "loss_std": np.full(RECORDS, 0.15 * late)}
+
+
+def test_what_the_first_steps_took_off_a_start_at_chance_counts_as_learned():
+    made = evidence(**fast(2.1, 1.45), chance=1.9, chance_rows=64, chance_constants=1)
+    assert made.course.start < 1.6
+    assert made.remaining == pytest.approx(1.45 / 1.9)
+    assert has_learned(made)
+    # A network that begins below chance has been trained before.
+    before = evidence(**fast(1.5, 1.45), chance=1.9, chance_rows=64, chance_constants=1)
+    assert before.remaining == pytest.approx(1.45 / before.course.start)
+
+
+@pytest.mark.parametrize(("deviation", "learned"), [(0.05, True), (0.2, False)])
+def test_below_chance_by_less_than_batches_differ_is_not_learned(deviation, learned):
+    loss = course(late=0.85)
+    noisy = {"loss_mean": loss, "loss_std": np.full(RECORDS, deviation)}
+    assert has_learned(of_few_rows(0.85, 1, **noisy)) == learned
+    assert has_learned(evidence(loss=loss, **noisy, chance=1.0))  # A chance that was given is exact.
+
+
+@pytest.mark.parametrize(("late", "at_chance"), [(-0.01, True), (-0.02, True), (-0.3, False)])
+def test_a_loss_that_crosses_zero_is_at_chance_where_it_is_hardly_beyond_it(late, at_chance):
+    """A bound of the information in pairs is zero for a constant critic."""
+    loss = course(first=0.4, early=0.02, late=late)
+    made = evidence(loss=loss, loss_mean=loss, loss_std=np.full(RECORDS, 0.03), chance=0.0)
+    assert made.course.ends_at_chance == at_chance
+    assert has_learned(made) != at_chance
+    assert ("no_better_than_constant" in codes(made)) == at_chance

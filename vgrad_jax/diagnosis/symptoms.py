@@ -27,6 +27,7 @@ from vgrad_jax.diagnosis.thresholds import (
     MOST_SENSITIVE,
     NEVER_MOVED,
     NEVER_REACHED,
+    ONE_SIDED,
     REMEMBERED,
     REPLACED,
     SIGNIFICANT,
@@ -76,9 +77,22 @@ def has_learned(e: Evidence) -> bool:
     # The chance of a few rows may be off by as much: the loss must have fallen from its own start too.
     if e.course.ends_at_chance or (e.remaining >= HARDLY and not e.course.fell_at_all):
         return False
-    if fell_to_a_plateau(e) or fell_from_a_bad_start(e) or e.course.relapses:
+    if fell_to_a_plateau(e) or fell_from_a_bad_start(e) or e.course.relapses or _is_chance_of_another_batch(e):
         return False
     return not learned_by_one_layer(e)
+
+
+def _is_chance_of_another_batch(e: Evidence) -> bool:
+    """Return whether a loss that has not come far is below chance by no more than batches differ.
+
+    Chance is that of one batch. Nine in ten batches have one that is less than `ONE_SIDED` deviations larger.
+    """
+    course = e.course
+    if course is None or e.chance is None or e.chance_rows is None or not math.isfinite(course.spread):
+        return False
+    return bool(
+        e.remaining is not None and e.remaining > HALF_WAY and e.chance - course.late < ONE_SIDED * course.spread
+    )
 
 
 def is_of_the_end_alone(e: Evidence) -> bool:

@@ -36,13 +36,13 @@ __all__ = [
     "MOST_CORRELATED",
     "MOST_FLAT",
     "MOST_SENSITIVE",
-    "MOST_USUAL_CHANCE",
     "MOVED",
     "MUCH_LEFT",
     "NEVER_MOVED",
     "NEVER_REACHED",
     "NOISY",
     "OFFSET",
+    "ONE_SIDED",
     "ONE_SIGN",
     "RANK_ONE",
     "REMEMBERED",
@@ -67,8 +67,6 @@ __all__ = [
     "UNDERFLOWN_WITH_ZEROS",
     "UPHILL",
     "USUAL_CHANCE",
-    "USUAL_START",
-    "WEIGHTS_GREW",
     "WORSE",
 ]
 
@@ -102,6 +100,8 @@ FEW_UPDATES = 150.0
 """Number of updates below which a loss that is still falling speaks for too few of them."""
 MUCH_LEFT = 0.4
 """Share of the reference above which an unusual output or loss may be what keeps the training from more."""
+ONE_SIDED = 1.28
+"""Standard deviations of a normal distribution that nine tenths of it are below."""
 ONE_SIGN = 0.3
 """Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
 HALF_WAY = 0.6
@@ -136,17 +136,13 @@ That of he_normal is 0.15."""
 USUAL_CHANCE = 0.6
 """Loss that the best constant seldom comes below: log 2 for two even classes, 1 for standardised targets.
 
-A loss with a factor has another one. It is used where chance is not known and other signs speak against learning."""
-USUAL_START = 1.0
-"""Loss up to which a start is not called bad: it is no larger than chance of standardised targets."""
-MOST_USUAL_CHANCE = 4.0
-"""Loss that the best constant seldom exceeds where targets are standardised or classes few: log 50 is 3.9."""
+It counts where a loss has fallen from beyond `FAR_LOSS` alone."""
 MOST_FLAT = 0.3
-"""Share of the start above which a fall in which no layer's weights grew may be one from a bad start to chance."""
-WEIGHTS_GREW = 0.01
-"""Decades (2 %) by which some layer's weights grow in most trainings that learn; bad starts shrink them."""
+"""Share of the start above which a fall in which all weights shrank may be one from a bad start to chance."""
 MOVED = 1e-3
-"""Decades by which some layer's weights must have changed in size to say that none of them grew."""
+"""Decades by which every layer's weights must have shrunk to say that the loss fell from a bad start.
+
+To learn, outputs must follow the inputs more than at first; to fall to chance they only have to get smaller."""
 GROWN_WEIGHTS = 0.1
 """Decades by which weights have grown from which outputs are larger than at first, whatever the bad start was."""
 SHRUNK_A_BIT = 0.2
