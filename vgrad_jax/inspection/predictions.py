@@ -1,9 +1,8 @@
 """Predictions of a loss: the values of the network that a constant can stand for.
 
-one head       product of a kernel, and constants for its units
-several heads  the same network on several inputs: the same constants for all of them
-pairs          product of two outputs, as of two towers: one constant for all pairs
-a sum          head of one number a row, such as a sum over atoms: one constant for all rows
+kernel      ──► one head, or several heads of several inputs    constants for its units
+two outputs ──► table of their products, as of two towers       one constant for all pairs
+parts       ──► their sum, one number a row                     one constant for all rows
 """
 
 import math
@@ -38,9 +37,9 @@ def predictions_of(graph: Graph, tail: Tail) -> tuple[Prediction, ...]:
     """
     if not tail.heads or not tail.is_linear:
         return ()
-    found = [_prediction(graph, tail, head) for head in tail.heads]
-    known = [prediction for prediction in found if prediction is not None]
-    if len(known) < len(found):
+    by_head = [_prediction(graph, tail, head) for head in tail.heads]
+    known = [prediction for prediction in by_head if prediction is not None]
+    if len(known) < len(by_head):
         return ()
     kernels = {prediction.kernel for prediction in known}
     if len(known) > 1 and (len(kernels) > 1 or None in kernels):
