@@ -40,6 +40,7 @@ from vgrad_jax.numerics import lower_median
 __all__ = [
     "fell_from_a_bad_start",
     "fell_to_a_plateau",
+    "grew_into_a_fit",
     "kernel_gains",
     "kernels_amplify",
     "outputs_were_huge",
@@ -93,7 +94,7 @@ def weights_grew_most(e: Evidence) -> float | None:
     return float(changes.max()) if np.abs(changes).max(initial=0.0) > MOVED else None
 
 
-def _grew_into_a_fit(e: Evidence) -> bool:
+def grew_into_a_fit(e: Evidence) -> bool:
     """Return whether a layer's weights grew while every layer's gradient shrank: larger outputs that fit better."""
     grew = weights_grew_most(e)
     return grew is not None and grew > GROWN_WEIGHTS and bool((e.shrinkage > SHRUNK_A_BIT).all())
@@ -133,7 +134,7 @@ def fell_to_a_plateau(e: Evidence) -> bool:
     after = course.level[len(course.level) // 10 :]
     if not np.isfinite(after).all() or e.remaining < HALF_WAY / 2:
         return False
-    if course.relative_spread > NOISY or _grew_into_a_fit(e):
+    if course.relative_spread > NOISY or grew_into_a_fit(e):
         return False
     middle = float(lower_median(after[: max(1, len(after) // 4)]))
     return abs(middle - course.late) <= max(SIGNIFICANT * course.scatter, STALLED * abs(course.late))

@@ -195,7 +195,7 @@ class Course:
     @cached_property
     def fell_at_all(self) -> bool:
         """Return whether the late loss is below the start by more than its scatter."""
-        return math.isfinite(self.late) and self.fall > SIGNIFICANT * self.error
+        return bool(math.isfinite(self.late) and self.fall > SIGNIFICANT * self.error)
 
     @cached_property
     def rise(self) -> float:
@@ -261,7 +261,7 @@ class Course:
     def leapt(self) -> bool:
         """Return whether a recorded loss leapt over the start, by more than the scatter of one batch."""
         spread = self.relative_spread if math.isfinite(self.relative_spread) else 0.0
-        return self.peak > max(SPIKE, 1 + SIGNIFICANT * spread)
+        return bool(self.peak > max(SPIKE, 1 + SIGNIFICANT * spread))
 
     @cached_property
     def relapses(self) -> bool:
@@ -277,6 +277,15 @@ class Course:
         if not math.isfinite(self.relative_spread):
             return False
         return float(later.max()) > self.start + SIGNIFICANT * self.noise_at(self.start)
+
+    @cached_property
+    def came_back(self) -> bool:
+        """Return whether the loss gave half of its fall back for good: it ends far above its own smallest trend."""
+        known = self.trend[np.isfinite(self.trend)]
+        if not self.from_start or len(known) < MANY_RECORDS or not math.isfinite(self.late):
+            return False
+        lowest = float(known.min())
+        return bool(self.late - lowest > max((self.start - lowest) / 2, SIGNIFICANT * self.scatter))
 
     @cached_property
     def trend(self) -> Float[np.ndarray, " record"]:

@@ -196,7 +196,7 @@ SHRUNK_TOGETHER = 2.0
 FEWEST_RECORDS = 5
 """Number of records from which a course over time is judged."""
 
-MANY_RECORDS = 20
+MANY_RECORDS = 10
 """Number of records from which a fall in their first tenth is told from a steady one."""
 
 SHORT_DTYPE = -30.0

@@ -1,8 +1,10 @@
 """Predictions of a loss: the values of the network that a constant can stand for.
 
-kernel      ──► one head, or several heads of several inputs    constants for its units
-two outputs ──► table of their products, as of two towers       one constant for all pairs
-parts       ──► their sum, one number a row                     one constant for all rows
+    kernel      ──► one head, or several heads of several inputs    constants for its units
+    two outputs ──► table of their products, as of two towers       one constant for all pairs
+    parts       ──► their sum, one number a row                     one constant for all rows
+
+A network that is trained against another has no chance: its balance is where a constant is.
 """
 
 import math
