@@ -322,3 +322,5 @@ def test_a_long_way_is_put_down_to_the_scale_that_a_look_found():
     of_inputs = codes(evidence(**far, before=Before(concerns=(concern,))))
     assert "inputs_large" in of_inputs
     assert "far_from_chance" not in of_inputs
+    nearer = far | {"loss": np.geomspace(150.0, 50.0, RECORDS), "before": Before(concerns=(concern,))}
+    assert "far_from_chance" in codes(evidence(**nearer))

@@ -218,3 +218,10 @@ def test_all_layers_but_one_without_a_gradient_are_dead():
     assert vg.diagnose(record(profile, loss=STUCK, **still)).status == "dead"
     two = np.where(np.arange(LAYERS) < LAYERS - 2, -np.inf, -2.0)
     assert vg.diagnose(record(two, loss=STUCK, updates=-4.0, **still)).status == "learning_rate_small"
+
+
+def test_a_loss_that_may_be_negative_and_rose_is_unclear():
+    """The loss of a policy's gradient may rise while it learns, and when the reward is made small."""
+    rises = np.linspace(-0.04, 0.05, RECORDS)
+    assert vg.diagnose(record(FLAT, loss=rises, decay=1)).status == "unclear"
+    assert vg.diagnose(record(FLAT, loss=-rises, decay=0.3)).status == "healthy"

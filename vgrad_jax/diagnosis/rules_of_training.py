@@ -9,7 +9,6 @@ from vgrad_jax.diagnosis.bad_starts import fell_from_a_bad_start, weights_decaye
 from vgrad_jax.diagnosis.evidence import Evidence
 from vgrad_jax.diagnosis.findings import Finding, finding
 from vgrad_jax.diagnosis.profiles import largest
-from vgrad_jax.diagnosis.statuses import TABLE
 from vgrad_jax.diagnosis.symptoms import (
     broke_by_steps,
     fell,
@@ -31,6 +30,7 @@ from vgrad_jax.diagnosis.thresholds import (
     DROP,
     FALLING,
     FAR_ABOVE,
+    FAR_OFF,
     FEW_UPDATES,
     FEWEST_RECORDS,
     HALF_WAY,
@@ -216,7 +216,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
     if (stop := updates_stopped_at(e)) is not None:
         sentence = f"From step {stop} on updates are zero or next to it, although there is a gradient."
         return [finding(e, "updates_stopped", sentence, value=float(stop), threshold=float(e.updates_done or 0))]
-    if e.chance is not None and e.remaining > FAR_ABOVE and fell(e) and not _is_ill_scaled(e):
+    if e.chance is not None and e.remaining > FAR_ABOVE and fell(e) and not _began_far_off(e):
         sentence = (
             f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant "
             "prediction."
@@ -234,9 +234,15 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
     return [finding(e, "updates_small", sentence, value=typical, threshold=SMALL_UPDATE)]
 
 
-def _is_ill_scaled(e: Evidence) -> bool:
-    """Return whether a look found inputs or targets of an unusual size: the way is long for that reason."""
-    return e.before is not None and any(e.before.has_concern(code) for code in TABLE["ill_scaled"].advice)
+def _began_far_off(e: Evidence) -> bool:
+    """Return whether large inputs made the first outputs far too large, so that no rate would do.
+
+    Targets of an unusual size are reached by larger steps.
+    """
+    if e.before is None or e.course is None or e.chance is None:
+        return False
+    large = any(e.before.has_concern(code) for code in ("inputs_large", "inputs_uneven"))
+    return large and bool(e.course.start > FAR_OFF * e.chance)
 
 
 def too_few_steps(e: Evidence) -> list[Finding]:

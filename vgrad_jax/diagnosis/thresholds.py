@@ -16,6 +16,7 @@ __all__ = [
     "FAR_BELOW",
     "FAR_LEFT",
     "FAR_LOSS",
+    "FAR_OFF",
     "FAR_SENSITIVITY",
     "FAR_SQUARE",
     "FEWEST_LAYERS",
@@ -110,6 +111,8 @@ FALLING = 0.3
 """Late fall from which a short training with `MUCH_LEFT` was ended too soon."""
 FAR_ABOVE = 5.0
 """Multiple of chance above which a loss that still falls speaks for steps that are too small."""
+FAR_OFF = 100.0
+"""Multiple of chance above which a first loss is of outputs far too large: ten times, for a squared error."""
 FAR_LOSS = 1e4
 """Loss above which its targets may be far larger than the outputs."""
 FAR_SQUARE = -2.0
