@@ -342,3 +342,18 @@ def test_a_sum_over_parts_is_one_number_a_row():
 
     params = {"w": normal(1, 5), "out": normal(5, 1), "bias": jnp.float32(0)}
     assert chance(loss, params, (X, REAL + 7)) == pytest.approx(REAL.var(), rel=2e-3)
+
+
+def test_outputs_of_a_loop_that_are_held_against_targets():
+    def loss(params, batch):
+        def step(state, _):
+            state = state + 0.1 * jnp.tanh(state @ params)
+            return state, state
+
+        _, states = jax.lax.scan(step, batch[0][:, :2], length=3)
+        return jnp.mean((jnp.moveaxis(states, 0, 1) - batch[1]) ** 2)
+
+    targets = np.arange(ROWS * 6, dtype=np.float32).reshape(ROWS, 3, 2) % 7
+    expected = targets.reshape(-1, 2).var(0).mean()
+    assert chance(loss, normal(2, 2), (X, targets)) == pytest.approx(expected, rel=2e-3)
+    assert chance(lambda p, b: -loss(p, b), normal(2, 2), (X, targets)) is None

@@ -3,6 +3,7 @@
     kernel      ──► one head, or several heads of several inputs    constants for its units
     two outputs ──► table of their products, as of two towers       one constant for all pairs
     parts       ──► their sum, one number a row                     one constant for all rows
+    loop        ──► its outputs, held against targets               constants for their last axis
 
 A network that is trained against another has no chance: its balance is where a constant is.
 """
@@ -37,6 +38,8 @@ def predictions_of(graph: Graph, tail: Tail) -> tuple[Prediction, ...]:
     Several heads are predictions where one kernel makes them all and nothing before them is cut. A network that is
     trained against another, or against a copy of itself, has its balance where a constant is.
     """
+    if len(tail.heads) == 1 and not tail.is_linear:
+        return _of_a_loop(graph, tail)
     if not tail.heads or not tail.is_linear:
         return ()
     by_head = [_prediction(graph, tail, head) for head in tail.heads]
@@ -53,6 +56,26 @@ def predictions_of(graph: Graph, tail: Tail) -> tuple[Prediction, ...]:
     if _meets_data_elsewhere(graph, tail, known):
         return ()
     return tuple(known)
+
+
+def _of_a_loop(graph: Graph, tail: Tail) -> tuple[Prediction, ...]:
+    """Return the prediction of a loop whose outputs are held against targets by differences, such as an equation's.
+
+    Its outputs are numbers of the targets' kind, and a constant for each unit stands for them.
+    """
+    (head,) = tail.heads
+    shape = graph.shapes[head]
+    if graph.maker[head].name != "scan" or len(shape) < 2 or _is_cut(graph):
+        return ()
+    views = {head}
+    for step in tail.steps:
+        if step.name in VIEWS and step.inputs[0] in views:
+            views.update(step.outputs)
+    readers = [step for step in tail.steps if step.name not in VIEWS and any(value in views for value in step.inputs)]
+    differs = [step.name == "sub" and any(graph.is_data(value) for value in step.inputs) for step in readers]
+    # Of two axes nobody knows whether the last one belongs to the examples.
+    axes = (len(shape) - 1,) if len(shape) > 2 else ()
+    return (Prediction(head, axes, None),) if differs and all(differs) else ()
 
 
 def is_compared_alone(graph: Graph, tail: Tail) -> bool:
