@@ -128,6 +128,13 @@ def test_outputs_whose_loss_falls_by_a_thousand_were_larger_than_a_sum_of_square
     assert outputs_were_huge(made) == huge
 
 
+@pytest.mark.parametrize(("late", "huge"), [(2e4, True), (5e3, False), (500.0, True)])
+def test_a_sum_of_many_squares_has_a_large_start_and_ends_far_below_it(late, huge):
+    made = evidence(6.5, loss=np.geomspace(1e6, late, RECORDS), weights=-1.0)
+    assert made.sensitivity[0].max() == pytest.approx(1.5)
+    assert outputs_were_huge(made) == huge
+
+
 def test_updates_that_the_memory_of_large_gradients_stopped_were_not_stopped_by_a_schedule():
     stopped = np.where(np.arange(RECORDS)[:, None] < 8, -2.0, -7.0) + np.zeros(LAYERS)
     weights = np.where(np.arange(RECORDS)[:, None] < 8, np.arange(RECORDS)[:, None] * 0.01, 0.08) + np.zeros(LAYERS)

@@ -107,7 +107,9 @@ def outputs_were_huge(e: Evidence) -> bool:
     if e.course is None or not e.course.late < HARDLY * e.course.start:
         return False
     value = largest(e.sensitivity[0])
-    return value > HUGE_OUTPUTS or (value > LARGE_OUTPUTS and e.course.late < FAR_BELOW * e.course.start)
+    if value > HUGE_OUTPUTS and e.course.late > FAR_LOSS:
+        return True  # A sum of many squares has as large a start, and ends below.
+    return value > LARGE_OUTPUTS and e.course.late < FAR_BELOW * e.course.start
 
 
 def kernel_gains(e: Evidence) -> Float[np.ndarray, " layer"]:

@@ -124,7 +124,7 @@ Twice the ratio of outputs to targets, for a squared error: outputs are a twenti
 FAR_LEFT = 0.1
 """Share of the start above which the loss of far targets may be that of their mean: variance over mean square."""
 HUGE_OUTPUTS = 1.0
-"""log10 of a sensitivity above which a loss beyond `FAR_LOSS` is of outputs far larger than the targets.
+"""log10 of a sensitivity above which a loss that stays beyond `FAR_LOSS` is of outputs far larger than the targets.
 
 It is at least log10 of 2 there, as the loss grows with the square of a layer's size. A sum of many squares has as much:
 hence the margin."""
