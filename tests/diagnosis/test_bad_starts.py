@@ -128,7 +128,7 @@ def test_outputs_whose_loss_falls_by_a_thousand_were_larger_than_a_sum_of_square
     assert outputs_were_huge(made) == huge
 
 
-@pytest.mark.parametrize(("late", "huge"), [(2e4, True), (5e3, False), (500.0, True)])
+@pytest.mark.parametrize(("late", "huge"), [(2e4, True), (5e3, False), (50.0, True)])
 def test_a_sum_of_many_squares_has_a_large_start_and_ends_far_below_it(late, huge):
     made = evidence(6.5, loss=np.geomspace(1e6, late, RECORDS), weights=-1.0)
     assert made.sensitivity[0].max() == pytest.approx(1.5)
