@@ -26,6 +26,7 @@ from vgrad_jax.diagnosis.thresholds import (
     LARGE_UPDATE,
     LEARNED,
     MOST_SENSITIVE,
+    NEAR_CHANCE,
     NEVER_MOVED,
     NEVER_REACHED,
     ONE_SIDED,
@@ -95,9 +96,8 @@ def _is_chance_of_another_batch(e: Evidence) -> bool:
     course = e.course
     if course is None or e.chance is None or e.chance_rows is None or not math.isfinite(course.spread):
         return False
-    return bool(
-        e.remaining is not None and e.remaining > HALF_WAY and e.chance - course.late < ONE_SIDED * course.spread
-    )
+    near = e.remaining is not None and e.remaining > NEAR_CHANCE
+    return bool(near and e.chance - course.late < ONE_SIDED * course.spread)
 
 
 def is_of_the_end_alone(e: Evidence) -> bool:

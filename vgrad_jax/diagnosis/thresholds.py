@@ -39,6 +39,7 @@ __all__ = [
     "MOST_SENSITIVE",
     "MOVED",
     "MUCH_LEFT",
+    "NEAR_CHANCE",
     "NEVER_MOVED",
     "NEVER_REACHED",
     "NOISY",
@@ -105,6 +106,8 @@ ONE_SIDED = 1.28
 """Standard deviations of a normal distribution that nine tenths of it are below."""
 ONE_SIGN = 0.3
 """Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
+NEAR_CHANCE = 0.75
+"""Share of chance above which the noise of the batch that chance was computed of counts."""
 HALF_WAY = 0.6
 """Share of the reference above which a short training has not come far."""
 FALLING = 0.3
