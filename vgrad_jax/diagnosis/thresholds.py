@@ -143,7 +143,7 @@ USUAL_CHANCE = 0.6
 """Loss that the best constant seldom comes below: log 2 for two even classes, 1 for standardised targets.
 
 It counts where a loss has fallen from beyond `FAR_LOSS` alone."""
-MOST_FLAT = 0.3
+MOST_FLAT = 0.5
 """Share of the start above which a fall in which all weights shrank may be one from a bad start to chance."""
 MOVED = 1e-3
 """Decades by which every layer's weights must have shrunk to say that the loss fell from a bad start.
