@@ -95,7 +95,7 @@ def test_a_loss_without_a_smallest_value():
     assert "loss_without_floor" not in codes(evidence(loss=settled))
     assert "loss_without_floor" not in codes(evidence(loss=-np.linspace(0.5, 2.0, RECORDS)))
     assert "loss_without_floor" not in codes(evidence(loss=np.linspace(40.0, 0.5, RECORDS)))
-    assert "loss_without_floor" not in codes(evidence(loss=FALLING[:10], records=10))
+    assert "loss_without_floor" not in codes(evidence(loss=FALLING[:9], records=9))
 
 
 def with_constant_targets(loss):
@@ -253,3 +253,74 @@ def test_advice_for_a_model_whose_activations_are_unknown_names_both():
     (finding,) = vg.RULES["vanishing"].find(evidence(profile))
     assert "he_normal" in finding.advice
     assert "lecun_normal" in finding.advice
+
+
+def fast(first, late):
+    """Return a noisy training that learns within the first steps: its early mean is far below its first loss."""
+    loss = np.array([first, *[late] * (RECORDS - 1)])
+    return {"loss": loss, "loss_mean": loss, "loss_std": np.full(RECORDS, 0.15 * late)}
+
+
+def test_what_the_first_steps_took_off_a_start_at_chance_counts_as_learned():
+    made = evidence(**fast(2.1, 1.45), chance=1.9, chance_rows=64, chance_constants=1)
+    assert made.course.start < 1.6
+    assert made.remaining == pytest.approx(1.45 / 1.9)
+    assert has_learned(made)
+    # A network that begins below chance has been trained before.
+    before = evidence(**fast(1.5, 1.45), chance=1.9, chance_rows=64, chance_constants=1)
+    assert before.remaining == pytest.approx(1.45 / before.course.start)
+
+
+@pytest.mark.parametrize(("deviation", "learned"), [(0.05, True), (0.2, False)])
+def test_below_chance_by_less_than_batches_differ_is_not_learned(deviation, learned):
+    loss = course(late=0.85)
+    noisy = {"loss_mean": loss, "loss_std": np.full(RECORDS, deviation)}
+    assert has_learned(of_few_rows(0.85, 1, **noisy)) == learned
+    assert has_learned(evidence(loss=loss, **noisy, chance=1.0))  # A chance that was given is exact.
+
+
+@pytest.mark.parametrize(("late", "at_chance"), [(-0.01, True), (-0.02, True), (-0.3, False)])
+def test_a_loss_that_crosses_zero_is_at_chance_where_it_is_hardly_beyond_it(late, at_chance):
+    """A bound of the information in pairs is zero for a constant critic."""
+    loss = course(first=0.4, early=0.02, late=late)
+    made = evidence(loss=loss, loss_mean=loss, loss_std=np.full(RECORDS, 0.03), chance=0.0)
+    assert made.course.ends_at_chance == at_chance
+    assert has_learned(made) != at_chance
+    assert ("no_better_than_constant" in codes(made)) == at_chance
+
+
+def test_a_fall_of_a_small_part_is_learned_where_weights_grew_and_gradients_shrank():
+    """A likelihood has a floor that is not known: what its loss lost is a small part of it."""
+    falls = course(first=4.0, early=3.8, late=3.7)
+    grown = np.linspace(0.0, 0.3, RECORDS)[:, None] + np.zeros(LAYERS)
+    fit = {"loss": falls, "loss_mean": falls, "loss_std": np.full(RECORDS, 0.01)}
+    assert has_learned(evidence(**fit, params_log10_rms=grown, shrinks=0.5))
+    assert not has_learned(evidence(**fit, params_log10_rms=grown))
+    assert not has_learned(evidence(**fit, params_log10_rms=grown / 5, shrinks=0.5))
+    assert not has_learned(evidence(**fit, params_log10_rms=grown, shrinks=0.5, chance=4.0))
+
+
+def test_a_loss_that_gave_half_of_its_fall_back_is_not_learned():
+    def back(late):
+        return evidence(loss=np.array([4.0, *[1.0] * 9, *[late] * 10]))
+
+    assert has_learned(back(2.0))
+    assert not has_learned(back(3.0))
+    noisy = np.array([4.0, *[1.0, 2.5] * 9, 3.0])
+    assert not evidence(loss=noisy).course.came_back
+
+
+def test_a_mean_of_the_first_steps_hides_no_fall():
+    assert "no_better_than_start" in codes(evidence(**fast(1.0, 0.98)))
+    assert "no_better_than_start" not in codes(evidence(**fast(1.4, 1.0)))
+
+
+def test_a_long_way_is_put_down_to_the_scale_that_a_look_found():
+    concern = Concern("inputs_large", "Inputs are large.", 100.0, 10.0, None, False)
+    far = {"loss": np.geomspace(600.0, 100.0, RECORDS), "chance": 2.0}
+    assert "far_from_chance" in codes(evidence(**far))
+    of_inputs = codes(evidence(**far, before=Before(concerns=(concern,))))
+    assert "inputs_large" in of_inputs
+    assert "far_from_chance" not in of_inputs
+    nearer = far | {"loss": np.geomspace(150.0, 50.0, RECORDS), "before": Before(concerns=(concern,))}
+    assert "far_from_chance" in codes(evidence(**nearer))

@@ -176,3 +176,52 @@ def test_the_command_in_other_peoples_ci(tmp_path, monkeypatch):
         wrong = CliRunner().invoke(app, ["diagnose", *arguments])
         assert wrong.exit_code == 2
         assert message in wrong.stderr
+
+
+def with_frozen(made):
+    """Add a layer that has no gradient and never changes."""
+    frozen = {
+        "log10_rms": -np.inf,
+        "log10_max": -np.inf,
+        "zero_fraction": 1.0,
+        "nonfinite_fraction": 0.0,
+        "params_log10_rms": -0.5,
+        "updates_log10_rms": -np.inf,
+        "mean_log10_rms": -np.inf,
+        "std_log10_rms": 0.0,
+    }
+    arrays = {name: np.append(getattr(made, name), row, -1) for name, row in rows_of(made, frozen)}
+    return dataclasses.replace(
+        made,
+        paths=(*made.paths, "frozen"),
+        counts=(*made.counts, 100),
+        has_matrix=(*made.has_matrix, True),
+        dtypes=(*made.dtypes, "float32"),
+        **arrays,
+    )
+
+
+def rows_of(made, frozen):
+    """Yield each array's name and the numbers of one layer more."""
+    for name, number in frozen.items():
+        yield name, np.full((*getattr(made, name).shape[:-1], 1), number)
+
+
+@pytest.mark.parametrize("status", KNOWN)
+def test_a_frozen_layer_changes_no_verdict(status):
+    assert vg.diagnose(with_frozen(KNOWN[status])).status == status
+
+
+def test_all_layers_but_one_without_a_gradient_are_dead():
+    profile = np.where(np.arange(LAYERS) < LAYERS - 1, -np.inf, -2.0)
+    still = {"params_log10_rms": np.full((RECORDS, LAYERS), -0.5)}
+    assert vg.diagnose(record(profile, loss=STUCK, **still)).status == "dead"
+    two = np.where(np.arange(LAYERS) < LAYERS - 2, -np.inf, -2.0)
+    assert vg.diagnose(record(two, loss=STUCK, updates=-4.0, **still)).status == "learning_rate_small"
+
+
+def test_a_loss_that_may_be_negative_and_rose_is_unclear():
+    """The loss of a policy's gradient may rise while it learns, and when the reward is made small."""
+    rises = np.linspace(-0.04, 0.05, RECORDS)
+    assert vg.diagnose(record(FLAT, loss=rises, decay=1)).status == "unclear"
+    assert vg.diagnose(record(FLAT, loss=-rises, decay=0.3)).status == "healthy"

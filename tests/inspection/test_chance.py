@@ -1,5 +1,7 @@
 """The loss of the best constant prediction, against its closed form."""
 
+import math
+
 import equinox
 import flax.linen
 import flax.nnx
@@ -264,7 +266,14 @@ def half(params, x):
 
 UNTOLD = {
     "no targets": lambda p, b: jnp.mean(half(p, b[0]) ** 2),
-    "two outputs": lambda p, b: jnp.mean((half(p, b[0]) - b[1]) ** 2) + jnp.mean((half(p, -b[0]) + b[1]) ** 2),
+    "two networks": lambda p, b: (
+        jnp.mean((half(p, b[0]) - b[1]) ** 2) + jnp.mean((b[0] @ p[0]["w"] - b[1][:, None]) ** 2)
+    ),
+    "two networks against each other": lambda p, b: (
+        jax.nn.softplus(-half(p, b[0])).mean()
+        + jax.nn.softplus(half(p, jax.lax.stop_gradient(b[0] @ p[0]["w"][:, :6]))).mean()
+    ),
+    "a distance that constants bring to nothing": lambda p, b: jnp.mean((half(p, b[0]) - half(p, b[0] + 0.1)) ** 2),
     "a differential equation": lambda p, b: jnp.mean(
         (jax.vmap(jax.grad(lambda x: half(p, x[None])[0]))(b[0])[:, 0] - b[1]) ** 2
     ),
@@ -282,3 +291,69 @@ UNTOLD = {
 @pytest.mark.parametrize("name", UNTOLD)
 def test_no_chance_where_it_cannot_be_told(name):
     assert chance(UNTOLD[name], mlp(1), (X, REAL)) is None
+
+
+def pairs(params, batch):
+    """Return the products of all left and all right outputs."""
+    return forward(params, batch[0]) @ forward(params, batch[1]).T
+
+
+ALONE = {
+    "the better of two": (lambda p, b: jax.nn.softplus(half(p, -b[0]) - half(p, b[0])).mean(), math.log(2)),
+    "three at a margin": (
+        lambda p, b: jax.nn.relu(
+            0.5
+            + jnp.sum((forward(p, b[0]) - forward(p, b[0] + 0.1)) ** 2 - (forward(p, b[0]) - forward(p, -b[0])) ** 2, 1)
+        ).mean(),
+        0.5,
+    ),
+    "pairs of a batch": (
+        lambda p, b: optax.softmax_cross_entropy_with_integer_labels(2 * pairs(p, b), jnp.arange(ROWS)).mean(),
+        math.log(ROWS),
+    ),
+    "information of pairs": (
+        lambda p, b: jnp.log(jnp.exp(half(p, -b[0])).mean()) - half(p, b[0]).mean(),
+        0.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_chance_of_outputs_that_are_compared_with_each_other(name):
+    loss, expected = ALONE[name]
+    found = inspect_loss(loss, mlp(1), (X, X[::-1]))
+    assert found.chance == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert found.chance_constants == 0
+
+
+def test_two_inputs_of_one_network_share_their_constants():
+    def loss(params, batch):
+        outputs = half(params, batch[0]), half(params, -batch[0])
+        return jnp.mean((outputs[0] - batch[1]) ** 2) + jnp.mean((outputs[1] + batch[1] - 3) ** 2)
+
+    both = np.concatenate([REAL, 3 - REAL])
+    assert chance(loss, mlp(1), (X, REAL)) == pytest.approx(2 * both.var(), rel=2e-3)
+
+
+def test_a_sum_over_parts_is_one_number_a_row():
+    def loss(params, batch):
+        parts = jnp.tanh(batch[0][:, :, None] @ params["w"])
+        return jnp.mean((jnp.sum(parts @ params["out"], (1, 2)) + params["bias"] - batch[1]) ** 2)
+
+    params = {"w": normal(1, 5), "out": normal(5, 1), "bias": jnp.float32(0)}
+    assert chance(loss, params, (X, REAL + 7)) == pytest.approx(REAL.var(), rel=2e-3)
+
+
+def test_outputs_of_a_loop_that_are_held_against_targets():
+    def loss(params, batch):
+        def step(state, _):
+            state = state + 0.1 * jnp.tanh(state @ params)
+            return state, state
+
+        _, states = jax.lax.scan(step, batch[0][:, :2], length=3)
+        return jnp.mean((jnp.moveaxis(states, 0, 1) - batch[1]) ** 2)
+
+    targets = np.arange(ROWS * 6, dtype=np.float32).reshape(ROWS, 3, 2) % 7
+    expected = targets.reshape(-1, 2).var(0).mean()
+    assert chance(loss, normal(2, 2), (X, targets)) == pytest.approx(expected, rel=2e-3)
+    assert chance(lambda p, b: -loss(p, b), normal(2, 2), (X, targets)) is None

@@ -2,7 +2,7 @@
 
 The loss of a network that starts with outputs far too large or too small falls to chance, and learns nothing. Where
 chance is known, the loss itself tells it. Where it is not, other signs do: what the weights did, the shape of the fall,
-and the first sensitivity. So does a late loss above those that constants usually have.
+and the first sensitivity. Most of them do not depend on a factor of the loss.
 """
 
 import math
@@ -27,7 +27,6 @@ from vgrad_jax.diagnosis.thresholds import (
     LARGE_OUTPUTS,
     MANY_RECORDS,
     MOST_FLAT,
-    MOST_USUAL_CHANCE,
     MOVED,
     NOISY,
     SHRUNK_A_BIT,
@@ -35,14 +34,13 @@ from vgrad_jax.diagnosis.thresholds import (
     SIGNIFICANT,
     STALLED,
     USUAL_CHANCE,
-    USUAL_START,
-    WEIGHTS_GREW,
 )
 from vgrad_jax.numerics import lower_median
 
 __all__ = [
     "fell_from_a_bad_start",
     "fell_to_a_plateau",
+    "grew_into_a_fit",
     "kernel_gains",
     "kernels_amplify",
     "outputs_were_huge",
@@ -52,22 +50,33 @@ __all__ = [
 ]
 
 
+FEWEST_ELEMENTS = 2
+"""Number of elements from which a layer has weights that may decay; a constant of a model is a number alone."""
+
+
 def fell_from_a_bad_start(e: Evidence) -> bool:
     """Return whether the loss may have fallen to chance alone, which is not known: nothing shows that it learned."""
     if e.chance is not None or e.course is None or e.remaining is None or not e.from_start:
         return False
     if targets_are_far(e):
         return e.remaining > FAR_LEFT
-    if e.course.is_offset or not e.course.late > USUAL_CHANCE:
+    if e.course.is_offset:
         return False
-    if weights_decayed(e) or outputs_were_huge(e):
+    if weights_decayed(e) and not depends_on_weights(e):
         return True
-    if not (e.course.start > USUAL_START and e.course.late < MOST_USUAL_CHANCE and e.remaining > MOST_FLAT):
-        return False
-    if e.records < FEWEST_RECORDS:
+    if outputs_were_huge(e) and e.course.late > USUAL_CHANCE:
+        return True
+    if e.records < FEWEST_RECORDS or not e.remaining > MOST_FLAT:
         return False
     grew = weights_grew_most(e)
-    return grew is not None and grew < WEIGHTS_GREW
+    return grew is not None and grew < -MOVED
+
+
+def depends_on_weights(e: Evidence) -> bool:
+    """Return whether the late loss changes by a good part of itself with the size of some layer's weights."""
+    if e.sensitivity is None:
+        return True
+    return largest(lower_median(e.sensitivity[e.late])) > FAR_SENSITIVITY
 
 
 def weights_grew_most(e: Evidence) -> float | None:
@@ -81,11 +90,11 @@ def weights_grew_most(e: Evidence) -> float | None:
     first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
     if not (np.isfinite(first).all() and np.isfinite(late).all()):
         return None  # Weights of zero grow beyond all bounds.
-    changes = late - first
-    return float(changes.max()) if np.abs(changes).max() > MOVED else None
+    changes = (late - first)[(e.params_log10_rms != first).any(axis=0)]  # Frozen layers tell nothing.
+    return float(changes.max()) if np.abs(changes).max(initial=0.0) > MOVED else None
 
 
-def _grew_into_a_fit(e: Evidence) -> bool:
+def grew_into_a_fit(e: Evidence) -> bool:
     """Return whether a layer's weights grew while every layer's gradient shrank: larger outputs that fit better."""
     grew = weights_grew_most(e)
     return grew is not None and grew > GROWN_WEIGHTS and bool((e.shrinkage > SHRUNK_A_BIT).all())
@@ -98,7 +107,9 @@ def outputs_were_huge(e: Evidence) -> bool:
     if e.course is None or not e.course.late < HARDLY * e.course.start:
         return False
     value = largest(e.sensitivity[0])
-    return value > HUGE_OUTPUTS or (value > LARGE_OUTPUTS and e.course.late < FAR_BELOW * e.course.start)
+    if value > HUGE_OUTPUTS and e.course.late > FAR_LOSS:
+        return True  # A sum of many squares has as large a start, and ends below.
+    return value > LARGE_OUTPUTS and e.course.late < FAR_BELOW * e.course.start
 
 
 def kernel_gains(e: Evidence) -> Float[np.ndarray, " layer"]:
@@ -125,7 +136,7 @@ def fell_to_a_plateau(e: Evidence) -> bool:
     after = course.level[len(course.level) // 10 :]
     if not np.isfinite(after).all() or e.remaining < HALF_WAY / 2:
         return False
-    if course.relative_spread > NOISY or _grew_into_a_fit(e):
+    if course.relative_spread > NOISY or grew_into_a_fit(e):
         return False
     middle = float(lower_median(after[: max(1, len(after) // 4)]))
     return abs(middle - course.late) <= max(SIGNIFICANT * course.scatter, STALLED * abs(course.late))
@@ -136,7 +147,8 @@ def weights_decayed(e: Evidence) -> bool:
     if e.params_log10_rms is None or e.records < 2 or not e.from_start:
         return False
     first, late = e.params_log10_rms[0], lower_median(e.params_log10_rms[e.late])
-    known = np.isfinite(first)  # Weights of zero, such as those of a fresh adapter, can only grow.
+    # Weights of zero, such as those of a fresh adapter, can only grow. A single number is no weight of many.
+    known = np.isfinite(first) & (e.counts >= FEWEST_ELEMENTS)
     return bool(known.any() and lower_median(late[known] - first[known]) < SHRUNK_WEIGHTS)
 
 

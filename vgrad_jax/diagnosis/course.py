@@ -34,8 +34,6 @@ EARLY_RECORDS = 4
 """Number of records whose losses are averaged as the start, where they lie within the scatter of the first."""
 SAME = 1e-3
 """Difference of two losses, as a share of them, up to which they are the same."""
-USUAL_LOSS = 1.0
-"""Size of a usual loss: a loss that starts at zero is not many times its start for that alone."""
 AS_FAST = 0.7
 """Fall in the last third of the records over that in the middle third, from which a fall does not slow down."""
 NORMAL_MAD = 1.4826
@@ -141,12 +139,16 @@ class Course:
 
     @cached_property
     def reference(self) -> float:
-        """Loss of a network that has learned nothing: the smaller of the start and of chance.
+        """Loss of a network that has learned nothing: chance, or the start where that is smaller or chance not known.
 
-        Chance that equals the floor, as for a batch with one label, does not count. Other batches have another chance.
+        A network whose first loss is no better than chance, within the noise of one batch, knows nothing. What its
+        first steps took off the start counts as learned. Chance that equals the floor, as for a batch with one label,
+        does not count. Other batches have another chance.
         """
-        if self.chance is None or abs(self.chance - (self.floor or 0.0)) <= OFFSET * min(1.0, abs(self.start)):
+        if self.chance is None or abs(self.chance - (self.floor or 0.0)) <= OFFSET**2 * abs(self.start):
             return self.start
+        if self.first >= self.chance - self.noise_at(self.first):
+            return self.chance
         return min(self.start, self.chance)
 
     @cached_property
@@ -180,15 +182,20 @@ class Course:
 
     @cached_property
     def ends_at_chance(self) -> bool:
-        """Return whether a loss without a known floor ended just where the best constant prediction is."""
+        """Return whether a loss without a known floor ended just where the best constant prediction is.
+
+        What it is below chance must be more than the noise of one batch, or a good part of its fall.
+        """
         if self.chance is None or not self.is_offset or not math.isfinite(self.late):
             return False
-        return abs(self.late - self.chance) <= SAME * abs(self.chance)
+        fall = max(self.start - self.chance, 0.0)
+        noise = self.spread if math.isfinite(self.spread) else 0.0
+        return bool(abs(self.late - self.chance) <= max(SAME * abs(self.chance), min(noise, (1 - HARDLY) * fall)))
 
     @cached_property
     def fell_at_all(self) -> bool:
         """Return whether the late loss is below the start by more than its scatter."""
-        return math.isfinite(self.late) and self.fall > SIGNIFICANT * self.error
+        return bool(math.isfinite(self.late) and self.fall > SIGNIFICANT * self.error)
 
     @cached_property
     def rise(self) -> float:
@@ -232,7 +239,9 @@ class Course:
         known = self.level[self.finite]
         if not self.from_start or len(known) < MANY_RECORDS or not self.late < 0:
             return False
-        if abs(self.late) < MANY_TIMES * max(abs(self.start), self.scatter, USUAL_LOSS):
+        # A loss that starts at zero is not many times its start for that alone.
+        at_once = abs(known[0] - known[len(known) // 10])
+        if abs(self.late) < MANY_TIMES * max(abs(self.start), self.scatter, at_once):
             return False
         third = len(known) // 3
         middle, end = known[third] - known[2 * third], known[2 * third] - known[-1]
@@ -252,7 +261,7 @@ class Course:
     def leapt(self) -> bool:
         """Return whether a recorded loss leapt over the start, by more than the scatter of one batch."""
         spread = self.relative_spread if math.isfinite(self.relative_spread) else 0.0
-        return self.peak > max(SPIKE, 1 + SIGNIFICANT * spread)
+        return bool(self.peak > max(SPIKE, 1 + SIGNIFICANT * spread))
 
     @cached_property
     def relapses(self) -> bool:
@@ -268,6 +277,15 @@ class Course:
         if not math.isfinite(self.relative_spread):
             return False
         return float(later.max()) > self.start + SIGNIFICANT * self.noise_at(self.start)
+
+    @cached_property
+    def came_back(self) -> bool:
+        """Return whether the loss gave half of its fall back for good: it ends far above its own smallest trend."""
+        known = self.trend[np.isfinite(self.trend)]
+        if not self.from_start or len(known) < MANY_RECORDS or not math.isfinite(self.late):
+            return False
+        lowest = float(known.min())
+        return bool(self.late - lowest > max((self.start - lowest) / 2, SIGNIFICANT * self.scatter))
 
     @cached_property
     def trend(self) -> Float[np.ndarray, " record"]:

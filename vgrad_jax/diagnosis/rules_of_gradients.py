@@ -61,17 +61,17 @@ def exploding(e: Evidence) -> list[Finding]:
         findings.append(
             finding(e, "gradient_grows", sentence, layer=e.paths[0], value=-e.drop, threshold=DROP_WITHOUT_TIME)
         )
-    if outputs_were_huge(e) and kernels_amplify(e) and e.chance is None and not has_learned(e) and not is_solved(e):
-        findings.append(_huge(e))
+    huge = outputs_were_huge(e) and kernels_amplify(e) and e.chance is None
+    if huge and e.loss is not None and not has_learned(e) and not is_solved(e):
+        findings.append(_huge(e, float(e.loss[0])))
     return [*findings, *_too_sensitive(e)]
 
 
-def _huge(e: Evidence) -> Finding:
+def _huge(e: Evidence, first: float) -> Finding:
     """Report a huge first loss of outputs that large kernels made."""
-    size = np.zeros(1) if e.loss is None else e.loss
     value = largest(kernel_gains(e))
     layer = int(np.nanargmax(np.where(kernel_gains(e) == value, 1.0, 0.0)))
-    sentence = f"The first loss is {size[0]:.2g}, and this layer's kernel makes signals 10^{value:.1f} times as large."
+    sentence = f"The first loss is {first:.2g}, and this layer's kernel makes signals 10^{value:.1f} times as large."
     return finding(e, "first_loss_huge", sentence, layer=e.paths[layer], value=value, threshold=AMPLIFIES)
 
 

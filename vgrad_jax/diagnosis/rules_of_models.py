@@ -49,7 +49,7 @@ def ill_posed(e: Evidence) -> list[Finding]:
     """Find an output, a loss and targets that do not fit together."""
     # Targets that a few rows put out of reach are the smaller fault where the gradient does not arrive.
     arrives = not lost(e)
-    failed = e.remaining is not None and e.remaining > MUCH_LEFT
+    failed = e.remaining is not None and bool(e.remaining > MUCH_LEFT)
     concerns = [own for own in concerns_for(e, "ill_posed", failed) if arrives or own.code != "targets_outside_range"]
     return [*concerns, *_constant_targets(e, concerns), *_kinks(e), *_without_floor(e), *_always_zero(e)]
 

@@ -30,12 +30,14 @@ from vgrad_jax.diagnosis.thresholds import (
     DROP,
     FALLING,
     FAR_ABOVE,
+    FAR_OFF,
     FEW_UPDATES,
     FEWEST_RECORDS,
     HALF_WAY,
     HARDLY,
     LEARNED,
     MUCH_LEFT,
+    ONE_SIDED,
     SHRUNK,
     SHRUNK_TOGETHER,
     SHRUNK_WEIGHTS,
@@ -214,7 +216,7 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
     if (stop := updates_stopped_at(e)) is not None:
         sentence = f"From step {stop} on updates are zero or next to it, although there is a gradient."
         return [finding(e, "updates_stopped", sentence, value=float(stop), threshold=float(e.updates_done or 0))]
-    if e.chance is not None and e.remaining > FAR_ABOVE and fell(e):
+    if e.chance is not None and e.remaining > FAR_ABOVE and fell(e) and not _began_far_off(e):
         sentence = (
             f"After {e.updates_done} updates the loss is still {e.remaining:.3g} times that of the best constant "
             "prediction."
@@ -230,6 +232,17 @@ def learning_rate_small(e: Evidence) -> list[Finding]:
         "first; the gradient itself is in order."
     )
     return [finding(e, "updates_small", sentence, value=typical, threshold=SMALL_UPDATE)]
+
+
+def _began_far_off(e: Evidence) -> bool:
+    """Return whether large inputs made the first outputs far too large, so that no rate would do.
+
+    Targets of an unusual size are reached by larger steps.
+    """
+    if e.before is None or e.course is None or e.chance is None:
+        return False
+    large = any(e.before.has_concern(code) for code in ("inputs_large", "inputs_uneven"))
+    return large and bool(e.course.start > FAR_OFF * e.chance)
 
 
 def too_few_steps(e: Evidence) -> list[Finding]:
@@ -287,6 +300,10 @@ def _at_start(e: Evidence) -> list[Finding]:
     floor = e.floor or 0.0
     if e.chance is not None and course.start - floor < e.no_better * (e.chance - floor):
         return []  # A network that was trained before begins below chance.
+    # A mean of the first steps may hide a fall that began at once: the first loss must be near, too.
+    near = max(ONE_SIDED * course.noise_at(course.first), (1 - HARDLY) * abs(course.first))
+    if course.first - course.late > near:
+        return []
     share = course.late / course.start if course.start > 0 else math.nan
     if not share > HARDLY or (course.fell_at_all and share < 1 - STALLED):
         return []

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from vgrad_jax.diagnosis.evidence import Before, Evidence
 from vgrad_jax.diagnosis.profiles import drop_of
+from vgrad_jax.diagnosis.thresholds import FEWEST_RECORDS
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
 from vgrad_jax.gradients.recording import BETWEEN_RECORDS, OF_TRAINING, SIZES, Record
@@ -59,6 +60,8 @@ def evidence_of(
     weights = np.flatnonzero(record.has_matrix) if any(record.has_matrix) else np.arange(len(record.paths))
     members = None if before is None else _members(before, record.paths)
     kept = weights if members is None else np.array(sorted(weights, key=lambda layer: members[layer]), int)
+    if members is None:
+        kept = _without_idle(record, kept)
     arrays = _arrays_by_seed(record, kept)
     number = len(arrays["log10_rms"])
     shared: dict[str, Any] = _labels(record, kept) | {"chance": baseline}
@@ -67,6 +70,20 @@ def evidence_of(
         shared |= _facts(before, len(kept), inspection or NOT_INSPECTED, baseline)
     evidence = [Evidence(**shared, **{name: _own(row[seed]) for name, row in arrays.items()}) for seed in range(number)]
     return evidence if hidden is None else _with_hidden(evidence, hidden)
+
+
+def _without_idle(record: Record, kept: np.ndarray) -> np.ndarray:
+    """Return the layers without those that had no gradient and did not change in any record of any seed.
+
+    Without a look nobody knows whether they are frozen on purpose, or cut off. Where they are all but one of three
+    layers or more, hardly anybody meant it.
+    """
+    if record.params_log10_rms is None or np.shape(record.step)[-1] < FEWEST_RECORDS:
+        return kept
+    gradient, size = (_with_one_batch_axis(array, 2) for array in (record.log10_rms, record.params_log10_rms))
+    idle = np.isneginf(gradient).all(axis=(0, 1)) & (size == size[:, :1]).all(axis=(0, 1))
+    active = np.array([layer for layer in kept if not idle[layer]], int)
+    return active if len(active) > 1 or (len(active) == 1 and len(kept) == 2) else kept
 
 
 def _with_hidden(evidence: list[Evidence], hidden: Sequence[Hidden]) -> list[Evidence]:
@@ -211,7 +228,8 @@ def _facts(before: Look, layers: int, inspection: Inspection, baseline: float | 
     return {
         "before": facts,
         "chance": inspection.chance,
-        "chance_rows": inspection.chance_rows,
+        # Constants that no data were fitted to are exact.
+        "chance_rows": inspection.chance_rows if inspection.chance_constants else None,
         "chance_constants": inspection.chance_constants or None,
     }
 

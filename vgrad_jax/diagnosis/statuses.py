@@ -34,6 +34,10 @@ _SCALE = (
     "Scale the kernels' variance to {variance}; if it is, add residual branches or a norm, or take fewer layers. A "
     "larger learning rate cannot mend a ratio between layers."
 )
+_NOTHING_LEARNED = Remedy(
+    "Check that inputs and targets of a row belong together, and that there is something to learn: can a simple model "
+    "beat the constant? Then try another learning rate, optimiser or initialisation.",
+)
 _LARGE_STEPS = "Divide the learning rate by 3 to 10, or warm it up; clip the gradient by its global norm if single "
 
 TABLE: dict[str, Status] = {
@@ -267,14 +271,8 @@ TABLE: dict[str, Status] = {
                 "Divide the weight decay or the penalty by 10 or more: it shrinks the weights faster than they learn.",
                 ("regularisation",),
             ),
-            "no_better_than_constant": Remedy(
-                "Check that inputs and targets of a row belong together, and that there is something to learn: can a "
-                "simple model beat the constant? Then try another learning rate, optimiser or initialisation.",
-            ),
-            "no_better_than_start": Remedy(
-                "Check that inputs and targets of a row belong together, and that there is something to learn: can a "
-                "simple model beat the constant? Then try another learning rate, optimiser or initialisation.",
-            ),
+            "no_better_than_constant": _NOTHING_LEARNED,
+            "no_better_than_start": _NOTHING_LEARNED,
         },
     ),
     UNCLEAR: Status(

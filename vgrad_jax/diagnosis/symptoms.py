@@ -7,6 +7,7 @@ import numpy as np
 from vgrad_jax.diagnosis.bad_starts import (
     fell_from_a_bad_start,
     fell_to_a_plateau,
+    grew_into_a_fit,
     targets_are_far,
 )
 from vgrad_jax.diagnosis.evidence import Evidence
@@ -25,8 +26,10 @@ from vgrad_jax.diagnosis.thresholds import (
     LARGE_UPDATE,
     LEARNED,
     MOST_SENSITIVE,
+    NEAR_CHANCE,
     NEVER_MOVED,
     NEVER_REACHED,
+    ONE_SIDED,
     REMEMBERED,
     REPLACED,
     SIGNIFICANT,
@@ -71,14 +74,30 @@ def overgrown(e: Evidence) -> bool:
 
 def has_learned(e: Evidence) -> bool:
     """Return whether the loss is well below what a network that has learned nothing has: it works."""
-    if e.course is None or e.remaining is None or e.stays_broken or e.remaining >= e.hardly:
+    if e.course is None or e.remaining is None or e.stays_broken:
+        return False
+    if e.remaining >= e.hardly and not (e.chance is None and e.course.fell_at_all and grew_into_a_fit(e)):
         return False
     # The chance of a few rows may be off by as much: the loss must have fallen from its own start too.
     if e.course.ends_at_chance or (e.remaining >= HARDLY and not e.course.fell_at_all):
         return False
-    if fell_to_a_plateau(e) or fell_from_a_bad_start(e) or e.course.relapses:
+    if fell_to_a_plateau(e) or fell_from_a_bad_start(e) or _is_chance_of_another_batch(e):
+        return False
+    if e.course.relapses or e.course.came_back:
         return False
     return not learned_by_one_layer(e)
+
+
+def _is_chance_of_another_batch(e: Evidence) -> bool:
+    """Return whether a loss that has not come far is below chance by no more than batches differ.
+
+    Chance is that of one batch. Nine in ten batches have one that is less than `ONE_SIDED` deviations larger.
+    """
+    course = e.course
+    if course is None or e.chance is None or e.chance_rows is None or not math.isfinite(course.spread):
+        return False
+    near = e.remaining is not None and e.remaining > NEAR_CHANCE
+    return bool(near and e.chance - course.late < ONE_SIDED * course.spread)
 
 
 def is_of_the_end_alone(e: Evidence) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "FAR_BELOW",
     "FAR_LEFT",
     "FAR_LOSS",
+    "FAR_OFF",
     "FAR_SENSITIVITY",
     "FAR_SQUARE",
     "FEWEST_LAYERS",
@@ -36,13 +37,14 @@ __all__ = [
     "MOST_CORRELATED",
     "MOST_FLAT",
     "MOST_SENSITIVE",
-    "MOST_USUAL_CHANCE",
     "MOVED",
     "MUCH_LEFT",
+    "NEAR_CHANCE",
     "NEVER_MOVED",
     "NEVER_REACHED",
     "NOISY",
     "OFFSET",
+    "ONE_SIDED",
     "ONE_SIGN",
     "RANK_ONE",
     "REMEMBERED",
@@ -67,8 +69,6 @@ __all__ = [
     "UNDERFLOWN_WITH_ZEROS",
     "UPHILL",
     "USUAL_CHANCE",
-    "USUAL_START",
-    "WEIGHTS_GREW",
     "WORSE",
 ]
 
@@ -102,14 +102,20 @@ FEW_UPDATES = 150.0
 """Number of updates below which a loss that is still falling speaks for too few of them."""
 MUCH_LEFT = 0.4
 """Share of the reference above which an unusual output or loss may be what keeps the training from more."""
+ONE_SIDED = 1.28
+"""Standard deviations of a normal distribution that nine tenths of it are below."""
 ONE_SIGN = 0.3
 """Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
+NEAR_CHANCE = 0.75
+"""Share of chance above which the noise of the batch that chance was computed of counts."""
 HALF_WAY = 0.6
 """Share of the reference above which a short training has not come far."""
 FALLING = 0.3
 """Late fall from which a short training with `MUCH_LEFT` was ended too soon."""
 FAR_ABOVE = 5.0
 """Multiple of chance above which a loss that still falls speaks for steps that are too small."""
+FAR_OFF = 100.0
+"""Multiple of chance above which a first loss is of outputs far too large: ten times, for a squared error."""
 FAR_LOSS = 1e4
 """Loss above which its targets may be far larger than the outputs."""
 FAR_SQUARE = -2.0
@@ -121,7 +127,7 @@ Twice the ratio of outputs to targets, for a squared error: outputs are a twenti
 FAR_LEFT = 0.1
 """Share of the start above which the loss of far targets may be that of their mean: variance over mean square."""
 HUGE_OUTPUTS = 1.0
-"""log10 of a sensitivity above which a loss beyond `FAR_LOSS` is of outputs far larger than the targets.
+"""log10 of a sensitivity above which a loss that stays beyond `FAR_LOSS` is of outputs far larger than the targets.
 
 It is at least log10 of 2 there, as the loss grows with the square of a layer's size. A sum of many squares has as much:
 hence the margin."""
@@ -136,17 +142,13 @@ That of he_normal is 0.15."""
 USUAL_CHANCE = 0.6
 """Loss that the best constant seldom comes below: log 2 for two even classes, 1 for standardised targets.
 
-A loss with a factor has another one. It is used where chance is not known and other signs speak against learning."""
-USUAL_START = 1.0
-"""Loss up to which a start is not called bad: it is no larger than chance of standardised targets."""
-MOST_USUAL_CHANCE = 4.0
-"""Loss that the best constant seldom exceeds where targets are standardised or classes few: log 50 is 3.9."""
-MOST_FLAT = 0.3
-"""Share of the start above which a fall in which no layer's weights grew may be one from a bad start to chance."""
-WEIGHTS_GREW = 0.01
-"""Decades (2 %) by which some layer's weights grow in most trainings that learn; bad starts shrink them."""
+It counts where a loss has fallen from beyond `FAR_LOSS` alone."""
+MOST_FLAT = 0.5
+"""Share of the start above which a fall in which all weights shrank may be one from a bad start to chance."""
 MOVED = 1e-3
-"""Decades by which some layer's weights must have changed in size to say that none of them grew."""
+"""Decades by which every layer's weights must have shrunk to say that the loss fell from a bad start.
+
+To learn, outputs must follow the inputs more than at first; to fall to chance they only have to get smaller."""
 GROWN_WEIGHTS = 0.1
 """Decades by which weights have grown from which outputs are larger than at first, whatever the bad start was."""
 SHRUNK_A_BIT = 0.2
@@ -200,7 +202,7 @@ SHRUNK_TOGETHER = 2.0
 FEWEST_RECORDS = 5
 """Number of records from which a course over time is judged."""
 
-MANY_RECORDS = 20
+MANY_RECORDS = 10
 """Number of records from which a fall in their first tenth is told from a steady one."""
 
 SHORT_DTYPE = -30.0

@@ -26,7 +26,7 @@ from vgrad_jax.diagnosis.schema import FORMAT
 from vgrad_jax.diagnosis.sources import evidence_of
 from vgrad_jax.diagnosis.statuses import HEALTHY, TABLE, UNCLEAR, Spread, most_frequent_first, rank, spread_of
 from vgrad_jax.diagnosis.symptoms import has_learned, is_of_the_end_alone
-from vgrad_jax.diagnosis.thresholds import INSENSITIVE
+from vgrad_jax.diagnosis.thresholds import INSENSITIVE, SIGNIFICANT
 from vgrad_jax.gradients.look import Look
 from vgrad_jax.gradients.recording import Record
 from vgrad_jax.gradients.stats import LayerStats
@@ -258,6 +258,9 @@ def _status(findings: list[Finding], evidence: Evidence) -> str:
     statuses = {finding.status for finding in findings if not finding.is_note}
     if statuses:
         return min(statuses, key=lambda status: (rank(status), status))
+    course = evidence.course
+    if course is not None and course.is_offset and course.from_start and course.fall < -SIGNIFICANT * course.error:
+        return UNCLEAR  # A loss that may be negative rose: nothing shows whether it was meant to.
     if (evidence.remaining is None or evidence.late_fall is None) and not is_of_the_end_alone(evidence):
         return HEALTHY  # A look at one moment, or no loss: the profile is all there is.
     return HEALTHY if has_learned(evidence) else UNCLEAR

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float
 
 from vgrad_jax.compiling import compiled_quickly
-from vgrad_jax.inspection.graph import Graph, Step
-from vgrad_jax.inspection.kernels import unit_axes
-from vgrad_jax.inspection.tail import PRODUCTS, Tail, last_product, leaf_of, weight_of
+from vgrad_jax.inspection.graph import Graph
+from vgrad_jax.inspection.predictions import is_compared_alone, number_sharing, predictions_of
+from vgrad_jax.inspection.tail import Tail
 
 __all__ = ["Chance", "chance_of"]
 
@@ -30,9 +30,15 @@ TOLERANCE = 1e-3
 """Share of the loss to which the minimum is sure."""
 REACH = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 """Distances at which smaller losses are looked for, over the size of the best vector."""
+PATIENCE = 25
+"""Number of calls without a smaller loss after which a descent has ended."""
 FEWEST_CALLS = 20
 """Number of calls of a descent below which it is not begun."""
 
+NOTHING = 1e-10
+"""Share of the loss of usual outputs below which the best constants leave nothing, as those of equal targets."""
+COLLAPSED = 1e-3
+"""Share of the loss below which it is nothing."""
 FEW_NUMBERS = 2**20
 """Number of outputs up to which the tail is compiled without optimisation."""
 
@@ -62,67 +68,58 @@ class Chance(NamedTuple):
 def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
     """Return the loss of the best constant prediction; None where the output cannot be told or nothing is predicted.
 
+    A loss that compares outputs with each other, such as one of pairs, has a chance too. It has none where constants
+    are all that it asks for.
+
     Args:
         graph: of the loss.
         tail: of the loss.
         known: parameters and batch.
     """
-    step = None if tail.head is None else last_product(graph, tail.head)
-    if step is None:
+    predictions = predictions_of(graph, tail)
+    alone = is_compared_alone(graph, tail)
+    if not predictions or (alone and tail.penalties):
         return None
-    (product,) = step.outputs
-    if _meets_data_elsewhere(graph, product, tail) or not _predicts_data(graph, tail):
+    first = predictions[0]
+    inner, rows = first.sizes(graph), min(number_sharing(graph, own) for own in predictions)
+    if rows < 2 or any(own.sizes(graph) != inner for own in predictions):
         return None
-    kernel = weight_of(graph, step)
-    if kernel is None or _is_used_before(graph, step, kernel):
-        return None
-    shape, axes = graph.shapes[product], unit_axes(step, kernel)
-    units = [shape[axis] for axis in axes]
-    rows = math.prod(shape) // max(1, math.prod(units))
-    if rows < 2:
-        return None
-    inner = [shape[axis] if axis in axes else 1 for axis in range(len(shape))]
+    units = math.prod(inner)
 
-    def loss(constant: Any, known: dict[int, Any]) -> Any:
-        output = jnp.broadcast_to(constant.reshape(inner), shape).astype(graph.dtypes[product])
+    def outputs(constant: Any) -> dict[int, Any]:
+        shared = constant.reshape(inner)
+        return {
+            own.value: jnp.broadcast_to(shared, graph.shapes[own.value]).astype(graph.dtypes[own.value])
+            for own in predictions
+        }
+
+    def loss(outputs: dict[int, Any], known: dict[int, Any]) -> Any:
         none = {term: jnp.zeros(graph.shapes[term], graph.dtypes[term]) for term in (*tail.penalties, *tail.sides)}
-        return graph.replay({**known, **none, product: output}, [graph.result])[0]
+        return graph.replay({**known, **none, **outputs}, [graph.result])[0]
 
-    numbers = math.prod(shape)
+    numbers = sum(math.prod(graph.shapes[own.value]) for own in predictions)
     compiler = compiled_quickly if numbers <= FEW_NUMBERS else jax.jit
-    compiled = graph.compile_once("chance", jax.value_and_grad(loss), compiler)
-    least = _least(lambda constant: compiled(constant, known), math.prod(units), numbers)
-    return None if least is None else Chance(least, rows, math.prod(units))
+    of_constant = jax.value_and_grad(lambda constant, known: loss(outputs(constant), known))
+    compiled = graph.compile_once("chance", of_constant, compiler)
+    least = _least(lambda constant: compiled(constant, known), units, numbers)
+    if least is None or (
+        alone and _asks_for_constants(graph, loss, outputs(jnp.asarray(least.vector, jnp.float32)), known)
+    ):
+        return None
+    return Chance(least.value, rows, 0 if alone else units)
 
 
-def _meets_data_elsewhere(graph: Graph, product: int, tail: Tail) -> bool:
-    """Return whether parameters and data meet on another way to the loss than through a product."""
-    through = {product}
-    for step in graph.needed([graph.result], {product, *tail.penalties, *tail.sides}):
-        if any(value in through for value in step.inputs):
-            through.update(step.outputs)
-        elif any(graph.is_mixed(value) for value in step.outputs):
-            return True
-    return False
+def _asks_for_constants(graph: Graph, loss: Callable[..., Any], outputs: dict[int, Any], known: dict[int, Any]) -> bool:
+    """Return whether a loss is nothing at constant outputs, and no other outputs near by make it smaller."""
+    now = float(graph.replay(known, [graph.result])[0])
+    then, slopes = jax.value_and_grad(loss)(outputs, known)
+    if not abs(float(then)) < COLLAPSED * abs(now):
+        return False
+    return not any(bool((jnp.abs(slope) > COLLAPSED / slope.size).any()) for slope in slopes.values())
 
 
-def _is_used_before(graph: Graph, last: Step, kernel: int) -> bool:
-    """Return whether another product on the way uses the last kernel: the loss is of a derivative of the network."""
-    leaf = leaf_of(graph, last.inputs[kernel])
-    for step in graph.needed(last.inputs):
-        other = weight_of(graph, step) if step.name in PRODUCTS else None
-        if leaf is not None and other is not None and leaf_of(graph, step.inputs[other]) == leaf:
-            return True
-    return False
-
-
-def _predicts_data(graph: Graph, tail: Tail) -> bool:
-    """Return whether the heads meet data on the way to the loss."""
-    return any(graph.is_data(value) for step in tail.steps for value in step.inputs)
-
-
-def _least(function: Callable[[Any], Any], units: int, numbers: int) -> float | None:
-    """Return the smallest value of a function of a vector; None where it has none, or where it is not result.
+def _least(function: Callable[[Any], Any], units: int, numbers: int) -> _Point | None:
+    """Return the smallest value of a function of a vector; None where it has none, or where it was not found.
 
     Args:
         function: gives the value and the slope.
@@ -142,7 +139,10 @@ def _least(function: Callable[[Any], Any], units: int, numbers: int) -> float | 
     best = _across_kinks(at, best, calls)
     if (lower := _lower(at, best)) is not None:
         best = _across_kinks(at, _descended(at, lower, calls), calls)
-    return best.value if math.isfinite(best.value) and _lower(at, best) is None else None
+    if not math.isfinite(best.value) or _lower(at, best) is not None:
+        return None
+    usual = abs(at(np.full(units, STARTS[0]))[0])
+    return best if abs(best.value) > NOTHING * usual else _Point(0.0, best.vector)
 
 
 def _descended(at: Function, start: Vector, calls: int) -> _Point:
@@ -159,17 +159,22 @@ def _descended(at: Function, start: Vector, calls: int) -> _Point:
 
 
 def _across_kinks(at: Function, best: _Point, calls: int) -> _Point:
-    """Follow the sign of the gradient, with a step of its own for each unit, halved where the slope turns (Rprop)."""
+    """Follow the sign of the gradient, with a step of its own for each unit, halved where the slope turns (Rprop).
+
+    A loss that does not change with the vector has slopes of rounding errors, which lead away without a gain.
+    """
     point, before = best.vector, np.zeros_like(best.vector)
     steps = 0.1 * (1 + np.abs(point).max(initial=0)) * np.ones_like(point)
+    since = 0
     for _ in range(calls):
         value, slope = at(point)
+        since = 0 if value < best.value else since + 1
         if value < best.value:
             best = _Point(value, point)
         turned, before = np.sign(slope) * before, np.sign(slope)
         steps = steps * np.where(turned < 0, 0.5, np.where(turned > 0, 1.2, 1.0))
         point = point - steps * before
-        if not before.any() or steps.max() < TOLERANCE**2 * (1 + np.abs(point).max()):
+        if not before.any() or since > PATIENCE or steps.max() < TOLERANCE**2 * (1 + np.abs(point).max()):
             break
     return best
 

@@ -133,8 +133,9 @@ def _share_without_logarithm(probe: Probe, argument: _Argument, shift: float) ->
     return worst if worst > SHARE else 0.0
 
 
-def _share(holds: Shaped[np.ndarray, "..."]) -> float:
-    return float(np.mean(holds)) if holds.size else 0.0
+def _share(holds: Any) -> float:
+    """Return the share of True; a loss may take the logarithm of a single number."""
+    return float(np.mean(holds)) if np.size(holds) else 0.0
 
 
 def _carried(probe: Probe, argument: _Argument, array: Any) -> Any:

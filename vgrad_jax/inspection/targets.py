@@ -15,6 +15,8 @@ PAIRING = ("sub", "mul", "add")
 SQUARES = ("square", "integer_pow", "mul", "abs")
 PILED = 0.1
 """Share of the outputs of a large network that are at a bound, if there is one."""
+EXACT, FROM_GRADIENT = 1e-6, 1e-3
+"""Accuracy of targets as they were given, and of those that a gradient gave back, as shares of them."""
 SUMS_APART = 0.05
 """Mean difference of a row's sum from 1 above which rows are no shares of a whole."""
 
@@ -87,7 +89,7 @@ def of_differences(probe: Probe, among: list[Difference]) -> list[Concern]:
             sentence = "The squared error is taken on one-hot classes; a crossentropy learns faster."
             concerns.append(Concern("squared_error_on_classes", sentence, 1.0, 1.0, None, False))
         if probe.tail.head is not None and (not probe.units or y.shape == probe.graph.shapes[probe.tail.head]):
-            concerns += _constant(y, probe.units)
+            concerns += _constant(y, probe.units, EXACT)
     return concerns
 
 
@@ -141,17 +143,22 @@ def _one_hot(y: Float[np.ndarray, "..."], axis: int) -> bool:
     return bool(np.isin(y, (0, 1)).all() and (y.sum(axis) == 1).all())
 
 
-def _constant(y: Float[np.ndarray, "..."], units: tuple[int, ...], *, is_rare: bool = False) -> list[Concern]:
+def _constant(
+    y: Float[np.ndarray, "..."], units: tuple[int, ...], accuracy: float = FROM_GRADIENT, *, is_rare: bool = False
+) -> list[Concern]:
     """Find targets that are the same in every row.
 
     Args:
         y: targets.
         units: the units' axes.
+        accuracy: difference, as a share of the targets, up to which they are the same.
         is_rare: True where a batch without the other class may be an accident.
     """
     rows = np.moveaxis(y, units, range(-len(units), 0)).reshape(-1, *(y.shape[axis] for axis in units))
     rows = rows[np.isfinite(rows).reshape(len(rows), -1).all(1)]
-    if len(rows) < FEWEST_ROWS or np.abs(rows - rows[0]).max(initial=0) > 1e-3 * (1 + np.abs(rows[0]).max(initial=0)):
+    if len(rows) < FEWEST_ROWS or np.abs(rows - rows[0]).max(initial=0) > accuracy * (
+        1 + np.abs(rows[0]).max(initial=0)
+    ):
         return []
     sentence = f"All {len(rows)} targets of the batch are the same: there is nothing to tell apart."
     certain = bool(np.abs(rows[0]).max(initial=0) > 1e-3) and not is_rare
