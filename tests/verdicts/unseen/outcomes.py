@@ -12,7 +12,7 @@ MODULES = (
     *("commerce", "pictures", "solvers", "learners"),
     *("diffusions", "memories", "similarity", "machines"),
     *("rivals", "adaptation", "shapes", "matter", "noisy"),
-    *("waves", "codes", "geometry", "operators", "decisions"),
+    *("waves", "patches", "codes", "geometry", "operators", "decisions"),
 )
 
 

@@ -25,7 +25,7 @@ MODULES = (
     # Sealed.
     *("rivals", "adaptation", "shapes", "matter", "noisy"),
     # Blind.
-    *("waves", "codes", "geometry", "operators", "decisions"),
+    *("waves", "patches", "codes", "geometry", "operators", "decisions"),
 )
 SOUND = ("healthy", "solved")
 HALVES = ("open", "closed", "later", "fresh", "sealed", "blind")
