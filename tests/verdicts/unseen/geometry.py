@@ -13,7 +13,7 @@ def rotations():
     rng = np.random.default_rng(109)
     axis = rng.normal(size=(1500, 3))
     axis /= np.linalg.norm(axis, axis=1, keepdims=True)
-    angle = rng.uniform(0, 1.5, (1500, 1, 1)) * (rng.random((1500, 1, 1)) > 0.1)
+    angle = rng.uniform(0, 1.5, (1500, 1, 1)) * (rng.random((1500, 1, 1)) > 0.3)
     cross = np.zeros((1500, 3, 3))
     for i, j, k, sign in ((0, 1, 2, -1), (1, 2, 0, -1), (2, 0, 1, -1), (1, 0, 2, 1), (2, 1, 0, 1), (0, 2, 1, 1)):
         cross[:, i, j] = sign * axis[:, k]
