@@ -279,7 +279,7 @@ def domains():
     digits = datasets.load_digits()
     x = digits.data / 8 - 1
     rng = np.random.default_rng(120)
-    other = 0.6 * x + 0.5 + 0.2 * rng.normal(size=x.shape)
+    other = 0.7 * x + 0.2 + 0.2 * rng.normal(size=x.shape)
     data = shuffled((x, digits.target, other))
     labels = (data[0], data[1], data[2])
 
@@ -315,7 +315,7 @@ def domains():
         "domains",
         "blind",
         init,
-        loss(0.1),
+        loss(0.03),
         labels,
         optax.adam(2e-3),
         score,

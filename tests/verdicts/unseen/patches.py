@@ -259,7 +259,7 @@ def growing():
     def score(net):
         return lambda p, data: 1 - jnp.mean((net(p, data[0]) - data[1]) ** 2) / jnp.var(data[1])
 
-    normal, long = grown(8), grown(24)
+    normal, long = grown(8), grown(14)
     base = Case(
         "growing_cells",
         "growing",
@@ -279,11 +279,12 @@ def growing():
         sick(base, "growing_both_layers_zero", "dead vanishing chance_level collinear", init=init(0.0, 0.0)),
         sick(
             base,
-            "growing_full_weights_24_times",
+            "growing_full_weights_14_times",
             "exploding non_finite",
             init=init(2.0, 2.0),
             loss=loss(long),
             score=score(long),
+            steps=150,
         ),
     ]
 
