@@ -77,7 +77,7 @@ def mixers():
             base,
             "mixers_weights_decay_to_zero",
             "chance_level vanishing",
-            optimizer=optax.adamw(5e-3, weight_decay=60.0),
+            optimizer=optax.adamw(5e-3, weight_decay=120.0),
         ),
     ]
 
@@ -279,12 +279,12 @@ def growing():
         sick(base, "growing_both_layers_zero", "dead vanishing chance_level collinear", init=init(0.0, 0.0)),
         sick(
             base,
-            "growing_full_weights_14_times",
+            "growing_large_weights_14_times",
             "exploding non_finite",
-            init=init(2.0, 2.0),
+            init=init(2.0, 30.0),
             loss=loss(long),
             score=score(long),
-            steps=150,
+            steps=100,
         ),
     ]
 
