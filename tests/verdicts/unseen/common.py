@@ -28,7 +28,7 @@ class Case(NamedTuple):
     name: str
     family: str
     half: str
-    """"open", "closed", "later", "fresh" or "sealed": those other than "open" are counted only, never looked at."""
+    """"open", "closed", "later", "fresh", "sealed" or "blind": all but "open" are counted only, never looked at."""
     init: Callable[[Any], Any]
     loss: Callable[..., Any]
     """Function of the parameters, the batch (with the memory, where there is one), and a key where `keyed` is True."""

@@ -12,6 +12,7 @@ MODULES = (
     *("commerce", "pictures", "solvers", "learners"),
     *("diffusions", "memories", "similarity", "machines"),
     *("rivals", "adaptation", "shapes", "matter", "noisy"),
+    *("waves", "patches", "codes", "geometry", "operators", "decisions"),
 )
 
 

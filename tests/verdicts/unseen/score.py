@@ -1,7 +1,7 @@
 """Train the cases, ask for verdicts, and say how often these are right.
 
-The rows of the open half are printed. Of the closed half, the later families, and the fresh and sealed families only
-totals are printed, so that no rule is fitted to them.
+The rows of the open half are printed. Of the closed half, the later families, and the fresh, sealed and blind families
+only totals are printed, so that no rule is fitted to them.
 """
 
 import argparse
@@ -24,9 +24,11 @@ MODULES = (
     *("diffusions", "memories", "similarity", "machines"),
     # Sealed.
     *("rivals", "adaptation", "shapes", "matter", "noisy"),
+    # Blind.
+    *("waves", "patches", "codes", "geometry", "operators", "decisions"),
 )
 SOUND = ("healthy", "solved")
-HALVES = ("open", "closed", "later", "fresh", "sealed")
+HALVES = ("open", "closed", "later", "fresh", "sealed", "blind")
 
 
 def all_cases():
