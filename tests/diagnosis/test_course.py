@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from vgrad_jax.diagnosis.course import Course, course_of
+from vgrad_jax.diagnosis.course import Course
+from vgrad_jax.diagnosis.recorded_course import course_of
 
 RECORDS = 40
 
@@ -148,3 +149,21 @@ def test_a_flat_loss_below_zero_has_all_of_itself_left():
 def test_a_course_with_a_missing_loss_is_not_drawn_again():
     broken = made(np.r_[np.linspace(2, 1, RECORDS - 1), np.nan], noise=0.1)
     assert broken.resampled(np.random.default_rng(0)) is broken
+
+
+def test_terms_beside_the_prediction_may_keep_a_loss_above_chance():
+    late = np.r_[3.0, np.full(RECORDS - 1, 0.8)]
+    assert made(late, chance=0.7).remaining > 1
+    kept = made(late, chance=0.7, chance_is_partial=True)
+    assert kept.is_kept_above_chance
+    assert kept.remaining == pytest.approx(0.8 / 3)
+    at_chance = made(np.r_[3.0, np.full(RECORDS - 1, 0.7)], chance=0.7, chance_is_partial=True)
+    assert not at_chance.is_kept_above_chance
+    assert at_chance.remaining == pytest.approx(1.0)
+
+
+def test_a_loss_about_zero_leaps_by_its_noise_and_not_by_its_start():
+    about_zero = [made(np.full(RECORDS, 0.02), noise=1.0, seed=seed, every=20) for seed in range(100)]
+    assert np.mean([course.peak > 5 for course in about_zero]) > 0.1
+    assert not any(course.leapt for course in about_zero)
+    assert made(np.r_[0.02, np.full(RECORDS - 2, 9.0), -1.0], noise=1.0, every=20).leapt

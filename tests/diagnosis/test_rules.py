@@ -9,8 +9,11 @@ from made_evidence import BFLOAT16, FLOAT16, LAYERS, RECORDS, STUCK, course, evi
 import vgrad_jax as vg
 from vgrad_jax.diagnosis.evidence import Before
 from vgrad_jax.diagnosis.profiles import drop_of, largest
+from vgrad_jax.diagnosis.rules_of_gradients import vanishing
+from vgrad_jax.diagnosis.rules_of_training import learning_rate_small
 from vgrad_jax.diagnosis.statuses import CAUSES, NOTES, TABLE
 from vgrad_jax.diagnosis.symptoms import faded, has_learned, lost, overgrown, rose, stalled
+from vgrad_jax.diagnosis.thresholds import WITHOUT_EFFECT
 from vgrad_jax.inspection import Concern, NonFinite, ZeroReason
 
 
@@ -579,3 +582,18 @@ def test_zeros_after_a_steady_decay_are_no_dead_units():
     assert not faded(evidence([-np.inf, -26.0, -25.0, -24.0, -20.0, -16.1]))
     assert faded(evidence([-np.inf, -26.0, -25.0, -24.0, -20.0, -15.9]))
     assert not faded(evidence([-np.inf, -np.inf, -np.inf, -np.inf, -26.0, -2.0]))
+
+
+def test_weights_without_an_effect_are_no_matter_of_the_learning_rate():
+    """A loss of single precision cannot show a change of 10^-6 of itself."""
+    steps = {"updates": -14.0, "loss": STUCK}
+    without = evidence(profile=-14.0, **steps)
+    assert largest(without.sensitivity[0]) < WITHOUT_EFFECT
+    assert [finding.code for finding in vanishing(without)] == ["loss_insensitive"]
+    assert not learning_rate_small(without)
+    # A loss in other units changes nothing.
+    scaled = evidence(profile=-14.0 + 5, updates=-14.0, loss=STUCK * 1e5)
+    assert [finding.code for finding in vanishing(scaled)] == ["loss_insensitive"]
+    felt = evidence(profile=-4.0, **steps)
+    assert not vanishing(felt)
+    assert [finding.code for finding in learning_rate_small(felt)] == ["updates_small"]

@@ -249,7 +249,9 @@ def variational(weight):
 def test_a_term_of_the_hidden_units_alone_does_not_count(weight):
     """A network that learns nothing brings such a term to nothing."""
     params = {"encoder": mlp(2), "decoder": mlp(1, (4,), features=1)}
-    assert chance(variational(weight), params, (X, REAL)) == pytest.approx(REAL.var(), rel=2e-3)
+    found = inspect_loss(variational(weight), params, (X, REAL))
+    assert found.chance == pytest.approx(REAL.var(), rel=2e-3)
+    assert found.chance_is_partial
 
 
 def test_a_penalty_of_hidden_activations_does_not_count():

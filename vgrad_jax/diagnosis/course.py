@@ -28,7 +28,7 @@ from vgrad_jax.diagnosis.thresholds import (
 )
 from vgrad_jax.numerics import lower_median
 
-__all__ = ["Course", "course_of"]
+__all__ = ["Course"]
 
 EARLY_RECORDS = 4
 """Number of records whose losses are averaged as the start, where they lie within the scatter of the first."""
@@ -60,6 +60,8 @@ class Course:
     """Loss of the first step."""
     chance: float | None = None
     """Loss of the best constant prediction; None where it is not known."""
+    chance_is_partial: bool = False
+    """True where the loss has terms that chance does not count."""
     floor: float | None = None
     """Loss of a perfect prediction; None where it is not known, and then zero unless the loss says otherwise."""
     gradient_ratio: float = math.nan
@@ -145,11 +147,23 @@ class Course:
         first steps took off the start counts as learned. Chance that equals the floor, as for a batch with one label,
         does not count. Other batches have another chance.
         """
-        if self.chance is None or abs(self.chance - (self.floor or 0.0)) <= OFFSET**2 * abs(self.start):
+        if (
+            self.chance is None
+            or self.is_kept_above_chance
+            or abs(self.chance - (self.floor or 0.0)) <= OFFSET**2 * abs(self.start)
+        ):
             return self.start
         if self.first >= self.chance - self.noise_at(self.first):
             return self.chance
         return min(self.start, self.chance)
+
+    @cached_property
+    def is_kept_above_chance(self) -> bool:
+        """Return whether terms that chance does not count may keep the loss above it.
+
+        A network that predicts a constant can bring these terms to nothing. One that learns may need them.
+        """
+        return self.chance is not None and self.chance_is_partial and self.late > self.chance + self.scatter
 
     @cached_property
     def remaining(self) -> float | None:
@@ -259,7 +273,13 @@ class Course:
 
     @cached_property
     def leapt(self) -> bool:
-        """Return whether a recorded loss leapt over the start, by more than the scatter of one batch."""
+        """Return whether a recorded loss leapt over the start, by more than the scatter of one batch.
+
+        The start is no measure of a loss that may be negative, since it may be near zero.
+        """
+        noise = max(self.scatter, self.noise_at(self.start))
+        if self.is_offset and np.max(self.level[self.finite], initial=-math.inf) - self.start <= SIGNIFICANT * noise:
+            return False
         spread = self.relative_spread if math.isfinite(self.relative_spread) else 0.0
         return bool(self.peak > max(SPIKE, 1 + SIGNIFICANT * spread))
 
@@ -303,43 +323,3 @@ class Course:
         changed = self.trend + rng.permutation(residual) * rng.choice((-1.0, 1.0), len(residual))
         first = self.first + self.noise_at(self.first) * rng.standard_normal()
         return replace(self, level=changed, loss=self.loss + changed - self.level, first=first)
-
-
-def course_of(
-    loss: Float[np.ndarray, " record"],
-    loss_mean: Float[np.ndarray, " record"] | None,
-    loss_std: Float[np.ndarray, " record"] | None,
-    first_step: int,
-    first_loss: float | None,
-    **known: float | bool | None,
-) -> Course | None:
-    """Return the course of one seed's loss; None where no loss was recorded.
-
-    Args:
-        loss: at each record.
-        loss_mean: mean loss since the record before.
-        loss_std: standard deviation of the losses since the record before.
-        first_step: step of the first record that is kept.
-        first_loss: loss of the first step.
-        known: `chance`, `floor`, `gradient_ratio`, `moved` and `steps_a_record` of `Course`.
-    """
-    if np.isnan(loss).all() and (first_loss is None or math.isnan(first_loss)):
-        return None
-    level = loss if loss_mean is None else np.where(np.isfinite(loss) & np.isfinite(loss_mean), loss_mean, loss)
-    spread = relative = math.nan
-    if loss_std is not None and np.isfinite(loss_std).any():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = loss_std / np.abs(level)
-        spread = float(np.median(loss_std[np.isfinite(loss_std)]))
-        relative = float(np.median(shares[np.isfinite(shares)])) if np.isfinite(shares).any() else math.nan
-    kept = first_step <= 0
-    first = float(loss[0]) if kept else (math.nan if first_loss is None else first_loss)
-    return Course(
-        loss=loss,
-        level=level,
-        spread=spread,
-        relative_spread=relative,
-        from_start=kept or math.isfinite(first),
-        first=first,
-        **known,  # type: ignore[arg-type]
-    )

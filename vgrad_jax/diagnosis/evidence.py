@@ -16,8 +16,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vgrad_jax.diagnosis.course import Course, course_of
+from vgrad_jax.diagnosis.course import Course
 from vgrad_jax.diagnosis.profiles import drop_of, largest
+from vgrad_jax.diagnosis.recorded_course import course_of
 from vgrad_jax.diagnosis.thresholds import FEWEST_LAYERS, HARDLY, SMALL_UPDATE
 from vgrad_jax.inspection import Concern, NonFinite, ZeroReason
 from vgrad_jax.numerics import lower_median
@@ -101,6 +102,8 @@ class Evidence:
     """Number of rows that chance was fitted to; None where it is exact."""
     chance_constants: int | None = None
     """Number of constants that were fitted to them; None where it is not known."""
+    chance_is_partial: bool = False
+    """True where the loss has terms that chance does not count."""
     product_log10_rms: Float[np.ndarray, " layer"] | None = None
     """log10 RMS of the preactivations at initialisation; NaN for a layer without a product."""
     saturated_fraction: Float[np.ndarray, " layer"] | None = None
@@ -234,6 +237,7 @@ class Evidence:
             self.first_loss,
             steps_a_record=self.steps_a_record,
             chance=self.chance,
+            chance_is_partial=self.chance_is_partial,
             floor=self.floor,
             gradient_ratio=10.0 ** min(largest_late - largest_first, 300.0),
             moved=self.typical_update > SMALL_UPDATE,

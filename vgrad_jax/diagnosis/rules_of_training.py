@@ -282,6 +282,8 @@ def _at_chance(e: Evidence) -> list[Finding]:
         return []
     if e.course.is_offset:
         return _just_at_chance(e)
+    if e.course.is_kept_above_chance:
+        return []
     floor = e.floor or 0.0
     share = (e.course.late - floor) / (e.chance - floor) if e.chance > floor else math.nan
     if not e.no_better < share < ABOVE:

@@ -231,6 +231,7 @@ def _facts(before: Look, layers: int, inspection: Inspection, baseline: float | 
         # Constants that no data were fitted to are exact.
         "chance_rows": inspection.chance_rows if inspection.chance_constants else None,
         "chance_constants": inspection.chance_constants or None,
+        "chance_is_partial": inspection.chance_is_partial,
     }
 
 

@@ -35,6 +35,7 @@ from vgrad_jax.diagnosis.thresholds import (
     SIGNIFICANT,
     SMALL_UPDATE,
     STALLED,
+    WITHOUT_EFFECT,
     WORSE,
 )
 from vgrad_jax.numerics import lower_median
@@ -244,6 +245,8 @@ def lost(e: Evidence) -> bool:
         return True
     if targets_are_far(e):
         return False
+    if max(largest(e.sensitivity[0]), largest(lower_median(e.sensitivity))) < WITHOUT_EFFECT:
+        return True
     front = e.sensitivity[0][: max(1, len(e.paths) // 2)]
     deep = len(e.paths) >= FEWEST_LAYERS
     return bool(deep and lower_median(front) < INSENSITIVE and not np.isneginf(front).all())

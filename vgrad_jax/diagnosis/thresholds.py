@@ -68,6 +68,7 @@ __all__ = [
     "UNDERFLOWN_LAYERS",
     "UNDERFLOWN_WITH_ZEROS",
     "UPHILL",
+    "WITHOUT_EFFECT",
     "USUAL_CHANCE",
     "WORSE",
 ]
@@ -80,6 +81,8 @@ INSENSITIVE = -3.0
 """log10 of the sensitivity below which the loss does not depend on the layers on the input side.
 
 Also log10 of a layer's gradient over the largest, below which the layer takes part in an attenuation."""
+WITHOUT_EFFECT = -6.0
+"""log10 of the sensitivity of every layer below which weights have no effect: ten roundings of a loss of 32 bits."""
 MOST_SENSITIVE = 1.0
 """log10 of the largest sensitivity up to which no layer's gradient counts as exploding."""
 GROWTH = 1.5

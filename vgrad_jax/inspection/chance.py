@@ -63,6 +63,8 @@ class Chance(NamedTuple):
     """Number of outputs that share each constant; a few rows are fitted better than all of the data would be."""
     constants: int
     """Number of constants that were fitted."""
+    is_partial: bool
+    """True where the loss has penalties or side terms, which were left out."""
 
 
 def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
@@ -106,7 +108,7 @@ def chance_of(graph: Graph, tail: Tail, known: dict[int, Any]) -> Chance | None:
         alone and _asks_for_constants(graph, loss, outputs(jnp.asarray(least.vector, jnp.float32)), known)
     ):
         return None
-    return Chance(least.value, rows, 0 if alone else units)
+    return Chance(least.value, rows, 0 if alone else units, bool(tail.penalties or tail.sides))
 
 
 def _asks_for_constants(graph: Graph, loss: Callable[..., Any], outputs: dict[int, Any], known: dict[int, Any]) -> bool:

@@ -43,6 +43,8 @@ class Inspection:
     """Number of outputs of the batch that share each constant of this prediction."""
     chance_constants: int = 0
     """Number of these constants."""
+    chance_is_partial: bool = False
+    """True where the loss has penalties or side terms, which chance does not count."""
     hidden: Hidden | None = None
     """Rank of the last hidden layer; None where it cannot be told."""
     zeros: tuple[ZeroReason, ...] = ()
@@ -98,6 +100,7 @@ def inspect_loss(
         None if chance is None else chance.loss,
         0 if chance is None else chance.rows,
         0 if chance is None else chance.constants,
+        chance is not None and chance.is_partial,
         _tried(lambda: hidden_of(Probe(graph, tail, known)), None),
     )
 
