@@ -1,5 +1,6 @@
 """Each rule on both sides of each of its thresholds, on evidence that is made up number by number."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -584,16 +585,24 @@ def test_zeros_after_a_steady_decay_are_no_dead_units():
     assert not faded(evidence([-np.inf, -np.inf, -np.inf, -np.inf, -26.0, -2.0]))
 
 
+def of_two_layers(made):
+    """Keep two layers of made-up evidence."""
+    kept = {
+        name: value[..., :2]
+        for name, value in vars(made).items()
+        if isinstance(value, np.ndarray) and value.shape[-1] == LAYERS
+    }
+    return dataclasses.replace(made, paths=made.paths[:2], **kept)
+
+
 def test_weights_without_an_effect_are_no_matter_of_the_learning_rate():
     """A loss of single precision cannot show a change of 10^-6 of itself."""
-    steps = {"updates": -14.0, "loss": STUCK}
-    without = evidence(profile=-14.0, **steps)
-    assert largest(without.sensitivity[0]) < WITHOUT_EFFECT
-    assert [finding.code for finding in vanishing(without)] == ["loss_insensitive"]
-    assert not learning_rate_small(without)
-    # A loss in other units changes nothing.
-    scaled = evidence(profile=-14.0 + 5, updates=-14.0, loss=STUCK * 1e5)
-    assert [finding.code for finding in vanishing(scaled)] == ["loss_insensitive"]
-    felt = evidence(profile=-4.0, **steps)
+    for units in (1.0, 1e5):  # A loss in other units changes nothing.
+        sizes = -14.0 + math.log10(units)
+        without = of_two_layers(evidence(profile=sizes, updates=-14.0, loss=STUCK * units))
+        assert largest(without.sensitivity[0]) < WITHOUT_EFFECT
+        assert [finding.code for finding in vanishing(without)] == ["loss_insensitive"]
+        assert not learning_rate_small(without)
+    felt = of_two_layers(evidence(profile=-4.0, updates=-14.0))
     assert not vanishing(felt)
     assert [finding.code for finding in learning_rate_small(felt)] == ["updates_small"]
