@@ -292,6 +292,14 @@ def test_a_snippet_draws_kernel_and_bias_together(framework):
     assert [bool(np.any(layer.bias)) for layer in params] == [True, True, False]
 
 
+@pytest.mark.filterwarnings("default")
+def test_layers_of_keras_draw_different_kernels():
+    """An initialiser of Keras draws the same numbers again."""
+    names = run(dataclasses.replace(PLAIN, mlp=vg.MLP(hidden=(4, 4, 4), kernel_init="fan_in_normal(2)")), "keras")
+    first, second = (np.asarray(layer.kernel) for layer in names["model"].dense[1:3])
+    assert not np.any(first == second)
+
+
 @pytest.mark.parametrize(("branch_init", "listed"), [(None, "range(4)"), ("zeros", "(0, 2, 3)")])
 def test_a_snippet_names_the_layers_that_it_makes_asymmetric(branch_init, listed):
     mlp = vg.MLP(hidden=(4, 4, 3), activation="relu", kernel_init="rai", branch_init=branch_init, residual=1.0)

@@ -303,6 +303,7 @@ class Network(keras.Model):
         sizes = zip(KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])
         self.dense = []
         for kernel, bias, fan_in, fan_out in sizes:
+            kernel, bias = kernel.clone(), bias.clone()  # each with a seed of its own
             layer = keras.layers.Dense(fan_out, kernel_initializer=kernel, bias_initializer=bias)
             layer.build((None, fan_in))
             self.dense.append(layer)
