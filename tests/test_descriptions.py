@@ -51,12 +51,13 @@ kernels = st.one_of(biases, st.sampled_from(sorted(name for name, (least, _) in 
 def mlps(draw):
     hidden = draw(st.lists(st.integers(1, 512), max_size=6))
     one_each = st.lists(activations, min_size=len(hidden), max_size=len(hidden))
+    kernel_init, output_init = draw(kernels), draw(st.none() | kernels)
     return vg.MLP(
         hidden=draw(st.sampled_from([tuple(hidden), hidden])),
         activation=draw(st.one_of(activations, one_each)),
-        kernel_init=draw(kernels),
-        bias_init=draw(biases),
-        output_init=draw(st.none() | kernels),
+        kernel_init=kernel_init,
+        bias_init="zeros" if "rai" in (kernel_init, output_init) else draw(biases),
+        output_init=output_init,
         norm=draw(st.sampled_from([None, "layer", "batch"])),
         residual=draw(st.none() | finite),
     )
@@ -167,6 +168,10 @@ def test_every_invalid_network_is_refused_with_what_came(mistake, data):
         (vg.MLP, {"kernel_init": "normal(-1)"}, "positive"),
         (vg.MLP, {"kernel_init": "uniform(0, 1"}, "takes 2 finite numbers"),
         (vg.MLP, {"kernel_init": "uniform(0, nan)"}, "finite"),
+        *(
+            (vg.MLP, {name: "rai", "bias_init": "normal(1)"}, r"must stay 'zeros'; got 'normal\(1.0\)': leave it out")
+            for name in ("kernel_init", "output_init", "branch_init")
+        ),
         (vg.Training, {"epochs": 0}, "epochs must be a whole number, 1 or larger; got 0"),
         (vg.Training, {"batch_size": 2.5}, "got 2.5"),
         (vg.Training, {"loss": "mse"}, "unknown loss 'mse'"),

@@ -1,5 +1,6 @@
 """Code to copy: every snippet is run, and its network computes what `apply_mlp` computes with the same parameters."""
 
+import dataclasses
 import math
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.nets.data_dependent import fitted_to_data
+from vgrad_jax.nets.laws import kernel_law
 from vgrad_jax.nets.mlp import with_learned
 from vgrad_jax.prescription.changes import changed
 from vgrad_jax.prescription.code import code_for
@@ -257,6 +259,52 @@ def test_an_activation_of_our_own_has_no_name_elsewhere():
     for library in LIBRARIES:
         with pytest.raises(vg.InputError, match=rf"the activation 'bent' has no name in {library}; write it"):
             activation_in(library, "bent")
+
+
+ASYMMETRIC = vg.Experiment(
+    mlp=vg.MLP(hidden=(4000, 3), activation="relu", kernel_init="rai", output_init="he_normal"),
+    data=vg.Data("moons", samples=16),
+    training=vg.Training(batch_size=8),
+)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("framework", ["jax", "nnx", "equinox", "keras", "torch"])
+def test_a_snippet_draws_kernel_and_bias_together(framework):
+    """Moments of weights and bias against the closed form, and products of two: one of two numbers is symmetric."""
+    if framework == "torch":
+        pytest.importorskip("torch").manual_seed(0)
+    elif framework == "keras":
+        pytest.importorskip("keras").utils.set_random_seed(0)
+    x = np.asarray(vg.load_data(ASYMMETRIC.data).train_x)
+    logits, layers = logits_and_layers(run(ASYMMETRIC, framework), framework, x)
+    params = tuple(vg.Layer(*map(jax.numpy.asarray, layer)) for layer in layers)
+    expected = jax.vmap(vg.apply_mlp, (None, 0, None))(params, x, ASYMMETRIC.mlp)
+    np.testing.assert_allclose(np.asarray(logits), expected, atol=2e-5)
+    rows = np.concatenate([params[0].kernel, params[0].bias[None]]).astype(np.float64)
+    law = kernel_law("rai", 2, 4000)
+    # The others sum to a normal of variance 0.6007^2, the replaced number has mean 2/3 and variance 1/18.
+    moments = [(rows.sum(axis=0), 2 / 3), ((rows.sum(axis=0) - 2 / 3) ** 2, 0.6007**2 + 1 / 18)]
+    moments += [pair for row in rows for pair in ((row, law.mean), (row**2, law.variance + law.mean**2))]
+    moments += [(rows[first] * rows[second], 0.0) for first, second in ((0, 1), (0, 2), (1, 2))]
+    for values, mean in moments:
+        assert abs(values.mean() - mean) <= 4.5 * values.std() / len(values) ** 0.5
+    assert [bool(np.any(layer.bias)) for layer in params] == [True, True, False]
+
+
+@pytest.mark.filterwarnings("default")
+def test_layers_of_keras_draw_different_kernels():
+    """An initialiser of Keras draws the same numbers again."""
+    names = run(dataclasses.replace(PLAIN, mlp=vg.MLP(hidden=(4, 4, 4), kernel_init="fan_in_normal(2)")), "keras")
+    first, second = (np.asarray(layer.kernel) for layer in names["model"].dense[1:3])
+    assert not np.any(first == second)
+
+
+@pytest.mark.parametrize(("branch_init", "listed"), [(None, "range(4)"), ("zeros", "(0, 2, 3)")])
+def test_a_snippet_names_the_layers_that_it_makes_asymmetric(branch_init, listed):
+    mlp = vg.MLP(hidden=(4, 4, 3), activation="relu", kernel_init="rai", branch_init=branch_init, residual=1.0)
+    code = code_for(dataclasses.replace(PLAIN, mlp=mlp), "jax")
+    assert f"for index in {listed}:" in code
 
 
 def numbers_of(names, framework):

@@ -110,14 +110,15 @@ def test_network_gradient_and_first_steps_are_those_of_jax(experiment):
     with jax.disable_jit(), jax.numpy_rank_promotion("allow"):
         logits = jax.vmap(vg.apply_mlp, (None, 0, None), axis_name="batch")(params, jnp.asarray(x), experiment.mlp)
         np.testing.assert_allclose(names["model"](torch.tensor(x)).detach().numpy(), logits, atol=1e-10)
-        for _ in range(2):
+        # After a step the parameters differ by 1e-8: optax counts the rate of an exponential schedule in 32 bits.
+        for tolerance in (1e-10, 1e-7):
             value, gradient = jax.value_and_grad(loss_of)(params)
             loss = names["step"](torch.tensor(x), torch.tensor(y))
             np.testing.assert_allclose(loss.item(), value, rtol=1e-6)
             if experiment.optimizer.clip_norm is None:
                 for layer, own in zip(names["model"].layers, gradient, strict=True):
-                    np.testing.assert_allclose(layer.weight.grad.numpy().T, own.kernel, atol=1e-10)
-                    np.testing.assert_allclose(layer.bias.grad.numpy(), own.bias, atol=1e-10)
+                    np.testing.assert_allclose(layer.weight.grad.numpy().T, own.kernel, atol=tolerance)
+                    np.testing.assert_allclose(layer.bias.grad.numpy(), own.bias, atol=tolerance)
             updates, state = optimizer.update(gradient, state, params)
             params = optax.apply_updates(params, updates)
             theirs = jax.tree.leaves(params_of(names, experiment.mlp))

@@ -159,8 +159,8 @@ def test_no_lanes_numbers_depend_on_how_many_there_are(name):
     assert_equal(execute("lanes", TRAININGS[name], keys, lanes=LANES), twice, rtol=0)
 
 
-FEW = ("he_normal", "orthogonal", "uniform")
-"""Initialisers that draw in different ways: a scaled normal, a factorisation, and an interval."""
+FEW = ("he_normal", "orthogonal", "rai", "uniform")
+"""Initialisers that draw in different ways: a scaled normal, a factorisation, kernel and bias together, an interval."""
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,20 @@ FEW = ("he_normal", "orthogonal", "uniform")
 )
 def test_every_initialiser_draws_the_same_for_every_engine(name):
     """Compare the initial parameters with those of `train`: engines take them as inputs."""
-    experiment = vg.Experiment(
-        vg.MLP(hidden=(3,), kernel_init=name + NUMBERS[INITIALIZERS[name][0]], bias_init="normal(0.2)")
-    )
+    bias = "zeros" if name == "rai" else "normal(0.2)"
+    experiment = vg.Experiment(vg.MLP(hidden=(3,), kernel_init=name + NUMBERS[INITIALIZERS[name][0]], bias_init=bias))
     dataset = vg.load_data(experiment.data)
     drawn = initial_networks(experiment, dataset, KEYS)
     more = initial_networks(experiment, dataset, run_keys(3, jnp.arange(2 * LANES)))
     assert_equal(initial_networks(experiment, dataset, FULL), jax.tree.map(lambda leaf: leaf[:LANES], more), rtol=0)
     assert_equal(drawn, jax.vmap(partial(initial_params, experiment, dataset=dataset))(KEYS), rtol=1e-6)
+
+
+def test_networks_whose_kernels_and_biases_are_drawn_together_train_alike(tiny):
+    own = dataclasses.replace(tiny, mlp=dataclasses.replace(tiny.mlp, kernel_init="rai"))
+    lanes, plain = (execute(engine, own, KEYS) for engine in ("lanes", "plain"))
+    assert_equal(lanes, plain, rtol=2e-4, atol=2e-4)
+    assert not np.allclose(jax.tree.leaves(plain)[0], jax.tree.leaves(execute("plain", tiny, KEYS))[0])
 
 
 def test_more_seeds_than_lanes(tiny):

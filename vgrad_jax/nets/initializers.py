@@ -9,10 +9,12 @@ from jax.nn import initializers as jax_initializers
 
 from vgrad_jax.descriptions import NamedFunction, canonical_call, hand_over, parse_call
 from vgrad_jax.errors import InputError
+from vgrad_jax.nets.asymmetric import asymmetric
 
 __all__ = [
     "CRITICAL",
     "INITIALIZERS",
+    "RAI",
     "Initializer",
     "canonical_initializer",
     "initializer_from",
@@ -41,6 +43,8 @@ def scaled(
 
 CRITICAL = "critical"
 """Name of the initialiser on the edge of chaos of the network's activations and biases; `MLP` resolves it."""
+RAI = "rai"
+"""Name of the randomized asymmetric initialiser, which draws a layer's kernel and bias together."""
 
 _constructors: dict[str, tuple[Callable[..., Initializer], int, int]] = {
     "constant": (jax_initializers.constant, 1, 1),
@@ -57,6 +61,7 @@ _constructors: dict[str, tuple[Callable[..., Initializer], int, int]] = {
     "normal": (jax_initializers.normal, 1, 1),
     "orthogonal": (jax_initializers.orthogonal, 0, 1),
     "pytorch": (lambda: jax_initializers.variance_scaling(1 / 3, "fan_in", "uniform"), 0, 0),
+    RAI: (lambda: asymmetric, 0, 0),
     "truncated_normal": (jax_initializers.truncated_normal, 1, 1),
     "uniform": (uniform, 2, 2),
     "zeros": (lambda: jax_initializers.zeros, 0, 0),
@@ -70,7 +75,8 @@ are corrected for the truncation, as in `jax.nn.initializers`; `truncated_normal
 `fan_in_normal(v)` is a normal that is not truncated, of variance v / fan_in (He is v = 2, LeCun v = 1).
 `fan_avg_normal(v)` has the variance v over the mean of both fans (Glorot is v = 1). `fan_in_uniform` and
 `fan_avg_uniform` are uniform, with the same variances. `pytorch` draws kernels and biases as PyTorch's linear layer
-does: uniform within 1 / sqrt(fan_in).
+does: uniform within 1 / sqrt(fan_in). `rai` is the randomized asymmetric initialisation of ReLU networks. It draws the
+biases too, so `bias_init` stays "zeros".
 """
 INITIALIZERS[CRITICAL] = (0, 0)
 

@@ -4,7 +4,8 @@ import math
 from typing import NamedTuple
 
 from vgrad_jax.descriptions import NamedFunction, parse_call
-from vgrad_jax.nets.initializers import INITIALIZERS
+from vgrad_jax.nets.asymmetric import DEVIATION
+from vgrad_jax.nets.initializers import INITIALIZERS, RAI
 
 __all__ = ["TRUNCATED_VARIANCE", "Law", "bias_law", "kernel_law"]
 
@@ -28,7 +29,7 @@ def kernel_law(initializer: NamedFunction, fan_in: int, fan_out: int) -> Law | N
         fan_out: number of columns of the kernel.
 
     Returns:
-        The law; None for a function, whose law is unknown.
+        The law; None for a function, whose law is unknown. The numbers of a unit of "rai" are not independent.
 
     >>> kernel_law("he_uniform", 5, 3).variance, kernel_law("uniform(0, 1)", 5, 3).mean
     (0.4, 0.5)
@@ -39,6 +40,10 @@ def kernel_law(initializer: NamedFunction, fan_in: int, fan_out: int) -> Law | N
     simple = _simple(name, values)
     if simple is not None:
         return simple
+    if name == RAI:
+        # Of fan_in + 1 numbers one is of Beta(2, 1), with mean 2/3 and second moment 1/2.
+        mean = 2 / 3 / (fan_in + 1)
+        return Law(mean, (DEVIATION**2 + 1 / 2) / (fan_in + 1) - mean**2)
     scale = values[0] if values else 1.0
     variances = {
         "fan_avg": 2 * scale / (fan_in + fan_out),

@@ -14,7 +14,8 @@ from vgrad_jax.errors import InputError, unknown_name
 from vgrad_jax.keys import PRNGKey, layer_key
 from vgrad_jax.memory import require_memory
 from vgrad_jax.nets.activations import activated, canonical_activation, learned_slope, prelu
-from vgrad_jax.nets.initializers import Initializer, canonical_initializer, initializer_function
+from vgrad_jax.nets.asymmetric import asymmetric
+from vgrad_jax.nets.initializers import RAI, Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
 from vgrad_jax.nets.params import Layer, LearnedLayer, Params
 
@@ -52,7 +53,7 @@ class MLP(Description):
         hidden: width of each hidden layer, input side first; widths may differ, and an empty tuple is a linear model.
         activation: a name from `ACTIVATIONS`, a function of an array, or a tuple of these, an entry per hidden layer.
         kernel_init: a name from `INITIALIZERS` such as "uniform(0, 1)", or a function `f(key, shape, dtype)`.
-            "critical" is the edge of chaos of the layer's activation.
+            "critical" is the edge of chaos of the layer's activation. "rai" draws the layer's biases too.
         bias_init: initialiser of the biases, in the same form.
         output_init: initialiser of the output layer's kernel; None is `kernel_init`.
         norm: None, "layer" or "batch". "layer" normalises each example over the layer's units. "batch" normalises each
@@ -67,7 +68,8 @@ class MLP(Description):
             (Bachlechner et al. 2020, arXiv:2003.04887).
 
     Raises:
-        InputError: an unknown name, an impossible size, or a learned factor without residual branches.
+        InputError: an unknown name, an impossible size, a learned factor without residual branches, or "rai" with a
+            `bias_init` other than "zeros".
 
     >>> MLP(hidden=(8, 4), activation="relu", kernel_init="uniform(0, 1)").widths(in_features=2, out_features=1)
     (2, 8, 4, 1)
@@ -103,6 +105,11 @@ class MLP(Description):
             _set(self, "output_init", canonical_initializer("output_init", self.output_init))
         if self.branch_init is not None:
             _set(self, "branch_init", canonical_initializer("branch_init", self.branch_init))
+        if RAI in (self.kernel_init, self.output_init, self.branch_init) and self.bias_init != "zeros":
+            raise InputError(
+                f"the initialiser 'rai' draws a layer's biases too, so bias_init must stay 'zeros'; got "
+                f"{self.bias_init!r}: leave it out"
+            )
         if self.data_init is not None and self.data_init not in DATA_INITS:
             raise unknown_name("data_init", self.data_init, DATA_INITS)
         if self.norm is not None and self.norm not in NORMS:
@@ -231,9 +238,12 @@ def require_room(widths: tuple[int, ...], networks: int = 1) -> None:
 
 
 def init_layer(key: PRNGKey, kernel_init: Initializer, bias_init: Initializer, fan_in: int, fan_out: int) -> Layer:
-    """Draw one layer's parameters: a kernel `(fan_in, fan_out)` and a bias `(fan_out,)`."""
+    """Draw one layer's parameters: a kernel `(fan_in, fan_out)` and a bias `(fan_out,)`; "rai" draws both together."""
     dtype = jnp.zeros(()).dtype
     kernel_key, bias_key = jax.random.split(key)
+    if kernel_init is asymmetric:
+        drawn = asymmetric(kernel_key, (fan_in + 1, fan_out), dtype)
+        return Layer(drawn[:-1], drawn[-1])
     kernel = called("kernel_init", FORM, kernel_init, kernel_key, (fan_in, fan_out), dtype)
     bias = called("bias_init", FORM, bias_init, bias_key, (fan_out,), dtype)
     for init, array, shape in ((kernel_init, kernel, (fan_in, fan_out)), (bias_init, bias, (fan_out,))):

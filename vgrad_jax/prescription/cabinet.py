@@ -71,6 +71,18 @@ def _learning_rate(factor: float) -> Remedy:
 CABINET: tuple[Remedy, ...] = (
     *(_learning_rate(factor) for factor in (10.0, 0.1, 100.0, 0.01)),
     _initialiser("he_normal", "He et al. 2015, arXiv:1502.01852"),
+    Remedy(
+        "kernel_init=rai",
+        "initialisation",
+        "draw the kernels with the biases by RAI, which makes one number of each unit positive",
+        with_initialiser("rai", mlp__bias_init="zeros"),
+        ("dead",),
+        ("initialisation",),
+        "It makes fewer ReLU networks born dead, and cannot keep one alive whose learning rate is too large. Its "
+        "preactivations grow or shrink with depth as those of other starts do.",
+        2,
+        "Lu, Shin, Su and Karniadakis 2019, arXiv:1903.06733",
+    ),
     _initialiser("lecun_normal", "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp"),
     _initialiser("orthogonal", "Saxe, McClelland and Ganguli 2013, arXiv:1312.6120"),
     _initialiser("critical", "Schoenholz et al. 2016, arXiv:1611.01232"),
@@ -219,7 +231,6 @@ CABINET: tuple[Remedy, ...] = (
 """Remedies, in the order in which those of equal rank are tried."""
 
 NOT_IN_CABINET: dict[str, str] = {
-    "RAI": "its weights and biases are drawn together; an Experiment draws them apart",
     "loss scaling": "a factor of the loss is a learning rate under SGD, and nothing under Adam; it matters for "
     "products of half precision, and an Experiment computes in one precision",
     "dropout": "an Experiment has none; alpha-dropout of SELU included",

@@ -8,10 +8,14 @@ import itertools
 from collections.abc import Sequence
 
 from vgrad_jax.data import load_data
+from vgrad_jax.descriptions import NamedFunction, canonical_call
 from vgrad_jax.errors import unknown_name
 from vgrad_jax.experiment import Experiment
 from vgrad_jax.nets.activations import learned_slope
+from vgrad_jax.nets.asymmetric import DEVIATION
+from vgrad_jax.nets.initializers import RAI
 from vgrad_jax.nets.layers import resolved_bias_initializer
+from vgrad_jax.nets.mlp import MLP
 from vgrad_jax.prescription.rates import torch_schedule
 from vgrad_jax.prescription.snippet_parts import Parts
 from vgrad_jax.prescription.snippets import WRITERS
@@ -54,10 +58,11 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
     dataset = load_data(experiment.data)
     widths = mlp.widths(dataset.train_x.shape[1], num_logits(experiment, dataset))
     sizes = list(itertools.pairwise(widths))
-    kernels = [
-        initializer_in(library, mlp.kernel_initializer(layer, size[0]), *size) for layer, size in enumerate(sizes)
-    ]
-    biases = [initializer_in(library, resolved_bias_initializer(mlp.bias_init, size[0]), *size) for size in sizes]
+    starts = [_start(mlp, layer, size[0]) for layer, size in enumerate(sizes)]
+    kernels, biases = (
+        [initializer_in(library, name, *size) for name, size in zip(names, sizes, strict=True)]
+        for names in zip(*starts, strict=True)
+    )
     slopes = [learned_slope(activation) for activation in mlp.activations()]
     learned = {"slope": slopes} if any(slope is not None for slope in slopes) else {}
     learned |= {"factor": [mlp.residual] * len(mlp.hidden)} if mlp.learned_residual else {}
@@ -89,7 +94,25 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
         experiment.optimizer.clip_norm,
         torch_schedule(experiment.optimizer, steps),
         tuple(learned),
+        _asymmetric(mlp, widths),
     )
+
+
+def _start(mlp: MLP, layer: int, fan_in: int) -> tuple[NamedFunction, NamedFunction]:
+    """Return the initialisers of a layer's kernel and bias; for "rai" the normal before a number is replaced."""
+    kernel = mlp.kernel_initializer(layer, fan_in)
+    if kernel == RAI:
+        normal = canonical_call("normal", (DEVIATION / fan_in**0.5,))
+        return normal, normal
+    return kernel, resolved_bias_initializer(mlp.bias_init, fan_in)
+
+
+def _asymmetric(mlp: MLP, widths: Sequence[int]) -> str:
+    """Return the numbers of the layers that "rai" draws, as Python spells them; empty where there is none."""
+    layers = tuple(index for index, fan_in in enumerate(widths[:-1]) if mlp.kernel_initializer(index, fan_in) == RAI)
+    if layers == tuple(range(len(widths) - 1)):
+        return f"range({len(layers)})"
+    return repr(layers) if layers else ""
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
-"""Parts of snippets that the frameworks share: norm, forward pass, and kernels that are fitted to data."""
+"""Parts of snippets that the frameworks share: norm, forward pass, and starts that change what was drawn."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Parts", "fitting", "forward_lines", "normalising"]
+__all__ = ["Parts", "asymmetric", "fitting", "forward_lines", "normalising"]
 
 
 class Parts(NamedTuple):
@@ -23,6 +23,8 @@ class Parts(NamedTuple):
     """PyTorch's statement that makes the schedule of the learning rate; empty where it stays."""
     learned: tuple[str, ...] = ()
     """Numbers that the hidden layers learn besides: "slope", "factor", both or none."""
+    asymmetric: str = ""
+    """Numbers of the layers that RAI draws, as an iterable; empty where it draws none."""
 
 
 def normalising(norm: str | None, mean: str, rsqrt: str, axis_word: str = "axis", keep: str = "keepdims") -> str:
@@ -98,3 +100,20 @@ def fitting(parts: Parts, call: str, lines: str) -> tuple[str, str]:
     head = f"\n\ndef fit_to_data{arguments}:  # LSUV: every layer's products with the rows get a variance of 1\n"
     comment = f"# {result}fit_to_data{arguments}  # once, with the training rows x, before the first step\n"
     return head + lines, comment
+
+
+def asymmetric(parts: Parts, head: str, body: str, lines: str, *, indent: str) -> tuple[str, str]:
+    """Return the function that makes layers asymmetric, and the lines that call it; both empty where there is none.
+
+    Args:
+        parts: the network.
+        head: the function's name with its arguments.
+        body: the lines of the function.
+        lines: statements for each layer, whose number is `index`.
+        indent: spaces in front of each line that calls it.
+    """
+    if not parts.asymmetric:
+        return "", ""
+    comment = "# RAI: one number of each unit, bias included, is drawn anew from Beta(2, 1)"
+    loop = f"for index in {parts.asymmetric}:\n" + "".join(f"    {line}\n" for line in lines.splitlines())
+    return f"\n\ndef {head}:  {comment}\n{body}", "".join(f"{indent}{line}\n" for line in loop.splitlines())

@@ -2,10 +2,30 @@
 
 from collections.abc import Callable
 
-from vgrad_jax.prescription.snippet_parts import Parts, fitting, forward_lines, normalising
+from vgrad_jax.prescription.snippet_parts import Parts, asymmetric, fitting, forward_lines, normalising
 from vgrad_jax.prescription.torch_snippet import torch_snippet
 
 __all__ = ["WRITERS"]
+
+JAX_ASYMMETRIC = """\
+    first, second = jax.random.split(key)
+    rows = jnp.concatenate([kernel, bias[None]])
+    chosen = jax.random.randint(first, bias.shape, 0, len(rows))
+    drawn = jnp.sqrt(jax.random.uniform(second, bias.shape))
+    rows = rows.at[chosen, jnp.arange(len(bias))].set(drawn)
+    return rows[:-1], rows[-1]
+"""
+"""Body of the function of a key, a kernel and a bias that returns the asymmetric kernel and bias."""
+
+KERAS_ASYMMETRIC = """\
+    rows = keras.ops.concatenate([layer.kernel, layer.bias[None]])
+    chosen = keras.random.randint(layer.bias.shape, 0, rows.shape[0])
+    drawn = keras.ops.sqrt(keras.random.uniform(layer.bias.shape))
+    rows = keras.ops.where(keras.ops.arange(rows.shape[0])[:, None] == chosen, drawn, rows)
+    layer.kernel.assign(rows[:-1])
+    layer.bias.assign(rows[-1])
+"""
+"""Body of the function that makes a layer of Keras asymmetric."""
 
 
 def _jax(parts: Parts) -> str:
@@ -36,18 +56,26 @@ def _jax(parts: Parts) -> str:
         f'    for layer, {name} in zip(params, {name.upper()}S):\n        layer["{name}"] = jnp.asarray({name})\n'
         for name in parts.learned
     )
+    function, lines = asymmetric(
+        parts,
+        "asymmetric(key, kernel, bias)",
+        JAX_ASYMMETRIC,
+        "layer, own = params[index], jax.random.fold_in(key, index)\n"
+        'layer["kernel"], layer["bias"] = asymmetric(own, layer["kernel"], layer["bias"])',
+        indent="    ",
+    )
     return f"""import jax
 import jax.numpy as jnp
 import optax
 
-{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}{function}
 
 def init(key):
     params = []
     for kernel, bias, fan_in, fan_out in zip(KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:]):
         key, first, second = jax.random.split(key, 3)
         params.append({{"kernel": kernel(first, (fan_in, fan_out)), "bias": bias(second, (fan_out,))}})
-{learned}    return params
+{lines}{learned}    return params
 
 
 def model(params, x):  # x: (rows, features)
@@ -100,12 +128,20 @@ def _nnx(parts: Parts) -> str:
         f"        self.{name}s = nnx.List(nnx.Param(jnp.asarray({name})) for {name} in {name.upper()}S)\n"
         for name in parts.learned
     )
+    function, lines = asymmetric(
+        parts,
+        "asymmetric(key, kernel, bias)",
+        JAX_ASYMMETRIC,
+        "layer = self.layers[index]\n"
+        "layer.kernel[...], layer.bias[...] = asymmetric(rngs.params(), layer.kernel[...], layer.bias[...])",
+        indent="        ",
+    )
     return f"""import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 
-{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}{function}
 
 def flax_init(init):  # flax hands over a dtype, and sharding options
     return lambda key, shape, *_, **__: init(key, shape)
@@ -118,7 +154,7 @@ class Network(nnx.Module):
             nnx.Linear(fan_in, fan_out, kernel_init=flax_init(kernel), bias_init=flax_init(bias), rngs=rngs)
             for kernel, bias, fan_in, fan_out in sizes
         )
-{learned}
+{lines}{learned}
     def __call__(self, x):  # x: (rows, features)
 {forward}{fit}
 
@@ -171,12 +207,23 @@ def _equinox(parts: Parts) -> str:
     learned = "".join(
         f"        self.{name}s = [jnp.asarray({name}) for {name} in {name.upper()}S]\n" for name in parts.learned
     )
+    function, lines = asymmetric(
+        parts,
+        "asymmetric(key, kernel, bias)",
+        JAX_ASYMMETRIC,
+        # JAX's `split` is a `fold_in` of the numbers from zero on, which drew the layers.
+        "layer, own = self.layers[index], jax.random.fold_in(key, len(KERNELS) + index)\n"
+        "kernel, bias = asymmetric(own, layer.weight.T, layer.bias)\n"
+        "values = kernel.T, bias\n"
+        "self.layers[index] = eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, values)",
+        indent="        ",
+    )
     return f"""import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 
-{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}
+{parts.constants}{normalising(parts.norm, "jnp.mean", "jax.lax.rsqrt")}{function}
 
 def linear(key, kernel, bias, fan_in, fan_out):
     first, second = jax.random.split(key)
@@ -191,7 +238,7 @@ class Network(eqx.Module):
     def __init__(self, key):
         keys = jax.random.split(key, len(KERNELS))
         self.layers = [linear(*values) for values in zip(keys, KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])]
-{learned}
+{lines}{learned}
     def __call__(self, x):  # x: (rows, features)
 {forward}{fit}
 
@@ -242,10 +289,13 @@ def _keras(parts: Parts) -> str:
         f"        self.{name}s = [self.add_weight((), {constant}({name})) for {name} in {name.upper()}S]\n"
         for name in parts.learned
     )
+    function, lines = asymmetric(
+        parts, "asymmetric(layer)", KERAS_ASYMMETRIC, "asymmetric(self.dense[index])", indent="        "
+    )
     epochs, _, rest = parts.training.removeprefix("# ").partition(" epochs in batches of ")
     return f"""import keras
 
-{parts.constants}{normalising(parts.norm, "keras.ops.mean", "keras.ops.rsqrt")}
+{parts.constants}{normalising(parts.norm, "keras.ops.mean", "keras.ops.rsqrt")}{function}
 
 class Network(keras.Model):
     def __init__(self):
@@ -253,10 +303,11 @@ class Network(keras.Model):
         sizes = zip(KERNELS, BIASES, WIDTHS[:-1], WIDTHS[1:])
         self.dense = []
         for kernel, bias, fan_in, fan_out in sizes:
+            kernel, bias = kernel.clone(), bias.clone()  # each with a seed of its own
             layer = keras.layers.Dense(fan_out, kernel_initializer=kernel, bias_initializer=bias)
             layer.build((None, fan_in))
             self.dense.append(layer)
-{learned}
+{lines}{learned}
     def call(self, x):  # x: (rows, features)
 {forward}{fit}
 

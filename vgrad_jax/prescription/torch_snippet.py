@@ -1,6 +1,6 @@
 """Snippet of PyTorch: the program with a network, its optimiser and its loss filled in."""
 
-from vgrad_jax.prescription.snippet_parts import Parts, fitting, forward_lines, normalising
+from vgrad_jax.prescription.snippet_parts import Parts, asymmetric, fitting, forward_lines, normalising
 
 __all__ = ["torch_snippet"]
 
@@ -21,6 +21,15 @@ class RMSProp(torch.optim.Optimizer):  # as in optax; torch.optim.RMSprop adds 1
                 p -= update + group["momentum"] * state["trace"] if group["nesterov"] else state["trace"]
 """
 """Optimiser that PyTorch lacks."""
+
+ASYMMETRIC = """\
+    rows = torch.cat([layer.weight, layer.bias[:, None]], dim=1)
+    chosen = torch.randint(rows.shape[1], layer.bias.shape)
+    rows[torch.arange(len(rows)), chosen] = torch.rand(layer.bias.shape).sqrt()
+    layer.weight.copy_(rows[:, :-1])
+    layer.bias.copy_(rows[:, -1])
+"""
+"""Body of the function that makes a layer asymmetric."""
 
 
 def torch_snippet(parts: Parts) -> str:
@@ -54,6 +63,10 @@ def torch_snippet(parts: Parts) -> str:
         f"        self.{name}s = nn.ParameterList(nn.Parameter(torch.tensor({name})) for {name} in {name.upper()}S)\n"
         for name in parts.learned
     )
+    function, lines = asymmetric(
+        parts, "asymmetric(layer)", ASYMMETRIC, "asymmetric(self.layers[index])", indent="        "
+    )
+    function = function.replace("def asymmetric", "@torch.no_grad()\ndef asymmetric")
     schedule = f"\n{parts.schedule}" if parts.schedule else ""
     after = "    schedule.step()\n" if schedule else ""
     needed = "import math\n\n" if "math." in schedule else ""
@@ -62,7 +75,7 @@ def torch_snippet(parts: Parts) -> str:
 import torch.nn.functional as F
 from torch import nn
 
-{parts.constants}{normalising(parts.norm, "torch.mean", "torch.rsqrt", "dim", "keepdim")}
+{parts.constants}{normalising(parts.norm, "torch.mean", "torch.rsqrt", "dim", "keepdim")}{function}
 
 class Network(nn.Module):
     def __init__(self):
@@ -72,7 +85,7 @@ class Network(nn.Module):
             for layer, kernel, bias in zip(self.layers, KERNELS, BIASES):
                 kernel(layer.weight)
                 bias(layer.bias)
-{learned}
+{lines}{learned}
     def forward(self, x):  # x: (rows, features)
 {forward}{fit}{own}
 

@@ -20,6 +20,7 @@ from vgrad_jax.boundary import checked
 from vgrad_jax.descriptions import MAX_SEED
 from vgrad_jax.errors import InputError
 from vgrad_jax.nets.activations import learned_slope
+from vgrad_jax.nets.initializers import RAI
 from vgrad_jax.nets.laws import Law, bias_law, kernel_law
 from vgrad_jax.nets.mlp import MLP, NORM_EPSILON
 from vgrad_jax.theory.gaussian import elementwise, nodes
@@ -109,7 +110,7 @@ def predict(mlp: Any, x: Any, y: Any, *, loss: str | None = None, most_rows: int
     out_features = int(y.max()) + 1 if loss == "softmax_cross_entropy" else 1
     widths = mlp.widths(x.shape[1], out_features)
     laws = _laws(mlp, widths)
-    why_not = _why_not(mlp, laws)
+    why_not = _why_not(mlp, widths, laws)
     if why_not:
         return Prediction(None, f"does not apply because {why_not}", ())
     rows = len(x)
@@ -133,7 +134,7 @@ def _laws(mlp: MLP, widths: tuple[int, ...]) -> list[tuple[Law, Law] | None]:
     return laws
 
 
-def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
+def _why_not(mlp: MLP, widths: tuple[int, ...], laws: list[tuple[Law, Law] | None]) -> str:
     """Return the reason why no theory applies; empty if a theory does."""
     if mlp.data_init is not None:
         return "the kernels depend on the data"
@@ -141,6 +142,8 @@ def _why_not(mlp: MLP, laws: list[tuple[Law, Law] | None]) -> str:
         return "layers learn a slope or a branch factor, whose gradient counts in that of the layer"
     if mlp.norm == "batch":
         return "batch norm ties every example's gradient to the others'; its factor per layer is in `theory.factors`"
+    if any(mlp.kernel_initializer(layer, fan_in) == RAI for layer, fan_in in enumerate(widths[:-1])):
+        return "'rai' draws the weights and the bias of a unit together, and theory needs independent ones"
     if any(law is None for law in laws):
         return "an initialiser is a function, and the mean and variance of what it draws are not known"
     if mlp.residual is not None and any(law[0].mean for law in laws if law is not None):
