@@ -179,7 +179,7 @@ def test_the_command_in_other_peoples_ci(tmp_path, monkeypatch):
 
 
 def with_frozen(made):
-    """Add a layer that has no gradient and never changes."""
+    """Add a layer between others that has no gradient and never changes."""
     frozen = {
         "log10_rms": -np.inf,
         "log10_max": -np.inf,
@@ -190,10 +190,10 @@ def with_frozen(made):
         "mean_log10_rms": -np.inf,
         "std_log10_rms": 0.0,
     }
-    arrays = {name: np.append(getattr(made, name), row, -1) for name, row in rows_of(made, frozen)}
+    arrays = {name: np.insert(getattr(made, name), 2, number, -1) for name, number in frozen.items()}
     return dataclasses.replace(
         made,
-        paths=(*made.paths, "frozen"),
+        paths=(*made.paths[:2], "frozen", *made.paths[2:]),
         counts=(*made.counts, 100),
         has_matrix=(*made.has_matrix, True),
         dtypes=(*made.dtypes, "float32"),
@@ -201,23 +201,22 @@ def with_frozen(made):
     )
 
 
-def rows_of(made, frozen):
-    """Yield each array's name and the numbers of one layer more."""
-    for name, number in frozen.items():
-        yield name, np.full((*getattr(made, name).shape[:-1], 1), number)
-
-
 @pytest.mark.parametrize("status", KNOWN)
 def test_a_frozen_layer_changes_no_verdict(status):
     assert vg.diagnose(with_frozen(KNOWN[status])).status == status
 
 
-def test_all_layers_but_one_without_a_gradient_are_dead():
-    profile = np.where(np.arange(LAYERS) < LAYERS - 1, -np.inf, -2.0)
+@pytest.mark.parametrize("active", [0, 1, 2, LAYERS - 1])
+def test_layers_without_a_gradient_are_dead_where_nothing_is_learned(active):
+    profile = np.where(np.arange(LAYERS) < LAYERS - active, -np.inf, -2.0)
     still = {"params_log10_rms": np.full((RECORDS, LAYERS), -0.5)}
     assert vg.diagnose(record(profile, loss=STUCK, **still)).status == "dead"
-    two = np.where(np.arange(LAYERS) < LAYERS - 2, -np.inf, -2.0)
-    assert vg.diagnose(record(two, loss=STUCK, updates=-4.0, **still)).status == "learning_rate_small"
+
+
+def test_a_first_layer_may_be_frozen_where_the_others_learn():
+    profile = np.where(np.arange(LAYERS) < 1, -np.inf, -2.0)
+    still = {"params_log10_rms": np.full((RECORDS, LAYERS), -0.5)}
+    assert vg.diagnose(record(profile, loss=np.linspace(1.0, 0.3, RECORDS), **still)).status == "healthy"
 
 
 def test_a_loss_that_may_be_negative_and_rose_is_unclear():

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from vgrad_jax.diagnosis.evidence import Before, Evidence
 from vgrad_jax.diagnosis.profiles import drop_of
+from vgrad_jax.diagnosis.symptoms import has_learned
 from vgrad_jax.diagnosis.thresholds import FEWEST_RECORDS
 from vgrad_jax.errors import InputError
 from vgrad_jax.gradients.look import ACTIVATIONS, SMOOTH_ACTIVATIONS, Look
@@ -58,36 +59,55 @@ def evidence_of(
     if not np.shape(record.step)[-1]:
         raise InputError("nothing was recorded yet; diagnose after the first update")
     weights = np.flatnonzero(record.has_matrix) if any(record.has_matrix) else np.arange(len(record.paths))
-    members = None if before is None else _members(before, record.paths)
-    kept = weights if members is None else np.array(sorted(weights, key=lambda layer: members[layer]), int)
-    if members is None:
-        kept = _without_idle(record, kept)
+    if before is None:
+        return _with_hidden(_of_record_alone(record, weights, baseline), hidden)
+    members = _members(before, record.paths)
+    kept = np.array(sorted(weights, key=lambda layer: members[layer]), int)
     arrays = _arrays_by_seed(record, kept)
+    arrays |= _activations(before, [members[layer] for layer in kept], len(arrays["log10_rms"]))
+    facts = _facts(before, len(kept), inspection or NOT_INSPECTED, baseline)
+    return _with_hidden(_made(arrays, _labels(record, kept) | facts), hidden)
+
+
+def _made(arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> list[Evidence]:
+    """Return the evidence of each seed, from arrays with an axis of seeds and from what all seeds share."""
     number = len(arrays["log10_rms"])
-    shared: dict[str, Any] = _labels(record, kept) | {"chance": baseline}
-    if before is not None and members is not None:
-        arrays |= _activations(before, [members[layer] for layer in kept], number)
-        shared |= _facts(before, len(kept), inspection or NOT_INSPECTED, baseline)
-    evidence = [Evidence(**shared, **{name: _own(row[seed]) for name, row in arrays.items()}) for seed in range(number)]
-    return evidence if hidden is None else _with_hidden(evidence, hidden)
+    return [Evidence(**shared, **{name: _own(row[seed]) for name, row in arrays.items()}) for seed in range(number)]
 
 
-def _without_idle(record: Record, kept: np.ndarray) -> np.ndarray:
-    """Return the layers without those that had no gradient and did not change in any record of any seed.
+def _of_record_alone(record: Record, kept: np.ndarray, baseline: float | None) -> list[Evidence]:
+    """Return the evidence of a record without a look: of the active layers, where these are most layers and learned.
 
-    Without a look nobody knows whether they are frozen on purpose, or cut off. Where they are all but one of three
-    layers or more, hardly anybody meant it.
+    A layer without a gradient may be frozen on purpose. Dead units cut off all layers on the input side instead. So a
+    layer between active ones is frozen, and one at an end is dead where the others learn nothing either.
     """
+
+    def of(layers: np.ndarray) -> list[Evidence]:
+        return _made(_arrays_by_seed(record, layers), _labels(record, layers) | {"chance": baseline})
+
+    idle = _is_idle(record, kept)
+    active = np.flatnonzero(~idle)
+    if idle.any() and len(active) > len(kept) / 2:
+        evidence = of(kept[active])
+        if all(has_learned(own) for own in evidence):
+            return evidence
+    between = idle & (np.cumsum(~idle) > 0) & (np.cumsum(~idle) < len(active))
+    return of(kept[~between])
+
+
+def _is_idle(record: Record, kept: np.ndarray) -> np.ndarray:
+    """Return which layers had no gradient and did not change in any record of any seed."""
     if record.params_log10_rms is None or np.shape(record.step)[-1] < FEWEST_RECORDS:
-        return kept
+        return np.zeros(len(kept), bool)
     gradient, size = (_with_one_batch_axis(array, 2) for array in (record.log10_rms, record.params_log10_rms))
     idle = np.isneginf(gradient).all(axis=(0, 1)) & (size == size[:, :1]).all(axis=(0, 1))
-    active = np.array([layer for layer in kept if not idle[layer]], int)
-    return active if len(active) > 1 or (len(active) == 1 and len(kept) == 2) else kept
+    return np.asarray(idle[kept])
 
 
-def _with_hidden(evidence: list[Evidence], hidden: Sequence[Hidden]) -> list[Evidence]:
-    """Return the evidence with the last hidden layer of each seed's own network."""
+def _with_hidden(evidence: list[Evidence], hidden: Sequence[Hidden] | None) -> list[Evidence]:
+    """Return the evidence with the last hidden layer of each seed's own network, where it is given."""
+    if hidden is None:
+        return evidence
     if len(hidden) != len(evidence):
         raise InputError(
             f"hidden needs a layer for each seed: {len(evidence)} were recorded, and {len(hidden)} layers came; "
