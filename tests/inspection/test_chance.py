@@ -211,6 +211,18 @@ def test_an_output_that_is_combined_with_the_inputs():
     assert chance(loss, mlp(1), (X, REAL)) == pytest.approx(expected, rel=2e-3)
 
 
+@pytest.mark.parametrize(("mean", "spread"), [(3e4, 0.2), (300.0, 2e-3), (0.0, 1e-7), (0.0, 1e-9)])
+def test_chance_of_targets_in_any_units(mean, spread):
+    y = np.asarray(mean + spread * REAL, np.float32)
+
+    def loss(params, batch):
+        return jnp.mean((forward(params, batch[0])[:, 0] - batch[1]) ** 2)
+
+    found = inspect_loss(loss, mlp(1), (X, jnp.asarray(y)))
+    assert found.chance == pytest.approx(y.astype(np.float64).var(), rel=0.05)
+    assert "labels_constant" not in {concern.code for concern in found.concerns}
+
+
 def test_a_penalty_is_no_part_of_chance():
     def loss(params, batch):
         penalty = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params))

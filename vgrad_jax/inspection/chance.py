@@ -35,8 +35,8 @@ PATIENCE = 25
 FEWEST_CALLS = 20
 """Number of calls of a descent below which it is not begun."""
 
-NOTHING = 1e-10
-"""Share of the loss of usual outputs below which the best constants leave nothing, as those of equal targets."""
+NOTHING = 1e-13
+"""Share of the loss of zeros below which the best constants leave nothing but squares of rounding errors."""
 COLLAPSED = 1e-3
 """Share of the loss below which it is nothing."""
 FEW_NUMBERS = 2**20
@@ -137,13 +137,16 @@ def _least(function: Callable[[Any], Any], units: int, numbers: int) -> _Point |
     calls = min(MOST_CALLS, MOST_NUMBERS // max(1, numbers)) // (len(STARTS) + 2)
     if calls < FEWEST_CALLS:
         return None
-    best = min((_descended(at, np.full(units, start), calls) for start in STARTS), key=lambda point: point.value)
+    zeros = np.zeros(units)
+    of_zeros = _Point(at(zeros)[0], zeros)
+    points = (_descended(at, zeros + start, calls) for start in STARTS)
+    best = min(of_zeros, *points, key=lambda point: point.value)
     best = _across_kinks(at, best, calls)
     if (lower := _lower(at, best)) is not None:
         best = _across_kinks(at, _descended(at, lower, calls), calls)
     if not math.isfinite(best.value) or _lower(at, best) is not None:
         return None
-    usual = abs(at(np.full(units, STARTS[0]))[0])
+    usual = abs(of_zeros.value if math.isfinite(of_zeros.value) else at(zeros + STARTS[0])[0])
     return best if abs(best.value) > NOTHING * usual else _Point(0.0, best.vector)
 
 
