@@ -53,9 +53,18 @@ def predictions_of(graph: Graph, tail: Tail) -> tuple[Prediction, ...]:
         return ()
     if any(_is_used_before(graph, prediction) for prediction in known):
         return ()
-    if _meets_data_elsewhere(graph, tail, known):
+    if _meets_data_elsewhere(graph, tail, known) or _has_prediction_aside(graph, tail, kernels):
         return ()
     return tuple(known)
+
+
+def _has_prediction_aside(graph: Graph, tail: Tail, kernels: set[int | None]) -> bool:
+    """Return whether a side term is made of the predictions' kernel, such as the logarithm of a predicted variance."""
+    for step in graph.needed(list(tail.sides)):
+        kernel = weight_of(graph, step) if step.name in PRODUCTS else None
+        if kernel is not None and leaf_of(graph, step.inputs[kernel]) in kernels:
+            return True
+    return False
 
 
 def _of_a_loop(graph: Graph, tail: Tail) -> tuple[Prediction, ...]:
