@@ -303,8 +303,8 @@ def _at_start(e: Evidence) -> list[Finding]:
     if e.chance is not None and course.start - floor < e.no_better * (e.chance - floor):
         return []  # A network that was trained before begins below chance.
     # A mean of the first steps may hide a fall that began at once: the first loss must be near, too.
-    near = max(ONE_SIDED * course.noise_at(course.first), (1 - HARDLY) * abs(course.first))
-    if course.first - course.late > near:
+    noise, near = ONE_SIDED * course.noise_at(course.first), (1 - HARDLY) * abs(course.first)
+    if course.first - course.late > max(noise, near) or (noise > near and course.steps_a_record > 1):
         return []
     share = course.late / course.start if course.start > 0 else math.nan
     if not share > HARDLY or (course.fell_at_all and share < 1 - STALLED):

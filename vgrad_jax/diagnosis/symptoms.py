@@ -25,6 +25,7 @@ from vgrad_jax.diagnosis.thresholds import (
     INSENSITIVE,
     LARGE_UPDATE,
     LEARNED,
+    MANY_ROWS,
     MOST_SENSITIVE,
     NEAR_CHANCE,
     NEVER_MOVED,
@@ -92,13 +93,14 @@ def has_learned(e: Evidence) -> bool:
 def _is_chance_of_another_batch(e: Evidence) -> bool:
     """Return whether a loss that has not come far is below chance by no more than batches differ.
 
-    Chance is that of one batch. Nine in ten batches have one that is less than `ONE_SIDED` deviations larger.
+    Chance is that of one batch, unless its rows are many. Nine in ten batches have one that is less than `ONE_SIDED`
+    deviations larger.
     """
     course = e.course
     if course is None or e.chance is None or e.chance_rows is None or not math.isfinite(course.spread):
         return False
     near = e.remaining is not None and e.remaining > NEAR_CHANCE
-    return bool(near and e.chance - course.late < ONE_SIDED * course.spread)
+    return bool(near and e.chance_rows < MANY_ROWS and e.chance - course.late < ONE_SIDED * course.spread)
 
 
 def is_of_the_end_alone(e: Evidence) -> bool:
@@ -245,7 +247,8 @@ def lost(e: Evidence) -> bool:
         return True
     if targets_are_far(e):
         return False
-    if max(largest(e.sensitivity[0]), largest(lower_median(e.sensitivity))) < WITHOUT_EFFECT:
+    most = max(largest(e.sensitivity[0]), largest(lower_median(e.sensitivity)))
+    if most < WITHOUT_EFFECT and e.records >= FEWEST_RECORDS:  # Weights that start at zero have an effect later.
         return True
     front = e.sensitivity[0][: max(1, len(e.paths) // 2)]
     deep = len(e.paths) >= FEWEST_LAYERS

@@ -32,6 +32,7 @@ __all__ = [
     "LARGE_UPDATE",
     "LEARNED",
     "MANY_RECORDS",
+    "MANY_ROWS",
     "MANY_TIMES",
     "MOSTLY_SATURATED",
     "MOST_CORRELATED",
@@ -109,6 +110,8 @@ ONE_SIDED = 1.28
 """Standard deviations of a normal distribution that nine tenths of it are below."""
 ONE_SIGN = 0.3
 """Mean of a kernel over its root mean square from which its sign is to blame for collinear units."""
+MANY_ROWS = 1000
+"""Number of rows from which their chance is that of all data, to three percent of a deviation."""
 NEAR_CHANCE = 0.75
 """Share of chance above which the noise of the batch that chance was computed of counts."""
 HALF_WAY = 0.6
