@@ -176,7 +176,8 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
         out_features: number of logits.
 
     Returns:
-        A tuple of `Layer(kernel (fan_in, fan_out), bias (fan_out,))`, input side first.
+        A tuple of `Layer(kernel (fan_in, fan_out), bias (fan_out,))`, input side first. A layer that learns the slope
+        of "prelu" or the factor of its branch is a `LearnedLayer`, which has these scalars too.
 
     Raises:
         InputError: the initialisation depends on data.
@@ -210,14 +211,34 @@ def with_learned(mlp: MLP, index: int, layer: Layer) -> Layer | LearnedLayer:
     >>> round(float(learned.slope), 3), float(learned.factor)
     (0.1, 0.0)
     """
-    slope = learned_slope(mlp.activations()[index]) if index < len(mlp.hidden) else None
-    factor = mlp.residual if mlp.learned_residual and mlp.is_branch(index) else None
-    if slope is None and factor is None:
+    starts = _learned_starts(mlp, index)
+    if starts == (None, None):
         return layer
-    numbers = [
-        None if start is None else jnp.full(layer.bias.shape[:-1], start, layer.bias.dtype) for start in (slope, factor)
-    ]
+    numbers = [None if start is None else jnp.full(layer.bias.shape[:-1], start, layer.bias.dtype) for start in starts]
     return LearnedLayer(*layer, *numbers)
+
+
+def _learned_starts(mlp: MLP, index: int) -> tuple[float | None, float | None]:
+    """Return where the slope and the branch factor of a layer start; None for one that the layer does not learn."""
+    slope = learned_slope(mlp.activations()[index]) if index < len(mlp.hidden) else None
+    return slope, mlp.residual if mlp.learned_residual and mlp.is_branch(index) else None
+
+
+def _require_learned(mlp: MLP, params: Params) -> None:
+    """Refuse parameters whose layers learn other numbers than the description says.
+
+    Raises:
+        InputError: a slope or a branch factor is missing, or one is there that the network does not learn.
+    """
+    for index, layer in enumerate(params):
+        held = (layer.slope, layer.factor) if isinstance(layer, LearnedLayer) else (None, None)
+        for name, start, value in zip(("slope", "factor"), _learned_starts(mlp, index), held, strict=True):
+            if (start is None) != (value is None):
+                expected, got = ("a", "none") if value is None else ("no", "one")
+                raise InputError(
+                    f"layer {index} of the network learns {expected} {name}, and the parameters have {got}; draw them "
+                    "with init_mlp"
+                )
 
 
 def require_room(widths: tuple[int, ...], networks: int = 1) -> None:
@@ -296,10 +317,14 @@ def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> 
         x: one example.
         mlp: the network. With `norm="batch"` call this function under `jax.vmap(..., axis_name="batch")`.
 
+    Raises:
+        InputError: the layers of `params` learn other numbers than the network's.
+
     >>> mlp = MLP(hidden=(8, 4), activation="relu")
     >>> [values.shape for values in hidden_values(init_mlp(jax.random.key(0), mlp, 2), jnp.ones(2), mlp)]
     [(8,), (4,)]
     """
+    _require_learned(mlp, params)
     values: list[Float[Array, " width"]] = []
     hidden = x
     preactivation = None
