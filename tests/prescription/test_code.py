@@ -114,6 +114,13 @@ def test_a_snippet_computes_the_network(framework, experiment):
     assert [layer.kernel.shape for layer in params] == shapes
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("name", ["sine(30.123456)", "celu(0.123456789)"])
+def test_a_number_of_an_activation_keeps_its_digits(library, name):
+    described = vg.MLP((4,), name).activations()[0]
+    assert name.partition("(")[2].rstrip(")") in activation_in(library, described)
+
+
 @pytest.mark.parametrize("warmup", [0.0, 0.25])
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "cosine(0.1)", "exponential(0.01)"])
 def test_the_share_of_the_learning_rate_in_pytorch_is_that_of_the_schedule(schedule, warmup):
