@@ -17,6 +17,7 @@ from vgrad_jax.nets.activations import activated, canonical_activation, learned_
 from vgrad_jax.nets.asymmetric import asymmetric
 from vgrad_jax.nets.initializers import RAI, Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
+from vgrad_jax.nets.learned import require_numbers, with_numbers
 from vgrad_jax.nets.params import Layer, LearnedLayer, Params
 
 __all__ = [
@@ -211,34 +212,13 @@ def with_learned(mlp: MLP, index: int, layer: Layer) -> Layer | LearnedLayer:
     >>> round(float(learned.slope), 3), float(learned.factor)
     (0.1, 0.0)
     """
-    starts = _learned_starts(mlp, index)
-    if starts == (None, None):
-        return layer
-    numbers = [None if start is None else jnp.full(layer.bias.shape[:-1], start, layer.bias.dtype) for start in starts]
-    return LearnedLayer(*layer, *numbers)
+    return with_numbers(layer, *_learned_starts(mlp, index))
 
 
 def _learned_starts(mlp: MLP, index: int) -> tuple[float | None, float | None]:
     """Return where the slope and the branch factor of a layer start; None for one that the layer does not learn."""
     slope = learned_slope(mlp.activations()[index]) if index < len(mlp.hidden) else None
     return slope, mlp.residual if mlp.learned_residual and mlp.is_branch(index) else None
-
-
-def _require_learned(mlp: MLP, params: Params) -> None:
-    """Refuse parameters whose layers learn other numbers than the description says.
-
-    Raises:
-        InputError: a slope or a branch factor is missing, or one is there that the network does not learn.
-    """
-    for index, layer in enumerate(params):
-        held = (layer.slope, layer.factor) if isinstance(layer, LearnedLayer) else (None, None)
-        for name, start, value in zip(("slope", "factor"), _learned_starts(mlp, index), held, strict=True):
-            if (start is None) != (value is None):
-                expected, got = ("a", "none") if value is None else ("no", "one")
-                raise InputError(
-                    f"layer {index} of the network learns {expected} {name}, and the parameters have {got}; draw them "
-                    "with init_mlp"
-                )
 
 
 def require_room(widths: tuple[int, ...], networks: int = 1) -> None:
@@ -324,7 +304,7 @@ def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> 
     >>> [values.shape for values in hidden_values(init_mlp(jax.random.key(0), mlp, 2), jnp.ones(2), mlp)]
     [(8,), (4,)]
     """
-    _require_learned(mlp, params)
+    require_numbers(params, [_learned_starts(mlp, index) for index in range(len(params))])
     values: list[Float[Array, " width"]] = []
     hidden = x
     preactivation = None
