@@ -35,6 +35,7 @@ TOPICS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
                 "Dataset",
                 "load_data",
                 "Layer",
+                "LearnedLayer",
                 "init_mlp",
                 "apply_mlp",
                 "InputError",

@@ -45,6 +45,7 @@ from vgrad_jax.nets.mlp import MLP as MLP
 from vgrad_jax.nets.mlp import Layer as Layer
 from vgrad_jax.nets.mlp import apply_mlp as apply_mlp
 from vgrad_jax.nets.mlp import init_mlp as init_mlp
+from vgrad_jax.nets.params import LearnedLayer as LearnedLayer
 from vgrad_jax.optimizers import Optimizer as Optimizer
 from vgrad_jax.prescription.prescribing import PrescriptionInterrupted as PrescriptionInterrupted
 from vgrad_jax.prescription.prescribing import prescribe as prescribe
@@ -80,6 +81,7 @@ __all__ = [
     "InputError",
     "LanesReport",
     "Layer",
+    "LearnedLayer",
     "LayerStats",
     "MLP",
     "NonFinite",

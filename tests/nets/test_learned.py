@@ -9,7 +9,6 @@ import pytest
 
 import vgrad_jax as vg
 from vgrad_jax.losses import LOSSES
-from vgrad_jax.nets.params import LearnedLayer
 from vgrad_jax.theory.mean_field import mean_field
 from vgrad_jax.training.initial import initial_networks
 from vgrad_jax.training.records import batch_loss
@@ -44,7 +43,7 @@ def numpy_loss(leaves, x, y):
 def test_loss_and_gradient_are_numpys():
     dataset = vg.load_data(LEARNED.data)
     params = initial_params(LEARNED, jax.random.key(0), dataset)
-    assert [type(layer) for layer in params] == [LearnedLayer, LearnedLayer, vg.Layer, vg.Layer]
+    assert [type(layer) for layer in params] == [vg.LearnedLayer, vg.LearnedLayer, vg.Layer, vg.Layer]
     batch = (jnp.asarray(dataset.train_x), jnp.asarray(dataset.train_y))
     loss = LOSSES[LEARNED.training.loss]
     value, gradient = jax.jit(jax.value_and_grad(partial(batch_loss, mlp=LEARNED.mlp, loss=loss)))(params, batch)
@@ -100,6 +99,21 @@ def test_parameters_that_are_kept_have_names():
     kept = results["parameters"].sel(arm="arm", parameter=["0/slope", "1/slope", "1/factor"]).values
     np.testing.assert_allclose(kept[:, 0], [[0.25, 0.1, 0.5]] * 2, rtol=1e-6)
     assert np.all(kept[:, 1] != kept[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("described", "drawn", "words"),
+    [
+        (REZERO, vg.MLP(hidden=(6,) * 3), "layer 1 of the network learns a factor, and the parameters have none"),
+        (vg.MLP(hidden=(6,) * 3), REZERO, "layer 1 of the network learns no factor, and the parameters have one"),
+        (vg.MLP((4,), "prelu"), vg.MLP((4,), "relu"), "layer 0 of the network learns a slope, and the parameters have"),
+        (vg.MLP((4,), "relu"), vg.MLP((4,), "prelu"), "layer 0 of the network learns no slope"),
+    ],
+)
+def test_parameters_of_another_description_are_refused(described, drawn, words):
+    params = vg.init_mlp(jax.random.key(0), drawn, 2)
+    with pytest.raises(vg.InputError, match=f"{words}.*draw them with init_mlp"):
+        vg.apply_mlp(params, jnp.ones(2), described)
 
 
 def test_descriptions():

@@ -48,13 +48,12 @@ BARE = vg.Experiment(
 BASES = {"full": FULL, "decayed": DECAYED, "bare": BARE}
 
 REFUSED = {
-    "full": {"momentum=0.9", "clip_norm=1", "weight_decay / 100", "output_init=normal(0.01)"},
+    "full": {"momentum=0.9", "clip_norm=1", "weight_decay / 100", "output_init=normal(0.01)", "residual=1"},
     "decayed": {"momentum=0.9", "clip_norm=1", "output_init=normal(0.01)"},
     "bare": {"weight_decay / 100", "output_init=normal(0.01)"},
 }
 """Remedies that a base refuses, beside those below."""
 SCHEDULES = {"warmup=0.1", "schedule=cosine", "schedule=cosine+warmup=0.1", "schedule=exponential(0.01)"}
-BRANCHES = {"residual=1", "residual=1+zeros", "residual=learned"}
 
 
 def applied(base):
@@ -71,7 +70,7 @@ def applied(base):
 @pytest.mark.parametrize("base", BASES)
 def test_a_remedy_is_refused_where_something_contradicts_it(base):
     _, refused = applied(base)
-    more = set() if base == "bare" else SCHEDULES | BRANCHES
+    more = set() if base == "bare" else SCHEDULES
     assert refused - REFUSED[base] - more == {"no single unit before the output"}
     assert refused > REFUSED[base] | more
 
@@ -155,6 +154,45 @@ def test_pairs_have_both_changes():
     assert pair("activation=relu+he_normal", "kernel_init=orthogonal") == []
     assert pair("activation=relu+he_normal", "data_init=lsuv") == []
     assert len(pair("activation=tanh", "data_init=lsuv")) == 1
+
+
+@pytest.mark.parametrize("own", ["he_normal", "orthogonal", "zeros"])
+def test_no_pair_undoes_one_of_its_changes(own):
+    """The network may have the initialiser of one of them already, so that this one changes the biases alone."""
+    patient = changed(FULL, {"mlp.kernel_init": own, "mlp.data_init": None})
+    chosen, _ = single_changes(patient, None, 99, of_a_kind=99)
+    by_name = {candidate.name: candidate for candidate in chosen}
+
+    def drawn(*names):
+        return [found.experiment.mlp.kernel_init for found in pairs(patient, [by_name[name] for name in names], 9)]
+
+    names = ["kernel_init=orthogonal", "activation=relu+he_normal"]
+    assert drawn(*names) == drawn(*reversed(names)) == []
+    assert drawn("kernel_init=he_normal", "activation=relu+he_normal") == ["he_normal"]
+    assert drawn("kernel_init=orthogonal", "activation=tanh") == ["orthogonal"]
+
+
+def test_branches_that_are_there_get_another_factor():
+    """ReZero replaces kernels of zero: with a factor of zero they would have no gradient for ever."""
+    fixup = changed(FULL, {"mlp.branch_init": "zeros", "mlp.data_init": None})
+    rezero = changed(FULL, {"mlp.residual": 0.0, "mlp.learned_residual": True, "mlp.branch_init": None})
+    there = "the network has such residual branches already"
+    for base, refused in (
+        (fixup, {"residual=1+zeros", "residual=1"}),
+        (rezero, {"residual=learned"}),
+        (FULL, {"residual=1"}),
+    ):
+        chosen, left_out = single_changes(base, None, 99, of_a_kind=99)
+        assert {one.name for one in left_out if one.reason == there} == refused
+        branches = {found.name: found for found in chosen if found.name.startswith("residual=")}
+        assert len(branches) == 4 - len(refused)
+        for found in branches.values():
+            assert "of the residual branches" in found.sentence
+            assert found.experiment.mlp.learned_residual == (found.name == "residual=learned")
+            assert found.experiment.mlp.branch_init != "zeros" or not found.experiment.mlp.learned_residual
+    chosen, _ = single_changes(changed(BARE, {"mlp.branch_init": None}), None, 99, of_a_kind=99)
+    (added,) = (found for found in chosen if found.name == "residual=1")
+    assert added.sentence == "add residual branches"
 
 
 def test_a_page_says_what_a_framework_lacks(tmp_path):

@@ -72,8 +72,13 @@ def params_of(names, mlp):
         own = with_learned(mlp, index, vg.Layer(kernel, bias))
         if isinstance(own, LearnedLayer):
             learned = {"slope": getattr(model, "slopes", None), "factor": getattr(model, "factors", None)}
-            values = {name: jnp.asarray(theirs[index].item()) for name, theirs in learned.items() if theirs is not None}
-            own = own._replace(**{name: value for name, value in values.items() if getattr(own, name) is not None})
+            own = own._replace(
+                **{
+                    name: jnp.asarray(theirs[index].item())
+                    for name, theirs in learned.items()
+                    if theirs is not None and theirs[index] is not None
+                }
+            )
         params.append(own)
     return tuple(params)
 

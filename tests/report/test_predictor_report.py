@@ -42,6 +42,8 @@ def test_without_a_predictor_the_sentences_say_so():
     few, second, _ = predictor_sentences(rank(measured, failed))
     assert few == "first: what predicts failure cannot be told (56 converged and 4 failed, 5 of each are needed)."
     assert second.startswith("second (20 of 60 runs fail)")
+    *_, pooled = predictor_sentences(rank(measured, {arm: np.arange(60) < 2 for arm in measured}))
+    assert pooled.startswith("All arms together: what predicts failure cannot be told (")
 
 
 def test_arms_whose_runs_fare_alike_share_a_sentence():

@@ -17,6 +17,7 @@ from vgrad_jax.nets.activations import activated, canonical_activation, learned_
 from vgrad_jax.nets.asymmetric import asymmetric
 from vgrad_jax.nets.initializers import RAI, Initializer, canonical_initializer, initializer_function
 from vgrad_jax.nets.layers import layer_initializer, resolved_bias_initializer
+from vgrad_jax.nets.learned import require_numbers, with_numbers
 from vgrad_jax.nets.params import Layer, LearnedLayer, Params
 
 __all__ = [
@@ -176,7 +177,8 @@ def init_mlp(key: PRNGKey, mlp: MLP, in_features: int, out_features: int = 1) ->
         out_features: number of logits.
 
     Returns:
-        A tuple of `Layer(kernel (fan_in, fan_out), bias (fan_out,))`, input side first.
+        A tuple of `Layer(kernel (fan_in, fan_out), bias (fan_out,))`, input side first. A layer that learns the slope
+        of "prelu" or the factor of its branch is a `LearnedLayer`, which has these scalars too.
 
     Raises:
         InputError: the initialisation depends on data.
@@ -210,14 +212,13 @@ def with_learned(mlp: MLP, index: int, layer: Layer) -> Layer | LearnedLayer:
     >>> round(float(learned.slope), 3), float(learned.factor)
     (0.1, 0.0)
     """
+    return with_numbers(layer, *_learned_starts(mlp, index))
+
+
+def _learned_starts(mlp: MLP, index: int) -> tuple[float | None, float | None]:
+    """Return where the slope and the branch factor of a layer start; None for one that the layer does not learn."""
     slope = learned_slope(mlp.activations()[index]) if index < len(mlp.hidden) else None
-    factor = mlp.residual if mlp.learned_residual and mlp.is_branch(index) else None
-    if slope is None and factor is None:
-        return layer
-    numbers = [
-        None if start is None else jnp.full(layer.bias.shape[:-1], start, layer.bias.dtype) for start in (slope, factor)
-    ]
-    return LearnedLayer(*layer, *numbers)
+    return slope, mlp.residual if mlp.learned_residual and mlp.is_branch(index) else None
 
 
 def require_room(widths: tuple[int, ...], networks: int = 1) -> None:
@@ -296,10 +297,14 @@ def hidden_values(params: Params, x: Float[Array, " in_features"], mlp: MLP) -> 
         x: one example.
         mlp: the network. With `norm="batch"` call this function under `jax.vmap(..., axis_name="batch")`.
 
+    Raises:
+        InputError: the layers of `params` learn other numbers than the network's.
+
     >>> mlp = MLP(hidden=(8, 4), activation="relu")
     >>> [values.shape for values in hidden_values(init_mlp(jax.random.key(0), mlp, 2), jnp.ones(2), mlp)]
     [(8,), (4,)]
     """
+    require_numbers(params, [_learned_starts(mlp, index) for index in range(len(params))])
     values: list[Float[Array, " width"]] = []
     hidden = x
     preactivation = None

@@ -181,6 +181,7 @@ CABINET: tuple[Remedy, ...] = (
         "It cannot mend a layer whose width differs from its neighbours', or a learning rate.",
         4,
         "Hayou et al. 2021, arXiv:2010.12859",
+        "change the factor of the residual branches to 1/sqrt(number of branches)",
     ),
     Remedy(
         "residual=1+zeros",
@@ -192,6 +193,7 @@ CABINET: tuple[Remedy, ...] = (
         "At the start all branches are the identity, so that the first layer alone must pass the signal on.",
         4,
         "Zhang, Dauphin and Ma 2019 (Fixup), arXiv:1901.09321",
+        "start the kernels of the residual branches at zero, with the factor 1",
     ),
     Remedy(
         "residual=1",
@@ -203,6 +205,7 @@ CABINET: tuple[Remedy, ...] = (
         "Preactivations grow with every branch, so it cannot mend what explodes.",
         4,
         "He et al. 2016, arXiv:1603.05027",
+        "change the factor of the residual branches to 1",
     ),
     Remedy(
         "residual=learned",
@@ -214,6 +217,7 @@ CABINET: tuple[Remedy, ...] = (
         "At the start the first layer alone must pass the signal on, and no kernel of a branch has a gradient.",
         4,
         "Bachlechner et al. 2020 (ReZero), arXiv:2003.04887",
+        "change the factor of the residual branches to a learned one that starts at zero",
     ),
     Remedy(
         "no single unit before the output",
@@ -234,7 +238,8 @@ NOT_IN_CABINET: dict[str, str] = {
     "loss scaling": "a factor of the loss is a learning rate under SGD, and nothing under Adam; it matters for "
     "products of half precision, and an Experiment computes in one precision",
     "dropout": "an Experiment has none; alpha-dropout of SELU included",
-    "sigmoid, hard_sigmoid and log_sigmoid": "their slopes are small, or their mean is far from zero: they are what is "
-    "to be mended",
+    "sigmoid, hard_sigmoid and sparse_sigmoid": "their slopes are a half at most: they are what is to be mended",
+    "log_sigmoid and sparse_plus": "softplus stands for them: log_sigmoid is its mirror image, and sparse_plus is "
+    "close to it",
 }
 """Remedies of the literature that an `Experiment` cannot express, each with the reason."""

@@ -139,10 +139,10 @@ def pairs(experiment: Experiment, helped: Sequence[Candidate], most: int) -> lis
     helped = list(best_of_kinds.values())
     by_rank = sorted(combinations(range(len(helped)), 2), key=sum)
     for first, second in by_rank:
-        if _contradict(helped[first], helped[second], experiment):
-            continue
         remedies = (*helped[first].remedies, *helped[second].remedies)
         try:
+            if _contradict(helped[first], helped[second], experiment):
+                continue
             candidate = _candidate(experiment, remedies)
         except InputError:
             continue
@@ -165,7 +165,7 @@ def _candidate(experiment: Experiment, remedies: tuple[Remedy, ...]) -> Candidat
         changed.mlp.kernel_initializer(layer, fan_in)  # "critical" may have no edge of chaos.
     return Candidate(
         " + ".join(remedy.name for remedy in remedies),
-        ", and ".join(remedy.sentence for remedy in remedies),
+        ", and ".join(remedy.sentence_for(experiment) for remedy in remedies),
         sum(remedy.size for remedy in remedies),
         arm,
         remedies,
@@ -173,11 +173,15 @@ def _candidate(experiment: Experiment, remedies: tuple[Remedy, ...]) -> Candidat
 
 
 def _contradict(first: Candidate, second: Candidate, experiment: Experiment) -> bool:
-    """Return whether two changes draw all kernels in different ways."""
-    assert first.experiment is not None
-    assert second.experiment is not None
-    starts = [(mlp.kernel_init, mlp.data_init) for mlp in (first.experiment.mlp, second.experiment.mlp)]
-    return starts[0] != starts[1] and (experiment.mlp.kernel_init, experiment.mlp.data_init) not in starts
+    """Return whether both changes set a field, each to a value of its own: the later one would undo the other.
+
+    Changes of the kinds `BEFORE_OTHERS` have no order among themselves, so that both orders must give the same network.
+    Another change comes after them, and both stay.
+    """
+    if any(candidate.remedies[0].kind not in BEFORE_OTHERS for candidate in (first, second)):
+        return False
+    change, change_more = first.remedies[0].change, second.remedies[0].change
+    return change(change_more(experiment)) != change_more(change(experiment))
 
 
 def _rank(candidate: Candidate, experiment: Experiment, diagnosis: Diagnosis | None) -> tuple[float, bool, bool, int]:

@@ -168,25 +168,32 @@ def with_batch_norm(experiment: Experiment) -> Experiment:
 def with_branches(
     *, scaled: bool = False, learned: bool = False, branch_init: str | None = None
 ) -> Callable[[Experiment], Experiment]:
-    """Return the change that adds residual branches, with the factor 1 unless another one is asked for.
+    """Return the change that adds residual branches, or gives those that are there another factor or start.
 
     Args:
-        scaled: whether the factor is 1 / sqrt(number of branches).
+        scaled: whether the factor is 1 / sqrt(number of branches); else it is 1.
         learned: whether the factor is learned, from zero on.
-        branch_init: initialiser of the branches' kernels; None leaves that of branches that are there.
+        branch_init: initialiser of the branches' kernels; None leaves that of branches that are there. A learned
+            factor leaves no "zeros": where factor and kernel are zero, neither has a gradient.
     """
 
     def change(experiment: Experiment) -> Experiment:
-        hidden = experiment.mlp.hidden
-        branches = sum(before == after for before, after in itertools.pairwise(hidden))
+        mlp = experiment.mlp
+        branches = sum(before == after for before, after in itertools.pairwise(mlp.hidden))
         if not branches:
             raise InputError("a residual branch needs two hidden layers of equal width behind each other")
-        if experiment.mlp.residual is not None and not scaled:
-            raise InputError("the network has residual branches already")
-        factor = 0.0 if learned else float(f"{branches**-0.5:.4g}") if scaled else 1.0
-        own = branch_init if branch_init is not None or experiment.mlp.residual is None else experiment.mlp.branch_init
-        fields = {"residual": factor, "branch_init": own, "learned_residual": learned}
-        return changed(experiment, {f"mlp.{name}": value for name, value in fields.items()})
+        keeps = branch_init is None and mlp.residual is not None and not (learned and mlp.branch_init == "zeros")
+        after = changed(
+            experiment,
+            {
+                "mlp.residual": 0.0 if learned else float(f"{branches**-0.5:.4g}") if scaled else 1.0,
+                "mlp.branch_init": mlp.branch_init if keeps else branch_init,
+                "mlp.learned_residual": learned,
+            },
+        )
+        if after == experiment:
+            raise InputError("the network has such residual branches already")
+        return after
 
     return change
 

@@ -65,7 +65,8 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
     )
     slopes = [learned_slope(activation) for activation in mlp.activations()]
     learned = {"slope": slopes} if any(slope is not None for slope in slopes) else {}
-    learned |= {"factor": [mlp.residual] * len(mlp.hidden)} if mlp.learned_residual else {}
+    if mlp.learned_residual:
+        learned["factor"] = [mlp.residual if mlp.is_branch(layer) else None for layer in range(len(mlp.hidden))]
     activations = [activation_in(library, activation) for activation in mlp.activations()]
     if "slope" in learned:
         activations = [
@@ -79,10 +80,7 @@ def _parts(experiment: Experiment, framework: str) -> Parts:
         f"BIASES = {_listed(biases)}\n"
         f"ACTIVATIONS = {_listed(activations)}\n"
     )
-    constants += "".join(
-        f"{name.upper()}S = {[0.0 if start is None else start for start in starts]}  # learned\n"
-        for name, starts in learned.items()
-    )
+    constants += "".join(f"{name.upper()}S = {starts}  # learned\n" for name, starts in learned.items())
     return Parts(
         constants,
         mlp.data_init,

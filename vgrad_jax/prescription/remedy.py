@@ -30,3 +30,9 @@ class Remedy(NamedTuple):
     1 is a number of the optimiser or the biases. 2 is another start, optimiser, loss or scale. 3 is another activation
     or a longer training. 4 is a further part of the network. A pair has the sum."""
     source: str
+    of_branches: str = ""
+    """Imperative for a network that has residual branches already; empty where the sentence stays."""
+
+    def sentence_for(self, experiment: Experiment) -> str:
+        """Return the imperative for an untouched experiment."""
+        return self.sentence if experiment.mlp.residual is None else self.of_branches or self.sentence

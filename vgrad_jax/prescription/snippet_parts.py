@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Parts", "asymmetric", "fitting", "forward_lines", "normalising"]
+__all__ = ["Parts", "asymmetric", "fitting", "forward_lines", "normalising", "only_where"]
 
 
 class Parts(NamedTuple):
@@ -84,6 +84,15 @@ def forward_lines(
     if parts.residual is None:
         lines[0] = "h = x"
     return "".join(f"{indent}{line}\n" for line in lines)
+
+
+def only_where(name: str, parameter: str) -> str:
+    """Return the expression that makes a parameter of a number, and None for a layer that does not learn it.
+
+    >>> only_where("slope", "jnp.asarray(slope)")
+    'None if slope is None else jnp.asarray(slope)'
+    """
+    return f"None if {name} is None else {parameter}"
 
 
 def fitting(parts: Parts, call: str, lines: str) -> tuple[str, str]:

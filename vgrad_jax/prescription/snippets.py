@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from vgrad_jax.prescription.snippet_parts import Parts, asymmetric, fitting, forward_lines, normalising
+from vgrad_jax.prescription.snippet_parts import Parts, asymmetric, fitting, forward_lines, normalising, only_where
 from vgrad_jax.prescription.torch_snippet import torch_snippet
 
 __all__ = ["WRITERS"]
@@ -53,7 +53,8 @@ def _jax(parts: Parts) -> str:
         ),
     )
     learned = "".join(
-        f'    for layer, {name} in zip(params, {name.upper()}S):\n        layer["{name}"] = jnp.asarray({name})\n'
+        f"    for layer, {name} in zip(params, {name.upper()}S):\n"
+        f'        layer["{name}"] = {only_where(name, f"jnp.asarray({name})")}\n'
         for name in parts.learned
     )
     function, lines = asymmetric(
@@ -108,7 +109,6 @@ def _nnx(parts: Parts) -> str:
         "layer(h)",
         layers="self.layers",
         indent="        ",
-        number="{0}[...]",
     )
     fit, call = fitting(
         parts,
@@ -120,12 +120,13 @@ def _nnx(parts: Parts) -> str:
             "model",
             layers="model.layers",
             indent="    ",
-            number="{0}[...]",
             before=["layer.kernel[...] /= jnp.maximum(jnp.std(h @ layer.kernel[...]), 1e-12)"],
         ),
     )
     learned = "".join(
-        f"        self.{name}s = nnx.List(nnx.Param(jnp.asarray({name})) for {name} in {name.upper()}S)\n"
+        f"        self.{name}s = nnx.List(\n"
+        f"            {only_where(name, f'nnx.Param(jnp.asarray({name}))')} for {name} in {name.upper()}S\n"
+        "        )\n"
         for name in parts.learned
     )
     function, lines = asymmetric(
@@ -205,7 +206,8 @@ def _equinox(parts: Parts) -> str:
     )
     fields = "".join(f"    {name}s: list\n" for name in parts.learned)
     learned = "".join(
-        f"        self.{name}s = [jnp.asarray({name}) for {name} in {name.upper()}S]\n" for name in parts.learned
+        f"        self.{name}s = [{only_where(name, f'jnp.asarray({name})')} for {name} in {name.upper()}S]\n"
+        for name in parts.learned
     )
     function, lines = asymmetric(
         parts,
@@ -286,7 +288,9 @@ def _keras(parts: Parts) -> str:
     )
     constant = "keras.initializers.Constant"
     learned = "".join(
-        f"        self.{name}s = [self.add_weight((), {constant}({name})) for {name} in {name.upper()}S]\n"
+        f"        self.{name}s = [\n"
+        f"            {only_where(name, f'self.add_weight((), {constant}({name}))')} for {name} in {name.upper()}S\n"
+        "        ]\n"
         for name in parts.learned
     )
     function, lines = asymmetric(

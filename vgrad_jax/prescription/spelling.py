@@ -127,9 +127,9 @@ def activation_in(library: str, activation: object) -> str:
     kind, numbers = _split("activation", activation)
     table = (_WITH_NUMBER if numbers else _PLAIN).get(library, {})
     if kind in table:
-        return table[kind].format(*(f"{number:g}" for number in numbers)) if numbers else table[kind]
+        return table[kind].format(*(repr(number) for number in numbers)) if numbers else table[kind]
     if library == "jax" and hasattr(jax.nn, kind):
-        given = [f"{name}={number:g}" for name, number in zip(ACTIVATIONS[kind].parameters, numbers, strict=False)]
+        given = [f"{name}={number!r}" for name, number in zip(ACTIVATIONS[kind].parameters, numbers, strict=False)]
         return f"lambda z: jax.nn.{kind}(z, {', '.join(given)})" if given else f"jax.nn.{kind}"
     raise InputError(f"the activation {activation!r} has no name in {library}; write it there by hand")
 

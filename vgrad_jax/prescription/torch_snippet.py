@@ -1,6 +1,6 @@
 """Snippet of PyTorch: the program with a network, its optimiser and its loss filled in."""
 
-from vgrad_jax.prescription.snippet_parts import Parts, asymmetric, fitting, forward_lines, normalising
+from vgrad_jax.prescription.snippet_parts import Parts, asymmetric, fitting, forward_lines, normalising, only_where
 
 __all__ = ["torch_snippet"]
 
@@ -60,7 +60,9 @@ def torch_snippet(parts: Parts) -> str:
         "" if parts.clip_norm is None else (f"    nn.utils.clip_grad_norm_(model.parameters(), {parts.clip_norm!r})\n")
     )
     learned = "".join(
-        f"        self.{name}s = nn.ParameterList(nn.Parameter(torch.tensor({name})) for {name} in {name.upper()}S)\n"
+        f"        self.{name}s = nn.ParameterList(\n"
+        f"            {only_where(name, f'nn.Parameter(torch.tensor({name}))')} for {name} in {name.upper()}S\n"
+        "        )\n"
         for name in parts.learned
     )
     function, lines = asymmetric(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from vgrad_jax.nets.mlp import Params
+from vgrad_jax.nets.params import LearnedLayer, Params
 from vgrad_jax.results.functions import FINISHED, FunctionLayout, FunctionRun
 from vgrad_jax.training.convergence import Outcome
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUTCOME_NAMES",
+    "PARTS",
     "VARIABLES",
     "Layout",
     "Variable",
     "attributes_of",
     "own_part",
-    "PARTS",
     "parameter_names",
     "variables_of",
 ]
@@ -153,7 +153,7 @@ def own_part(values: np.ndarray) -> tuple[slice, ...]:
     return (slice(None), *(slice(size) for size in values.shape[1:]))
 
 
-PARTS = ("kernel", "bias", "slope", "factor")
+PARTS = LearnedLayer._fields
 """Parts of a layer, in the order in which their numbers are kept; most layers have kernel and bias alone."""
 
 

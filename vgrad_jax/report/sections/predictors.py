@@ -45,10 +45,10 @@ def predictor_sentences(predictors: Sequence[Predictor]) -> list[str]:
 
 def _sentence(scope: str, ranked: list[Predictor]) -> str:
     told = [predictor for predictor in ranked if predictor.area is not None]
+    subject = scope.capitalize() if scope == ALL_ARMS else scope
     if not told:
         reason = ranked[0].why_not.removeprefix("cannot be told: ")
-        return f"{scope}: what predicts failure cannot be told ({reason})."
-    subject = scope.capitalize() if scope == ALL_ARMS else scope
+        return f"{subject}: what predicts failure cannot be told ({reason})."
     opening = f"{subject} ({told[0].failed} of {told[0].failed + told[0].converged} runs fail)"
     measurements = f"{counted(len(told), 'measurement')} at initialisation"
     real = [predictor for predictor in told if predictor.real]
