@@ -85,14 +85,14 @@ def longer(record: vg.Record, check: Any) -> tuple[vg.Record, Any]:
 
 
 def with_frozen(record: vg.Record, check: Any) -> tuple[vg.Record, None]:
-    """Add a layer that has no gradient and never changes; no check knows it."""
+    """Add a layer behind the first that has no gradient and never changes; no check knows it."""
     del check
     more = {"paths": "frozen", "counts": 16, "has_matrix": True, "dtypes": "float32"}
-    static = {name: (*getattr(record, name), value) for name, value in more.items()}
+    static = {name: (getattr(record, name)[0], value, *getattr(record, name)[1:]) for name, value in more.items()}
     for name in BY_LAYER:
         number = FROZEN.get(name, -np.inf)
         record = changed(
-            record, (name,), lambda row, number=number: np.append(row, np.full_like(row[..., :1], number), -1)
+            record, (name,), lambda row, number=number: np.insert(np.asarray(row, float), 1, number, axis=-1)
         )
     return dataclasses.replace(record, **static), None
 
