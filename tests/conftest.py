@@ -21,8 +21,6 @@ os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="vgrad_jax-tests
 # Without bytecode every process of the tests would compile the package's source again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# Tracing makes many objects that stay: looking for garbage at Python's pace takes a tenth of the time.
-gc.set_threshold(50_000, 20, 10)
 
 
 def pytest_addoption(parser):
