@@ -16,9 +16,8 @@ def labelled(tmp_path_factory):
     return made_once(tmp_path_factory, "labelled", lambda folder: labelled_set(held=True))
 
 
-@pytest.mark.slow
 def test_every_status_is_told_in_three_families():
-    """The tests below take all ten."""
+    """The slow tests below take all ten."""
     part = labelled_set(held=True, families=("deep relu", "deep tanh", "half precision"))
     by_status = scores(part, verdict)
     assert set(by_status) == {case.truth for case in all_cases(held=True)}
