@@ -333,3 +333,11 @@ def test_chance_of_many_rows_is_that_of_every_batch():
     noisy = {"loss": course(late=0.84), "loss_std": np.full(RECORDS, 0.3), "chance": 1.0, "chance_constants": 1}
     assert not has_learned(evidence(**noisy, chance_rows=64))
     assert has_learned(evidence(**noisy, chance_rows=4096))
+
+
+def test_terms_beside_the_prediction_are_not_held_against_chance():
+    above = {"loss": course(first=3.0, early=0.8, late=0.8), "chance": 0.7}
+    assert "no_better_than_constant" in codes(evidence(**above))
+    assert "no_better_than_constant" not in codes(evidence(**above, chance_is_partial=True))
+    collapsed = above | {"loss": course(first=3.0, early=0.7, late=0.7)}
+    assert "no_better_than_constant" in codes(evidence(**collapsed, chance_is_partial=True))
